@@ -1,0 +1,404 @@
+package diagnosis
+
+// The ids. The table below says what each one means.
+const (
+	Malformed           ID = "MALFORMED"
+	TokenMissing        ID = "TOKEN_MISSING"
+	TokenTooLarge       ID = "TOKEN_TOO_LARGE"
+	TokenEncrypted      ID = "TOKEN_ENCRYPTED"
+	OpaqueToken         ID = "OPAQUE_TOKEN"
+	OpaqueAuth0         ID = "OPAQUE_AUTH0"
+	OpaqueGoogle        ID = "OPAQUE_GOOGLE"
+	OpaqueGitHub        ID = "OPAQUE_GITHUB"
+	HeaderInvalid       ID = "HEADER_INVALID"
+	PayloadInvalid      ID = "PAYLOAD_INVALID"
+	DuplicateMember     ID = "DUPLICATE_MEMBER"
+	MemberCase          ID = "MEMBER_CASE"
+	CritUnsupported     ID = "CRIT_UNSUPPORTED"
+	AlgNone             ID = "ALG_NONE"
+	AlgNotAllowed       ID = "ALG_NOT_ALLOWED"
+	AlgMismatch         ID = "ALG_MISMATCH"
+	HSTokenNoSecret     ID = "HS_TOKEN_NO_SECRET"
+	KeyUnknown          ID = "KID_UNKNOWN"
+	KeySetEmpty         ID = "KEY_SET_EMPTY"
+	KeyRefused          ID = "KEY_REFUSED"
+	KeyChanged          ID = "KID_SAME_KEY_CHANGED"
+	SignatureInvalid    ID = "SIGNATURE_INVALID"
+	Expired             ID = "EXPIRED"
+	ExpiryMissing       ID = "EXP_MISSING"
+	NotYetValid         ID = "NOT_YET_VALID"
+	ClockSkew           ID = "CLOCK_SKEW"
+	IssuedInFuture      ID = "IAT_IN_FUTURE"
+	TimeInvalid         ID = "TIME_INVALID"
+	TimeInMilliseconds  ID = "TIME_IN_MS"
+	IssuerMissing       ID = "ISS_MISSING"
+	IssuerMismatch      ID = "ISS_MISMATCH"
+	IssuerSlash         ID = "ISS_SLASH"
+	IssuerHost          ID = "ISS_HOST"
+	AudienceMissing     ID = "AUD_MISSING"
+	AudienceMismatch    ID = "AUD_MISMATCH"
+	AudienceInvalid     ID = "AUD_INVALID"
+	TypeRefused         ID = "TYP_REFUSED"
+	IDTokenAsAccess     ID = "ID_TOKEN_AS_ACCESS"
+	ClaimMissing        ID = "CLAIM_MISSING"
+	ClaimInvalid        ID = "CLAIM_INVALID"
+	Revoked             ID = "REVOKED"
+	TokenBound          ID = "TOKEN_BOUND"
+	NotChecked          ID = "NOT_CHECKED"
+	APIUnauthorized     ID = "API_UNAUTHORIZED"
+	CredentialsMissing  ID = "CREDENTIALS_MISSING"
+	ScopeMissing        ID = "SCOPE_MISSING"
+	ScopeClaimName      ID = "SCOPE_CLAIM_NAME"
+	ClaimMismatch       ID = "CLAIM_MISMATCH"
+	OperationUnlisted   ID = "OPERATION_UNLISTED"
+	StepUpRequired      ID = "STEP_UP_REQUIRED"
+	APIForbidden        ID = "API_FORBIDDEN"
+	LoginRequired       ID = "LOGIN_REQUIRED"
+	LoginTimeout        ID = "LOGIN_TIMEOUT"
+	NoBrowser           ID = "NO_BROWSER"
+	AccessDenied        ID = "ACCESS_DENIED"
+	GrantInvalid        ID = "GRANT_INVALID"
+	RefreshReused       ID = "REFRESH_REUSED"
+	Unreachable         ID = "UNREACHABLE"
+	Timeout             ID = "TIMEOUT"
+	ResponseTooLarge    ID = "RESPONSE_TOO_LARGE"
+	TLSUntrusted        ID = "TLS_UNTRUSTED"
+	ServerError         ID = "SERVER_ERROR"
+	RateLimited         ID = "RATE_LIMITED"
+	KeysUnavailable     ID = "KEYS_UNAVAILABLE"
+	RevocationUnknown   ID = "REVOCATION_UNKNOWN"
+	StateMismatch       ID = "STATE_MISMATCH"
+	IssuerParam         ID = "ISS_PARAM"
+	NonceMismatch       ID = "NONCE_MISMATCH"
+	IDTokenInvalid      ID = "ID_TOKEN_INVALID"
+	IDTokenMissing      ID = "ID_TOKEN_MISSING"
+	SubjectChanged      ID = "SUBJECT_CHANGED"
+	DiscoveryMismatch   ID = "ISS_DISCOVERY_MISMATCH"
+	MetadataInvalid     ID = "METADATA_INVALID"
+	ResourceMismatch    ID = "PRM_RESOURCE_MISMATCH"
+	TokenEndpointShape  ID = "TOKEN_ENDPOINT_SHAPE"
+	RedirectRefused     ID = "REDIRECT_REFUSED"
+	InsecureEndpoint    ID = "INSECURE_ENDPOINT"
+	EndpointMoved       ID = "ENDPOINT_MOVED"
+	PKCEDowngrade       ID = "PKCE_DOWNGRADE"
+	MetadataNotFound    ID = "METADATA_NOT_FOUND"
+	NoRegistrationPath  ID = "NO_REGISTRATION_PATH"
+	RegistrationRefused ID = "DCR_REFUSED"
+	ClientRefused       ID = "CLIENT_REFUSED"
+	ScopeRefused        ID = "SCOPE_REFUSED"
+	ResourceRefused     ID = "RESOURCE_REFUSED"
+	RequestRefused      ID = "REQUEST_REFUSED"
+	TrustUnknown        ID = "TRUST_UNKNOWN"
+	OriginRefused       ID = "ORIGIN_REFUSED"
+	InsecureURL         ID = "INSECURE_URL"
+	StoreLocked         ID = "STORE_LOCKED"
+	StoreUnreadable     ID = "STORE_UNREADABLE"
+	StoreUnwritable     ID = "STORE_UNWRITABLE"
+	StoreInsecure       ID = "STORE_INSECURE"
+	KeyringUnavailable  ID = "KEYRING_UNAVAILABLE"
+)
+
+// catalogue has one row per id, in the order in which a token's life meets them.
+var catalogue = []Entry{
+	// The token as a string.
+	{Malformed, Rejected, "the token is not a JWT in compact form",
+		"A JWT is three base64url parts without padding, joined by dots: header, payload, signature (RFC 7515, section 7.1). White space, padding, another alphabet or stray bits make it another string, and what one reader repairs the next one refuses.",
+		"Pass the token exactly as the authorization server gave it, without quotes, line breaks or the word Bearer."},
+	{TokenMissing, Rejected, "there is no token",
+		"The token given is an empty string: often an unset variable in a script, or a command that printed nothing.",
+		"Look at what produced the token; `oauthctl token` prints nothing when it fails and says why on stderr."},
+	{TokenTooLarge, Rejected, "the token is larger than any token has a reason to be",
+		"Tokens are limited to 64 KiB and their headers to 8 KiB, so that a request cannot make a verifier work for nothing.",
+		"Ask the authorization server for fewer claims; group lists are the usual cause."},
+	{TokenEncrypted, Rejected, "the token is encrypted (JWE) and not supported",
+		"Five parts are an encrypted token (RFC 7516). Only who holds the decryption key can read it, so no public key verifies it.",
+		"Have the authorization server issue signed JWT access tokens for this API; often that only needs the API's audience in the request."},
+	{OpaqueToken, Rejected, "the token is opaque, not a JWT",
+		"The string has no JWT structure. Only the server that issued it knows what it means.",
+		"Ask its introspection endpoint (`oauthctl introspect`), or switch the authorization server to JWT access tokens for this API."},
+	{OpaqueAuth0, Rejected, "the token is one that Auth0 encrypts for its own userinfo endpoint",
+		"Auth0 gives an encrypted token (alg dir, enc A256GCM) when no API was asked for.",
+		"Send the API identifier as audience: `oauthctl login --audience <API identifier>`; or set the tenant's default audience."},
+	{OpaqueGoogle, Rejected, "the token is an opaque Google access token",
+		"Google access tokens (ya29.…) are never JWTs and are meant for Google's own APIs.",
+		"Use Google's tokeninfo endpoint for Google APIs; for your own API use the ID token or an authorization server of your own."},
+	{OpaqueGitHub, Rejected, "the token is an opaque GitHub token",
+		"GitHub tokens (gho_, ghu_, ghs_, ghp_, github_pat_) cannot be verified offline, not even those that contain dots.",
+		"Ask GitHub's API who the token belongs to; for your own API use another authorization server, in Actions the workflow's ID token."},
+
+	// Header and payload.
+	{HeaderInvalid, Rejected, "the token's header cannot be read",
+		"The header must be one JSON object whose alg, kid and typ are strings (RFC 7515, section 4).",
+		"The issuer has to mend this; `oauthctl decode` shows what the header holds."},
+	{PayloadInvalid, Rejected, "the token's payload is not one JSON object",
+		"The claims must be one UTF-8 JSON object with nothing after it, nested 32 levels at most (RFC 7519, section 7.2).",
+		"The issuer has to mend this; a payload that is no claims set can be verified with `--jws`."},
+	{DuplicateMember, Rejected, "a member name stands twice in the token's JSON",
+		"Two readers of {\"sub\":\"a\",\"sub\":\"b\"} see two different people; RFC 7519, section 4, lets a verifier refuse it, and this one does.",
+		"The issuer has to mend this. A token like this may be an attack."},
+	{MemberCase, Rejected, "a registered name is written in another letter case",
+		"Names are case-sensitive: ISS or Exp is not iss or exp, but some libraries read it as such and so decide on the wrong value.",
+		"The issuer has to use the registered spelling. A token like this may be an attack."},
+	{CritUnsupported, Rejected, "the header demands an extension that is not supported",
+		"A crit member lists extensions that a verifier must understand or refuse the token (RFC 7515, section 4.1.11); b64=false (RFC 7797) is one of them.",
+		"Have the issuer leave the extension out."},
+
+	// Algorithm and key.
+	{AlgNone, Rejected, "the token is not signed (alg none)",
+		"Anybody can write such a token. The name is refused in every letter case.",
+		"Configure the issuer to sign; if it does, somebody tampered with the token."},
+	{AlgNotAllowed, Rejected, "the token's algorithm is not allowed here",
+		"The algorithm is known but not on the list of what this verifier accepts.",
+		"If the algorithm is meant to be used, add it with `--alg` or in the policy's algorithms."},
+	{AlgMismatch, Rejected, "the token's algorithm does not fit the key",
+		"The key of that kid is of another type or curve, or its own alg names another algorithm. Mixing them is how signatures are forged (RFC 8725, section 3.1).",
+		"Compare the token's alg with the key's kty, crv and alg (`oauthctl jwks show`); the issuer's configuration has to agree with itself."},
+	{HSTokenNoSecret, Rejected, "the token is signed with a shared secret, and public keys were given",
+		"HS256, HS384 and HS512 need the secret itself. A key set published by URL never makes such a token good: anybody could sign with it.",
+		"Give the secret with `--secret-file`, or let the issuer sign with RS256, ES256 or EdDSA (Auth0: the API's signing algorithm; Supabase: asymmetric JWT keys)."},
+	{KeyUnknown, Rejected, "no key of the key set fits this token",
+		"The token's kid is not in the issuer's key set, even after it was fetched again. Either the token is from another issuer, or the keys were rotated and the key set is old.",
+		"Compare the token's iss with the configured issuer and its kid with `oauthctl jwks show`."},
+	{KeySetEmpty, Rejected, "the key set holds no key that can verify a signature",
+		"The set was read, but it is empty, or each key in it is for encryption, malformed or too weak.",
+		"`oauthctl jwks show` tells why each key was skipped; the issuer has to publish its signing key."},
+	{KeyRefused, Rejected, "the key is too weak or not meant for signatures",
+		"RSA below 2048 bits, an exponent of one or an even one, a point off its curve, a secret shorter than the hash, use=enc or key_ops without verify are refused.",
+		"Generate a proper key: `oauthctl jwks generate --alg RS256`."},
+	{KeyChanged, Rejected, "the key set now holds another key under the same kid",
+		"The kid was found, but the signature fails and the issuer has since published a different key of that name.",
+		"Get a new token. The issuer should give each new key a new kid."},
+	{SignatureInvalid, Rejected, "the signature does not match",
+		"The header or payload was changed after signing, or another key signed it. Nothing the token says can be believed.",
+		"Get the token again from its source; if it keeps failing, compare iss and kid with the issuer's key set."},
+
+	// Claims.
+	{Expired, Rejected, "the token has expired",
+		"The time in exp has passed (RFC 7519, section 4.1.4).",
+		"Get another: `oauthctl token --refresh`, or `oauthctl login` when the session has ended too."},
+	{ExpiryMissing, Rejected, "the token has no expiry",
+		"Without exp a stolen token is good forever; RFC 9068 requires it.",
+		"The issuer has to set exp."},
+	{NotYetValid, Rejected, "the token is not valid yet",
+		"The time in nbf lies ahead by more than the leeway (RFC 7519, section 4.1.5).",
+		"Wait, or compare the clocks of this machine and of the issuer; `--leeway` allows for a difference."},
+	{ClockSkew, Rejected, "the token's times lie slightly ahead: two clocks disagree",
+		"iat or nbf is in the future by five minutes or less, which is nearly always a clock that is off, not an attack.",
+		"Synchronise the clock that is off (NTP); `--leeway` bridges a known difference."},
+	{IssuedInFuture, Rejected, "the token claims to be issued in the future",
+		"The time in iat lies ahead by more than the leeway (RFC 7519, section 4.1.6).",
+		"Compare the clocks of this machine and of the issuer."},
+	{TimeInvalid, Rejected, "a time in the token is not a sensible number",
+		"exp, nbf and iat are numbers of seconds since 1970 (RFC 7519, section 2); text, null, zero and negative numbers are refused.",
+		"The issuer has to write NumericDate values."},
+	{TimeInMilliseconds, Rejected, "a time in the token is in milliseconds, not seconds",
+		"The number would be a date thousands of years ahead; JavaScript's Date.now() without a division by 1000 is the usual cause.",
+		"The issuer has to divide by 1000."},
+	{IssuerMissing, Rejected, "the token does not name its issuer",
+		"There is no iss claim, so nothing says whose keys may sign it.",
+		"The issuer has to set iss; RFC 9068 requires it."},
+	{IssuerMismatch, Rejected, "the token is from another issuer",
+		"The iss claim must equal the configured issuer, character for character (RFC 8725, section 3.8).",
+		"If the token's issuer is the right one, configure it; if not, find out who sends these tokens."},
+	{IssuerSlash, Rejected, "the issuers differ by one slash at the end",
+		"Issuers are compared as strings. Auth0 and Authentik end theirs with a slash, most others do not.",
+		"Copy the issuer from the metadata, where `oauthctl discover` shows it, without touching it."},
+	{IssuerHost, Rejected, "the issuers differ only in scheme, host or port",
+		"The server derives its issuer from the address it was called by: localhost in the browser, another name inside the containers.",
+		"Fix the server's public address (Keycloak: KC_HOSTNAME with hostname-backchannel-dynamic=true) and use it everywhere."},
+	{AudienceMissing, Rejected, "the token names no audience",
+		"Without aud a token for any API is good for every API of the issuer (RFC 8725, section 3.9).",
+		"Ask for the API when logging in (`--audience` or `--resource`); in Keycloak add an Audience mapper; Cognito has no aud: require client_id instead."},
+	{AudienceMismatch, Rejected, "the token is for another audience",
+		"None of the values in aud equals an expected one. The token was issued for another API.",
+		"Ask for a token for this API (`--audience` or `--resource`), or configure the audience the issuer really uses."},
+	{AudienceInvalid, Rejected, "the audience is neither a string nor a list of strings",
+		"RFC 7519, section 4.1.3, allows a string or an array of strings; a reader that guesses decides on something else.",
+		"The issuer has to mend this."},
+	{TypeRefused, Rejected, "this kind of token is not an access token",
+		"The typ header names another kind of JWT, such as a DPoP proof or a logout token, signed with the same keys but for another purpose (RFC 8725, section 3.11).",
+		"Send the access token."},
+	{IDTokenAsAccess, Rejected, "this is an ID token, not an access token",
+		"An ID token tells a client who logged in; its audience is that client. An API that accepts it can be called with tokens from any other application's login.",
+		"Send the access_token of the same response. When there is none for this API, ask for its audience and scopes."},
+	{ClaimMissing, Rejected, "a required claim is missing",
+		"The profile in use or `--require` asks for a claim that the token does not hold.",
+		"Have the issuer add the claim, or do not require it."},
+	{ClaimInvalid, Rejected, "a claim has the wrong type",
+		"A registered claim holds something its definition does not allow.",
+		"The issuer has to mend this."},
+	{Revoked, Rejected, "the token was revoked",
+		"It is well formed and in date, but somebody ended it before its time.",
+		"Log in again: `oauthctl login`."},
+	{TokenBound, Rejected, "the token is bound to a key and was sent without proof of it",
+		"A cnf claim ties the token to a client's key (RFC 9449, RFC 8705); as a plain bearer token it may be stolen.",
+		"Send it with the DPoP scheme and a proof, or over the client's TLS certificate."},
+	{NotChecked, Rejected, "a check was not configured, and strict mode requires every check",
+		"With `--strict` a check that nobody configured counts as failed, so that a script cannot pass by accident.",
+		"Name what is expected, for instance `--audience`."},
+	{APIUnauthorized, Rejected, "the API does not accept the token",
+		"The API answered 401 and gave no reason that maps to a more precise diagnosis.",
+		"`oauthctl verify` judges the same token here; compare issuer and audience with what the API expects."},
+	{CredentialsMissing, Rejected, "the request carries no access token",
+		"The API answers 401 with a challenge and no error code, because nothing was wrong with a token: there was none (RFC 6750, section 3.1).",
+		"Send Authorization: Bearer with an access token; `oauthctl call` does."},
+
+	// What the token allows.
+	{ScopeMissing, Denied, "the token lacks a scope that the operation needs",
+		"The token is good, but was not granted this. A refresh does not add scopes; somebody has to consent.",
+		"Ask for it: `oauthctl login --add-scope <scope>`. If the scope still does not come, the authorization server does not grant it to this user or client."},
+	{ScopeClaimName, Denied, "the scope stands in another claim than scope or scp",
+		"permissions, roles and the like may hold more than was granted to this client, so they count only when named.",
+		"If that claim is meant, name it: `--scope-claim <claim>`, or scope_claims in the policy."},
+	{ClaimMismatch, Denied, "a claim does not have the value that the operation needs",
+		"The operation is open only to tokens with that claim.",
+		"Use a token of the right tenant, group or client, or correct the policy."},
+	{OperationUnlisted, Denied, "the policy does not list this operation",
+		"What no route of the policy matches is denied.",
+		"Add the route to the policy, with the scopes it needs."},
+	{StepUpRequired, Denied, "the operation needs a stronger or fresher login",
+		"The API answered insufficient_user_authentication (RFC 9470): a renewed token would be refused alike.",
+		"Log in again as the challenge asks, with `--acr-values` or `--max-age`."},
+	{APIForbidden, Denied, "the API does not allow this with the token",
+		"The API answered 403 without naming a missing scope.",
+		"The API's owner knows which right is missing; `oauthctl decode` shows what the token holds."},
+
+	// Logging in.
+	{LoginRequired, LoginNeeded, "there is no usable session",
+		"Nobody has logged in with this profile, or the session has ended.",
+		"Run `oauthctl login`."},
+	{LoginTimeout, LoginNeeded, "the login was not completed in time",
+		"No answer of the authorization server came back to this machine before the time was up.",
+		"Run `oauthctl login` again; `--login-timeout` gives more time."},
+	{NoBrowser, LoginNeeded, "a login needs a browser and there is none here",
+		"There is no terminal to ask on and no browser may be opened.",
+		"Run `oauthctl login` in a terminal, or with `--browser`; in CI use the client_credentials grant."},
+	{AccessDenied, LoginNeeded, "the user or the authorization server denied the request",
+		"The authorization server answered with access_denied or an error of its kind.",
+		"Log in again and consent; if the server refuses by rule, its administrator has to allow it."},
+	{GrantInvalid, LoginNeeded, "the authorization server no longer accepts the grant",
+		"invalid_grant: the code or refresh token is expired, revoked, used before, or belongs to another client (RFC 6749, section 5.2).",
+		"Run `oauthctl login`."},
+	{RefreshReused, LoginNeeded, "the refresh token was used by another process first",
+		"With rotation each refresh token works once. Somebody else who held a copy of the same session used it.",
+		"Run the command again; if it fails again, `oauthctl login`. Do not copy sessions between machines."},
+
+	// The network.
+	{Unreachable, Unavailable, "the server cannot be reached",
+		"No connection came about, or it broke before an answer.",
+		"Check the address, the network and the proxy, then run the command again."},
+	{Timeout, Unavailable, "the server did not answer in time",
+		"The limit counts until the response's header and then between bytes.",
+		"Try again, with a longer `--timeout` if the server is known to be slow."},
+	{ResponseTooLarge, Unavailable, "the server's answer is larger than it may be",
+		"Metadata, key sets and token responses are bounded, so that no server can fill this machine's memory.",
+		"Look at the URL: it probably is not what it should be."},
+	{TLSUntrusted, Unavailable, "the server's certificate is not trusted",
+		"The certificate is for another name, out of date, or signed by an authority this machine does not know.",
+		"Give a private authority's certificate with `--ca-cert FILE`."},
+	{ServerError, Unavailable, "the authorization server failed",
+		"It answered with a server error or says that it is temporarily unavailable.",
+		"Try again later; if it lasts, its operator has to look."},
+	{RateLimited, Unavailable, "the server asks to slow down",
+		"It answered 429 or slow_down.",
+		"Try again after the time it names."},
+	{KeysUnavailable, Unavailable, "the issuer's keys cannot be had",
+		"The key set could not be fetched and none is remembered, so the token could be neither accepted nor refused.",
+		"Try again later; `oauthctl jwks show` tells what the key endpoint answers."},
+	{RevocationUnknown, Unavailable, "whether the token was revoked cannot be told now",
+		"The store of revoked tokens is away, and the API is set to let nothing pass unchecked.",
+		"Try again later; the API's operator has to look at the store."},
+
+	// Answers that break a check.
+	{StateMismatch, Unsafe, "the response does not belong to this login",
+		"The state parameter differs from the one sent, so somebody else began that login (RFC 6749, section 10.12).",
+		"Run `oauthctl login` again and finish it in the browser window it opens."},
+	{IssuerParam, Unsafe, "the response comes from another authorization server",
+		"The iss parameter of the response is not the issuer this login began with, or is missing although the server announces it (RFC 9207). The code was not sent anywhere.",
+		"Do not go on. Check the issuer with `oauthctl discover`; if it is right, its operator has to look."},
+	{NonceMismatch, Unsafe, "the ID token belongs to another login",
+		"Its nonce is not the one sent (OpenID Connect Core, section 3.1.3.7).",
+		"Run `oauthctl login` again; if it happens again, the server does not return the nonce."},
+	{IDTokenInvalid, Unsafe, "the ID token broke a check",
+		"Signature, issuer, audience, authorized party, times or hashes are not as OpenID Connect Core, section 3.1.3.7, demands. Nothing was stored.",
+		"The authorization server's operator has to look."},
+	{IDTokenMissing, Unsafe, "the scope openid was asked for and no ID token came",
+		"A server that grants openid answers with an ID token (OpenID Connect Core, section 3.1.3.3).",
+		"Leave openid out of `--scope`, or mend the server's client registration."},
+	{SubjectChanged, Unsafe, "the answer is about another user",
+		"After a refresh, or from userinfo, iss, sub and aud must be those of the login (OpenID Connect Core, sections 5.3.2 and 12.2).",
+		"Run `oauthctl logout` and `oauthctl login`; if it happens again, the server's operator has to look."},
+	{DiscoveryMismatch, Unsafe, "the metadata names another issuer than the one asked",
+		"The issuer in the metadata must be identical to the URL it was looked up by (RFC 8414, section 3.3; OpenID Connect Discovery, section 4.3).",
+		"If the metadata's issuer is the one meant, log in with exactly that; otherwise do not go on."},
+	{MetadataInvalid, Unsafe, "the metadata cannot be used",
+		"It is no JSON object, lacks what is required, or names an endpoint that is not an https URL.",
+		"The server's operator has to mend it; `oauthctl discover` shows each check."},
+	{ResourceMismatch, Unsafe, "the protected resource metadata is about another resource",
+		"Its resource must be the URL it was looked up by (RFC 9728, section 3.3), otherwise tokens could be gathered for somebody else's API.",
+		"The API's owner has to set resource to the API's own URL."},
+	{TokenEndpointShape, Unsafe, "the token endpoint's answer is not a token response",
+		"access_token and token_type are needed, as one JSON object (RFC 6749, section 5.1).",
+		"Check the token endpoint in the metadata; some proxies answer with a page of their own."},
+	{RedirectRefused, Unsafe, "the server redirects where no redirect is allowed",
+		"A redirect would send the request's secrets to another place.",
+		"Use the final address in the configuration, if it is trusted."},
+	{InsecureEndpoint, Unsafe, "the metadata names an endpoint without TLS",
+		"Only a loopback address may be plain http.",
+		"The authorization server has to publish https endpoints."},
+	{EndpointMoved, Unsafe, "the token endpoint has moved to another host",
+		"A session's refresh token goes only to the host that issued it.",
+		"If the move is known to be right, run `oauthctl login` to begin a new session."},
+	{PKCEDowngrade, Unsafe, "the authorization server does not support PKCE with S256",
+		"It announces its methods and S256 is not among them; plain protects nothing (RFC 7636, section 7.2; RFC 9700, section 2.1.1).",
+		"The server's operator has to enable S256."},
+
+	// The command and its configuration.
+	{MetadataNotFound, Usage, "no OAuth metadata was found at this URL",
+		"Neither the API (RFC 9728) nor an authorization server (RFC 8414, OpenID Connect Discovery) answers there.",
+		"Give the issuer's or the API's exact URL; `oauthctl discover URL` shows each place that was tried."},
+	{NoRegistrationPath, Usage, "no client is known and the server registers none by itself",
+		"The server has no registration endpoint (RFC 7591), so a client has to be created at its console.",
+		"Create a native or desktop client there, then `oauthctl login --client-id ID`."},
+	{RegistrationRefused, Usage, "the server refused to register a client",
+		"It has a registration endpoint, but its rules do not allow this request.",
+		"Create a client at the server's console, then `oauthctl login --client-id ID`."},
+	{ClientRefused, Usage, "the authorization server does not accept the client",
+		"invalid_client or unauthorized_client: the id is unknown, its authentication failed, or it may not use this grant (RFC 6749, section 5.2).",
+		"Check the client id, its secret and `--auth-method` against the server's registration."},
+	{ScopeRefused, Usage, "the authorization server does not accept a scope",
+		"invalid_scope: unknown, malformed, or more than this client may have (RFC 6749, section 5.2).",
+		"Ask only for scopes the server offers; `oauthctl discover` lists those it announces."},
+	{ResourceRefused, Usage, "the authorization server does not know the resource",
+		"invalid_target: it issues no tokens for that resource or audience (RFC 8707, section 2).",
+		"Correct `--resource`, or leave it out with `--no-resource`."},
+	{RequestRefused, Usage, "the authorization server does not accept the request",
+		"invalid_request, unsupported_grant_type or another error that needs another request.",
+		"The server's description tells what it misses."},
+	{TrustUnknown, Usage, "nothing says whose tokens to trust",
+		"No issuer, key or key set was given, and the issuer named in a token is never believed or contacted unasked: anybody can write one.",
+		"Name it: `oauthctl verify --issuer URL`, or `--jwks`, `--key`, `--secret-file`."},
+	{OriginRefused, Usage, "the URL is not of the profile's API, so the token is not sent",
+		"A token goes only to the scheme, host and port of the API it is for. Nothing was sent.",
+		"Use a path of the API, or `--allow-origin URL` if that origin may have the token; `--no-token` sends none."},
+	{InsecureURL, Usage, "the URL is not https",
+		"Plain http is allowed for loopback addresses only, since everyone on the way can read and change it.",
+		"Use https."},
+
+	// The token store.
+	{StoreLocked, Store, "another process holds the token store",
+		"The lock was waited for as long as is reasonable.",
+		"Look for an oauthctl process that hangs, end it and try again."},
+	{StoreUnreadable, Store, "the stored session cannot be read",
+		"The file is damaged, or was written by another version.",
+		"Run `oauthctl login`; it replaces the session."},
+	{StoreUnwritable, Store, "the session cannot be written",
+		"The directory is missing, read-only or full.",
+		"Make the state directory writable, or use `--store memory` to keep nothing."},
+	{StoreInsecure, Store, "the stored session is open to other users",
+		"It must be a file of yours that only you can read.",
+		"Give it mode 0600, its directory 0700, and let both belong to you; then `oauthctl login` if it may have been read."},
+	{KeyringUnavailable, Store, "the system's keychain does not answer",
+		"It is absent, locked, or did not answer within 3 seconds.",
+		"Unlock it, or use `--store file`."},
+}

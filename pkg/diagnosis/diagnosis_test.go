@@ -1,0 +1,65 @@
+package diagnosis_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"testing"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+func TestCatalogue(t *testing.T) {
+	form := regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$`)
+	// A summary goes into error_description, which allows no quote or backslash (RFC 6750, section 3).
+	summary := regexp.MustCompile(`^[\x20-\x21\x23-\x5B\x5D-\x7E]+[^.]$`)
+	seen := map[diagnosis.ID]bool{}
+	for _, e := range diagnosis.All() {
+		switch {
+		case !form.MatchString(string(e.ID)):
+			t.Errorf("%s: an id is words in capitals joined by underscores", e.ID)
+		case seen[e.ID]:
+			t.Errorf("%s stands twice", e.ID)
+		case e.Kind < diagnosis.Unexpected || e.Kind > diagnosis.API:
+			t.Errorf("%s has no kind", e.ID)
+		case !summary.MatchString(e.Summary):
+			t.Errorf("%s: summary %q does not fit a header field, or ends with a stop", e.ID, e.Summary)
+		case e.Meaning == "" || e.Fix == "":
+			t.Errorf("%s needs a meaning and a fix", e.ID)
+		}
+		seen[e.ID] = true
+	}
+	if _, ok := diagnosis.Lookup("NO_SUCH_ID"); ok {
+		t.Error("Lookup finds an id that is not there")
+	}
+}
+
+func TestDiagnosisIsAnError(t *testing.T) {
+	d := &diagnosis.Diagnosis{ID: diagnosis.IssuerSlash, Expected: "a/", Got: "a", Err: io.EOF}
+	err := fmt.Errorf("verify: %w", d)
+
+	var got *diagnosis.Diagnosis
+	if !errors.As(err, &got) || got.Kind() != diagnosis.Rejected || got.Kind().ExitCode() != 3 {
+		t.Errorf("errors.As found %+v", got)
+	}
+	if !errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.IssuerSlash}) || !errors.Is(err, io.EOF) {
+		t.Error("errors.Is finds neither the id nor the cause")
+	}
+	if errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.Expired}) {
+		t.Error("errors.Is finds another id")
+	}
+}
+
+func ExampleDiagnosis() {
+	err := &diagnosis.Diagnosis{
+		ID:       diagnosis.AudienceMismatch,
+		Expected: "https://api.example.com",
+		Got:      "https://other.example.com",
+	}
+	fmt.Println(err)
+	fmt.Println(err.ID, err.Kind().ExitCode())
+	// Output:
+	// the token is for another audience: expected https://api.example.com, got https://other.example.com
+	// AUD_MISMATCH 3
+}

@@ -1,0 +1,77 @@
+// Package secret holds the values that must never be seen: tokens, codes,
+// verifiers, client secrets.
+//
+// A [String] prints as [redacted] through every road a value takes by accident:
+// fmt with any verb, JSON and other text encodings, log/slog, and reflection
+// that meets it in an unexported field. [String.Reveal] is the one way out, so a
+// search for it lists every place where a secret leaves the program.
+//
+// It does not protect memory: the value is an ordinary Go string on the heap.
+package secret
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+const redacted = "[redacted]"
+
+// String is a string that prints as [redacted]. The zero value is the empty
+// secret. Compare two with [String.Equal]; == compares identity, not content.
+type String struct {
+	// A pointer, because fmt prints the content of unexported fields without
+	// asking their methods; of a pointer it can only print the address.
+	value *string
+}
+
+// New returns s as a secret.
+func New(s string) String {
+	if s == "" {
+		return String{}
+	}
+	return String{&s}
+}
+
+// Reveal returns the value itself.
+func (s String) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
+
+// IsZero reports whether the secret is empty.
+func (s String) IsZero() bool { return s.value == nil || *s.value == "" }
+
+// Equal reports whether two secrets hold the same value, in time that depends
+// only on their lengths.
+func (s String) Equal(t String) bool {
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(t.Reveal())) == 1
+}
+
+// String returns "[redacted]", or "" for the empty secret.
+func (s String) String() string {
+	if s.IsZero() {
+		return ""
+	}
+	return redacted
+}
+
+// Format writes what [String.String] returns, whatever the verb.
+func (s String) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+
+// LogValue implements [slog.LogValuer].
+func (s String) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText returns what [String.String] returns, so that no encoder writes
+// the value.
+func (s String) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText keeps text as the value, so that an answer is decoded straight
+// into a secret.
+func (s *String) UnmarshalText(text []byte) error {
+	*s = New(string(text))
+	return nil
+}
