@@ -1,0 +1,58 @@
+package safehttp
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// CheckURL parses rawURL and refuses it unless it is absolute, http or https,
+// without user information, and https unless its host is loopback. The error is
+// a Diagnosis INSECURE_URL, or a plain one for what is no URL.
+func CheckURL(rawURL string) (*url.URL, error) {
+	u, err := url.Parse(rawURL)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("safehttp: %q is not a URL", cut(rawURL))
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, fmt.Errorf("safehttp: expected an https URL, got %q", cut(rawURL))
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("safehttp: the URL %q names no host", cut(rawURL))
+	case u.User != nil:
+		return nil, fmt.Errorf("safehttp: the URL of host %q holds a user or password", cut(u.Host))
+	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.InsecureURL, Expected: "https, or http to a loopback address", Got: fmt.Sprintf("%q", place(rawURL))}
+	}
+	return u, nil
+}
+
+// Origin returns scheme, host and port of u in one comparable form (RFC 6454):
+// lower case, the default port filled in.
+func Origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[strings.ToLower(u.Scheme)]
+	}
+	return strings.ToLower(u.Scheme) + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
+// IsLoopback reports whether host, without a port, is localhost or a loopback
+// address: 127.0.0.0/8 or ::1. No name is looked up.
+func IsLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+func cut(s string) string {
+	if len(s) > 200 {
+		return strings.ToValidUTF8(s[:200], "") + "…"
+	}
+	return s
+}
