@@ -1,0 +1,413 @@
+package cmd_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+)
+
+// The house: which floor each package stands on. A package imports only packages of lower floors, besides the one it
+// lies in. A new package takes a line here first.
+const module = "github.com/oauthctl/oauthctl"
+
+func floors() map[string]int {
+	return map[string]int{
+		".":                    9,
+		"cmd":                  8,
+		"pkg/devserver":        7,
+		"pkg/guard":            7,
+		"pkg/session":          6,
+		"pkg/apicall":          6,
+		"pkg/bearer":           6,
+		"pkg/revocation":       6,
+		"pkg/revocation/redis": 6,
+		"pkg/oauth":            5,
+		"pkg/dpop":             4,
+		"pkg/policy":           4,
+		"pkg/provider":         4,
+		"pkg/token":            3,
+		"pkg/jwks":             2,
+		"pkg/discovery":        2,
+		"pkg/safehttp":         1,
+		"pkg/loopback":         1,
+		"pkg/diagnosis":        0,
+		"pkg/challenge":        0,
+		"pkg/secret":           0,
+	}
+}
+
+// Where a module or a package of the standard library may be imported from outside tests; elsewhere is a breach.
+// An empty list: from nowhere.
+func onlyIn() map[string][]string {
+	return map[string][]string{
+		"github.com/spf13/":             nil, // but cmd, which may import anything of this list
+		"github.com/charmbracelet/":     nil,
+		"github.com/pkg/browser":        nil,
+		"github.com/itchyny/gojq":       nil,
+		"golang.org/x/term":             nil,
+		"flag":                          nil,
+		"log":                           nil,
+		"github.com/redis/":             {"pkg/revocation/redis"},
+		"github.com/zalando/go-keyring": {"pkg/session"},
+		"github.com/gofrs/flock":        {"pkg/session"},
+	}
+}
+
+// What no program may be made of: it serves tests alone.
+func testsOnly() []string {
+	return []string{
+		"testing", "net/http/httptest", "github.com/google/go-cmp", "go.uber.org/goleak", "github.com/rogpeppe/go-internal",
+		"github.com/go-jose/go-jose", "golang.org/x/oauth2", "github.com/spf13/cobra/doc",
+	}
+}
+
+// Peers, to be measured against in a nested module, and tools: never in go.mod, so that no user downloads them.
+func notInGoMod() []string {
+	return []string{
+		"github.com/lestrrat-go/", "github.com/coreos/go-oidc", "github.com/MicahParks/", "github.com/auth0/",
+		"github.com/zitadel/", "github.com/ory/", "github.com/square/go-jose", "gopkg.in/square/go-jose",
+		"github.com/dgrijalva/jwt-go", "github.com/cristalhq/jwt", "github.com/kataras/jwt", "github.com/gbrlsnchs/jwt",
+		"github.com/int128/", "github.com/modelcontextprotocol/", "github.com/spf13/viper", "github.com/knadh/koanf",
+		"github.com/99designs/keyring", "github.com/google/cel-go", "github.com/charmbracelet/fang",
+		"github.com/charmbracelet/glamour", "github.com/goreleaser/", "github.com/golangci/",
+	}
+}
+
+// The screen, the arguments and the environment belong to cmd: what pkg may not name.
+func ofTheProgram() []string {
+	return []string{
+		"os.Args", "os.Stdin", "os.Stdout", "os.Stderr", "os.Exit", "os.Getenv", "os.LookupEnv", "os.Environ",
+		"os.Setenv", "fmt.Print", "fmt.Printf", "fmt.Println", "fmt.Scan", "fmt.Scanf", "fmt.Scanln",
+	}
+}
+
+// A room is a package of this module, as `go list` tells it.
+type room struct {
+	Name       string
+	ImportPath string
+	Dir        string
+	Doc        string
+	GoFiles    []string
+	// Those of other systems.
+	IgnoredGoFiles []string
+	Imports        []string
+	Deps           []string
+}
+
+// path is the room's path inside the module; "." is main.
+func (r room) path() string {
+	if r.ImportPath == module {
+		return "."
+	}
+	return strings.TrimPrefix(r.ImportPath, module+"/")
+}
+
+// rooms lists the packages of this module.
+func rooms(t *testing.T) []room {
+	t.Helper()
+	// The folders are looked at here too, so that `go test` does not answer from its cache once a file comes or goes.
+	err := filepath.WalkDir("../pkg", func(string, fs.DirEntry, error) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := exec.Command("go", "list", "-json=Name,ImportPath,Dir,Doc,GoFiles,IgnoredGoFiles,Imports,Deps", "./...")
+	list.Dir = ".."
+	list.Stderr = os.Stderr
+	stdout, err := list.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := list.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var found []room
+	for decoder := jsontext.NewDecoder(stdout); decoder.PeekKind() != 0; {
+		var r room
+		if err := json.UnmarshalDecode(decoder, &r); err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, r)
+	}
+	if err := list.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// importBreaches tells every import of the room that the house does not allow.
+func importBreaches(r room) []string {
+	var breaches []string
+	own, ok := floors()[r.path()]
+	if !ok {
+		return []string{r.path() + " stands on no floor"}
+	}
+	for _, imported := range r.Imports {
+		inner, isOurs := strings.CutPrefix(imported, module+"/")
+		if !isOurs {
+			continue
+		}
+		floor, ok := floors()[inner]
+		if isParent := strings.HasPrefix(r.path(), inner+"/"); !ok || floor >= own && !isParent {
+			breaches = append(breaches, r.path()+" imports "+inner)
+		}
+	}
+	for prefix, allowed := range onlyIn() {
+		for _, imported := range r.Imports {
+			if within(imported, prefix) && r.path() != "cmd" && !slices.Contains(allowed, r.path()) {
+				breaches = append(breaches, r.path()+" imports "+imported)
+			}
+		}
+	}
+	for _, prefix := range testsOnly() {
+		for _, dependency := range r.Deps {
+			if within(dependency, prefix) {
+				breaches = append(breaches, r.path()+" is made of "+dependency)
+			}
+		}
+	}
+	slices.Sort(breaches)
+	return breaches
+}
+
+// within reports whether an import path is prefix or lies under it.
+func within(path, prefix string) bool {
+	return path == prefix || strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/")
+}
+
+func TestHouse(t *testing.T) {
+	found := rooms(t)
+	t.Run("imports", func(t *testing.T) {
+		for _, r := range found {
+			for _, breach := range importBreaches(r) {
+				t.Error(breach)
+			}
+			if slices.Contains([]string{"util", "utils", "helpers", "types", "common", "manager", "internal"}, r.Name) {
+				t.Errorf("%s: a package is named after its job", r.path())
+			}
+		}
+	})
+	t.Run("bearer is light", func(t *testing.T) {
+		i := slices.IndexFunc(found, func(r room) bool { return r.path() == "pkg/bearer" })
+		if i < 0 {
+			t.Fatal("there is no pkg/bearer")
+		}
+		for _, breach := range heavy(found[i]) {
+			t.Error(breach)
+		}
+	})
+	t.Run("source", func(t *testing.T) {
+		for _, r := range found {
+			for _, breach := range roomBreaches(t, r) {
+				t.Error(breach)
+			}
+		}
+	})
+}
+
+func TestHouseImportsAreHeld(t *testing.T) {
+	tests := []struct {
+		room room
+		want []string
+	}{
+		{room{ImportPath: module + "/pkg/token", Imports: []string{module + "/pkg/jwks", "time"}}, nil},
+		{room{ImportPath: module + "/pkg/revocation/redis", Imports: []string{module + "/pkg/revocation", "github.com/redis/go-redis/v9"}}, nil},
+		{room{ImportPath: module + "/cmd", Imports: []string{"github.com/spf13/cobra", "log"}}, nil},
+		{room{ImportPath: module + "/pkg/jwks", Imports: []string{module + "/pkg/token"}}, []string{"pkg/jwks imports pkg/token"}},
+		{room{ImportPath: module + "/pkg/jwks", Imports: []string{module + "/pkg/discovery"}}, []string{"pkg/jwks imports pkg/discovery"}},
+		{room{ImportPath: module + "/pkg/oauth", Imports: []string{module + "/pkg/new"}}, []string{"pkg/oauth imports pkg/new"}},
+		{room{ImportPath: module + "/pkg/new"}, []string{"pkg/new stands on no floor"}},
+		{room{ImportPath: module + "/pkg/oauth", Imports: []string{"github.com/spf13/cobra"}}, []string{"pkg/oauth imports github.com/spf13/cobra"}},
+		{room{ImportPath: module + "/pkg/oauth", Deps: []string{"testing"}}, []string{"pkg/oauth is made of testing"}},
+	}
+	for _, test := range tests {
+		if diff := cmp.Diff(test.want, importBreaches(test.room)); diff != "" {
+			t.Errorf("%s importing %v (-want +got):\n%s", test.room.path(), test.room.Imports, diff)
+		}
+	}
+}
+
+// heavy tells what the middleware brings that is not for other people's APIs: Redis, the client's side, the terminal.
+func heavy(bearer room) []string {
+	var breaches []string
+	for _, prefix := range []string{
+		module + "/pkg/oauth", module + "/pkg/session", module + "/pkg/apicall", module + "/pkg/loopback", module + "/pkg/revocation",
+		"github.com/redis", "github.com/zalando", "github.com/gofrs", "github.com/spf13", "github.com/charmbracelet",
+	} {
+		for _, dependency := range bearer.Deps {
+			if within(dependency, prefix) {
+				breaches = append(breaches, "pkg/bearer brings "+dependency)
+			}
+		}
+	}
+	return breaches
+}
+
+func TestHouseBearerIsHeld(t *testing.T) {
+	got := heavy(room{Deps: []string{module + "/pkg/token", module + "/pkg/oauth", "github.com/redis/go-redis/v9"}})
+	want := []string{"pkg/bearer brings " + module + "/pkg/oauth", "pkg/bearer brings github.com/redis/go-redis/v9"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("heavy (-want +got):\n%s", diff)
+	}
+}
+
+// roomBreaches tells what the house does not allow in the source of a room.
+func roomBreaches(t *testing.T, r room) []string {
+	t.Helper()
+	var breaches []string
+	if r.Doc == "" {
+		breaches = append(breaches, r.path()+" has no package comment")
+	}
+	for _, name := range slices.Concat(r.GoFiles, r.IgnoredGoFiles) {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(r.Dir, name), nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, breach := range sourceBreaches(file, strings.HasPrefix(r.path(), "pkg/")) {
+			breaches = append(breaches, r.path()+"/"+name+": "+breach)
+		}
+	}
+	return breaches
+}
+
+// sourceBreaches tells every export without a comment, every init, and, for a file under pkg, what reaches for the program.
+func sourceBreaches(file *ast.File, underPkg bool) []string {
+	var breaches []string
+	for _, declaration := range file.Decls {
+		switch d := declaration.(type) {
+		case *ast.FuncDecl:
+			if d.Name.Name == "init" && d.Recv == nil {
+				breaches = append(breaches, "has an init")
+			}
+			if d.Name.IsExported() && d.Doc == nil && hasExportedReceiver(d) {
+				breaches = append(breaches, d.Name.Name+" has no comment")
+			}
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				breaches = append(breaches, undocumented(d, spec)...)
+			}
+		}
+	}
+	if underPkg {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if selector, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := selector.X.(*ast.Ident); ok && slices.Contains(ofTheProgram(), x.Name+"."+selector.Sel.Name) {
+					breaches = append(breaches, "names "+x.Name+"."+selector.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+	return breaches
+}
+
+// hasExportedReceiver reports whether a function, or the type a method belongs to, is seen from outside.
+func hasExportedReceiver(d *ast.FuncDecl) bool {
+	if d.Recv == nil {
+		return true
+	}
+	receiver := d.Recv.List[0].Type
+	for {
+		switch r := receiver.(type) {
+		case *ast.StarExpr:
+			receiver = r.X
+		case *ast.IndexExpr:
+			receiver = r.X
+		case *ast.IndexListExpr:
+			receiver = r.X
+		case *ast.Ident:
+			return r.IsExported()
+		default:
+			return true
+		}
+	}
+}
+
+// undocumented tells the exported names of a specification that carry no comment. Of a group of constants or variables,
+// one comment for all will do; a type wants its own.
+func undocumented(d *ast.GenDecl, spec ast.Spec) []string {
+	switch s := spec.(type) {
+	case *ast.TypeSpec:
+		if s.Name.IsExported() && s.Doc == nil && (d.Lparen.IsValid() || d.Doc == nil) {
+			return []string{s.Name.Name + " has no comment"}
+		}
+	case *ast.ValueSpec:
+		for _, name := range s.Names {
+			if name.IsExported() && s.Doc == nil && s.Comment == nil && d.Doc == nil {
+				return []string{name.Name + " has no comment"}
+			}
+		}
+	}
+	return nil
+}
+
+func TestHouseSourceIsHeld(t *testing.T) {
+	const source = `package p
+import "os"
+type A struct{}
+// B is told.
+type B struct{}
+func (B) M() {}
+func (b *B) N() {}
+func (c c[T]) Free() {}
+// C is told.
+func C() { os.Exit(1) }
+func D() {}
+// Two that belong together.
+const ( E = 1; F = 2 )
+var G = 1
+type ( H int
+// I is told.
+I int )
+func init() {}
+`
+	file, err := parser.ParseFile(token.NewFileSet(), "p.go", source, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"A has no comment", "M has no comment", "N has no comment", "D has no comment", "G has no comment", "H has no comment",
+		"has an init", "names os.Exit",
+	}
+	if diff := cmp.Diff(want, sourceBreaches(file, true)); diff != "" {
+		t.Errorf("sourceBreaches (-want +got):\n%s", diff)
+	}
+}
+
+func TestHouseGoMod(t *testing.T) {
+	text, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, peer := range notInGoMod() {
+		if strings.Contains(string(text), peer) {
+			t.Errorf("go.mod names %s", peer)
+		}
+	}
+}
+
+func TestHouseTopLevel(t *testing.T) {
+	list := exec.Command("git", "ls-files", "-z")
+	list.Dir = ".."
+	listed, err := list.Output()
+	if err != nil || len(listed) == 0 {
+		t.Skipf("not a git checkout: %v", err)
+	}
+	agreed := []string{"go.mod", "go.sum", "main.go", "cmd", "pkg", "docs", "completions", "README.md", "LICENSE"}
+	for path := range strings.SplitSeq(strings.TrimSuffix(string(listed), "\x00"), "\x00") {
+		entry, _, _ := strings.Cut(path, "/")
+		if !strings.HasPrefix(entry, ".") && !slices.Contains(agreed, entry) {
+			t.Errorf("%s stands at the top level", entry)
+		}
+	}
+}
