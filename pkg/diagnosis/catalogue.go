@@ -91,6 +91,8 @@ const (
 	TrustUnknown        ID = "TRUST_UNKNOWN"
 	OriginRefused       ID = "ORIGIN_REFUSED"
 	InsecureURL         ID = "INSECURE_URL"
+	EndpointMissing     ID = "ENDPOINT_MISSING"
+	ParameterReserved   ID = "PARAM_RESERVED"
 	StoreLocked         ID = "STORE_LOCKED"
 	StoreUnreadable     ID = "STORE_UNREADABLE"
 	StoreUnwritable     ID = "STORE_UNWRITABLE"
@@ -384,6 +386,13 @@ var catalogue = []Entry{
 	{InsecureURL, Usage, "the URL is not https",
 		"Plain http is allowed for loopback addresses only, since everyone on the way can read and change it.",
 		"Use https."},
+
+	{EndpointMissing, Usage, "the authorization server offers no such endpoint",
+		"Its metadata does not name the endpoint that this needs, or there is no metadata and the profile does not name it either.",
+		"`oauthctl discover` shows what the server offers; a profile may name authorization_endpoint, token_endpoint and device_authorization_endpoint itself."},
+	{ParameterReserved, Usage, "the parameter is set by the request itself",
+		"state, nonce, code_challenge and their kind protect the login, so an extra parameter never replaces one of them.",
+		"Leave the parameter out; scope, audience, resource, prompt, login_hint, max_age and acr_values have flags of their own."},
 
 	// The token store.
 	{StoreLocked, Store, "another process holds the token store",

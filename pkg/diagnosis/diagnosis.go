@@ -66,6 +66,7 @@ type Diagnosis struct {
 	Got      string // what was there instead
 	Hint     string // the next step, a command where there is one
 	Err      error  // the error underneath, or nil
+	As       Kind   // where the place decides: a wrong slash in metadata is Unsafe, in a token Rejected; 0 = the entry's
 }
 
 // Error returns the summary with what was expected and what was found.
@@ -96,8 +97,12 @@ func (d *Diagnosis) Is(target error) bool {
 	return ok && t.ID == d.ID && *t == Diagnosis{ID: t.ID}
 }
 
-// Kind returns the kind of the catalogue's entry, [Unexpected] without one.
+// Kind returns As if it is set, else the kind of the catalogue's entry,
+// [Unexpected] without one.
 func (d *Diagnosis) Kind() Kind {
+	if d.As != 0 {
+		return d.As
+	}
 	if e, ok := Lookup(d.ID); ok {
 		return e.Kind
 	}
