@@ -77,6 +77,7 @@ const (
 	MetadataInvalid     ID = "METADATA_INVALID"
 	ResourceMismatch    ID = "PRM_RESOURCE_MISMATCH"
 	TokenEndpointShape  ID = "TOKEN_ENDPOINT_SHAPE"
+	RegistrationInvalid ID = "DCR_INVALID"
 	RedirectRefused     ID = "REDIRECT_REFUSED"
 	InsecureEndpoint    ID = "INSECURE_ENDPOINT"
 	EndpointMoved       ID = "ENDPOINT_MOVED"
@@ -91,6 +92,7 @@ const (
 	TrustUnknown        ID = "TRUST_UNKNOWN"
 	OriginRefused       ID = "ORIGIN_REFUSED"
 	InsecureURL         ID = "INSECURE_URL"
+	ClientIncomplete    ID = "CLIENT_INCOMPLETE"
 	EndpointMissing     ID = "ENDPOINT_MISSING"
 	ParameterReserved   ID = "PARAM_RESERVED"
 	StoreLocked         ID = "STORE_LOCKED"
@@ -342,6 +344,9 @@ var catalogue = []Entry{
 	{TokenEndpointShape, Unsafe, "the token endpoint's answer is not a token response",
 		"access_token and token_type are needed, as one JSON object (RFC 6749, section 5.1).",
 		"Check the token endpoint in the metadata; some proxies answer with a page of their own."},
+	{RegistrationInvalid, Unsafe, "the answer of the registration endpoint cannot be used",
+		"A registration is answered with a JSON object that holds client_id (RFC 7591, section 3.2.1).",
+		"Check the registration endpoint in the metadata, or create a client at the server's console and give it by `--client-id`."},
 	{RedirectRefused, Unsafe, "the server redirects where no redirect is allowed",
 		"A redirect would send the request's secrets to another place.",
 		"Use the final address in the configuration, if it is trusted."},
@@ -387,6 +392,9 @@ var catalogue = []Entry{
 		"Plain http is allowed for loopback addresses only, since everyone on the way can read and change it.",
 		"Use https."},
 
+	{ClientIncomplete, Usage, "the client lacks what its authentication needs",
+		"A client needs an id; client_secret_basic, client_secret_post and client_secret_jwt need a secret too, private_key_jwt a signing key or an assertion.",
+		"Give `--client-id`, and `--client-secret-file` or `--signing-key` as the `--auth-method` demands."},
 	{EndpointMissing, Usage, "the authorization server offers no such endpoint",
 		"Its metadata does not name the endpoint that this needs, or there is no metadata and the profile does not name it either.",
 		"`oauthctl discover` shows what the server offers; a profile may name authorization_endpoint, token_endpoint and device_authorization_endpoint itself."},
