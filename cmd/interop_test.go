@@ -136,7 +136,10 @@ func register(t *testing.T, issuer string, metadata map[string]any) (clientID, c
 // The certified server and the scripted user agent prove each other here, with a client and a judge that no one here
 // wrote: x/oauth2 runs the code flow, go-jose verifies what it got.
 func TestInteropFixture(t *testing.T) {
-	const api = "http://127.0.0.1:7/api"
+	const (
+		api        = "http://127.0.0.1:7/api"
+		deviceCode = "urn:ietf:params:oauth:grant-type:device_code"
+	)
 	issuer := startOIDCProvider(t, "--api", api)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -148,12 +151,13 @@ func TestInteropFixture(t *testing.T) {
 	redirectURI := client.URL + "/callback"
 	clientID, _ := register(t, issuer, map[string]any{
 		"application_type": "native", "redirect_uris": []string{"http://127.0.0.1/callback"},
-		"token_endpoint_auth_method": "none", "grant_types": []string{"authorization_code", "refresh_token"},
+		"token_endpoint_auth_method": "none", "grant_types": []string{"authorization_code", "refresh_token", deviceCode},
 	})
 	config := oauth2.Config{
 		ClientID: clientID, RedirectURL: redirectURI, Scopes: []string{"openid", "offline_access", "items:read"},
 		Endpoint: oauth2.Endpoint{
-			AuthURL: issuer + "/auth", TokenURL: issuer + "/token", AuthStyle: oauth2.AuthStyleInParams,
+			AuthURL: issuer + "/auth", TokenURL: issuer + "/token", DeviceAuthURL: issuer + "/device/auth",
+			AuthStyle: oauth2.AuthStyleInParams,
 		},
 	}
 	resource := oauth2.SetAuthURLParam("resource", api)
@@ -187,6 +191,30 @@ func TestInteropFixture(t *testing.T) {
 		if renewed.AccessToken == answer.AccessToken || renewed.RefreshToken == answer.RefreshToken {
 			t.Error("the refresh of a public client rotated nothing")
 		}
+	})
+	t.Run("device flow", func(t *testing.T) {
+		device, err := config.DeviceAuth(ctx, resource)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, err := clickThrough(ctx, device.VerificationURIComplete, person{Login: "alice"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Asked once, since x/oauth2 would first sleep out the interval.
+		response, err := http.PostForm(issuer+"/token", url.Values{
+			"grant_type": {deviceCode}, "device_code": {device.DeviceCode}, "client_id": {clientID}, "resource": {api},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			t.Fatalf("token response is %s after the page %q", response.Status, plainText(last.Body))
+		}
+		answer := readJSON[map[string]any](t, response)
+		raw, _ := answer["access_token"].(string)
+		wantAccessToken(t, issuer, raw, clientID, api)
 	})
 	t.Run("wrong verifier", func(t *testing.T) {
 		code := authorize(t, oauth2.GenerateVerifier())
