@@ -15,12 +15,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
 const defaultRedirectURI = "http://127.0.0.1:0/callback"
@@ -46,8 +45,9 @@ func Listen(redirectURI, listen string) (*Receiver, error) {
 	if redirectURI == "" {
 		redirectURI = defaultRedirectURI
 	}
+	hosts := []string{"127.0.0.1", "::1", "localhost"}
 	u, err := url.Parse(redirectURI)
-	if err != nil || u.Scheme != "http" || !safehttp.IsLoopback(u.Hostname()) || u.User != nil || u.Fragment != "" || u.RawQuery != "" {
+	if err != nil || u.Scheme != "http" || !slices.Contains(hosts, u.Hostname()) || u.User != nil || u.Fragment != "" || u.RawQuery != "" {
 		return nil, fmt.Errorf("loopback: expected a redirect URI such as http://127.0.0.1:0/callback, got %q", redirectURI)
 	}
 	if u.Path == "" {
