@@ -1,0 +1,138 @@
+package oauth
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// The ways of client authentication, as OAuth names them
+// (token_endpoint_auth_method).
+const (
+	AuthNone          = "none"                // a public client
+	AuthSecretBasic   = "client_secret_basic" // RFC 6749, section 2.3.1
+	AuthSecretPost    = "client_secret_post"  // RFC 6749, section 2.3.1
+	AuthSecretJWT     = "client_secret_jwt"   // OpenID Connect Core, section 9
+	AuthPrivateKeyJWT = "private_key_jwt"     // RFC 7523, OpenID Connect Core, section 9
+	AuthTLS           = "tls_client_auth"     // RFC 8705; the certificate is HTTP's
+)
+
+// authMethod is AuthMethod, or what fits the credentials that are there. A
+// server that announces nothing supports client_secret_basic (RFC 8414, section
+// 2).
+func (c *Client) authMethod() string {
+	announced := c.server().TokenEndpointAuthMethodsSupported
+	switch {
+	case c.AuthMethod != "":
+		return c.AuthMethod
+	case c.Key != nil || !c.Assertion.IsZero():
+		return AuthPrivateKeyJWT
+	case c.Secret.IsZero():
+		return AuthNone
+	case len(announced) == 0:
+		return AuthSecretBasic
+	}
+	for _, method := range []string{AuthSecretBasic, AuthSecretPost, AuthSecretJWT} {
+		if slices.Contains(announced, method) {
+			return method
+		}
+	}
+	return AuthSecretBasic
+}
+
+// authenticate adds the client to a request's form or header.
+func (c *Client) authenticate(values url.Values, header http.Header, endpoint string) error {
+	method := c.authMethod()
+	switch {
+	case c.ID == "":
+		return incomplete("a client id")
+	case c.Secret.IsZero() && (method == AuthSecretBasic || method == AuthSecretPost || method == AuthSecretJWT):
+		return incomplete("a client secret for " + method)
+	case c.Key == nil && c.Assertion.IsZero() && method == AuthPrivateKeyJWT:
+		return incomplete("a signing key for " + method)
+	}
+	switch method {
+	case AuthNone, AuthTLS:
+		values.Set("client_id", c.ID)
+	case AuthSecretBasic:
+		// Both halves are form-encoded first, which most clients forget.
+		pair := url.QueryEscape(c.ID) + ":" + url.QueryEscape(c.Secret.Reveal())
+		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
+	case AuthSecretPost:
+		values.Set("client_id", c.ID)
+		values.Set("client_secret", c.Secret.Reveal())
+	case AuthSecretJWT, AuthPrivateKeyJWT:
+		assertion, err := c.assertion(method, endpoint)
+		if err != nil {
+			return err
+		}
+		values.Set("client_id", c.ID)
+		values.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		values.Set("client_assertion", assertion)
+	default:
+		return &diagnosis.Diagnosis{ID: diagnosis.ClientIncomplete, Expected: "a client authentication method", Got: fmt.Sprintf("%q", cut(method))}
+	}
+	return nil
+}
+
+func incomplete(needs string) error {
+	return &diagnosis.Diagnosis{ID: diagnosis.ClientIncomplete, Expected: needs, Got: "none"}
+}
+
+type assertionClaims struct {
+	Issuer   string `json:"iss"`
+	Subject  string `json:"sub"`
+	Audience string `json:"aud"`
+	ID       string `json:"jti"`
+	IssuedAt int64  `json:"iat"`
+	Expiry   int64  `json:"exp"`
+}
+
+// assertion signs a client assertion that lives for a minute. Its audience is
+// the issuer: an endpoint's URL, taken from metadata, could be another server's.
+func (c *Client) assertion(method, endpoint string) (string, error) {
+	if !c.Assertion.IsZero() && method == AuthPrivateKeyJWT {
+		return c.Assertion.Reveal(), nil
+	}
+	audience := c.AssertionAudience
+	for _, next := range []string{c.server().Issuer, c.server().TokenEndpoint, endpoint} {
+		if audience == "" {
+			audience = next
+		}
+	}
+	now := c.now()
+	claims := assertionClaims{c.ID, c.ID, audience, random().Reveal(), now.Unix(), now.Add(time.Minute).Unix()}
+	if method == AuthSecretJWT {
+		return signHS256(c.Secret, claims)
+	}
+	signed, err := token.Sign(c.Key, "JWT", claims)
+	if err != nil {
+		return "", fmt.Errorf("sign the client assertion: %w", err)
+	}
+	return signed, nil
+}
+
+// signHS256 signs with the client secret, which is no key of a key set and so
+// nothing for the packages that handle those.
+func signHS256(key secret.String, claims any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("sign the client assertion: %w", err)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	input := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode(payload)
+	mac := hmac.New(sha256.New, []byte(key.Reveal()))
+	mac.Write([]byte(input))
+	return input + "." + encode(mac.Sum(nil)), nil
+}

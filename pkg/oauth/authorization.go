@@ -1,0 +1,225 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// AuthorizationParams is what an authorization request asks for. RedirectURI is
+// needed; everything else may be zero.
+type AuthorizationParams struct {
+	RedirectURI string
+	Scope       []string
+	Audience    []string // the parameter audience, of Auth0, Hydra and others
+	Resource    []string // RFC 8707
+	Prompt      string
+	LoginHint   string
+	ACRValues   []string
+	// MaxAge asks for a login no longer ago than this, in whole seconds; nil
+	// asks for nothing, zero for a new login. The ID token is held against it.
+	MaxAge *time.Duration
+	// Extra holds further parameters. One that the request sets itself is
+	// refused (PARAM_RESERVED).
+	Extra url.Values
+}
+
+// AuthorizationRequest is one login under way: what was sent, and the secrets
+// that its response is compared with. It answers once.
+type AuthorizationRequest struct {
+	RedirectURI string
+	Scope       []string
+
+	endpoint      string
+	issuer        string
+	issAnnounced  bool
+	pkceAnnounced bool
+	params        []param
+	resource      []string
+	clientID      string
+	requestURI    secret.String
+	state         secret.String
+	nonce         secret.String
+	verifier      secret.String
+	maxAge        *time.Duration
+	acrValues     []string
+	answered      atomic.Bool
+}
+
+// NewAuthorizationRequest makes an authorization request for the code grant
+// (RFC 6749, section 4.1.1) with fresh state and PKCE S256 (RFC 7636), and a
+// nonce where scope holds openid. It sends nothing.
+//
+// Errors are Diagnoses: ENDPOINT_MISSING, PKCE_DOWNGRADE where the server
+// announces its methods without S256, PARAM_RESERVED, INSECURE_URL.
+func (c *Client) NewAuthorizationRequest(p AuthorizationParams) (*AuthorizationRequest, error) {
+	server := c.server()
+	r := &AuthorizationRequest{
+		RedirectURI: p.RedirectURI, Scope: slices.Clone(p.Scope),
+		clientID: c.ID, issuer: server.Issuer, issAnnounced: server.AuthorizationResponseIssParameterSupported,
+		pkceAnnounced: slices.Contains(server.CodeChallengeMethodsSupported, "S256"),
+		resource:      slices.Clone(p.Resource), maxAge: p.MaxAge, acrValues: slices.Clone(p.ACRValues),
+		state: random(), verifier: random(),
+	}
+	if slices.Contains(p.Scope, "openid") {
+		r.nonce = random()
+	}
+	var err error
+	if r.endpoint, err = authorizationEndpoint(server.AuthorizationEndpoint); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	if len(server.CodeChallengeMethodsSupported) > 0 && !r.pkceAnnounced {
+		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{
+			ID: diagnosis.PKCEDowngrade, Expected: "S256", Got: fmt.Sprintf("%q", cut(spaced(server.CodeChallengeMethodsSupported))),
+		})
+	}
+	if u, err := url.Parse(p.RedirectURI); err != nil || u.Scheme == "" || strings.Contains(p.RedirectURI, "#") {
+		return nil, fmt.Errorf("oauth: the redirect URI %q is not an absolute URI without fragment (RFC 6749, section 3.1.2)", cut(p.RedirectURI))
+	}
+	if r.params, err = r.parameters(p); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	return r, nil
+}
+
+func authorizationEndpoint(rawURL string) (string, error) {
+	if rawURL == "" {
+		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: "authorization_endpoint", Got: "none"}
+	}
+	// It is handed to a browser, where javascript: and file: would do harm.
+	if _, err := safehttp.CheckURL(rawURL); err != nil {
+		return "", &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: "authorization_endpoint to be an https URL", Got: fmt.Sprintf("%q", cut(rawURL)), Err: err}
+	}
+	return rawURL, nil
+}
+
+// parameters lists what is sent, in the order in which people read it.
+func (r *AuthorizationRequest) parameters(p AuthorizationParams) ([]param, error) {
+	var all []param
+	add := func(name, value string) {
+		if value != "" {
+			all = append(all, param{name, secret.New(value)})
+		}
+	}
+	add("response_type", "code")
+	add("client_id", r.clientID)
+	add("redirect_uri", r.RedirectURI)
+	add("scope", spaced(r.Scope))
+	add("state", r.state.Reveal())
+	add("nonce", r.nonce.Reveal())
+	add("code_challenge", r.CodeChallenge())
+	add("code_challenge_method", "S256")
+	for _, v := range p.Audience {
+		add("audience", v)
+	}
+	for _, v := range p.Resource {
+		add("resource", v)
+	}
+	add("prompt", p.Prompt)
+	add("login_hint", p.LoginHint)
+	if p.MaxAge != nil {
+		add("max_age", strconv.FormatInt(int64(p.MaxAge.Seconds()), 10))
+	}
+	add("acr_values", spaced(p.ACRValues))
+	return extra(all, p.Extra)
+}
+
+// extra adds parameters by name. None may replace what protects the login.
+func extra(all []param, more url.Values) ([]param, error) {
+	for _, name := range sorted(more) {
+		set := slices.ContainsFunc(all, func(p param) bool { return p.name == name })
+		if set || isReserved(name) {
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ParameterReserved, Got: fmt.Sprintf("%q", cut(name))}
+		}
+		for _, value := range more[name] {
+			all = append(all, param{name, secret.New(value)})
+		}
+	}
+	return all, nil
+}
+
+func isReserved(name string) bool {
+	switch name {
+	case "response_type", "client_id", "redirect_uri", "state", "nonce", "code_challenge", "code_challenge_method",
+		"request", "request_uri", "dpop_jkt", "client_secret", "client_assertion", "client_assertion_type",
+		"grant_type", "code", "code_verifier", "refresh_token", "device_code", "response_mode":
+		return true
+	}
+	return false
+}
+
+func sorted(values url.Values) []string {
+	names := make([]string, 0, len(values))
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// URL returns the address to open in the browser: the endpoint with the
+// parameters, or with the request_uri once it was pushed.
+func (r *AuthorizationRequest) URL() string {
+	params := r.params
+	if !r.requestURI.IsZero() {
+		params = []param{{"client_id", secret.New(r.clientID)}, {"request_uri", r.requestURI}}
+	}
+	u, err := url.Parse(r.endpoint)
+	if err != nil {
+		return "" // it was parsed when the request was made
+	}
+	// The endpoint's own query stays (RFC 6749, section 3.1), except where it
+	// would double a parameter.
+	own := u.Query()
+	var pairs []string
+	for _, p := range params {
+		own.Del(p.name)
+		pairs = append(pairs, p.name+"="+url.QueryEscape(p.value.Reveal()))
+	}
+	if kept := own.Encode(); kept != "" {
+		pairs = append([]string{kept}, pairs...)
+	}
+	u.RawQuery = strings.Join(pairs, "&")
+	return u.String()
+}
+
+// CodeVerifier returns the PKCE verifier of this request (RFC 7636, section 4.1).
+func (r *AuthorizationRequest) CodeVerifier() secret.String { return r.verifier }
+
+// CodeChallenge returns the S256 challenge of the verifier (RFC 7636, section 4.2).
+func (r *AuthorizationRequest) CodeChallenge() string { return s256(r.verifier.Reveal()) }
+
+// PKCEAnnounced reports whether the server announces S256. It is used in any
+// case; many servers support it silently.
+func (r *AuthorizationRequest) PKCEAnnounced() bool { return r.pkceAnnounced }
+
+// Push sends the request's parameters to the server beforehand (PAR, RFC 9126),
+// after which [AuthorizationRequest.URL] holds only the client and a reference.
+// It is needed where Server.RequirePushedAuthorizationRequests says so.
+func (c *Client) Push(ctx context.Context, r *AuthorizationRequest) error {
+	endpoint, err := c.endpoint("pushed_authorization_request_endpoint", c.server().PushedAuthorizationRequestEndpoint)
+	if err != nil {
+		return fmt.Errorf("oauth: %w", err)
+	}
+	res, err := c.post(ctx, endpoint, r.params)
+	if err != nil {
+		return fmt.Errorf("oauth: %w", err)
+	}
+	body, _ := members(res.Body)
+	uri, ok := text(body["request_uri"])
+	if res.Status != http.StatusCreated && res.Status != http.StatusOK || body["error"] != nil || !ok || uri == "" {
+		return failed(res, body, withSecret(r.params, c.Secret))
+	}
+	r.requestURI = secret.New(uri)
+	return nil
+}

@@ -1,0 +1,149 @@
+// Package oauth is the client's side of OAuth 2.0 and OpenID Connect: the
+// authorization request and its response (RFC 6749, RFC 7636, RFC 9126,
+// RFC 9207), one token request for every grant (RFC 6749, 7523, 8628, 8693),
+// client authentication, the ID token's checks, registration (RFC 7591),
+// revocation (RFC 7009), introspection (RFC 7662) and userinfo.
+//
+// Start with [Client.NewAuthorizationRequest]: show its URL to a browser, give
+// the parameters of the redirect to [AuthorizationRequest.Code], which is the
+// only way to a code and compares state and iss, then call [Client.Token] and
+// [Client.VerifyIDToken]. Other grants begin with their constructor: [Refresh],
+// [ClientCredentials], [Client.AuthorizeDevice], [TokenExchange], [JWTBearer].
+//
+// Every check is on; none needs to be asked for. The package opens no browser,
+// listens on no port and stores nothing. Its errors are Diagnoses; where an
+// authorization server said no, an [*Error] lies underneath.
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// Client is one OAuth client at one authorization server. ID and Server are
+// needed; the zero value of everything else is a public client with the usual
+// HTTP and clock. A Client is safe for concurrent use and must not be changed
+// after its first request.
+type Client struct {
+	ID     string
+	Server *discovery.Server
+
+	// Secret, Key and Assertion are what the client authenticates with; which
+	// one is used is for AuthMethod to say, see [Client.Token].
+	Secret secret.String
+	Key    *jwks.PrivateKey
+	// Assertion is a ready client assertion, such as a CI system's identity
+	// token (RFC 7523, section 2.2); it is sent instead of one signed with Key.
+	Assertion secret.String
+	// AuthMethod is one of the Auth constants; "" chooses by what is there and
+	// what the server announces.
+	AuthMethod string
+	// AssertionAudience is the aud of client assertions. "" means the issuer,
+	// or the token endpoint where no issuer is known.
+	AssertionAudience string
+
+	HTTP *safehttp.Client
+	Now  func() time.Time
+	// Wait pauses between the polls of the device grant; nil means real time.
+	Wait func(ctx context.Context, d time.Duration) error
+	// Keys verify ID tokens; nil means the server's jwks_uri.
+	Keys token.KeySet
+}
+
+const (
+	responseLimit = 1 << 20
+	// requestTime bounds a request as a whole: a server that sends a byte a
+	// second would otherwise hold a login for ever.
+	requestTime = 10 * time.Second
+)
+
+func (c *Client) http() *safehttp.Client {
+	if c.HTTP == nil {
+		return &safehttp.Client{}
+	}
+	return c.HTTP
+}
+
+func (c *Client) now() time.Time {
+	if c.Now == nil {
+		return time.Now()
+	}
+	return c.Now()
+}
+
+func (c *Client) server() *discovery.Server {
+	if c.Server == nil {
+		return &discovery.Server{}
+	}
+	return c.Server
+}
+
+// endpoint returns the URL to use for a metadata name: the alias for clients
+// that authenticate by certificate where there is one (RFC 8705, section 5).
+func (c *Client) endpoint(name, rawURL string) (string, error) {
+	if alias := c.server().MTLSEndpointAliases[name]; alias != "" && c.AuthMethod == AuthTLS {
+		return alias, nil
+	}
+	if rawURL == "" {
+		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: name, Got: "none"}
+	}
+	return rawURL, nil
+}
+
+// param is one parameter of a request. The value is a secret whatever its name,
+// so that printing a request shows nothing.
+type param struct {
+	name  string
+	value secret.String
+}
+
+func form(params []param) url.Values {
+	values := make(url.Values, len(params))
+	for _, p := range params {
+		values.Add(p.name, p.value.Reveal())
+	}
+	return values
+}
+
+// post sends params to an endpoint with the client's authentication added.
+func (c *Client) post(ctx context.Context, endpoint string, params []param) (*safehttp.Response, error) {
+	values := form(params)
+	header := http.Header{}
+	if err := c.authenticate(values, header, endpoint); err != nil {
+		return nil, err
+	}
+	whole, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	res, err := c.http().PostForm(whole, endpoint, values, header, responseLimit)
+	return res, timedOut(ctx, err)
+}
+
+// timedOut names our own time limit; the caller's stays the context's error.
+func timedOut(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: fmt.Sprintf("the whole answer within %s", requestTime), Got: "less", Err: err}
+	}
+	return err
+}
+
+func spaced(words []string) string { return strings.Join(words, " ") }
+
+// cut shortens text from outside to what an error may quote.
+func cut(s string) string {
+	if len(s) > 200 {
+		return strings.ToValidUTF8(s[:200], "") + "…"
+	}
+	return s
+}

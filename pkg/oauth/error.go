@@ -1,0 +1,158 @@
+package oauth
+
+import (
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// Error is an error response of an authorization server, from its token
+// endpoint or another (RFC 6749, section 5.2) or in a redirect (section
+// 4.1.2.1). It comes wrapped in a Diagnosis whose kind says who can mend it;
+// find it with errors.As. Its texts are the server's own.
+type Error struct {
+	Code        string
+	Description string
+	URI         string
+	Status      int // of the HTTP response; 0 in a redirect
+}
+
+// Error returns the code and the description, quoted and cut at 200 bytes.
+func (e *Error) Error() string {
+	code := e.Code
+	if strings.Trim(code, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") != "" || len(code) > 60 {
+		code = fmt.Sprintf("%q", cut(code))
+	}
+	if e.Description == "" {
+		return code
+	}
+	return code + ": " + fmt.Sprintf("%q", cut(e.Description))
+}
+
+// diagnose says what an error response means for who reads it.
+func (e *Error) diagnose() error {
+	id := diagnosis.RequestRefused
+	switch e.Code {
+	case "invalid_client", "unauthorized_client", "incorrect_client_credentials":
+		id = diagnosis.ClientRefused
+	case "invalid_scope":
+		id = diagnosis.ScopeRefused
+	case "invalid_target":
+		id = diagnosis.ResourceRefused
+	case "invalid_grant", "bad_verification_code":
+		id = diagnosis.GrantInvalid
+	case "access_denied":
+		id = diagnosis.AccessDenied
+	case "login_required", "interaction_required", "consent_required", "account_selection_required",
+		"unmet_authentication_requirements", "expired_token":
+		id = diagnosis.LoginRequired
+	case "server_error", "temporarily_unavailable":
+		id = diagnosis.ServerError
+	case "slow_down":
+		id = diagnosis.RateLimited
+	default:
+		switch {
+		case e.Status == http.StatusTooManyRequests:
+			id = diagnosis.RateLimited
+		case e.Status >= 500:
+			id = diagnosis.ServerError
+		}
+	}
+	return fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: id, Err: e})
+}
+
+// members reads a JSON object strictly: no duplicate names, names in their own
+// letter case, nothing after it.
+func members(body []byte) (map[string]jsontext.Value, bool) {
+	if jsontext.Value(body).Kind() != '{' {
+		return nil, false
+	}
+	var all map[string]jsontext.Value
+	if err := json.Unmarshal(body, &all); err != nil {
+		return nil, false
+	}
+	return all, true
+}
+
+// text returns the member as a string; ok is false where it is something else.
+// An absent member and null are the empty string.
+func text(v jsontext.Value) (s string, ok bool) {
+	if len(v) == 0 || v.Kind() == 'n' {
+		return "", true
+	}
+	err := json.Unmarshal(v, &s)
+	return s, err == nil
+}
+
+// failed judges what no successful response is. Servers repeat what they were
+// sent, so the request's own secrets are taken out of their texts.
+func failed(res *safehttp.Response, body map[string]jsontext.Value, sent []param) error {
+	if code, ok := text(body["error"]); ok && code != "" {
+		description, _ := text(body["error_description"])
+		uri, _ := text(body["error_uri"])
+		return (&Error{scrub(code, sent), scrub(description, sent), scrub(uri, sent), res.Status}).diagnose()
+	}
+	status := fmt.Sprintf("status %d with %s", res.Status, kindOf(res))
+	id := diagnosis.TokenEndpointShape
+	switch {
+	case res.Status == http.StatusTooManyRequests:
+		id = diagnosis.RateLimited
+	case res.Status >= 500:
+		id = diagnosis.ServerError
+	}
+	return fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: id, Got: status})
+}
+
+func scrub(text string, sent []param) string {
+	for _, p := range sent {
+		// Short values are words such as a grant type, not secrets.
+		if value := p.value.Reveal(); len(value) >= 8 && isSecretParam(p.name) {
+			text = strings.ReplaceAll(text, value, "[redacted]")
+			text = strings.ReplaceAll(text, url.QueryEscape(value), "[redacted]")
+		}
+	}
+	return text
+}
+
+func isSecretParam(name string) bool {
+	switch name {
+	case "grant_type", "scope", "resource", "audience", "redirect_uri", "client_id", "response_type",
+		"code_challenge_method", "subject_token_type", "actor_token_type", "requested_token_type",
+		"token_type_hint", "client_assertion_type", "prompt", "acr_values":
+		return false
+	}
+	return true
+}
+
+// kindOf names what came instead of the JSON that was expected.
+func kindOf(res *safehttp.Response) string {
+	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	start := strings.TrimSpace(string(res.Body[:min(len(res.Body), 64)]))
+	switch {
+	case len(res.Body) == 0:
+		return "no body"
+	case strings.Contains(kind, "html"), strings.HasPrefix(start, "<"):
+		return "an HTML page"
+	case kind == "application/x-www-form-urlencoded":
+		return "a form-encoded body"
+	case strings.HasPrefix(start, "{"):
+		return "a JSON object of another shape"
+	case kind == "":
+		return "a body of no known kind"
+	}
+	return fmt.Sprintf("a body of kind %q", cut(kind))
+}
+
+// withSecret is sent with the secret added, for [scrub].
+func withSecret(sent []param, s secret.String) []param {
+	return append(sent[:len(sent):len(sent)], param{"client_secret", s})
+}

@@ -1,0 +1,272 @@
+package oauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// IDTokenExpectation is what an ID token must fit beyond what every one must.
+// The zero value expects nothing more. [AuthorizationRequest.IDTokenExpectation]
+// gives that of a login; a refresh needs Previous.
+type IDTokenExpectation struct {
+	Nonce     secret.String
+	MaxAge    *time.Duration // auth_time is needed and no longer ago
+	ACRValues []string       // acr is needed and one of these
+	// Previous is the ID token of the login, decoded: after a refresh iss, sub
+	// and aud must be the same, and auth_time and nonce if they are there
+	// (OpenID Connect Core, section 12.2).
+	Previous *token.Token
+}
+
+// authLeeway allows for two clocks when auth_time is compared with max_age.
+const authLeeway = time.Minute
+
+// VerifyIDToken checks the ID token of a token response by every rule of OpenID
+// Connect Core, section 3.1.3.7: signature (HS256 only with a client secret and
+// where the server announces it), iss, aud and azp, exp, iat, nonce, at_hash,
+// auth_time, acr; after a refresh those of section 12.2.
+//
+// Errors are Diagnoses: ID_TOKEN_MISSING where there is none (the caller decides
+// whether that matters), ID_TOKEN_INVALID with the failed check underneath,
+// NONCE_MISMATCH, SUBJECT_CHANGED; KEYS_UNAVAILABLE where it could not be
+// checked.
+func (c *Client) VerifyIDToken(ctx context.Context, res *TokenResponse, want IDTokenExpectation) (*token.Token, error) {
+	if res == nil || res.IDToken.IsZero() {
+		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.IDTokenMissing})
+	}
+	t, err := c.verifySigned(ctx, res.IDToken.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	for _, check := range []func() error{
+		func() error { return c.checkParties(t) },
+		func() error { return checkNonce(t, want) },
+		func() error { return checkAccessTokenHash(t, res.AccessToken) },
+		func() error { return checkAuthTime(t, want.MaxAge, c.now()) },
+		func() error { return checkACR(t, want.ACRValues) },
+		func() error { return checkPrevious(t, want.Previous) },
+	} {
+		if err := check(); err != nil {
+			return nil, fmt.Errorf("oauth: %w", err)
+		}
+	}
+	return t, nil
+}
+
+// verifySigned checks what every JWT of the issuer for this client must fit.
+func (c *Client) verifySigned(ctx context.Context, raw string) (*token.Token, error) {
+	decoded, err := token.Decode(raw)
+	if err != nil {
+		return nil, invalidIDToken("", "", err)
+	}
+	algorithms, keys, done, err := c.idTokenKeys(decoded.Algorithm())
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	verifier, err := token.NewVerifier(c.server().Issuer, []string{c.ID}, keys, token.Options{
+		Algorithms: algorithms, Require: []string{"sub", "iat", "exp"}, Now: c.Now,
+	})
+	if err != nil {
+		return nil, invalidIDToken("", "", err)
+	}
+	t, err := verifier.Verify(ctx, raw)
+	var d *diagnosis.Diagnosis
+	switch {
+	case err == nil:
+		return t, nil
+	case ctx.Err() != nil, errors.As(err, &d) && d.Kind() == diagnosis.Unavailable:
+		return nil, err // it is not known to be bad
+	}
+	return nil, invalidIDToken("", "", err)
+}
+
+// idTokenKeys returns the algorithms and keys for an ID token of that alg. The
+// client secret is a key only where the server announces such an algorithm:
+// otherwise the choice would be the token's.
+func (c *Client) idTokenKeys(alg string) (algorithms []string, keys token.KeySet, done func(), err error) {
+	announced := c.server().IDTokenSigningAlgValuesSupported
+	done = func() {}
+	if strings.HasPrefix(alg, "HS") {
+		if c.Secret.IsZero() || !slices.Contains(announced, alg) {
+			return nil, nil, done, invalidIDToken("an algorithm with a public key", fmt.Sprintf("%q", cut(alg)), nil)
+		}
+		key, err := jwks.SecretKey([]byte(c.Secret.Reveal()))
+		if err != nil {
+			return nil, nil, done, invalidIDToken("", "", err)
+		}
+		return []string{alg}, jwks.NewSet(key), done, nil
+	}
+	for _, a := range announced {
+		if !strings.HasPrefix(a, "HS") && !strings.EqualFold(a, "none") {
+			algorithms = append(algorithms, a)
+		}
+	}
+	switch {
+	case c.Keys != nil:
+		return algorithms, c.Keys, done, nil
+	case c.server().JWKSURI == "":
+		return nil, nil, done, &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: "jwks_uri, to verify the ID token", Got: "none"}
+	}
+	remote := jwks.NewRemote(c.server().JWKSURI, jwks.RemoteOptions{HTTP: c.HTTP, Now: c.Now})
+	return algorithms, remote, remote.Close, nil
+}
+
+func invalidIDToken(expected, got string, err error) error {
+	return &diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid, Expected: expected, Got: got, Err: err}
+}
+
+// claimText returns a claim that must be a string where it is there at all.
+func claimText(t *token.Token, name string) (string, bool, error) {
+	v, there := t.Claim(name)
+	if !there {
+		return "", false, nil
+	}
+	s, ok := v.(string)
+	if !ok {
+		return "", true, invalidIDToken(name+" to be a string", "something else", nil)
+	}
+	return s, true, nil
+}
+
+// checkParties holds aud and azp against the client, and the type: an access
+// token for this client is not a proof of who logged in.
+func (c *Client) checkParties(t *token.Token) error {
+	typ := strings.ToLower(strings.TrimPrefix(strings.ToLower(t.Type()), "application/"))
+	if typ == "at+jwt" {
+		return invalidIDToken("an ID token", "an access token (typ at+jwt)", nil)
+	}
+	azp, there, err := claimText(t, "azp")
+	switch {
+	case err != nil:
+		return err
+	case there && azp != c.ID:
+		return invalidIDToken(fmt.Sprintf("azp %q", cut(c.ID)), fmt.Sprintf("%q", cut(azp)), nil)
+	case !there && len(t.Audience()) > 1:
+		return invalidIDToken("azp, since there are several audiences", "none", nil)
+	}
+	return nil
+}
+
+func checkNonce(t *token.Token, want IDTokenExpectation) error {
+	nonce, there, err := claimText(t, "nonce")
+	if err != nil {
+		return err
+	}
+	got := secret.New(nonce)
+	switch {
+	case want.Previous != nil:
+		before, _, err := claimText(want.Previous, "nonce")
+		if err != nil || there && !got.Equal(secret.New(before)) {
+			return &diagnosis.Diagnosis{ID: diagnosis.NonceMismatch, Expected: "the nonce of the login, or none", Got: "another"}
+		}
+	case want.Nonce.IsZero():
+	case !there:
+		return &diagnosis.Diagnosis{ID: diagnosis.NonceMismatch, Expected: "the nonce that was sent", Got: "none"}
+	case !got.Equal(want.Nonce):
+		return &diagnosis.Diagnosis{ID: diagnosis.NonceMismatch, Expected: "the nonce that was sent", Got: "another"}
+	}
+	return nil
+}
+
+// checkAccessTokenHash binds the access token to the ID token (OpenID Connect
+// Core, section 3.1.3.6).
+func checkAccessTokenHash(t *token.Token, accessToken secret.String) error {
+	hash, there, err := claimText(t, "at_hash")
+	if err != nil || !there {
+		return err
+	}
+	if subtle.ConstantTimeCompare([]byte(hash), []byte(leftHalf(t.Algorithm(), accessToken.Reveal()))) != 1 {
+		return invalidIDToken("at_hash to fit the access token", "another", nil)
+	}
+	return nil
+}
+
+func leftHalf(alg, value string) string {
+	var sum []byte
+	switch {
+	case strings.HasSuffix(alg, "384"):
+		s := sha512.Sum384([]byte(value))
+		sum = s[:]
+	case strings.HasSuffix(alg, "512"), alg == "EdDSA", alg == "Ed25519":
+		s := sha512.Sum512([]byte(value))
+		sum = s[:]
+	default:
+		s := sha256.Sum256([]byte(value))
+		sum = s[:]
+	}
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+}
+
+func checkAuthTime(t *token.Token, maxAge *time.Duration, now time.Time) error {
+	if maxAge == nil {
+		return nil
+	}
+	v, there := t.Claim("auth_time")
+	seconds, ok := v.(float64)
+	switch {
+	case !there:
+		return invalidIDToken("auth_time, since max_age was asked for", "none", nil)
+	case !ok || seconds <= 0 || seconds > 1e11:
+		return invalidIDToken("auth_time as a number of seconds", "something else", nil)
+	}
+	at := time.Unix(int64(seconds), 0)
+	if age := now.Sub(at); age > *maxAge+authLeeway || age < -authLeeway {
+		return invalidIDToken(fmt.Sprintf("a login at most %s ago", *maxAge), fmt.Sprintf("one at %s", at.UTC().Format(time.RFC3339)), nil)
+	}
+	return nil
+}
+
+func checkACR(t *token.Token, values []string) error {
+	if len(values) == 0 {
+		return nil
+	}
+	acr, there, err := claimText(t, "acr")
+	switch {
+	case err != nil:
+		return err
+	case !there:
+		return invalidIDToken(fmt.Sprintf("acr, one of %q", cut(spaced(values))), "none", nil)
+	case !slices.Contains(values, acr):
+		return invalidIDToken(fmt.Sprintf("acr, one of %q", cut(spaced(values))), fmt.Sprintf("%q", cut(acr)), nil)
+	}
+	return nil
+}
+
+// checkPrevious applies OpenID Connect Core, section 12.2.
+func checkPrevious(t, before *token.Token) error {
+	if before == nil {
+		return nil
+	}
+	changed := func(what, expected, got string) error {
+		return &diagnosis.Diagnosis{ID: diagnosis.SubjectChanged, Expected: fmt.Sprintf("%s %q", what, cut(expected)), Got: fmt.Sprintf("%q", cut(got))}
+	}
+	was, is := slices.Sorted(slices.Values(before.Audience())), slices.Sorted(slices.Values(t.Audience()))
+	switch {
+	case t.Issuer() != before.Issuer():
+		return changed("iss", before.Issuer(), t.Issuer())
+	case t.Subject() != before.Subject():
+		return changed("sub", before.Subject(), t.Subject())
+	case !slices.Equal(was, is):
+		return changed("aud", spaced(was), spaced(is))
+	}
+	now, there := t.Claim("auth_time")
+	then, thereBefore := before.Claim("auth_time")
+	if there && thereBefore && now != then {
+		return invalidIDToken("auth_time of the login", "another", nil)
+	}
+	return nil
+}

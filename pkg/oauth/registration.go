@@ -1,0 +1,149 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// Registration is the metadata of a client to be registered (RFC 7591, section
+// 2). RedirectURIs is needed; what is zero is filled in for a native client
+// with a browser: application_type native, the grants authorization_code and
+// refresh_token, and no secret where the server allows that.
+type Registration struct {
+	RedirectURIs            []string `json:"redirect_uris,omitempty"`
+	ClientName              string   `json:"client_name,omitempty"`
+	ClientURI               string   `json:"client_uri,omitempty"`
+	ApplicationType         string   `json:"application_type,omitempty"`
+	GrantTypes              []string `json:"grant_types,omitempty"`
+	ResponseTypes           []string `json:"response_types,omitempty"`
+	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
+	Scope                   string   `json:"scope,omitempty"`
+	DPoPBoundAccessTokens   bool     `json:"dpop_bound_access_tokens,omitempty"`
+
+	// InitialAccessToken is for servers that do not let everyone register.
+	InitialAccessToken secret.String `json:"-"`
+}
+
+// Registered is a client as the server registered it (RFC 7591, section 3.2.1).
+type Registered struct {
+	ClientID     string
+	ClientSecret secret.String // empty for a public client
+	// ClientSecretExpiresAt is zero where the secret does not expire.
+	ClientSecretExpiresAt   time.Time
+	TokenEndpointAuthMethod string
+	RegistrationAccessToken secret.String // RFC 7592
+	RegistrationClientURI   string
+	Raw                     secret.String // the whole JSON object as it came
+}
+
+// Register registers a client dynamically (RFC 7591). A nil http means the zero
+// client. Errors are Diagnoses: NO_REGISTRATION_PATH where the server has no
+// such endpoint, DCR_REFUSED where it says no, SERVER_ERROR, RATE_LIMITED and
+// those of safehttp.
+func Register(ctx context.Context, c *safehttp.Client, server *discovery.Server, metadata Registration) (*Registered, error) {
+	if server == nil || server.RegistrationEndpoint == "" {
+		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.NoRegistrationPath})
+	}
+	if c == nil {
+		c = &safehttp.Client{}
+	}
+	metadata = metadata.filled(server)
+	request, err := json.Marshal(metadata)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: register: %w", err)
+	}
+	header := http.Header{}
+	if !metadata.InitialAccessToken.IsZero() {
+		header.Set("Authorization", "Bearer "+metadata.InitialAccessToken.Reveal())
+	}
+	whole, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	res, err := c.PostJSON(whole, server.RegistrationEndpoint, request, header, responseLimit)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: register: %w", timedOut(ctx, err))
+	}
+	return parseRegistered(res, []param{{"initial_access_token", metadata.InitialAccessToken}})
+}
+
+func (m Registration) filled(server *discovery.Server) Registration {
+	if m.ApplicationType == "" {
+		m.ApplicationType = "native"
+	}
+	if m.GrantTypes == nil {
+		m.GrantTypes = []string{"authorization_code", "refresh_token"}
+	}
+	if m.ResponseTypes == nil && slices.Contains(m.GrantTypes, "authorization_code") {
+		m.ResponseTypes = []string{"code"}
+	}
+	if m.TokenEndpointAuthMethod == "" {
+		m.TokenEndpointAuthMethod = AuthNone
+		announced := server.TokenEndpointAuthMethodsSupported
+		for _, method := range []string{AuthSecretPost, AuthSecretBasic} {
+			if slices.Contains(announced, method) && !slices.Contains(announced, AuthNone) {
+				m.TokenEndpointAuthMethod = method
+			}
+		}
+	}
+	return m
+}
+
+func parseRegistered(res *safehttp.Response, sent []param) (*Registered, error) {
+	body, ok := members(res.Body)
+	if !ok || res.Status != http.StatusCreated && res.Status != http.StatusOK || body["error"] != nil {
+		return nil, registrationRefused(failed(res, body, sent), res)
+	}
+	r := &Registered{Raw: secret.New(string(res.Body))}
+	var bad bool
+	read := func(name string) string {
+		s, ok := text(body[name])
+		bad = bad || !ok
+		return s
+	}
+	r.ClientID = read("client_id")
+	r.ClientSecret = secret.New(read("client_secret"))
+	r.TokenEndpointAuthMethod = read("token_endpoint_auth_method")
+	r.RegistrationAccessToken = secret.New(read("registration_access_token"))
+	r.RegistrationClientURI = read("registration_client_uri")
+	if bad || r.ClientID == "" {
+		return nil, fmt.Errorf("oauth: register: %w", &diagnosis.Diagnosis{ID: diagnosis.RegistrationInvalid, Expected: "client_id and its companions as strings", Got: "something else"})
+	}
+	if r.TokenEndpointAuthMethod == "" {
+		r.TokenEndpointAuthMethod = AuthNone
+		if !r.ClientSecret.IsZero() {
+			r.TokenEndpointAuthMethod = AuthSecretBasic // the default of RFC 7591, section 2
+		}
+	}
+	var expires float64
+	if json.Unmarshal(body["client_secret_expires_at"], &expires) == nil && expires > 0 && expires < 1e11 {
+		r.ClientSecretExpiresAt = time.Unix(int64(expires), 0)
+	}
+	return r, nil
+}
+
+// registrationRefused says that registering failed, not a login or a token, and
+// keeps what can be tried again as it is.
+func registrationRefused(err error, res *safehttp.Response) error {
+	var d *diagnosis.Diagnosis
+	if errors.As(err, &d) && d.Kind() == diagnosis.Unavailable {
+		return err
+	}
+	refused := &diagnosis.Diagnosis{ID: diagnosis.RegistrationRefused, Got: fmt.Sprintf("status %d with %s", res.Status, kindOf(res))}
+	var answer *Error
+	if errors.As(err, &answer) {
+		refused.Got, refused.Err = "", answer
+	} else if res.Status < 300 {
+		refused.ID = diagnosis.RegistrationInvalid
+	}
+	return fmt.Errorf("oauth: register: %w", refused)
+}

@@ -1,0 +1,91 @@
+package oauth
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// ErrState marks parameters that are no answer to this request: their state is
+// missing or another one, they hold neither a code nor an error, or the request
+// was answered before. Anyone can send such a thing to a loopback port, so the
+// wait for the real answer goes on.
+var ErrState = errors.New("not the answer to this request")
+
+// Code takes the parameters of the redirect and returns the code they hold
+// (RFC 6749, section 4.1.2). It is the only way to a code, and good once.
+//
+// The state is compared first, in constant time; without it nothing else is
+// believed, not even an error. Then iss, which must be the issuer, and must be
+// there if the server announces it (RFC 9207), in an error response too. Errors
+// are Diagnoses: STATE_MISMATCH wrapping [ErrState], after which the wait goes
+// on; ISS_PARAM, which ends the login; or what the [*Error] of an error response
+// means.
+func (r *AuthorizationRequest) Code(v url.Values) (secret.String, error) {
+	if !r.isMine(v) {
+		return secret.String{}, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.StateMismatch, Err: ErrState})
+	}
+	if !r.answered.CompareAndSwap(false, true) {
+		return secret.String{}, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.StateMismatch, Got: "a second answer", Err: ErrState})
+	}
+	if err := r.checkIssuer(v["iss"]); err != nil {
+		return secret.String{}, fmt.Errorf("oauth: %w", err)
+	}
+	if v.Has("error") {
+		return secret.String{}, (&Error{
+			Code:        scrub(v.Get("error"), r.params),
+			Description: scrub(v.Get("error_description"), r.params),
+			URI:         scrub(v.Get("error_uri"), r.params),
+		}).diagnose()
+	}
+	return secret.New(v.Get("code")), nil
+}
+
+// isMine reports whether v answers this request at all. A parameter that stands
+// twice is no answer (RFC 6749, section 3.1).
+func (r *AuthorizationRequest) isMine(v url.Values) bool {
+	state, code := v["state"], v["code"]
+	if len(state) != 1 || subtle.ConstantTimeCompare([]byte(state[0]), []byte(r.state.Reveal())) != 1 {
+		return false
+	}
+	return v.Has("error") || len(code) == 1 && code[0] != "" || !r.issuerFits(v["iss"])
+}
+
+func (r *AuthorizationRequest) issuerFits(iss []string) bool { return r.checkIssuer(iss) == nil }
+
+func (r *AuthorizationRequest) checkIssuer(iss []string) error {
+	d := &diagnosis.Diagnosis{ID: diagnosis.IssuerParam, Expected: fmt.Sprintf("iss %q", cut(r.issuer))}
+	switch {
+	case len(iss) == 0 && !r.issAnnounced:
+		return nil
+	case len(iss) == 0:
+		d.Got = "no iss, although the server announces it"
+	case len(iss) > 1:
+		d.Got = "iss more than once"
+	case r.issuer == "":
+		d.Expected, d.Got = "a known issuer to compare it with", fmt.Sprintf("iss %q", cut(iss[0]))
+		d.Hint = "if that is the server you mean, set it as the issuer of the profile"
+	case subtle.ConstantTimeCompare([]byte(iss[0]), []byte(r.issuer)) != 1:
+		d.Got = fmt.Sprintf("%q", cut(iss[0]))
+	default:
+		return nil
+	}
+	return d
+}
+
+// TokenRequest returns the request that exchanges the code (RFC 6749, section
+// 4.1.3) with this request's verifier, redirect URI and resource. It is never
+// sent a second time: a code is good once.
+func (r *AuthorizationRequest) TokenRequest(code secret.String) TokenRequest {
+	t := TokenRequest{GrantType: "authorization_code", scope: r.Scope}
+	return t.secret("code", code).with("redirect_uri", r.RedirectURI).secret("code_verifier", r.verifier).with("resource", r.resource...)
+}
+
+// IDTokenExpectation returns what the ID token of this login must fit.
+func (r *AuthorizationRequest) IDTokenExpectation() IDTokenExpectation {
+	return IDTokenExpectation{Nonce: r.nonce, MaxAge: r.maxAge, ACRValues: r.acrValues}
+}

@@ -1,0 +1,64 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// Userinfo is the userinfo endpoint's answer (OpenID Connect Core, section 5.3.2).
+type Userinfo struct {
+	Subject string
+	Raw     jsontext.Value // the whole object as it came
+}
+
+// Userinfo asks who the access token is about. subject is the sub of the ID
+// token of the same login; the answer must be about the same, or it could be
+// somebody else's (OpenID Connect Core, section 5.3.2). Only where there was no
+// ID token is subject "". A signed answer (application/jwt) is not supported.
+//
+// Errors are Diagnoses: SUBJECT_CHANGED, API_UNAUTHORIZED, API_FORBIDDEN,
+// TOKEN_ENDPOINT_SHAPE, ENDPOINT_MISSING and those of safehttp.
+func (c *Client) Userinfo(ctx context.Context, accessToken secret.String, subject string) (*Userinfo, error) {
+	endpoint, err := c.endpoint("userinfo_endpoint", c.server().UserinfoEndpoint)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: userinfo: %w", err)
+	}
+	whole, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(whole, http.MethodGet, endpoint, nil)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: userinfo: %w", err)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Authorization", "Bearer "+accessToken.Reveal())
+	res, err := c.http().Do(req, responseLimit)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: userinfo: %w", timedOut(ctx, err))
+	}
+	diagnose := func(d diagnosis.Diagnosis) error { return fmt.Errorf("oauth: userinfo: %w", &d) }
+	body, ok := members(res.Body)
+	switch {
+	case res.Status == http.StatusUnauthorized:
+		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.APIUnauthorized, Got: "401 from the userinfo endpoint"})
+	case res.Status == http.StatusForbidden:
+		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.APIForbidden, Got: "403 from the userinfo endpoint"})
+	case res.Status >= 300 && res.Status < 400:
+		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Got: fmt.Sprintf("status %d", res.Status)})
+	case !ok || res.Status != http.StatusOK || body["error"] != nil:
+		return nil, failed(res, body, []param{{"access_token", accessToken}})
+	}
+	about, ok := text(body["sub"])
+	switch {
+	case !ok || about == "":
+		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: "sub", Got: "none"})
+	case subject != "" && about != subject:
+		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.SubjectChanged, Expected: fmt.Sprintf("%q", cut(subject)), Got: fmt.Sprintf("%q", cut(about))})
+	}
+	return &Userinfo{Subject: about, Raw: jsontext.Value(res.Body).Clone()}, nil
+}
