@@ -71,15 +71,14 @@ func (f *finder) resource(ctx context.Context, api string) (*Resource, bool, err
 		}
 	}
 	for _, place := range resourcePlaces(u) {
-		resource, err := f.document(ctx, place, api, false)
-		if resource != nil {
+		// An error is kept in the trail: the next place may be the right one.
+		if resource, _ := f.document(ctx, place, api, false); resource != nil {
 			resource.ChallengeScope = scope
 			return resource, false, nil
 		}
 		if f.gone {
 			return nil, false, f.failure("no answer")
 		}
-		_ = err // kept in the trail: the next place may be the right one
 	}
 	return nil, false, f.failure("no protected resource metadata for " + fmt.Sprintf("%q", cut(api)))
 }
@@ -108,8 +107,8 @@ func (f *finder) challenge(ctx context.Context, api string) (place string, scope
 	// What stands before a syntax error can still be used.
 	all, _ := challenge.Parse(res.Header.Values("WWW-Authenticate"))
 	for _, c := range all {
-		if scope == nil {
-			scope = strings.Fields(c.Get("scope"))
+		if asked := c.Get("scope"); scope == nil && asked != "" {
+			scope = strings.Fields(asked)
 		}
 		if place == "" {
 			place = c.Get("resource_metadata")
