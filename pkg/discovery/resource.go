@@ -23,7 +23,7 @@ type Resource struct {
 	BearerMethodsSupported        []string `json:"bearer_methods_supported,omitempty"`
 	ResourceName                  string   `json:"resource_name,omitempty"`
 	DPoPSigningAlgValuesSupported []string `json:"dpop_signing_alg_values_supported,omitempty"`
-	DPoPBoundAccessTokensRequired bool     `json:"dpop_bound_access_tokens_required,omitempty"`
+	DPoPBoundAccessTokensRequired bool     `json:"dpop_bound_access_tokens_required,omitzero"`
 
 	// ChallengeScope is what the API's own challenge asked for (RFC 6750,
 	// section 3); nil where it named no scope or did not challenge.

@@ -39,8 +39,8 @@ type Server struct {
 	IDTokenSigningAlgValuesSupported  []string `json:"id_token_signing_alg_values_supported,omitempty"`
 	DPoPSigningAlgValuesSupported     []string `json:"dpop_signing_alg_values_supported,omitempty"`
 
-	RequirePushedAuthorizationRequests         bool `json:"require_pushed_authorization_requests,omitempty"`
-	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported,omitempty"`
+	RequirePushedAuthorizationRequests         bool `json:"require_pushed_authorization_requests,omitzero"`
+	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported,omitzero"`
 
 	// MTLSEndpointAliases holds, by metadata name, the endpoints for clients
 	// that authenticate by certificate (RFC 8705, section 5).

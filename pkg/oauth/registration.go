@@ -29,7 +29,7 @@ type Registration struct {
 	ResponseTypes           []string `json:"response_types,omitempty"`
 	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
 	Scope                   string   `json:"scope,omitempty"`
-	DPoPBoundAccessTokens   bool     `json:"dpop_bound_access_tokens,omitempty"`
+	DPoPBoundAccessTokens   bool     `json:"dpop_bound_access_tokens,omitzero"`
 
 	// InitialAccessToken is for servers that do not let everyone register.
 	InitialAccessToken secret.String `json:"-"`

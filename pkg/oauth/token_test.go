@@ -1,0 +1,426 @@
+package oauth_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+func TestTokenResponse(t *testing.T) {
+	type want struct {
+		Type       string
+		Refresh    string
+		Scope      []string
+		ScopeGiven bool
+		Expires    time.Duration
+		ID         string
+	}
+	asked := []string{"a", "b"}
+	tests := map[string]struct {
+		body string
+		want want
+	}{
+		"the least":                      {`{"access_token":"x","token_type":"Bearer"}`, want{Type: "Bearer", Scope: asked}},
+		"everything":                     {`{"access_token":"x","token_type":"bearer","expires_in":300,"refresh_token":"r","id_token":"i","scope":"a c","other":{"deep":1}}`, want{"Bearer", "r", []string{"a", "c"}, true, 5 * time.Minute, "i"}},
+		"DPoP in capitals":               {`{"access_token":"x","token_type":"DPOP"}`, want{Type: "DPoP", Scope: asked}},
+		"expires_in as a string":         {`{"access_token":"x","token_type":"BEARER","expires_in":"3600"}`, want{Type: "Bearer", Scope: asked, Expires: time.Hour}},
+		"expires_in with a fraction":     {`{"access_token":"x","token_type":"Bearer","expires_in":1.5}`, want{Type: "Bearer", Scope: asked, Expires: 1500 * time.Millisecond}},
+		"expires_in absurd":              {`{"access_token":"x","token_type":"Bearer","expires_in":99999999999999999999}`, want{Type: "Bearer", Scope: asked, Expires: 365 * 24 * time.Hour}},
+		"expires_in beyond a float":      {`{"access_token":"x","token_type":"Bearer","expires_in":1e400}`, want{Type: "Bearer", Scope: asked, Expires: 365 * 24 * time.Hour}},
+		"expires_in negative":            {`{"access_token":"x","token_type":"Bearer","expires_in":-5}`, want{Type: "Bearer", Scope: asked}},
+		"expires_in of another type":     {`{"access_token":"x","token_type":"Bearer","expires_in":{"a":1}}`, want{Type: "Bearer", Scope: asked}},
+		"expires_in NaN":                 {`{"access_token":"x","token_type":"Bearer","expires_in":"NaN"}`, want{Type: "Bearer", Scope: asked}},
+		"nulls":                          {`{"access_token":"x","token_type":"Bearer","expires_in":null,"refresh_token":null,"scope":null,"error":null}`, want{Type: "Bearer", Scope: asked}},
+		"scope as an array":              {`{"access_token":"x","token_type":"Bearer","scope":["a"]}`, want{Type: "Bearer", Scope: []string{"a"}, ScopeGiven: true}},
+		"scope with commas":              {`{"access_token":"x","token_type":"Bearer","scope":"repo,gist"}`, want{Type: "Bearer", Scope: []string{"repo", "gist"}, ScopeGiven: true}},
+		"scope empty":                    {`{"access_token":"x","token_type":"Bearer","scope":""}`, want{Type: "Bearer", Scope: []string{}, ScopeGiven: true}},
+		"names in other cases are alien": {`{"access_token":"x","token_type":"Bearer","Access_Token":"y","SCOPE":"z"}`, want{Type: "Bearer", Scope: asked}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := client(t, answer(200, "application/json", tt.body))
+			res, err := c.Token(t.Context(), oauth.ClientCredentials(asked, nil, nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := want{res.TokenType, res.RefreshToken.Reveal(), res.Scope, res.ScopeGiven, 0, res.IDToken.Reveal()}
+			if !res.ExpiresAt.IsZero() {
+				got.Expires = res.ExpiresAt.Sub(clock)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" || res.AccessToken.Reveal() != "x" || res.Raw.Reveal() != tt.body {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTokenResponseRefused(t *testing.T) {
+	const good = `{"access_token":"` + canary + `","token_type":"Bearer"}`
+	html := "<!doctype html><title>" + canary + "</title>"
+	jsonType := "application/json"
+	tests := map[string]struct {
+		status int
+		kind   string
+		body   string
+		want   diagnosis.ID
+	}{
+		"positive control":               {200, jsonType, good, ""},
+		"positive control, any type":     {200, "text/plain", good, ""},
+		"empty object":                   {200, jsonType, `{}`, diagnosis.TokenEndpointShape},
+		"no token_type":                  {200, jsonType, `{"access_token":"` + canary + `"}`, diagnosis.TokenEndpointShape},
+		"no access_token":                {200, jsonType, `{"token_type":"Bearer","id_token":"` + canary + `"}`, diagnosis.TokenEndpointShape},
+		"empty access_token":             {200, jsonType, `{"access_token":"","token_type":"Bearer"}`, diagnosis.TokenEndpointShape},
+		"access_token a number":          {200, jsonType, `{"access_token":7,"token_type":"Bearer"}`, diagnosis.TokenEndpointShape},
+		"access_token with a line break": {200, jsonType, `{"access_token":"` + canary + `\r\nX-Evil: 1","token_type":"Bearer"}`, diagnosis.TokenEndpointShape},
+		"refresh_token an object":        {200, jsonType, `{"access_token":"a","token_type":"Bearer","refresh_token":{}}`, diagnosis.TokenEndpointShape},
+		"token_type mac":                 {200, jsonType, `{"access_token":"` + canary + `","token_type":"mac"}`, diagnosis.TokenEndpointShape},
+		"token_type null":                {200, jsonType, `{"access_token":"` + canary + `","token_type":null}`, diagnosis.TokenEndpointShape},
+		"access_token twice":             {200, jsonType, `{"access_token":"a","token_type":"Bearer","access_token":"` + canary + `"}`, diagnosis.TokenEndpointShape},
+		"deep duplicate":                 {200, jsonType, `{"access_token":"a","token_type":"Bearer","x":{"y":1,"y":2}}`, diagnosis.TokenEndpointShape},
+		"trailing data":                  {200, jsonType, good + good, diagnosis.TokenEndpointShape},
+		"an array":                       {200, jsonType, `[` + good + `]`, diagnosis.TokenEndpointShape},
+		"bad UTF-8":                      {200, jsonType, "{\"access_token\":\"a\xff\",\"token_type\":\"Bearer\"}", diagnosis.TokenEndpointShape},
+		"HTML":                           {200, "text/html", html, diagnosis.TokenEndpointShape},
+		"HTML called JSON":               {200, jsonType, html, diagnosis.TokenEndpointShape},
+		"form-encoded":                   {200, "application/x-www-form-urlencoded", "access_token=" + canary + "&token_type=bearer", diagnosis.TokenEndpointShape},
+		"nothing":                        {200, jsonType, ``, diagnosis.TokenEndpointShape},
+		"no content":                     {204, "", ``, diagnosis.TokenEndpointShape},
+		"a good body with 400":           {400, jsonType, good, diagnosis.TokenEndpointShape},
+		"200 with an error":              {200, jsonType, `{"error":"bad_verification_code","error_description":"x"}`, diagnosis.GrantInvalid},
+		"200 with an error and a token":  {200, jsonType, `{"access_token":"` + canary + `","token_type":"Bearer","error":"invalid_grant"}`, diagnosis.GrantInvalid},
+		"200 with an error object":       {200, jsonType, `{"access_token":"` + canary + `","token_type":"Bearer","error":{}}`, diagnosis.TokenEndpointShape},
+		"invalid_grant":                  {400, jsonType, `{"error":"invalid_grant"}`, diagnosis.GrantInvalid},
+		"invalid_client":                 {401, jsonType, `{"error":"invalid_client"}`, diagnosis.ClientRefused},
+		"unauthorized_client":            {400, jsonType, `{"error":"unauthorized_client"}`, diagnosis.ClientRefused},
+		"invalid_scope":                  {400, jsonType, `{"error":"invalid_scope"}`, diagnosis.ScopeRefused},
+		"invalid_target":                 {400, jsonType, `{"error":"invalid_target"}`, diagnosis.ResourceRefused},
+		"unsupported_grant_type":         {400, jsonType, `{"error":"unsupported_grant_type"}`, diagnosis.RequestRefused},
+		"unknown error":                  {400, jsonType, `{"error":"\u001b[31m"}`, diagnosis.RequestRefused},
+		"interaction_required":           {400, jsonType, `{"error":"interaction_required"}`, diagnosis.LoginRequired},
+		"temporarily_unavailable":        {400, jsonType, `{"error":"temporarily_unavailable"}`, diagnosis.ServerError},
+		"500 in HTML":                    {500, "text/html", html, diagnosis.ServerError},
+		"500 with a custom error":        {502, jsonType, `{"error":"upstream"}`, diagnosis.ServerError},
+		"429":                            {429, "text/plain", "slow", diagnosis.RateLimited},
+		"429 with a custom error":        {429, jsonType, `{"error":"too_many"}`, diagnosis.RateLimited},
+		"403 of a firewall":              {403, "text/html", html, diagnosis.TokenEndpointShape},
+		"300 MB":                         {200, jsonType, `{"access_token":"` + strings.Repeat("x", 2<<20) + `"}`, diagnosis.ResponseTooLarge},
+		"an error that repeats secrets":  {400, jsonType, `{"error":"invalid_grant","error_description":"token refresh-` + canary + ` or secret-` + canary + ` unknown"}`, diagnosis.GrantInvalid},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var requests atomic.Int32
+			c := client(t, func(w http.ResponseWriter, r *http.Request) {
+				requests.Add(1)
+				answer(tt.status, tt.kind, tt.body)(w, r)
+			})
+			c.Secret = secret.New("secret-" + canary)
+			res, err := c.Token(t.Context(), oauth.Refresh(secret.New("refresh-"+canary), nil, nil))
+			refused(t, err, tt.want)
+			if err != nil && res != nil {
+				t.Error("an error with a response")
+			}
+			if n := requests.Load(); n != 1 {
+				t.Errorf("%d requests, want 1", n)
+			}
+			if strings.Contains(fmt.Sprintf("%v %+v %#v", res, res, res), canary) {
+				t.Error("printing the response shows its secrets")
+			}
+		})
+	}
+}
+
+func TestHTMLIsNamed(t *testing.T) {
+	c := client(t, answer(200, "text/html", "<html>"))
+	_, err := c.Token(t.Context(), oauth.ClientCredentials(nil, nil, nil))
+	if !strings.Contains(err.Error(), "an HTML page") {
+		t.Errorf("%v does not name HTML", err)
+	}
+}
+
+// Each request body, whole.
+func TestGrants(t *testing.T) {
+	verifierOf := func(r *oauth.AuthorizationRequest) string { return r.CodeVerifier().Reveal() }
+	var form url.Values
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		form = r.PostForm
+		if r.Header.Get("Accept") != "application/json" || r.URL.RawQuery != "" {
+			t.Errorf("Accept %q, query %q", r.Header.Get("Accept"), r.URL.RawQuery)
+		}
+		fmt.Fprint(w, `{"access_token":"a","token_type":"Bearer"}`)
+	})
+	login, _ := authorization(t, c, oauth.AuthorizationParams{Scope: []string{"a"}, Resource: []string{"https://api.example"}, Audience: []string{"aud"}})
+	const urn = "urn:ietf:params:oauth:"
+	tests := map[string]struct {
+		req  oauth.TokenRequest
+		want url.Values
+	}{
+		"code": {login.TokenRequest(secret.New("the code")), url.Values{
+			"grant_type": {"authorization_code"}, "code": {"the code"}, "redirect_uri": {"http://127.0.0.1:1234/callback"},
+			"code_verifier": {verifierOf(login)}, "resource": {"https://api.example"},
+		}},
+		"refresh": {oauth.Refresh(secret.New("r"), []string{"a", "b"}, []string{"https://api.example", "x"}), url.Values{
+			"grant_type": {"refresh_token"}, "refresh_token": {"r"}, "scope": {"a b"}, "resource": {"https://api.example", "x"},
+		}},
+		"client credentials": {oauth.ClientCredentials([]string{"a"}, []string{"aud"}, []string{"res"}), url.Values{
+			"grant_type": {"client_credentials"}, "scope": {"a"}, "audience": {"aud"}, "resource": {"res"},
+		}},
+		"exchange": {oauth.TokenExchange(oauth.TokenExchangeParams{SubjectToken: secret.New("s"), ActorToken: secret.New("t"), RequestedTokenType: oauth.TokenTypeJWT, Audience: []string{"aud"}}), url.Values{
+			"grant_type": {urn + "grant-type:token-exchange"}, "subject_token": {"s"}, "subject_token_type": {urn + "token-type:access_token"},
+			"actor_token": {"t"}, "actor_token_type": {urn + "token-type:access_token"}, "requested_token_type": {urn + "token-type:jwt"}, "audience": {"aud"},
+		}},
+		"assertion": {oauth.JWTBearer(secret.New("a.b.c"), []string{"s"}, nil, nil), url.Values{
+			"grant_type": {urn + "grant-type:jwt-bearer"}, "assertion": {"a.b.c"}, "scope": {"s"},
+		}},
+		"extra": {oauth.ClientCredentials(nil, nil, nil).With(url.Values{"tenant": {"1"}}), url.Values{
+			"grant_type": {"client_credentials"}, "tenant": {"1"},
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if _, err := c.Token(t.Context(), tt.req); err != nil {
+				t.Fatal(err)
+			}
+			tt.want.Set("client_id", "app")
+			if diff := cmp.Diff(tt.want, form); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	_, err := c.Token(t.Context(), oauth.Refresh(secret.New("r"), nil, nil).With(url.Values{"refresh_token": {"x"}}))
+	refused(t, err, diagnosis.ParameterReserved)
+}
+
+func TestClientAuthentication(t *testing.T) {
+	const odd = "s:e cret+/%ü"
+	var form url.Values
+	var header http.Header
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		form, header = r.PostForm, r.Header
+		fmt.Fprint(w, `{"access_token":"a","token_type":"Bearer"}`)
+	})
+	c.ID, c.Secret = "a:pp", secret.New(odd)
+	ask := func(method string) {
+		t.Helper()
+		form, header = nil, nil
+		c.AuthMethod = method
+		if _, err := c.Token(t.Context(), oauth.ClientCredentials(nil, nil, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, method := range []string{"", oauth.AuthSecretBasic} {
+		ask(method)
+		want := "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape("a:pp")+":"+url.QueryEscape(odd)))
+		if got := header.Get("Authorization"); got != want || form.Has("client_id") || form.Has("client_secret") {
+			t.Errorf("%q: Authorization %q with %v, want %q", method, got, form, want)
+		}
+	}
+	ask(oauth.AuthSecretPost)
+	if form.Get("client_id") != "a:pp" || form.Get("client_secret") != odd || header.Get("Authorization") != "" {
+		t.Errorf("post: %v", form)
+	}
+	for _, method := range []string{oauth.AuthNone, oauth.AuthTLS} {
+		ask(method)
+		if form.Get("client_id") != "a:pp" || form.Has("client_secret") || header.Get("Authorization") != "" {
+			t.Errorf("%s: %v", method, form)
+		}
+	}
+	c.Server.TokenEndpointAuthMethodsSupported = []string{oauth.AuthSecretPost}
+	if ask(""); !form.Has("client_secret") {
+		t.Errorf("the announced method was not chosen: %v", form)
+	}
+	c.Secret = secret.String{}
+	for _, method := range []string{oauth.AuthSecretBasic, oauth.AuthSecretPost, oauth.AuthSecretJWT, oauth.AuthPrivateKeyJWT, "no_such"} {
+		c.AuthMethod = method
+		_, err := c.Token(t.Context(), oauth.ClientCredentials(nil, nil, nil))
+		refused(t, err, diagnosis.ClientIncomplete)
+	}
+}
+
+// A client with a certificate uses the endpoints that ask for one.
+func TestMTLSAlias(t *testing.T) {
+	var path string
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		path = r.URL.Path
+		fmt.Fprint(w, `{"access_token":"a","token_type":"Bearer"}`)
+	})
+	c.Server.MTLSEndpointAliases = map[string]string{"token_endpoint": strings.TrimSuffix(c.Server.TokenEndpoint, "/token") + "/mtls"}
+	for method, want := range map[string]string{oauth.AuthNone: "/token", oauth.AuthTLS: "/mtls"} {
+		c.AuthMethod = method
+		if _, err := c.Token(t.Context(), oauth.ClientCredentials(nil, nil, nil)); err != nil || path != want {
+			t.Errorf("%s: asked %s, %v", method, path, err)
+		}
+	}
+}
+
+func TestTokenEndpointHostile(t *testing.T) {
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	_, _ = z.Write(make([]byte, 8<<20))
+	z.Close()
+	var requests atomic.Int32
+	redirect := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", status) }
+	}
+	tests := map[string]struct {
+		handler http.HandlerFunc
+		want    diagnosis.ID
+	}{
+		"positive control": {answer(200, "", `{"access_token":"a","token_type":"Bearer"}`), ""},
+		"301":              {redirect(301), diagnosis.RedirectRefused},
+		"302":              {redirect(302), diagnosis.RedirectRefused},
+		"303":              {redirect(303), diagnosis.RedirectRefused},
+		"307":              {redirect(307), diagnosis.RedirectRefused},
+		"308":              {redirect(308), diagnosis.RedirectRefused},
+		"hang": {func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		}, diagnosis.Timeout},
+		"gzip bomb": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(bomb.Bytes())
+		}, diagnosis.ResponseTooLarge},
+		"reset": {func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, _ := w.(http.Hijacker).Hijack()
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			conn.Close()
+		}, diagnosis.Unreachable},
+		"reset in the body": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			fmt.Fprint(w, `{"access_token":`)
+			w.(http.Flusher).Flush()
+			conn, _, _ := w.(http.Hijacker).Hijack()
+			conn.Close()
+		}, diagnosis.Unreachable},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			requests.Store(0)
+			c := client(t, func(w http.ResponseWriter, r *http.Request) {
+				requests.Add(1)
+				if r.URL.Path == "/elsewhere" {
+					t.Error("the redirect was followed")
+				}
+				tt.handler(w, r)
+			})
+			login, _ := authorization(t, c, oauth.AuthorizationParams{})
+			for _, req := range []oauth.TokenRequest{login.TokenRequest(secret.New("code-" + canary)), oauth.Refresh(secret.New("refresh-"+canary), nil, nil)} {
+				requests.Store(0)
+				_, err := c.Token(t.Context(), req)
+				refused(t, err, tt.want)
+				if n := requests.Load(); n != 1 {
+					t.Errorf("%s: %d requests, want 1: what was sent is not sent again", req.GrantType, n)
+				}
+			}
+		})
+	}
+}
+
+// dialer counts connections and refuses the first ones.
+type dialer struct {
+	refuse int
+	tries  int
+	next   http.RoundTripper
+}
+
+func (d *dialer) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.tries++
+	if d.tries <= d.refuse {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	}
+	return d.next.RoundTrip(r)
+}
+
+func TestRetryOnlyWhereNothingWasSent(t *testing.T) {
+	c := client(t, answer(200, "", `{"access_token":"a","token_type":"Bearer"}`))
+	login, _ := authorization(t, c, oauth.AuthorizationParams{})
+	next := c.HTTP.Transport
+	tests := map[string]struct {
+		req    oauth.TokenRequest
+		refuse int
+		tries  int
+		want   diagnosis.ID
+	}{
+		"refresh, second try":  {oauth.Refresh(secret.New("r"), nil, nil), 1, 2, ""},
+		"refresh, no third":    {oauth.Refresh(secret.New("r"), nil, nil), 2, 2, diagnosis.Unreachable},
+		"credentials":          {oauth.ClientCredentials(nil, nil, nil), 1, 2, ""},
+		"code is never resent": {login.TokenRequest(secret.New("c")), 1, 1, diagnosis.Unreachable},
+	}
+	for name, tt := range tests {
+		d := &dialer{refuse: tt.refuse, next: next}
+		c.HTTP.Transport = d
+		_, err := c.Token(t.Context(), tt.req)
+		refused(t, err, tt.want)
+		if d.tries != tt.tries {
+			t.Errorf("%s: %d tries, want %d", name, d.tries, tt.tries)
+		}
+	}
+}
+
+func TestErrorIsTyped(t *testing.T) {
+	c := client(t, answer(400, "", `{"error":"invalid_grant","error_description":"gone","error_uri":"https://e.example"}`))
+	_, err := c.Token(t.Context(), oauth.Refresh(secret.New("r"), nil, nil))
+	var got *oauth.Error
+	if !errors.As(err, &got) {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&oauth.Error{Code: "invalid_grant", Description: "gone", URI: "https://e.example", Status: 400}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNoEndpoint(t *testing.T) {
+	c := &oauth.Client{ID: "app"}
+	ctx := t.Context()
+	for name, err := range map[string]error{
+		"token":      func() error { _, err := c.Token(ctx, oauth.ClientCredentials(nil, nil, nil)); return err }(),
+		"revoke":     c.Revoke(ctx, secret.New("t"), ""),
+		"introspect": func() error { _, err := c.Introspect(ctx, secret.New("t"), ""); return err }(),
+		"userinfo":   func() error { _, err := c.Userinfo(ctx, secret.New("t"), "s"); return err }(),
+		"device":     func() error { _, err := c.AuthorizeDevice(ctx, oauth.DeviceParams{}); return err }(),
+		"authorize":  func() error { _, err := c.NewAuthorizationRequest(oauth.AuthorizationParams{}); return err }(),
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, err, diagnosis.EndpointMissing) })
+	}
+}
+
+func FuzzTokenResponse(f *testing.F) {
+	f.Add(200, "application/json", `{"access_token":"x","token_type":"Bearer","expires_in":1e9,"scope":"a b"}`)
+	f.Add(400, "application/json", `{"error":"invalid_grant","error_description":"\u001b"}`)
+	f.Add(200, "text/html", `<html>`)
+	var status int
+	var kind, body string
+	c := fuzzed(f, func(w http.ResponseWriter, r *http.Request) { answer(status, kind, body)(w, r) })
+	f.Fuzz(func(t *testing.T, s int, k, b string) {
+		if s < 200 || s > 599 || strings.ContainsFunc(k, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Skip()
+		}
+		status, kind, body = s, k, b
+		res, err := c.Token(t.Context(), oauth.Refresh(secret.New("the-"+canary), []string{"a"}, nil))
+		switch {
+		case err == nil && (res.AccessToken.IsZero() || res.TokenType != "Bearer" && res.TokenType != "DPoP" || s > 201):
+			t.Errorf("took status %d, %q", s, b)
+		case err == nil && !res.ExpiresAt.IsZero() && (res.ExpiresAt.Before(clock) || res.ExpiresAt.After(clock.AddDate(1, 0, 1))):
+			t.Errorf("expires at %s from %q", res.ExpiresAt, b)
+		case err != nil && strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' || r == 0x7f }):
+			t.Errorf("the error holds control characters: %q", err)
+		}
+	})
+}
