@@ -45,6 +45,11 @@ const (
 	Revoked             ID = "REVOKED"
 	TokenBound          ID = "TOKEN_BOUND"
 	NotChecked          ID = "NOT_CHECKED"
+	DPoPMissing         ID = "DPOP_MISSING"
+	DPoPInvalid         ID = "DPOP_INVALID"
+	DPoPKey             ID = "DPOP_KEY"
+	DPoPNonce           ID = "DPOP_NONCE"
+	DPoPReplayed        ID = "DPOP_REPLAYED"
 	APIUnauthorized     ID = "API_UNAUTHORIZED"
 	CredentialsMissing  ID = "CREDENTIALS_MISSING"
 	ScopeMissing        ID = "SCOPE_MISSING"
@@ -66,6 +71,7 @@ const (
 	ServerError         ID = "SERVER_ERROR"
 	RateLimited         ID = "RATE_LIMITED"
 	KeysUnavailable     ID = "KEYS_UNAVAILABLE"
+	ReplayUnknown       ID = "REPLAY_UNKNOWN"
 	RevocationUnknown   ID = "REVOCATION_UNKNOWN"
 	StateMismatch       ID = "STATE_MISMATCH"
 	IssuerParam         ID = "ISS_PARAM"
@@ -81,6 +87,7 @@ const (
 	RedirectRefused     ID = "REDIRECT_REFUSED"
 	InsecureEndpoint    ID = "INSECURE_ENDPOINT"
 	EndpointMoved       ID = "ENDPOINT_MOVED"
+	DPoPDowngrade       ID = "DPOP_DOWNGRADE"
 	PKCEDowngrade       ID = "PKCE_DOWNGRADE"
 	MetadataNotFound    ID = "METADATA_NOT_FOUND"
 	NoRegistrationPath  ID = "NO_REGISTRATION_PATH"
@@ -240,6 +247,21 @@ var catalogue = []Entry{
 	{NotChecked, Rejected, "a check was not configured, and strict mode requires every check",
 		"With `--strict` a check that nobody configured counts as failed, so that a script cannot pass by accident.",
 		"Name what is expected, for instance `--audience`."},
+	{DPoPMissing, Rejected, "the request has no proof of possession",
+		"A token bound to a key is good only together with one DPoP header field that holds a proof signed by that key (RFC 9449, section 4.3).",
+		"Send the token with a proof: `oauthctl call` does so for a session of `oauthctl login --dpop`."},
+	{DPoPInvalid, Rejected, "the proof of possession is not good for this request",
+		"Its type, algorithm, key, signature, htm, htu, iat or ath is not as RFC 9449, section 4.3, demands.",
+		"Make a new proof for each request, with its own method and URL; compare the clocks if iat is at fault."},
+	{DPoPKey, Rejected, "the token is bound to another key than the proof's",
+		"The token's cnf.jkt is not the thumbprint of the key that signed the proof, so who sends the token may not be who got it (RFC 9449, section 6.1).",
+		"Use the key of the login; if it is lost, log in again."},
+	{DPoPNonce, Rejected, "the proof lacks the nonce that the server demands",
+		"The server names a nonce in the DPoP-Nonce field that the next proof has to hold (RFC 9449, sections 8 and 9).",
+		"Send the request again with that nonce; `oauthctl` does so once by itself."},
+	{DPoPReplayed, Rejected, "the proof of possession was used before",
+		"Each proof is good once; its jti was seen within the time in which it counts (RFC 9449, section 11.1).",
+		"Make a new proof for each request. If the client does, somebody copied one."},
 	{APIUnauthorized, Rejected, "the API does not accept the token",
 		"The API answered 401 and gave no reason that maps to a more precise diagnosis.",
 		"`oauthctl verify` judges the same token here; compare issuer and audience with what the API expects."},
@@ -309,6 +331,9 @@ var catalogue = []Entry{
 	{KeysUnavailable, Unavailable, "the issuer's keys cannot be had",
 		"The key set could not be fetched and none is remembered, so the token could be neither accepted nor refused.",
 		"Try again later; `oauthctl jwks show` tells what the key endpoint answers."},
+	{ReplayUnknown, Unavailable, "whether the proof was used before cannot be told now",
+		"The store of used proofs is away or full, so nothing is let through.",
+		"Try again later; the API's operator has to look at the store."},
 	{RevocationUnknown, Unavailable, "whether the token was revoked cannot be told now",
 		"The store of revoked tokens is away, and the API is set to let nothing pass unchecked.",
 		"Try again later; the API's operator has to look at the store."},
@@ -356,6 +381,9 @@ var catalogue = []Entry{
 	{EndpointMoved, Unsafe, "the token endpoint has moved to another host",
 		"A session's refresh token goes only to the host that issued it.",
 		"If the move is known to be right, run `oauthctl login` to begin a new session."},
+	{DPoPDowngrade, Unsafe, "the token is not bound to the key as asked",
+		"A proof of possession was sent and the answer is a Bearer token, or none was sent and the token is bound (RFC 9449, section 5).",
+		"Log in without `--dpop` if a Bearer token is good enough; otherwise the server's operator has to enable DPoP for this client."},
 	{PKCEDowngrade, Unsafe, "the authorization server does not support PKCE with S256",
 		"It announces its methods and S256 is not among them; plain protects nothing (RFC 7636, section 7.2; RFC 9700, section 2.1.1).",
 		"The server's operator has to enable S256."},
