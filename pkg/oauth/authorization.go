@@ -47,6 +47,7 @@ type AuthorizationRequest struct {
 	params        []param
 	resource      []string
 	clientID      string
+	thumbprint    string
 	requestURI    secret.String
 	state         secret.String
 	nonce         secret.String
@@ -86,6 +87,9 @@ func (c *Client) NewAuthorizationRequest(p AuthorizationParams) (*AuthorizationR
 	if u, err := url.Parse(p.RedirectURI); err != nil || u.Scheme == "" || strings.Contains(p.RedirectURI, "#") {
 		return nil, fmt.Errorf("oauth: the redirect URI %q is not an absolute URI without fragment (RFC 6749, section 3.1.2)", cut(p.RedirectURI))
 	}
+	if c.DPoP != nil {
+		r.thumbprint = c.DPoP.Thumbprint()
+	}
 	if r.params, err = r.parameters(p); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
@@ -119,6 +123,7 @@ func (r *AuthorizationRequest) parameters(p AuthorizationParams) ([]param, error
 	add("nonce", r.nonce.Reveal())
 	add("code_challenge", r.CodeChallenge())
 	add("code_challenge_method", "S256")
+	add("dpop_jkt", r.thumbprint) // binds the code itself (RFC 9449, section 10)
 	for _, v := range p.Audience {
 		add("audience", v)
 	}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/dpop"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
@@ -53,6 +54,9 @@ type Client struct {
 	// AssertionAudience is the aud of client assertions. "" means the issuer,
 	// or the token endpoint where no issuer is known.
 	AssertionAudience string
+
+	// DPoP binds the tokens to a key (RFC 9449); nil asks for Bearer tokens.
+	DPoP *dpop.Prover
 
 	HTTP *safehttp.Client
 	Now  func() time.Time
@@ -119,8 +123,11 @@ func form(params []param) url.Values {
 
 // post sends params to an endpoint with the client's authentication added.
 func (c *Client) post(ctx context.Context, endpoint string, params []param) (*safehttp.Response, error) {
+	return c.postWith(ctx, endpoint, params, http.Header{})
+}
+
+func (c *Client) postWith(ctx context.Context, endpoint string, params []param, header http.Header) (*safehttp.Response, error) {
 	values := form(params)
-	header := http.Header{}
 	if err := c.authenticate(values, header, endpoint); err != nil {
 		return nil, err
 	}

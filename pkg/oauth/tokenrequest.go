@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -63,6 +65,8 @@ const (
 	TokenTypeJWT          = "urn:ietf:params:oauth:token-type:jwt"
 )
 
+const grantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+
 // TokenExchange exchanges a token for another (RFC 8693).
 func TokenExchange(p TokenExchangeParams) TokenRequest {
 	if p.SubjectTokenType == "" {
@@ -71,7 +75,7 @@ func TokenExchange(p TokenExchangeParams) TokenRequest {
 	if p.ActorTokenType == "" && !p.ActorToken.IsZero() {
 		p.ActorTokenType = TokenTypeAccessToken
 	}
-	t := TokenRequest{GrantType: "urn:ietf:params:oauth:grant-type:token-exchange", scope: slices.Clone(p.Scope)}
+	t := TokenRequest{GrantType: grantTokenExchange, scope: slices.Clone(p.Scope)}
 	t = t.secret("subject_token", p.SubjectToken).with("subject_token_type", p.SubjectTokenType)
 	t = t.secret("actor_token", p.ActorToken).with("actor_token_type", p.ActorTokenType)
 	t = t.with("requested_token_type", p.RequestedTokenType).with("scope", spaced(p.Scope))
@@ -124,14 +128,61 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, e
 	}
 	params := append([]param{{"grant_type", secret.New(req.GrantType)}}, req.params...)
 	start := c.now()
-	res, err := c.post(ctx, endpoint, params)
+	res, err := c.postProved(ctx, endpoint, params)
 	if err != nil && req.again && nothingSent(err) && ctx.Err() == nil {
-		res, err = c.post(ctx, endpoint, params)
+		res, err = c.postProved(ctx, endpoint, params)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	return parseTokenResponse(res, withSecret(params, c.Secret), req.scope, start)
+	answer, err := parseTokenResponse(res, withSecret(params, c.Secret), req, start)
+	if err == nil {
+		err = c.checkBinding(answer)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// postProved posts to the token endpoint, with a proof of possession if the
+// client has a key for one. A server may refuse the first proof for want of a
+// nonce; that refusal uses up neither a code nor a refresh token, so the request
+// goes out once more (RFC 9449, section 8).
+func (c *Client) postProved(ctx context.Context, endpoint string, params []param) (*safehttp.Response, error) {
+	if c.DPoP == nil {
+		return c.post(ctx, endpoint, params)
+	}
+	for again := true; ; again = false {
+		proof, err := c.DPoP.Proof(http.MethodPost, endpoint, secret.String{})
+		if err != nil {
+			return nil, err
+		}
+		res, err := c.postWith(ctx, endpoint, params, http.Header{"Dpop": {proof}})
+		if err != nil {
+			return nil, err
+		}
+		fresh := c.DPoP.Learn(endpoint, res.Header)
+		body, _ := members(res.Body)
+		if code, _ := text(body["error"]); !again || !fresh || code != "use_dpop_nonce" {
+			return res, nil
+		}
+	}
+}
+
+// checkBinding refuses a token that is less bound than was asked for, and one
+// that is bound to a key that is not there.
+func (c *Client) checkBinding(t *TokenResponse) error {
+	d := &diagnosis.Diagnosis{ID: diagnosis.DPoPDowngrade}
+	switch {
+	case c.DPoP != nil && t.TokenType == "Bearer":
+		d.Expected, d.Got = "token_type DPoP", "Bearer"
+	case c.DPoP == nil && t.TokenType == "DPoP":
+		d.Expected, d.Got = "token_type Bearer", "DPoP, without a proof"
+	default:
+		return nil
+	}
+	return fmt.Errorf("oauth: %w", d)
 }
 
 // nothingSent reports that there was not even a connection.

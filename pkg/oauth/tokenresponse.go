@@ -20,8 +20,11 @@ import (
 // TokenResponse is a successful answer of the token endpoint (RFC 6749, section
 // 5.1).
 type TokenResponse struct {
-	AccessToken  secret.String
-	TokenType    string // "Bearer" or "DPoP", in this spelling whatever was sent
+	AccessToken secret.String
+	// TokenType is "Bearer" or "DPoP", in this spelling whatever was sent; "N_A"
+	// where a token exchange gave what is no access token (RFC 8693, section
+	// 2.2.1).
+	TokenType    string
 	RefreshToken secret.String
 	IDToken      secret.String
 	// Scope is what was granted: what the server says or, where it says
@@ -39,7 +42,7 @@ type TokenResponse struct {
 
 const longestLife = 365 * 24 * time.Hour
 
-func parseTokenResponse(res *safehttp.Response, sent []param, asked []string, now time.Time) (*TokenResponse, error) {
+func parseTokenResponse(res *safehttp.Response, sent []param, req TokenRequest, now time.Time) (*TokenResponse, error) {
 	body, ok := members(res.Body)
 	// GitHub answers 200 with an error.
 	if !ok || res.Status != http.StatusOK && res.Status != http.StatusCreated || body["error"] != nil && body["error"].Kind() != 'n' {
@@ -59,10 +62,13 @@ func parseTokenResponse(res *safehttp.Response, sent []param, asked []string, no
 	if t.AccessToken.IsZero() {
 		return nil, shape("access_token", "none")
 	}
+	t.IssuedTokenType, _ = text(body["issued_token_type"])
 	kind, ok := text(body["token_type"])
 	switch {
 	case !ok || kind == "":
 		return nil, shape("token_type", "none")
+	case kind == "N_A" && req.GrantType == grantTokenExchange:
+		t.TokenType = kind
 	case strings.EqualFold(kind, "Bearer"):
 		t.TokenType = "Bearer"
 	case strings.EqualFold(kind, "DPoP"):
@@ -70,11 +76,10 @@ func parseTokenResponse(res *safehttp.Response, sent []param, asked []string, no
 	default:
 		return nil, shape("token_type Bearer or DPoP", fmt.Sprintf("%q", cut(kind)))
 	}
-	t.IssuedTokenType, _ = text(body["issued_token_type"])
 	if life := lifetime(body["expires_in"]); life > 0 {
 		t.ExpiresAt = now.Add(life)
 	}
-	t.Scope, t.ScopeGiven = scopes(body["scope"], asked)
+	t.Scope, t.ScopeGiven = scopes(body["scope"], req.scope)
 	return t, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -36,8 +37,7 @@ func (c *Client) Userinfo(ctx context.Context, accessToken secret.String, subjec
 		return nil, fmt.Errorf("oauth: userinfo: %w", err)
 	}
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Authorization", "Bearer "+accessToken.Reveal())
-	res, err := c.http().Do(req, responseLimit)
+	res, err := c.doProved(req, accessToken)
 	if err != nil {
 		return nil, fmt.Errorf("oauth: userinfo: %w", timedOut(ctx, err))
 	}
@@ -61,4 +61,28 @@ func (c *Client) Userinfo(ctx context.Context, accessToken secret.String, subjec
 		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.SubjectChanged, Expected: fmt.Sprintf("%q", cut(subject)), Got: fmt.Sprintf("%q", cut(about))})
 	}
 	return &Userinfo{Subject: about, Raw: jsontext.Value(res.Body).Clone()}, nil
+}
+
+// doProved sends a request with the access token: as Bearer, or with a proof,
+// once more if the server first wants a nonce in it (RFC 9449, section 9).
+func (c *Client) doProved(req *http.Request, accessToken secret.String) (*safehttp.Response, error) {
+	if c.DPoP == nil {
+		req.Header.Set("Authorization", "Bearer "+accessToken.Reveal())
+		return c.http().Do(req, responseLimit)
+	}
+	req.Header.Set("Authorization", "DPoP "+accessToken.Reveal())
+	for again := true; ; again = false {
+		proof, err := c.DPoP.Proof(req.Method, req.URL.String(), accessToken)
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("DPoP", proof)
+		res, err := c.http().Do(req, responseLimit)
+		if err != nil {
+			return nil, err
+		}
+		if fresh := c.DPoP.Learn(req.URL.String(), res.Header); !again || !fresh || res.Status != http.StatusUnauthorized {
+			return res, nil
+		}
+	}
 }

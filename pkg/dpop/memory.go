@@ -1,0 +1,59 @@
+package dpop
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Memory is a [ReplayStore] for one process. It holds a bounded number of
+// proofs and refuses more, since forgetting one would let it in again.
+type Memory struct {
+	limit int
+	now   func() time.Time
+
+	mu    sync.Mutex
+	used  map[string]time.Time
+	sweep time.Time // when the next sweep is worth while
+}
+
+// NewMemory returns a store for limit proofs that count at the same time, 0
+// meaning 100,000. A nil now means the system's clock.
+func NewMemory(limit int, now func() time.Time) *Memory {
+	if limit <= 0 {
+		limit = 100_000
+	}
+	if now == nil {
+		now = time.Now
+	}
+	return &Memory{limit: limit, now: now, used: map[string]time.Time{}}
+}
+
+var errFull = errors.New("too many proofs at the same time")
+
+// sweepInterval keeps the work of sweeping small beside that of noting.
+const sweepInterval = 10 * time.Second
+
+// Use implements [ReplayStore]. Its error is that the store is full.
+func (m *Memory) Use(_ context.Context, id string, until time.Time) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now()
+	if now.After(m.sweep) {
+		for other, end := range m.used {
+			if now.After(end) {
+				delete(m.used, other)
+			}
+		}
+		m.sweep = now.Add(sweepInterval)
+	}
+	if end, there := m.used[id]; there && !now.After(end) {
+		return false, nil
+	}
+	if len(m.used) >= m.limit {
+		return false, errFull
+	}
+	m.used[id] = until
+	return true, nil
+}

@@ -1,0 +1,194 @@
+// Package dpop makes and checks proofs of possession (RFC 9449): the signed
+// statement that goes with each request and binds a token to a key.
+//
+// A client starts with [NewProver]: one proof per request, and the nonces that
+// servers hand out are remembered by origin. A server starts with a [Verifier],
+// which checks one proof against the request it came with and needs a
+// [ReplayStore]; [NewMemory] is one for a single process.
+//
+// The package sends nothing and reads no header field by itself except
+// DPoP-Nonce; whether a token is bound at all is for the caller to look up in
+// its cnf claim.
+package dpop
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+const proofType = "dpop+jwt"
+
+// Prover makes proofs with one key. It is safe for concurrent use.
+type Prover struct {
+	key    *jwks.PrivateKey
+	method jwt.SigningMethod
+	header string // encoded, the same in every proof
+	now    func() time.Time
+
+	mu     sync.Mutex
+	nonces map[string]string // by origin
+}
+
+// NewProver returns a Prover that signs with key's own algorithm, which must be
+// an asymmetric one. A nil now means the system's clock.
+func NewProver(key *jwks.PrivateKey, now func() time.Time) (*Prover, error) {
+	if now == nil {
+		now = time.Now
+	}
+	alg := key.Algorithm()
+	method := signingMethod(alg)
+	if method == nil {
+		return nil, fmt.Errorf("dpop: %q is no algorithm for proofs", alg)
+	}
+	public, err := publicJWK(key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("dpop: %w", err)
+	}
+	header, err := json.Marshal(proofHeader{proofType, alg, public})
+	if err != nil {
+		return nil, fmt.Errorf("dpop: %w", err)
+	}
+	return &Prover{key: key, method: method, header: encode(header), now: now, nonces: map[string]string{}}, nil
+}
+
+type proofHeader struct {
+	Type      string         `json:"typ"`
+	Algorithm string         `json:"alg"`
+	Key       jsontext.Value `json:"jwk"`
+}
+
+type proofClaims struct {
+	ID         string `json:"jti"`
+	Method     string `json:"htm"`
+	URL        string `json:"htu"`
+	IssuedAt   int64  `json:"iat"`
+	TokenHash  string `json:"ath,omitempty"`
+	ServerOnce string `json:"nonce,omitempty"`
+}
+
+// Thumbprint returns the key's JWK thumbprint (RFC 7638): the jkt that tokens
+// are bound to, and the dpop_jkt of an authorization request.
+func (p *Prover) Thumbprint() string { return p.key.Public().Thumbprint() }
+
+// Proof returns the value of the DPoP header field for one request (RFC 9449,
+// section 4.2). The access token that goes with it is hashed into the proof; it
+// is empty at a token endpoint. A nonce that this origin handed out is in it.
+func (p *Prover) Proof(method, rawURL string, accessToken secret.String) (string, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" {
+		return "", errors.New("dpop: the request's URL is not absolute")
+	}
+	p.mu.Lock()
+	nonce := p.nonces[safehttp.Origin(u)]
+	p.mu.Unlock()
+	claims := proofClaims{
+		ID: newID(), Method: method, IssuedAt: p.now().Unix(), ServerOnce: nonce,
+		URL: (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(),
+	}
+	if !accessToken.IsZero() {
+		claims.TokenHash = hash(accessToken)
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("dpop: %w", err)
+	}
+	input := p.header + "." + encode(payload)
+	signature, err := p.method.Sign(input, p.key.Signer())
+	if err != nil {
+		return "", fmt.Errorf("dpop: sign: %w", err)
+	}
+	return input + "." + encode(signature), nil
+}
+
+const (
+	maxNonces = 100
+	maxNonce  = 1 << 10
+)
+
+// Learn remembers the nonce of a response's DPoP-Nonce field for the origin of
+// rawURL, and reports whether it is a new one: after a refusal that asks for a
+// nonce, only then is another try worth while (RFC 9449, sections 8 and 9).
+func (p *Prover) Learn(rawURL string, header http.Header) bool {
+	nonce := header.Get("DPoP-Nonce")
+	u, err := url.Parse(rawURL)
+	if err != nil || nonce == "" || len(nonce) > maxNonce {
+		return false
+	}
+	origin := safehttp.Origin(u)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.nonces[origin] == nonce {
+		return false
+	}
+	if len(p.nonces) >= maxNonces {
+		clear(p.nonces)
+	}
+	p.nonces[origin] = nonce
+	return true
+}
+
+// signingMethod returns nil for what must not sign a proof: none and HMAC.
+func signingMethod(alg string) jwt.SigningMethod {
+	switch alg {
+	case "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
+		return jwt.GetSigningMethod(alg)
+	case "EdDSA", "Ed25519":
+		return jwt.SigningMethodEdDSA
+	}
+	return nil
+}
+
+// publicJWK returns the members that make the key and its thumbprint (RFC 7638,
+// section 3.2), and no others.
+func publicJWK(key *jwks.Key) (jsontext.Value, error) {
+	data, err := jwks.NewSet(key).MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	var set struct {
+		Keys []struct {
+			Type     string `json:"kty"`
+			Curve    string `json:"crv,omitempty"`
+			X        string `json:"x,omitempty"`
+			Y        string `json:"y,omitempty"`
+			Modulus  string `json:"n,omitempty"`
+			Exponent string `json:"e,omitempty"`
+		} `json:"keys"`
+	}
+	if err := json.Unmarshal(data, &set); err != nil {
+		return nil, err
+	}
+	if len(set.Keys) != 1 {
+		return nil, errors.New("the key cannot be published")
+	}
+	return json.Marshal(set.Keys[0])
+}
+
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	return encode(b[:])
+}
+
+func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// hash is the ath of an access token (RFC 9449, section 4.2).
+func hash(accessToken secret.String) string {
+	sum := sha256.Sum256([]byte(accessToken.Reveal()))
+	return encode(sum[:])
+}
