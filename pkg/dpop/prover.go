@@ -156,27 +156,22 @@ func signingMethod(alg string) jwt.SigningMethod {
 // publicJWK returns the members that make the key and its thumbprint (RFC 7638,
 // section 3.2), and no others.
 func publicJWK(key *jwks.Key) (jsontext.Value, error) {
-	data, err := jwks.NewSet(key).MarshalJSON()
+	data, err := key.MarshalJSON()
 	if err != nil {
 		return nil, err
 	}
-	var set struct {
-		Keys []struct {
-			Type     string `json:"kty"`
-			Curve    string `json:"crv,omitempty"`
-			X        string `json:"x,omitempty"`
-			Y        string `json:"y,omitempty"`
-			Modulus  string `json:"n,omitempty"`
-			Exponent string `json:"e,omitempty"`
-		} `json:"keys"`
+	var members struct {
+		Type     string `json:"kty"`
+		Curve    string `json:"crv,omitempty"`
+		X        string `json:"x,omitempty"`
+		Y        string `json:"y,omitempty"`
+		Modulus  string `json:"n,omitempty"`
+		Exponent string `json:"e,omitempty"`
 	}
-	if err := json.Unmarshal(data, &set); err != nil {
+	if err := json.Unmarshal(data, &members); err != nil {
 		return nil, err
 	}
-	if len(set.Keys) != 1 {
-		return nil, errors.New("the key cannot be published")
-	}
-	return json.Marshal(set.Keys[0])
+	return json.Marshal(members)
 }
 
 func newID() string {
