@@ -223,7 +223,7 @@ func (c *Client) Push(ctx context.Context, r *AuthorizationRequest) error {
 	body, _ := members(res.Body)
 	uri, ok := text(body["request_uri"])
 	if res.Status != http.StatusCreated && res.Status != http.StatusOK || body["error"] != nil || !ok || uri == "" {
-		return failed(res, body, withSecret(r.params, c.Secret))
+		return failed(res, body)
 	}
 	r.requestURI = secret.New(uri)
 	return nil

@@ -121,12 +121,19 @@ func form(params []param) url.Values {
 	return values
 }
 
+// reply is a response together with what was sent for it, since servers repeat
+// that in their error texts.
+type reply struct {
+	*safehttp.Response
+	sent []param
+}
+
 // post sends params to an endpoint with the client's authentication added.
-func (c *Client) post(ctx context.Context, endpoint string, params []param) (*safehttp.Response, error) {
+func (c *Client) post(ctx context.Context, endpoint string, params []param) (*reply, error) {
 	return c.postWith(ctx, endpoint, params, http.Header{})
 }
 
-func (c *Client) postWith(ctx context.Context, endpoint string, params []param, header http.Header) (*safehttp.Response, error) {
+func (c *Client) postWith(ctx context.Context, endpoint string, params []param, header http.Header) (*reply, error) {
 	values := form(params)
 	if err := c.authenticate(values, header, endpoint); err != nil {
 		return nil, err
@@ -134,7 +141,14 @@ func (c *Client) postWith(ctx context.Context, endpoint string, params []param, 
 	whole, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
 	res, err := c.http().PostForm(whole, endpoint, values, header, responseLimit)
-	return res, timedOut(ctx, err)
+	if err != nil {
+		return nil, timedOut(ctx, err)
+	}
+	sent := []param{{"client_secret", c.Secret}}
+	for name := range values {
+		sent = append(sent, param{name, secret.New(values.Get(name))})
+	}
+	return &reply{res, sent}, nil
 }
 
 // timedOut names our own time limit; the caller's stays the context's error.

@@ -63,7 +63,7 @@ func (c *Client) AuthorizeDevice(ctx context.Context, p DeviceParams) (*DeviceAu
 	if err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	d, err := parseDevice(res, withSecret(params, c.Secret), start)
+	d, err := parseDevice(res, start)
 	if err != nil {
 		return nil, err
 	}
@@ -71,10 +71,10 @@ func (c *Client) AuthorizeDevice(ctx context.Context, p DeviceParams) (*DeviceAu
 	return d, nil
 }
 
-func parseDevice(res *safehttp.Response, sent []param, now time.Time) (*DeviceAuthorization, error) {
+func parseDevice(res *reply, now time.Time) (*DeviceAuthorization, error) {
 	body, ok := members(res.Body)
 	if !ok || res.Status != http.StatusOK || body["error"] != nil {
-		return nil, failed(res, body, sent)
+		return nil, failed(res, body)
 	}
 	d := &DeviceAuthorization{Interval: pollInterval, ExpiresAt: now.Add(longestPolling)}
 	deviceCode, _ := text(body["device_code"])

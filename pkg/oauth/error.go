@@ -11,8 +11,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	"github.com/oauthctl/oauthctl/pkg/safehttp"
-	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 // Error is an error response of an authorization server, from its token
@@ -95,11 +93,11 @@ func text(v jsontext.Value) (s string, ok bool) {
 
 // failed judges what no successful response is. Servers repeat what they were
 // sent, so the request's own secrets are taken out of their texts.
-func failed(res *safehttp.Response, body map[string]jsontext.Value, sent []param) error {
+func failed(res *reply, body map[string]jsontext.Value) error {
 	if code, ok := text(body["error"]); ok && code != "" {
 		description, _ := text(body["error_description"])
 		uri, _ := text(body["error_uri"])
-		return (&Error{scrub(code, sent), scrub(description, sent), scrub(uri, sent), res.Status}).diagnose()
+		return (&Error{scrub(code, res.sent), scrub(description, res.sent), scrub(uri, res.sent), res.Status}).diagnose()
 	}
 	status := fmt.Sprintf("status %d with %s", res.Status, kindOf(res))
 	id := diagnosis.TokenEndpointShape
@@ -134,7 +132,7 @@ func isSecretParam(name string) bool {
 }
 
 // kindOf names what came instead of the JSON that was expected.
-func kindOf(res *safehttp.Response) string {
+func kindOf(res *reply) string {
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	start := strings.TrimSpace(string(res.Body[:min(len(res.Body), 64)]))
 	switch {
@@ -150,9 +148,4 @@ func kindOf(res *safehttp.Response) string {
 		return "a body of no known kind"
 	}
 	return fmt.Sprintf("a body of kind %q", cut(kind))
-}
-
-// withSecret is sent with the secret added, for [scrub].
-func withSecret(sent []param, s secret.String) []param {
-	return append(sent[:len(sent):len(sent)], param{"client_secret", s})
 }

@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/oauth2"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
@@ -110,4 +112,10 @@ func fuzzed(f *testing.F, handler http.HandlerFunc) *oauth.Client {
 	c := public(nil)
 	c.Server.TokenEndpoint, c.Server.RegistrationEndpoint = server.URL, server.URL
 	return c
+}
+
+// oauth2Context gives the judge our transport, so that no connection of its own
+// is left open.
+func oauth2Context(t *testing.T, c *oauth.Client) context.Context {
+	return context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: c.HTTP.Transport})
 }

@@ -73,7 +73,7 @@ func Register(ctx context.Context, c *safehttp.Client, server *discovery.Server,
 	if err != nil {
 		return nil, fmt.Errorf("oauth: register: %w", timedOut(ctx, err))
 	}
-	return parseRegistered(res, []param{{"initial_access_token", metadata.InitialAccessToken}})
+	return parseRegistered(&reply{res, []param{{"initial_access_token", metadata.InitialAccessToken}}})
 }
 
 func (m Registration) filled(server *discovery.Server) Registration {
@@ -98,10 +98,10 @@ func (m Registration) filled(server *discovery.Server) Registration {
 	return m
 }
 
-func parseRegistered(res *safehttp.Response, sent []param) (*Registered, error) {
+func parseRegistered(res *reply) (*Registered, error) {
 	body, ok := members(res.Body)
 	if !ok || res.Status != http.StatusCreated && res.Status != http.StatusOK || body["error"] != nil {
-		return nil, registrationRefused(failed(res, body, sent), res)
+		return nil, registrationRefused(failed(res, body), res)
 	}
 	r := &Registered{Raw: secret.New(string(res.Body))}
 	var bad bool
@@ -133,7 +133,7 @@ func parseRegistered(res *safehttp.Response, sent []param) (*Registered, error) 
 
 // registrationRefused says that registering failed, not a login or a token, and
 // keeps what can be tried again as it is.
-func registrationRefused(err error, res *safehttp.Response) error {
+func registrationRefused(err error, res *reply) error {
 	var d *diagnosis.Diagnosis
 	if errors.As(err, &d) && d.Kind() == diagnosis.Unavailable {
 		return err

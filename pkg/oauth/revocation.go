@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -29,7 +30,7 @@ func (c *Client) Revoke(ctx context.Context, t secret.String, hint string) error
 	}
 	body, _ := members(res.Body)
 	if res.Status != http.StatusOK && res.Status != http.StatusNoContent || body["error"] != nil {
-		return failed(res, body, withSecret(req.params, c.Secret))
+		return failed(res, body)
 	}
 	return nil
 }
@@ -63,7 +64,7 @@ func (c *Client) Introspect(ctx context.Context, t secret.String, hint string) (
 	}
 	body, ok := members(res.Body)
 	if !ok || res.Status != http.StatusOK || body["error"] != nil {
-		return nil, failed(res, body, withSecret(req.params, c.Secret))
+		return nil, failed(res, body)
 	}
 	i := &Introspection{Raw: jsontext.Value(res.Body).Clone()}
 	// A member of another type than boolean could be read as either.
@@ -91,4 +92,23 @@ func (i *Introspection) read(body map[string]jsontext.Value) {
 	if json.Unmarshal(body["exp"], &expires) == nil && expires > 0 && expires < 1e11 {
 		i.ExpiresAt = time.Unix(int64(expires), 0)
 	}
+}
+
+// EndSessionURL returns the address at which the user ends the session at the
+// server in a browser (OpenID Connect RP-Initiated Logout 1.0). It names the
+// client and no ID token: an address that a browser is started with can be read
+// by others, so the server asks the user instead.
+func (c *Client) EndSessionURL() (string, error) {
+	endpoint, err := c.endpoint("end_session_endpoint", c.server().EndSessionEndpoint)
+	if err != nil {
+		return "", fmt.Errorf("oauth: %w", err)
+	}
+	u, err := safehttp.CheckURL(endpoint)
+	if err != nil {
+		return "", fmt.Errorf("oauth: %w", err)
+	}
+	query := u.Query()
+	query.Set("client_id", c.ID)
+	u.RawQuery = query.Encode()
+	return u.String(), nil
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -135,7 +134,7 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, e
 	if err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	answer, err := parseTokenResponse(res, withSecret(params, c.Secret), req, start)
+	answer, err := parseTokenResponse(res, req, start)
 	if err == nil {
 		err = c.checkBinding(answer)
 	}
@@ -149,7 +148,7 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, e
 // client has a key for one. A server may refuse the first proof for want of a
 // nonce; that refusal uses up neither a code nor a refresh token, so the request
 // goes out once more (RFC 9449, section 8).
-func (c *Client) postProved(ctx context.Context, endpoint string, params []param) (*safehttp.Response, error) {
+func (c *Client) postProved(ctx context.Context, endpoint string, params []param) (*reply, error) {
 	if c.DPoP == nil {
 		return c.post(ctx, endpoint, params)
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -42,11 +41,11 @@ type TokenResponse struct {
 
 const longestLife = 365 * 24 * time.Hour
 
-func parseTokenResponse(res *safehttp.Response, sent []param, req TokenRequest, now time.Time) (*TokenResponse, error) {
+func parseTokenResponse(res *reply, req TokenRequest, now time.Time) (*TokenResponse, error) {
 	body, ok := members(res.Body)
 	// GitHub answers 200 with an error.
 	if !ok || res.Status != http.StatusOK && res.Status != http.StatusCreated || body["error"] != nil && body["error"].Kind() != 'n' {
-		return nil, failed(res, body, sent)
+		return nil, failed(res, body)
 	}
 	shape := func(expected, got string) error {
 		return fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: expected, Got: got})

@@ -51,7 +51,7 @@ func (c *Client) Userinfo(ctx context.Context, accessToken secret.String, subjec
 	case res.Status >= 300 && res.Status < 400:
 		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Got: fmt.Sprintf("status %d", res.Status)})
 	case !ok || res.Status != http.StatusOK || body["error"] != nil:
-		return nil, failed(res, body, []param{{"access_token", accessToken}})
+		return nil, failed(&reply{res, []param{{"access_token", accessToken}}}, body)
 	}
 	about, ok := text(body["sub"])
 	switch {
