@@ -162,7 +162,7 @@ func TestClientAssertion(t *testing.T) {
 				if got := form.Get("client_assertion_type"); got != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" || form.Has("client_secret") {
 					t.Errorf("form %v", form)
 				}
-				signed, err := jose.ParseSigned(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.ES256, jose.HS256})
+				signed, err := jose.ParseSignedCompact(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.ES256, jose.HS256})
 				if err != nil {
 					t.Fatal(err)
 				}

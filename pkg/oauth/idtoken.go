@@ -265,7 +265,10 @@ func checkPrevious(t, before *token.Token) error {
 	}
 	now, there := t.Claim("auth_time")
 	then, thereBefore := before.Claim("auth_time")
-	if there && thereBefore && now != then {
+	// Only numbers are compared: comparing two objects would be a panic.
+	is64, ok := now.(float64)
+	was64, okBefore := then.(float64)
+	if there && thereBefore && (!ok || !okBefore || is64 != was64) {
 		return invalidIDToken("auth_time of the login", "another", nil)
 	}
 	return nil

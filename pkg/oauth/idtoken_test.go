@@ -241,14 +241,15 @@ func TestVerifyIDTokenAfterRefresh(t *testing.T) {
 		change func(claims map[string]any)
 		want   diagnosis.ID
 	}{
-		"the same":          {func(map[string]any) {}, ""},
-		"without the nonce": {func(c map[string]any) { delete(c, "nonce") }, ""},
-		"newer":             {func(c map[string]any) { c["iat"] = clock.Unix() - 1; c["jti"] = "new" }, ""},
-		"no auth_time":      {func(c map[string]any) { delete(c, "auth_time") }, ""},
-		"another subject":   {func(c map[string]any) { c["sub"] = "bob" }, diagnosis.SubjectChanged},
-		"one more audience": {func(c map[string]any) { c["aud"] = []string{"app", "x"}; c["azp"] = "app" }, diagnosis.SubjectChanged},
-		"another nonce":     {func(c map[string]any) { c["nonce"] = "x" }, diagnosis.NonceMismatch},
-		"another auth_time": {func(c map[string]any) { c["auth_time"] = clock.Unix() - 5 }, diagnosis.IDTokenInvalid},
+		"the same":            {func(map[string]any) {}, ""},
+		"without the nonce":   {func(c map[string]any) { delete(c, "nonce") }, ""},
+		"newer":               {func(c map[string]any) { c["iat"] = clock.Unix() - 1; c["jti"] = "new" }, ""},
+		"no auth_time":        {func(c map[string]any) { delete(c, "auth_time") }, ""},
+		"another subject":     {func(c map[string]any) { c["sub"] = "bob" }, diagnosis.SubjectChanged},
+		"one more audience":   {func(c map[string]any) { c["aud"] = []string{"app", "x"}; c["azp"] = "app" }, diagnosis.SubjectChanged},
+		"another nonce":       {func(c map[string]any) { c["nonce"] = "x" }, diagnosis.NonceMismatch},
+		"auth_time an object": {func(c map[string]any) { c["auth_time"] = map[string]any{} }, diagnosis.IDTokenInvalid},
+		"another auth_time":   {func(c map[string]any) { c["auth_time"] = clock.Unix() - 5 }, diagnosis.IDTokenInvalid},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
