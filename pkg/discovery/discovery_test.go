@@ -192,7 +192,7 @@ func TestIssuerMustBeAnIssuer(t *testing.T) {
 	}
 }
 
-// A public server must not lead a client to services of this machine.
+// A public server must not lead a client to services of this machine or network.
 func TestPublicServerNamesLoopback(t *testing.T) {
 	tests := map[string]struct {
 		body string
@@ -201,12 +201,20 @@ func TestPublicServerNamesLoopback(t *testing.T) {
 		"public endpoint":     {`{"issuer":"https://a.example","token_endpoint":"https://b.example/token"}`, ""},
 		"plain loopback":      {`{"issuer":"https://a.example","token_endpoint":"http://127.0.0.1:6379/"}`, diagnosis.InsecureEndpoint},
 		"encrypted loopback":  {`{"issuer":"https://a.example","jwks_uri":"https://localhost/keys"}`, diagnosis.MetadataInvalid},
+		"loopback with a dot": {`{"issuer":"https://a.example","jwks_uri":"https://localhost./keys"}`, diagnosis.MetadataInvalid},
+		"loopback below":      {`{"issuer":"https://a.example","jwks_uri":"https://x.localhost/keys"}`, diagnosis.MetadataInvalid},
+		"private address":     {`{"issuer":"https://a.example","jwks_uri":"https://10.0.0.1/keys"}`, diagnosis.MetadataInvalid},
+		"link-local address":  {`{"issuer":"https://a.example","jwks_uri":"https://169.254.169.254/keys"}`, diagnosis.MetadataInvalid},
+		"mapped address":      {`{"issuer":"https://a.example","jwks_uri":"https://[::ffff:192.168.0.1]/keys"}`, diagnosis.MetadataInvalid},
 		"loopback by address": {`{"issuer":"https://a.example","registration_endpoint":"https://[::1]/r"}`, diagnosis.MetadataInvalid},
 	}
 	for name, tt := range tests {
 		if _, err := discovery.ParseServer([]byte(tt.body), "https://a.example"); id(err) != tt.want || (err == nil) != (tt.want == "") {
 			t.Errorf("%s: got %v, want %q", name, err, tt.want)
 		}
+	}
+	if _, err := discovery.ParseServer([]byte(`{"issuer":"https://10.0.0.1","token_endpoint":"https://10.0.0.2/token"}`), "https://10.0.0.1"); err != nil {
+		t.Errorf("positive control, a network of its own: %v", err)
 	}
 	if _, err := discovery.ParseResource([]byte(`{"resource":"https://a.example","authorization_servers":["http://127.0.0.1:9000"]}`), "https://a.example", false); id(err) != diagnosis.InsecureEndpoint {
 		t.Errorf("authorization server on loopback: %v", err)

@@ -119,7 +119,7 @@ func (f *finder) challenge(ctx context.Context, api string) (place string, scope
 		return "", scope
 	}
 	found := "401 with resource_metadata " + fmt.Sprintf("%q", cut(place))
-	if err := checkEndpoint("resource_metadata", place, isLocal(api)); err != nil {
+	if err := checkEndpoint("resource_metadata", place, api); err != nil {
 		f.refuse(found, err)
 		return "", scope
 	}
@@ -178,13 +178,12 @@ func ParseResource(data []byte, api string, challenged bool) (*Resource, error) 
 	if err := sameResource(resource.Resource, api, challenged); err != nil {
 		return nil, err
 	}
-	local := isLocal(api)
 	for _, server := range resource.AuthorizationServers {
-		if err := checkEndpoint("authorization_servers", server, local); err != nil {
+		if err := checkEndpoint("authorization_servers", server, api); err != nil {
 			return nil, err
 		}
 	}
-	return resource, checkEndpoint("jwks_uri", resource.JWKSURI, local)
+	return resource, checkEndpoint("jwks_uri", resource.JWKSURI, api)
 }
 
 func sameResource(got, api string, challenged bool) error {

@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -143,9 +144,8 @@ func ParseServer(data []byte, issuer string) (*Server, error) {
 	if err := sameIssuer(server.Issuer, issuer); err != nil {
 		return nil, err
 	}
-	local := isLocal(issuer)
 	for _, e := range server.endpoints() {
-		if err := checkEndpoint(e.name, e.url, local); err != nil {
+		if err := checkEndpoint(e.name, e.url, issuer); err != nil {
 			return nil, err
 		}
 	}
@@ -192,27 +192,42 @@ func (s *Server) endpoints() []endpoint {
 }
 
 // checkEndpoint refuses what is no web address, what is not encrypted, and a
-// public server that points into this machine.
-func checkEndpoint(name, rawURL string, local bool) error {
+// public server (or API) at owner that points into this machine or its network.
+func checkEndpoint(name, rawURL, owner string) error {
 	if rawURL == "" {
 		return nil
 	}
+	home, host := hostOf(owner), hostOf(rawURL)
 	u, err := url.Parse(rawURL)
-	if err == nil && u.Scheme == "http" && u.Hostname() != "" && (!local || !safehttp.IsLoopback(u.Hostname())) {
+	if err == nil && u.Scheme == "http" && host != "" && !(safehttp.IsLoopback(host) && safehttp.IsLoopback(home)) {
 		return &diagnosis.Diagnosis{ID: diagnosis.InsecureEndpoint, Expected: name + " to be https", Got: fmt.Sprintf("%q", cut(rawURL))}
 	}
 	if _, err := safehttp.CheckURL(rawURL); err != nil || strings.Contains(rawURL, "#") {
 		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: name + " to be an https URL", Got: fmt.Sprintf("%q", cut(rawURL))}
 	}
-	if !local && safehttp.IsLoopback(u.Hostname()) {
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: name + " on a public host, as the issuer is", Got: fmt.Sprintf("%q", cut(rawURL))}
+	if isInside(host) && !isInside(home) {
+		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: name + " at a public address, as that of " + fmt.Sprintf("%q", cut(owner)) + " is", Got: fmt.Sprintf("%q", cut(rawURL))}
 	}
 	return nil
 }
 
-func isLocal(rawURL string) bool {
+func hostOf(rawURL string) string {
 	u, err := url.Parse(rawURL)
-	return err == nil && safehttp.IsLoopback(u.Hostname())
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+}
+
+// isInside reports whether host can be told, without a look-up, to be this
+// machine or a network of its own (RFC 9728, section 7.7).
+func isInside(host string) bool {
+	if safehttp.IsLoopback(host) || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap()
+	return err == nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified())
 }
 
 // decode reads one JSON object strictly. The cause is told without the text, in

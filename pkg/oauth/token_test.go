@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -332,6 +333,24 @@ func TestTokenEndpointHostile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A byte a second keeps every idle timer happy; the limit of the whole does not
+// wait. It takes ten seconds to see, so only the long run does.
+func TestTokenEndpointDrips(t *testing.T) {
+	if os.Getenv("OAUTHCTL_TEST_LONG") == "" {
+		t.Skip("takes 10 s; set OAUTHCTL_TEST_LONG=1")
+	}
+	t.Parallel()
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			fmt.Fprint(w, " ")
+			w.(http.Flusher).Flush()
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+	_, err := c.Token(t.Context(), oauth.Refresh(secret.New(canary), nil, nil))
+	refused(t, err, diagnosis.Timeout)
 }
 
 // dialer counts connections and refuses the first ones.
