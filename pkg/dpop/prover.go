@@ -24,11 +24,11 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 const proofType = "dpop+jwt"
@@ -36,8 +36,7 @@ const proofType = "dpop+jwt"
 // Prover makes proofs with one key. It is safe for concurrent use.
 type Prover struct {
 	key    *jwks.PrivateKey
-	method jwt.SigningMethod
-	header string // encoded, the same in every proof
+	header map[string]any // the same in every proof, never changed
 	now    func() time.Time
 
 	mu     sync.Mutex
@@ -51,25 +50,15 @@ func NewProver(key *jwks.PrivateKey, now func() time.Time) (*Prover, error) {
 		now = time.Now
 	}
 	alg := key.Algorithm()
-	method := signingMethod(alg)
-	if method == nil {
+	if signingMethod(alg) == nil {
 		return nil, fmt.Errorf("dpop: %q is no algorithm for proofs", alg)
 	}
 	public, err := publicJWK(key.Public())
 	if err != nil {
 		return nil, fmt.Errorf("dpop: %w", err)
 	}
-	header, err := json.Marshal(proofHeader{proofType, alg, public})
-	if err != nil {
-		return nil, fmt.Errorf("dpop: %w", err)
-	}
-	return &Prover{key: key, method: method, header: encode(header), now: now, nonces: map[string]string{}}, nil
-}
-
-type proofHeader struct {
-	Type      string         `json:"typ"`
-	Algorithm string         `json:"alg"`
-	Key       jsontext.Value `json:"jwk"`
+	header := map[string]any{"typ": proofType, "alg": alg, "jwk": public}
+	return &Prover{key: key, header: header, now: now, nonces: map[string]string{}}, nil
 }
 
 type proofClaims struct {
@@ -103,16 +92,11 @@ func (p *Prover) Proof(method, rawURL string, accessToken secret.String) (string
 	if !accessToken.IsZero() {
 		claims.TokenHash = hash(accessToken)
 	}
-	payload, err := json.Marshal(claims)
+	proof, err := token.SignWithHeader(p.key, p.header, claims)
 	if err != nil {
 		return "", fmt.Errorf("dpop: %w", err)
 	}
-	input := p.header + "." + encode(payload)
-	signature, err := p.method.Sign(input, p.key.Signer())
-	if err != nil {
-		return "", fmt.Errorf("dpop: sign: %w", err)
-	}
-	return input + "." + encode(signature), nil
+	return proof, nil
 }
 
 const (
@@ -140,17 +124,6 @@ func (p *Prover) Learn(rawURL string, header http.Header) bool {
 	}
 	p.nonces[origin] = nonce
 	return true
-}
-
-// signingMethod returns nil for what must not sign a proof: none and HMAC.
-func signingMethod(alg string) jwt.SigningMethod {
-	switch alg {
-	case "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
-		return jwt.GetSigningMethod(alg)
-	case "EdDSA", "Ed25519":
-		return jwt.SigningMethodEdDSA
-	}
-	return nil
 }
 
 // publicJWK returns the members that make the key and its thumbprint (RFC 7638,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
@@ -123,6 +124,17 @@ func (v *Verifier) verify(req Request) (*Proof, error) {
 
 func invalid(expected, got string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.DPoPInvalid, Expected: expected, Got: got}
+}
+
+// signingMethod returns nil for what must not sign a proof: none and HMAC.
+func signingMethod(alg string) jwt.SigningMethod {
+	switch alg {
+	case "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
+		return jwt.GetSigningMethod(alg)
+	case "EdDSA", "Ed25519":
+		return jwt.SigningMethodEdDSA
+	}
+	return nil
 }
 
 // checkSignature checks the header and the signature by the key within it, and

@@ -90,6 +90,9 @@ func (c *Client) verifySigned(ctx context.Context, raw string) (*token.Token, er
 		return t, nil
 	case ctx.Err() != nil, errors.As(err, &d) && d.Kind() == diagnosis.Unavailable:
 		return nil, err // it is not known to be bad
+	case d != nil && d.ID == diagnosis.IDTokenAsAccess:
+		// The judge of access tokens is right, but an ID token is what this is.
+		err = &diagnosis.Diagnosis{ID: diagnosis.AudienceMismatch, Expected: d.Expected, Got: d.Got}
 	}
 	return nil, invalidIDToken("", "", err)
 }
@@ -110,10 +113,8 @@ func (c *Client) idTokenKeys(alg string) (algorithms []string, keys token.KeySet
 		}
 		return []string{alg}, jwks.NewSet(key), done, nil
 	}
-	for _, a := range announced {
-		if !strings.HasPrefix(a, "HS") && !strings.EqualFold(a, "none") {
-			algorithms = append(algorithms, a)
-		}
+	if len(announced) > 0 {
+		algorithms = slices.DeleteFunc(publicKeyAlgorithms(), func(a string) bool { return !slices.Contains(announced, a) })
 	}
 	switch {
 	case c.Keys != nil:
@@ -123,6 +124,12 @@ func (c *Client) idTokenKeys(alg string) (algorithms []string, keys token.KeySet
 	}
 	remote := jwks.NewRemote(c.server().JWKSURI, jwks.RemoteOptions{HTTP: c.HTTP, Now: c.Now})
 	return algorithms, remote, remote.Close, nil
+}
+
+// publicKeyAlgorithms are those an ID token may be signed with where the server
+// announces them; EdDSA and Ed25519 are two names of one (RFC 9864).
+func publicKeyAlgorithms() []string {
+	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 }
 
 func invalidIDToken(expected, got string, err error) error {

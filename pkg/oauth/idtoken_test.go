@@ -140,7 +140,7 @@ func TestVerifyIDToken(t *testing.T) {
 		"no nonce was sent":     {change: without("nonce"), expect: func(e *oauth.IDTokenExpectation) { e.Nonce = secret.String{} }},
 		"auth_time in time":     {change: claim("auth_time", ago(minute)), expect: func(e *oauth.IDTokenExpectation) { e.MaxAge = &minute }},
 		"acr as asked":          {change: claim("acr", "mfa"), expect: func(e *oauth.IDTokenExpectation) { e.ACRValues = []string{"x", "mfa"} }},
-		"announced algorithm":   {client: func(c *oauth.Client) { c.Server.IDTokenSigningAlgValuesSupported = []string{"none", "RS256"} }},
+		"announced algorithm":   {client: func(c *oauth.Client) { c.Server.IDTokenSigningAlgValuesSupported = []string{"none", "RS256", "ES256K"} }},
 		"HS256 announced and secret": {change: func(i *idToken) { i.alg, i.key = "HS256", []byte(clientSecret) }, client: func(c *oauth.Client) {
 			c.Secret, c.Server.IDTokenSigningAlgValuesSupported = secret.New(clientSecret), []string{"HS256", "RS256"}
 		}},
@@ -154,10 +154,11 @@ func TestVerifyIDToken(t *testing.T) {
 			payload, _ := json.Marshal(i.claims)
 			i.raw = part([]byte(`{"alg":"nOnE","kid":"RS256"}`)) + "." + part(payload) + "."
 		}, client: func(c *oauth.Client) { c.Server.IDTokenSigningAlgValuesSupported = []string{"none"} }, want: diagnosis.IDTokenInvalid},
-		"bad signature":     {change: func(i *idToken) { i.key = issuerKeys()["foreign"] }, want: diagnosis.IDTokenInvalid, beneath: diagnosis.SignatureInvalid},
-		"unknown kid":       {change: func(i *idToken) { i.kid = "x"; i.key = issuerKeys()["foreign"] }, want: diagnosis.IDTokenInvalid, beneath: diagnosis.KeyUnknown},
-		"unannounced alg":   {change: signedBy("ES256"), client: func(c *oauth.Client) { c.Server.IDTokenSigningAlgValuesSupported = []string{"RS256"} }, want: diagnosis.IDTokenInvalid, beneath: diagnosis.AlgNotAllowed},
-		"HS256 unannounced": {change: func(i *idToken) { i.alg, i.key = "HS256", []byte(clientSecret) }, client: func(c *oauth.Client) { c.Secret = secret.New(clientSecret) }, want: diagnosis.IDTokenInvalid},
+		"bad signature":         {change: func(i *idToken) { i.key = issuerKeys()["foreign"] }, want: diagnosis.IDTokenInvalid, beneath: diagnosis.SignatureInvalid},
+		"unknown kid":           {change: func(i *idToken) { i.kid = "x"; i.key = issuerKeys()["foreign"] }, want: diagnosis.IDTokenInvalid, beneath: diagnosis.KeyUnknown},
+		"unannounced alg":       {change: signedBy("ES256"), client: func(c *oauth.Client) { c.Server.IDTokenSigningAlgValuesSupported = []string{"RS256"} }, want: diagnosis.IDTokenInvalid, beneath: diagnosis.AlgNotAllowed},
+		"HS256 announced alone": {client: func(c *oauth.Client) { c.Server.IDTokenSigningAlgValuesSupported = []string{"HS256"} }, want: diagnosis.IDTokenInvalid, beneath: diagnosis.AlgNotAllowed},
+		"HS256 unannounced":     {change: func(i *idToken) { i.alg, i.key = "HS256", []byte(clientSecret) }, client: func(c *oauth.Client) { c.Secret = secret.New(clientSecret) }, want: diagnosis.IDTokenInvalid},
 		"HS256 with the public key": {change: func(i *idToken) {
 			der, _ := x509.MarshalPKIXPublicKey(issuerKeys()["RS256"].Public())
 			i.alg, i.key = "HS256", der
