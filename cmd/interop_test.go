@@ -136,10 +136,7 @@ func register(t *testing.T, issuer string, metadata map[string]any) (clientID, c
 // The certified server and the scripted user agent prove each other here, with a client and a judge that no one here
 // wrote: x/oauth2 runs the code flow, go-jose verifies what it got.
 func TestInteropFixture(t *testing.T) {
-	const (
-		api        = "http://127.0.0.1:7/api"
-		deviceCode = "urn:ietf:params:oauth:grant-type:device_code"
-	)
+	const api = "http://127.0.0.1:7/api"
 	issuer := startOIDCProvider(t, "--api", api)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
