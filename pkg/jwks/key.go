@@ -1,0 +1,311 @@
+// Package jwks holds the keys that verify JWTs: a JSON Web Key (RFC 7517, RFC
+// 7518, RFC 8037), a set of them, and a set that is fetched from a URL and kept.
+//
+// Start with [Parse] for a set at hand, [NewRemote] for one at a URL, and
+// [Generate] for a key of your own. A set is read leniently per key, since one
+// bad key must not take an API down: it is skipped and reported. A key is read
+// strictly, and all its rules are settled when it is loaded. The package
+// verifies no signature and decrypts nothing.
+package jwks
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// The sizes of RSA keys that are accepted, in bits. The upper bound keeps a key
+// set from making each verification arbitrarily slow.
+const (
+	minRSABits = 2048
+	maxRSABits = 8192
+)
+
+// Key is a key that verifies signatures: a public key, or a shared secret that
+// was given as such. It is immutable and fit for use; what is not fit never
+// becomes a Key.
+type Key struct {
+	id         string
+	kty        string
+	curve      string
+	algorithm  string
+	public     crypto.PublicKey
+	secret     *[]byte // a pointer, of which fmt prints no content
+	algorithms []string
+}
+
+// ID returns the key's kid, "" if it has none.
+func (k *Key) ID() string { return k.id }
+
+// Type returns the key type (RFC 7518, section 6.1): RSA, EC, OKP or oct.
+func (k *Key) Type() string { return k.kty }
+
+// Curve returns the curve of an EC or OKP key, such as P-256, otherwise "".
+func (k *Key) Curve() string { return k.curve }
+
+// Algorithm returns the alg that the key itself names, "" if it names none.
+func (k *Key) Algorithm() string { return k.algorithm }
+
+// Algorithms returns the algorithms whose signatures the key may verify.
+func (k *Key) Algorithms() []string { return slices.Clone(k.algorithms) }
+
+// Fits reports whether the key may verify signatures of that algorithm: its type
+// and curve fit, and it names no other algorithm itself.
+func (k *Key) Fits(alg string) bool { return slices.Contains(k.algorithms, alg) }
+
+// Public returns the *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey; nil
+// for a shared secret.
+func (k *Key) Public() crypto.PublicKey { return k.public }
+
+// Secret returns a shared secret's bytes, which the caller must not change; nil
+// for a public key.
+func (k *Key) Secret() []byte {
+	if k.secret == nil {
+		return nil
+	}
+	return *k.secret
+}
+
+// Thumbprint returns the key's SHA-256 thumbprint in base64url (RFC 7638), ""
+// for a shared secret, whose thumbprint would help to guess it.
+func (k *Key) Thumbprint() string {
+	if k.public == nil {
+		return ""
+	}
+	// The required members in the order of their names, without white space.
+	m := k.members()
+	var text string
+	switch k.kty {
+	case "RSA":
+		text = fmt.Sprintf(`{"e":%q,"kty":"RSA","n":%q}`, m.E, m.N)
+	case "EC":
+		text = fmt.Sprintf(`{"crv":%q,"kty":"EC","x":%q,"y":%q}`, m.Crv, m.X, m.Y)
+	default:
+		text = fmt.Sprintf(`{"crv":%q,"kty":"OKP","x":%q}`, m.Crv, m.X)
+	}
+	sum := sha256.Sum256([]byte(text))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// SecretKey returns a shared secret as a key for HS256, HS384 and HS512, as far
+// as it is at least as long as their hash (RFC 7518, section 3.2). It errs on
+// fewer than 32 bytes.
+func SecretKey(secret []byte) (*Key, error) {
+	copied := slices.Clone(secret)
+	k := &Key{kty: "oct", secret: &copied}
+	for _, a := range []struct {
+		name string
+		size int
+	}{{"HS256", 32}, {"HS384", 48}, {"HS512", 64}} {
+		if len(secret) >= a.size {
+			k.algorithms = append(k.algorithms, a.name)
+		}
+	}
+	if k.algorithms == nil {
+		return nil, refused("a shared secret of at least 32 bytes", fmt.Sprintf("%d bytes", len(secret)))
+	}
+	return k, nil
+}
+
+// publicKey settles the rules of a public key. An empty alg means whatever the
+// key can do.
+func publicKey(public crypto.PublicKey, id, alg string) (*Key, error) {
+	k := &Key{id: id, algorithm: alg, public: public}
+	switch p := public.(type) {
+	case *rsa.PublicKey:
+		if bits := p.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+			return nil, refused(fmt.Sprintf("an RSA key of %d to %d bits", minRSABits, maxRSABits), fmt.Sprintf("%d bits", bits))
+		}
+		if p.E < 3 || p.E&1 == 0 {
+			return nil, refused("an odd RSA exponent of 3 or more", fmt.Sprint(p.E))
+		}
+		k.kty = "RSA"
+		k.algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+	case *ecdsa.PublicKey:
+		alg, ok := map[elliptic.Curve]string{elliptic.P256(): "ES256", elliptic.P384(): "ES384", elliptic.P521(): "ES512"}[p.Curve]
+		if !ok {
+			return nil, refused("the curve P-256, P-384 or P-521", p.Curve.Params().Name)
+		}
+		k.kty, k.curve, k.algorithms = "EC", p.Curve.Params().Name, []string{alg}
+	case ed25519.PublicKey:
+		// RFC 9864 gives EdDSA with this curve the name Ed25519; both are in use.
+		k.kty, k.curve, k.algorithms = "OKP", "Ed25519", []string{"EdDSA", "Ed25519"}
+	default:
+		return nil, refused("an RSA, EC or Ed25519 key", fmt.Sprintf("%T", public))
+	}
+	if alg == "" || k.kty == "OKP" && k.Fits(alg) {
+		return k, nil
+	}
+	if !k.Fits(alg) {
+		return nil, refused("an alg that fits the key: "+strings.Join(k.algorithms, ", "), fmt.Sprintf("%q", cut(alg)))
+	}
+	k.algorithms = []string{alg}
+	return k, nil
+}
+
+// jwk are the members of a JSON Web Key that count here.
+type jwk struct {
+	Kty    string   `json:"kty,omitempty"`
+	Use    string   `json:"use,omitempty"`
+	KeyOps []string `json:"key_ops,omitempty"`
+	Alg    string   `json:"alg,omitempty"`
+	Kid    string   `json:"kid,omitempty"`
+	Crv    string   `json:"crv,omitempty"`
+	X      string   `json:"x,omitempty"`
+	Y      string   `json:"y,omitempty"`
+	N      string   `json:"n,omitempty"`
+	E      string   `json:"e,omitempty"`
+	D      string   `json:"d,omitempty"`
+}
+
+// parseKey reads one JWK as a public key.
+func parseKey(data jsontext.Value) (*Key, error) {
+	var m jwk
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, refused("a JWK", "something else")
+	}
+	if m.Use != "" && m.Use != "sig" {
+		return nil, refused("use sig", fmt.Sprintf("use %q", cut(m.Use)))
+	}
+	if m.KeyOps != nil && !slices.Contains(m.KeyOps, "verify") && m.D == "" {
+		return nil, refused("key_ops with verify", fmt.Sprintf("key_ops %q", m.KeyOps))
+	}
+	public, err := m.public()
+	if err != nil {
+		return nil, err
+	}
+	return publicKey(public, m.Kid, m.Alg)
+}
+
+func (m *jwk) public() (crypto.PublicKey, error) {
+	switch m.Kty {
+	case "RSA":
+		return m.rsa()
+	case "EC":
+		return m.ec()
+	case "OKP":
+		if m.Crv != "Ed25519" {
+			return nil, refused("the curve Ed25519", fmt.Sprintf("crv %q", cut(m.Crv)))
+		}
+		x, err := decode("x", m.X)
+		if err != nil {
+			return nil, err
+		}
+		if len(x) != ed25519.PublicKeySize {
+			return nil, refused("x of 32 bytes", fmt.Sprintf("%d", len(x)))
+		}
+		return ed25519.PublicKey(x), nil
+	case "oct":
+		return nil, refused("a public key", "a shared secret (kty oct), which no key set may hold")
+	}
+	return nil, refused("kty RSA, EC or OKP", fmt.Sprintf("%q", cut(m.Kty)))
+}
+
+func (m *jwk) rsa() (crypto.PublicKey, error) {
+	n, err := decode("n", m.N)
+	if err != nil {
+		return nil, err
+	}
+	e, err := decode("e", m.E)
+	if err != nil {
+		return nil, err
+	}
+	exponent := new(big.Int).SetBytes(e)
+	if len(e) > 4 || exponent.BitLen() > 31 {
+		return nil, refused("an RSA exponent below 2^31", fmt.Sprintf("%d bytes", len(e)))
+	}
+	if len(n) > 2*maxRSABits/8 {
+		return nil, refused(fmt.Sprintf("an RSA key of %d to %d bits", minRSABits, maxRSABits), fmt.Sprintf("%d bits", 8*len(n)))
+	}
+	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}, nil
+}
+
+func (m *jwk) ec() (crypto.PublicKey, error) {
+	curve, ok := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}[m.Crv]
+	if !ok {
+		return nil, refused("the curve P-256, P-384 or P-521", fmt.Sprintf("crv %q", cut(m.Crv)))
+	}
+	x, err := decode("x", m.X)
+	if err != nil {
+		return nil, err
+	}
+	y, err := decode("y", m.Y)
+	if err != nil {
+		return nil, err
+	}
+	size := (curve.Params().BitSize + 7) / 8
+	if len(x) != size || len(y) != size {
+		return nil, refused(fmt.Sprintf("coordinates of %d bytes", size), fmt.Sprintf("%d and %d", len(x), len(y)))
+	}
+	public, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y))
+	if err != nil {
+		return nil, refused("a point on "+m.Crv, "a point off the curve")
+	}
+	return public, nil
+}
+
+// members returns the public members of the key.
+func (k *Key) members() jwk {
+	m := jwk{Kty: k.kty, Kid: k.id, Alg: k.algorithm, Crv: k.curve, Use: "sig"}
+	switch p := k.public.(type) {
+	case *rsa.PublicKey:
+		m.N, m.E = encode(p.N.Bytes()), encode(big.NewInt(int64(p.E)).Bytes())
+	case *ecdsa.PublicKey:
+		point, err := p.Bytes()
+		if err == nil {
+			half := len(point) / 2
+			m.X, m.Y = encode(point[1:1+half]), encode(point[1+half:])
+		}
+	case ed25519.PublicKey:
+		m.X = encode(p)
+	}
+	return m
+}
+
+// MarshalJSON writes the key's public members (RFC 7517). A shared secret is
+// not published: it errs.
+func (k *Key) MarshalJSON() ([]byte, error) {
+	if k.public == nil {
+		return nil, errors.New("jwks: a shared secret is never published")
+	}
+	return json.Marshal(k.members(), json.Deterministic(true))
+}
+
+func number(data []byte) *big.Int { return new(big.Int).SetBytes(data) }
+
+func encode(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
+
+// decode reads base64url without padding; unlike the library's strict mode it
+// takes no line breaks.
+func decode(name, text string) ([]byte, error) {
+	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || text == "" || strings.ContainsAny(text, "\r\n") {
+		return nil, refused(name+" in base64url", "something else")
+	}
+	return data, nil
+}
+
+func refused(expected, got string) error {
+	return &diagnosis.Diagnosis{ID: diagnosis.KeyRefused, Expected: expected, Got: got}
+}
+
+func cut(text string) string {
+	if len(text) > 200 {
+		return strings.ToValidUTF8(text[:200], "") + "…"
+	}
+	return text
+}

@@ -1,0 +1,275 @@
+package jwks
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
+
+// PrivateKey is a key that signs. It prints nothing of itself.
+type PrivateKey struct {
+	public    *Key
+	algorithm string
+	signer    crypto.Signer
+}
+
+// Public returns the key that verifies its signatures, with the same kid.
+func (p *PrivateKey) Public() *Key { return p.public }
+
+// ID returns the key's kid, which is its thumbprint unless it was named.
+func (p *PrivateKey) ID() string { return p.public.id }
+
+// Algorithm returns the algorithm that the key signs with.
+func (p *PrivateKey) Algorithm() string { return p.algorithm }
+
+// Signer returns the key itself.
+func (p *PrivateKey) Signer() crypto.Signer { return p.signer }
+
+// String returns the kind and kid of the key.
+func (p *PrivateKey) String() string { return p.algorithm + " private key " + p.ID() }
+
+// Format writes what [PrivateKey.String] returns, whatever the verb.
+func (p *PrivateKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.String()) }
+
+// Generate makes a new key for an algorithm: RS*, PS* (3072 bits), ES*, EdDSA or
+// Ed25519.
+func Generate(alg string) (*PrivateKey, error) {
+	var (
+		signer crypto.Signer
+		err    error
+	)
+	switch alg {
+	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
+		signer, err = rsa.GenerateKey(rand.Reader, 3072)
+	case "ES256":
+		signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "ES384":
+		signer, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case "ES512":
+		signer, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case "EdDSA", "Ed25519":
+		_, signer, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		return nil, fmt.Errorf("jwks: expected RS256, PS256, ES256, EdDSA or another asymmetric algorithm, got %q", cut(alg))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("jwks: %w", err)
+	}
+	return privateKey(signer, "", alg)
+}
+
+// privateKey settles the rules of a private key. Without an alg the first that
+// the key can do is taken, without an id its thumbprint.
+func privateKey(signer crypto.Signer, id, alg string) (*PrivateKey, error) {
+	public, err := publicKey(signer.Public(), id, alg)
+	if err != nil {
+		return nil, fmt.Errorf("jwks: %w", err)
+	}
+	if alg == "" {
+		alg = public.algorithms[0]
+	}
+	public.algorithm = alg
+	if id == "" {
+		public.id = public.Thumbprint()
+	}
+	return &PrivateKey{public: public, algorithm: alg, signer: signer}, nil
+}
+
+// ParsePrivate reads a private key: PEM (PKCS #8, PKCS #1, SEC 1) or a private
+// JWK.
+func ParsePrivate(data []byte) (*PrivateKey, error) {
+	if block, _ := pem.Decode(data); block != nil {
+		signer, err := parsePEM(block)
+		if err != nil {
+			return nil, err
+		}
+		return privateKey(signer, "", "")
+	}
+	var m privateJWK
+	if err := json.Unmarshal(bytes.TrimSpace(data), &m); err != nil {
+		return nil, errors.New("jwks: expected a private key as PEM or JWK")
+	}
+	signer, err := m.signer()
+	if err != nil {
+		return nil, err
+	}
+	return privateKey(signer, m.Kid, m.Alg)
+}
+
+func parsePEM(block *pem.Block) (crypto.Signer, error) {
+	var (
+		key any
+		err error
+	)
+	switch block.Type {
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	case "ENCRYPTED PRIVATE KEY":
+		return nil, errors.New("jwks: the private key is encrypted; decrypt it first, for instance with openssl pkey")
+	default:
+		return nil, fmt.Errorf("jwks: expected a PEM block PRIVATE KEY, got %q", cut(block.Type))
+	}
+	signer, ok := key.(crypto.Signer)
+	if err != nil || !ok {
+		// The library's text may quote bytes of the key.
+		return nil, fmt.Errorf("jwks: the PEM block %q holds no RSA, EC or Ed25519 key", cut(block.Type))
+	}
+	return signer, nil
+}
+
+// privateJWK are the members of a private JWK (RFC 7518, section 6).
+type privateJWK struct {
+	jwk
+	P  string `json:"p,omitempty"`
+	Q  string `json:"q,omitempty"`
+	DP string `json:"dp,omitempty"`
+	DQ string `json:"dq,omitempty"`
+	QI string `json:"qi,omitempty"`
+}
+
+func (m *privateJWK) signer() (crypto.Signer, error) {
+	public, err := m.public()
+	if err != nil {
+		return nil, fmt.Errorf("jwks: %w", err)
+	}
+	d, err := decode("d", m.D)
+	if err != nil {
+		return nil, errors.New("jwks: the JWK holds no private key")
+	}
+	switch p := public.(type) {
+	case *rsa.PublicKey:
+		return m.rsaSigner(p, d)
+	case *ecdsa.PublicKey:
+		key, err := ecdsa.ParseRawPrivateKey(p.Curve, d)
+		if err != nil || !key.PublicKey.Equal(p) {
+			return nil, errors.New("jwks: the private part of the JWK does not belong to its public part")
+		}
+		return key, nil
+	case ed25519.PublicKey:
+		if len(d) != ed25519.SeedSize {
+			return nil, fmt.Errorf("jwks: expected d of %d bytes, got %d", ed25519.SeedSize, len(d))
+		}
+		key := ed25519.NewKeyFromSeed(d)
+		if !p.Equal(key.Public()) {
+			return nil, errors.New("jwks: the private part of the JWK does not belong to its public part")
+		}
+		return key, nil
+	}
+	return nil, errors.New("jwks: the JWK holds no private key")
+}
+
+func (m *privateJWK) rsaSigner(public *rsa.PublicKey, d []byte) (crypto.Signer, error) {
+	key := &rsa.PrivateKey{PublicKey: *public}
+	key.D = number(d)
+	for _, text := range []string{m.P, m.Q} {
+		prime, err := decode("p and q", text)
+		if err != nil {
+			return nil, errors.New("jwks: a private RSA key needs its primes p and q")
+		}
+		key.Primes = append(key.Primes, number(prime))
+	}
+	if key.Validate() != nil {
+		return nil, errors.New("jwks: the private part of the JWK does not belong to its public part")
+	}
+	key.Precompute()
+	return key, nil
+}
+
+// ParsePublic reads one public key: PEM (SubjectPublicKeyInfo, PKCS #1 or a
+// certificate) or a JWK. Of a private JWK the public part is taken.
+func ParsePublic(data []byte) (*Key, error) {
+	block, _ := pem.Decode(data)
+	if block == nil {
+		k, err := parseKey(bytes.TrimSpace(data))
+		if err != nil {
+			return nil, fmt.Errorf("jwks: %w", err)
+		}
+		return k, nil
+	}
+	var (
+		public any
+		err    error
+	)
+	switch {
+	case block.Type == "PUBLIC KEY":
+		public, err = x509.ParsePKIXPublicKey(block.Bytes)
+	case block.Type == "RSA PUBLIC KEY":
+		public, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	case block.Type == "CERTIFICATE":
+		var certificate *x509.Certificate
+		if certificate, err = x509.ParseCertificate(block.Bytes); err == nil {
+			public = certificate.PublicKey
+		}
+	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
+		var signer crypto.Signer
+		if signer, err = parsePEM(block); err == nil {
+			public = signer.Public()
+		}
+	default:
+		return nil, fmt.Errorf("jwks: expected a PEM block PUBLIC KEY or CERTIFICATE, got %q", cut(block.Type))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("jwks: the PEM block %q cannot be read", cut(block.Type))
+	}
+	k, err := publicKey(public, "", "")
+	if err != nil {
+		return nil, fmt.Errorf("jwks: %w", err)
+	}
+	return k, nil
+}
+
+// MarshalPEM writes the private key as PKCS #8 in PEM.
+func (p *PrivateKey) MarshalPEM() ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(p.signer)
+	if err != nil {
+		return nil, fmt.Errorf("jwks: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// MarshalPEM writes the public key as SubjectPublicKeyInfo in PEM. A shared
+// secret is not written: it errs.
+func (k *Key) MarshalPEM() ([]byte, error) {
+	if k.public == nil {
+		return nil, errors.New("jwks: a shared secret is never published")
+	}
+	der, err := x509.MarshalPKIXPublicKey(k.public)
+	if err != nil {
+		return nil, fmt.Errorf("jwks: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
+}
+
+// MarshalJWK writes the private key as a JWK.
+func (p *PrivateKey) MarshalJWK() ([]byte, error) {
+	m := privateJWK{jwk: p.public.members()}
+	switch key := p.signer.(type) {
+	case *rsa.PrivateKey:
+		m.D, m.P, m.Q = encode(key.D.Bytes()), encode(key.Primes[0].Bytes()), encode(key.Primes[1].Bytes())
+		m.DP, m.DQ, m.QI = encode(key.Precomputed.Dp.Bytes()), encode(key.Precomputed.Dq.Bytes()), encode(key.Precomputed.Qinv.Bytes())
+	case *ecdsa.PrivateKey:
+		d, err := key.Bytes()
+		if err != nil {
+			return nil, fmt.Errorf("jwks: %w", err)
+		}
+		m.D = encode(d)
+	case ed25519.PrivateKey:
+		m.D = encode(key.Seed())
+	}
+	return json.Marshal(m, json.Deterministic(true))
+}

@@ -1,0 +1,403 @@
+package jwks
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+)
+
+// The contract of a [Remote], in numbers.
+const (
+	minFresh     = 10 * time.Second // floor for Cache-Control
+	maxFresh     = 24 * time.Hour   // ceiling for Cache-Control
+	defaultFresh = 5 * time.Minute  // without Cache-Control
+	defaultStale = 24 * time.Hour   // how long old keys serve when the endpoint fails
+
+	unknownBurst  = 2                // refetches for unknown kids at once
+	unknownRefill = 10 * time.Second // until one more is allowed
+	missingFor    = 10 * time.Second // how long a kid is known to be missing
+	maxMissing    = 256              // how many of those are remembered
+	coldRetry     = time.Second      // between fetches while there is no set at all
+	fetchTimeout  = 10 * time.Second // for one fetch
+)
+
+// RemoteOptions are the options of a [Remote]; the zero value is the safe
+// choice.
+type RemoteOptions struct {
+	HTTP *safehttp.Client // nil means the zero client
+	Now  func() time.Time // nil means time.Now
+	// MaxStale is how long the last good set serves while the endpoint fails; 0
+	// means 24 hours.
+	MaxStale time.Duration
+}
+
+// Remote is a key set at a URL, fetched when it is first needed and kept. It is
+// safe for concurrent use. Its contract:
+//
+//   - One fetch at a time, whoever asks.
+//   - A set is fresh as Cache-Control says, at least 10 seconds, at most 24
+//     hours, 5 minutes where nothing is said; at 80 % of that it is renewed in
+//     the background while requests go on with the old one.
+//   - A kid that is not in the set asks again, from a bucket of 2 that refills
+//     by one every 10 seconds. Nobody waits for the bucket: when it is empty the
+//     kid is unknown for now, and the set is fetched when it has refilled. So a
+//     rotation is taken at once after a forged kid, and within 10 seconds after
+//     a flood of them.
+//   - An endpoint that fails, or answers with something that is no key set or
+//     holds no usable key, changes nothing: the last good set serves for up to
+//     MaxStale. After that, or when there never was one, the error is
+//     KEYS_UNAVAILABLE (HTTP 503, never 401), with at most one fetch a second.
+//
+// A key that is gone from the set stops working when the set is renewed; the
+// same kid with another key is taken over.
+type Remote struct {
+	url     string
+	http    *safehttp.Client
+	now     func() time.Time
+	stale   time.Duration
+	ctx     context.Context
+	cancel  context.CancelFunc
+	flight  singleflight.Group
+	current atomic.Pointer[snapshot]
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	tokens   int       // what is left in the bucket
+	refilled time.Time // when the bucket last gained a token
+	missing  map[[sha256.Size]byte]time.Time
+	tried    time.Time
+	failed   error
+	timer    *time.Timer
+	renewing bool
+	closed   bool
+
+	fetches, failures, refused, generation atomic.Uint64
+}
+
+// snapshot is a set with its times.
+type snapshot struct {
+	set        *Set
+	fetched    time.Time
+	renew      time.Time // when to renew in the background
+	expires    time.Time // when to renew before answering
+	generation uint64
+}
+
+// RemoteState is what a [Remote] has done so far.
+type RemoteState struct {
+	FetchedAt  time.Time // when the set in use was fetched; zero if there is none
+	Keys       int       // usable keys of that set
+	Skipped    int       // keys of that set that are not usable
+	Fetches    uint64    // requests sent
+	Failures   uint64    // of those, how many brought no set
+	Refused    uint64    // lookups that found the bucket empty
+	Generation uint64    // counts the sets that differed from the one before
+	LastError  error     // of the last fetch, nil if it went well
+}
+
+// NewRemote returns the key set at rawURL. Nothing is fetched yet.
+func NewRemote(rawURL string, o RemoteOptions) *Remote {
+	r := &Remote{url: rawURL, http: o.HTTP, now: o.Now, stale: o.MaxStale, tokens: unknownBurst, missing: map[[sha256.Size]byte]time.Time{}}
+	if r.http == nil {
+		r.http = &safehttp.Client{}
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.stale == 0 {
+		r.stale = defaultStale
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r
+}
+
+// Close ends what is under way in the background. A closed Remote still answers
+// from what it has.
+func (r *Remote) Close() {
+	r.mu.Lock()
+	r.closed = true
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	r.mu.Unlock()
+	r.cancel()
+	r.running.Wait()
+}
+
+// Generation changes whenever the set in use changes, for caches built on it.
+func (r *Remote) Generation() uint64 { return r.generation.Load() }
+
+// State returns what has happened so far.
+func (r *Remote) State() RemoteState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := RemoteState{
+		Fetches: r.fetches.Load(), Failures: r.failures.Load(), Refused: r.refused.Load(),
+		Generation: r.generation.Load(), LastError: r.failed,
+	}
+	if c := r.current.Load(); c != nil {
+		s.FetchedAt, s.Keys, s.Skipped = c.fetched, len(c.set.keys), len(c.set.skipped)
+	}
+	return s
+}
+
+// Set returns the key set, fetched if there is none or it is out of date.
+// Errors are Diagnoses of kind Unavailable.
+func (r *Remote) Set(ctx context.Context) (*Set, error) {
+	c, err := r.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.set, nil
+}
+
+// Keys returns the keys that may have signed a token with that kid and alg, as
+// [Set.Keys] does. A kid that is not in the set asks the endpoint again, within
+// the limits of the contract.
+func (r *Remote) Keys(ctx context.Context, kid, alg string) ([]*Key, error) {
+	c, err := r.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := c.set.Keys(ctx, kid, alg)
+	if err == nil || !worthAsking(err) || !r.mayAsk(kid, alg, c) {
+		return keys, err
+	}
+	next, fetchErr := r.fetch(ctx)
+	if fetchErr != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("jwks: %w", ctx.Err())
+		}
+		return nil, err // the old set still speaks
+	}
+	keys, err = next.set.Keys(ctx, kid, alg)
+	if err != nil {
+		r.rememberMissing(kid, alg)
+	}
+	return keys, err
+}
+
+// worthAsking reports whether a newer set could hold the key.
+func worthAsking(err error) bool {
+	var d *diagnosis.Diagnosis
+	return errors.As(err, &d) && (d.ID == diagnosis.KeyUnknown || d.ID == diagnosis.KeySetEmpty || d.ID == diagnosis.AlgMismatch)
+}
+
+// get returns the set in use, which it renews in the background or before
+// answering as its age demands.
+func (r *Remote) get(ctx context.Context) (*snapshot, error) {
+	c := r.current.Load()
+	now := r.now()
+	switch {
+	case c != nil && now.Before(c.renew):
+		return c, nil
+	case c != nil && now.Before(c.expires):
+		r.renewInBackground()
+		return c, nil
+	}
+	if !r.mayTry(now) {
+		if c != nil && now.Before(c.fetched.Add(r.stale)) {
+			return c, nil
+		}
+		return nil, r.unavailable()
+	}
+	next, err := r.fetch(ctx)
+	switch {
+	case err == nil:
+		return next, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("jwks: %w", ctx.Err())
+	case c != nil && r.now().Before(c.fetched.Add(r.stale)):
+		return c, nil
+	}
+	return nil, r.unavailable()
+}
+
+// mayTry spaces fetches out while the endpoint fails.
+func (r *Remote) mayTry(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed == nil || now.Sub(r.tried) >= coldRetry || now.Before(r.tried)
+}
+
+func (r *Remote) unavailable() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable, Err: r.failed}
+}
+
+func (r *Remote) renewInBackground() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	if r.renewing || r.closed || r.failed != nil && now.Sub(r.tried) < coldRetry {
+		return
+	}
+	r.renewing = true
+	r.background(func() {
+		_, _ = r.fetch(r.ctx)
+		r.mu.Lock()
+		r.renewing = false
+		r.mu.Unlock()
+	})
+}
+
+// background runs f until Close; the caller holds mu.
+func (r *Remote) background(f func()) { r.running.Go(f) }
+
+// mayAsk takes a token from the bucket for a kid that the set c does not hold.
+// When the bucket is empty, a fetch is scheduled for when it is not.
+func (r *Remote) mayAsk(kid, alg string, c *snapshot) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	r.refill(now)
+	if at, known := r.missing[fingerprint(kid, alg)]; known && now.Sub(at) < missingFor {
+		r.schedule(now)
+		return false
+	}
+	if r.tokens == 0 {
+		r.refused.Add(1)
+		r.schedule(now)
+		return false
+	}
+	if r.current.Load() != c {
+		return true // somebody else has just fetched
+	}
+	r.tokens--
+	return true
+}
+
+func (r *Remote) refill(now time.Time) {
+	if r.tokens == unknownBurst || now.Before(r.refilled) {
+		r.refilled = now
+	}
+	for r.tokens < unknownBurst && now.Sub(r.refilled) >= unknownRefill {
+		r.tokens++
+		r.refilled = r.refilled.Add(unknownRefill)
+	}
+}
+
+// schedule fetches once when the bucket has refilled, so that a rotation during
+// a flood is taken although no lookup may ask. The caller holds mu.
+func (r *Remote) schedule(now time.Time) {
+	if r.timer != nil || r.closed {
+		return
+	}
+	wait := unknownRefill - now.Sub(r.refilled)
+	if r.tokens > 0 {
+		wait = unknownRefill
+	}
+	r.timer = time.AfterFunc(max(wait, 0), func() {
+		r.mu.Lock()
+		r.timer = nil
+		r.refill(r.now())
+		if r.closed {
+			r.mu.Unlock()
+			return
+		}
+		r.tokens = max(r.tokens-1, 0)
+		r.background(func() { _, _ = r.fetch(r.ctx) })
+		r.mu.Unlock()
+	})
+}
+
+func fingerprint(kid, alg string) [sha256.Size]byte { return sha256.Sum256([]byte(alg + "\x00" + kid)) }
+
+func (r *Remote) rememberMissing(kid, alg string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	if len(r.missing) >= maxMissing {
+		for k, at := range r.missing {
+			if now.Sub(at) >= missingFor {
+				delete(r.missing, k)
+			}
+		}
+	}
+	if len(r.missing) < maxMissing {
+		r.missing[fingerprint(kid, alg)] = now
+	}
+}
+
+// fetch gets the set once for all who ask at the same time. The request outlives
+// a caller who gives up, since others wait for it.
+func (r *Remote) fetch(ctx context.Context) (*snapshot, error) {
+	result := r.flight.DoChan("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(r.ctx, fetchTimeout)
+		defer cancel()
+		next, err := r.load(ctx)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.tried, r.failed = r.now(), err
+		if err != nil {
+			r.failures.Add(1)
+			return nil, err
+		}
+		clear(r.missing)
+		r.current.Store(next)
+		return next, nil
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case got := <-result:
+		if got.Err != nil {
+			return nil, got.Err
+		}
+		return got.Val.(*snapshot), nil
+	}
+}
+
+// load fetches and reads the set. One without a usable key is an error, so that
+// an endpoint that answers {"keys":[]} for a while breaks nothing.
+func (r *Remote) load(ctx context.Context) (*snapshot, error) {
+	r.fetches.Add(1)
+	res, err := r.http.Get(ctx, r.url, "application/jwk-set+json, application/json", MaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	if res.Status != http.StatusOK {
+		return nil, fmt.Errorf("jwks: the key endpoint answered %d", res.Status)
+	}
+	set, err := Parse(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	if len(set.keys) == 0 && r.current.Load() != nil {
+		return nil, errors.New("jwks: the key set holds no usable key any more")
+	}
+	fresh := freshness(res.Header)
+	now := r.now()
+	next := &snapshot{set: set, fetched: now, renew: now.Add(fresh * 8 / 10), expires: now.Add(fresh)}
+	if before := r.current.Load(); before == nil || !sameKeys(before.set, set) {
+		next.generation = r.generation.Add(1)
+	} else {
+		next.generation = before.generation
+	}
+	return next, nil
+}
+
+// sameKeys reports whether two sets hold the same keys under the same names.
+func sameKeys(a, b *Set) bool {
+	if len(a.keys) != len(b.keys) {
+		return false
+	}
+	for i, k := range a.keys {
+		other := b.keys[i]
+		if k.id != other.id || k.algorithm != other.algorithm || k.Thumbprint() != other.Thumbprint() {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,165 @@
+package jwks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// The limits of a key set.
+const (
+	MaxBytes = 1 << 20
+	MaxKeys  = 100
+
+	// maxCandidates bounds how many keys are tried for one token, so that a token
+	// without kid cannot multiply the work.
+	maxCandidates = 4
+)
+
+// Set is a key set (RFC 7517, section 5). It is immutable.
+type Set struct {
+	keys    []*Key
+	skipped []Skipped
+}
+
+// Skipped is a key of a set that could not be used.
+type Skipped struct {
+	Index  int    // its place in the set, from 0
+	ID     string // its kid, "" if it has none or it could not be read
+	Reason error  // a Diagnosis
+}
+
+// NewSet returns a set of these keys.
+func NewSet(keys ...*Key) *Set { return &Set{keys: slices.Clone(keys)} }
+
+// Parse reads a key set. A key that cannot be used is skipped and reported by
+// [Set.Skipped]. It errs on what is no key set, and beyond 1 MiB or 100 keys.
+func Parse(data []byte) (*Set, error) {
+	if len(data) > MaxBytes {
+		return nil, fmt.Errorf("jwks: expected a key set of at most %d bytes, got %d", MaxBytes, len(data))
+	}
+	var document struct {
+		Keys jsontext.Value `json:"keys"`
+	}
+	if err := json.Unmarshal(data, &document); err != nil || document.Keys.Kind() != '[' {
+		return nil, errors.New("jwks: expected a JSON object with an array keys")
+	}
+	var members []jsontext.Value
+	if err := json.Unmarshal(document.Keys, &members); err != nil {
+		return nil, fmt.Errorf("jwks: %w", err)
+	}
+	if len(members) > MaxKeys {
+		return nil, fmt.Errorf("jwks: expected at most %d keys, got %d", MaxKeys, len(members))
+	}
+	s := &Set{}
+	for i, member := range members {
+		key, err := parseKey(member)
+		if err != nil {
+			var id struct {
+				Kid string `json:"kid"`
+			}
+			_ = json.Unmarshal(member, &id)
+			s.skipped = append(s.skipped, Skipped{i, id.Kid, err})
+			continue
+		}
+		s.keys = append(s.keys, key)
+	}
+	return s, nil
+}
+
+// All returns the keys in their order.
+func (s *Set) All() []*Key { return slices.Clone(s.keys) }
+
+// Skipped returns the keys that could not be used, and why.
+func (s *Set) Skipped() []Skipped { return slices.Clone(s.skipped) }
+
+// MarshalJSON writes the set as it is published: public members only.
+func (s *Set) MarshalJSON() ([]byte, error) {
+	keys := s.keys
+	if keys == nil {
+		keys = []*Key{}
+	}
+	return json.Marshal(map[string][]*Key{"keys": keys}, json.Deterministic(true))
+}
+
+// Keys returns the keys that may have signed a token with that kid and alg, at
+// most 4: those of the kid, or without a kid in the token those that fit. A key
+// without a kid fits any. Errors are Diagnoses of kind Rejected: KEY_SET_EMPTY,
+// KID_UNKNOWN, ALG_MISMATCH, HS_TOKEN_NO_SECRET.
+func (s *Set) Keys(_ context.Context, kid, alg string) ([]*Key, error) {
+	var fitting []*Key
+	named := false
+	for _, k := range s.keys {
+		if kid != "" && k.id == kid {
+			named = true
+		}
+		if k.Fits(alg) && (kid == "" || k.id == kid) && len(fitting) < maxCandidates {
+			fitting = append(fitting, k)
+		}
+	}
+	if len(fitting) > 0 {
+		return fitting, nil
+	}
+	if !named {
+		for _, k := range s.keys {
+			if k.id == "" && k.Fits(alg) && len(fitting) < maxCandidates {
+				fitting = append(fitting, k)
+			}
+		}
+	}
+	if len(fitting) > 0 {
+		return fitting, nil
+	}
+	return nil, s.noKey(kid, alg, named)
+}
+
+func (s *Set) noKey(kid, alg string, named bool) error {
+	switch {
+	case strings.HasPrefix(alg, "HS") && !s.hasSecret():
+		return &diagnosis.Diagnosis{ID: diagnosis.HSTokenNoSecret, Expected: "a signature with a public key", Got: "alg " + alg}
+	case len(s.keys) == 0:
+		return &diagnosis.Diagnosis{ID: diagnosis.KeySetEmpty, Expected: "a key that verifies signatures", Got: fmt.Sprintf("none, %d skipped", len(s.skipped))}
+	case named || kid == "":
+		return &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: s.offers(kid), Got: "alg " + alg}
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.KeyUnknown, Expected: "one of the kids " + s.ids(), Got: fmt.Sprintf("%q", cut(kid))}
+}
+
+func (s *Set) hasSecret() bool {
+	return slices.ContainsFunc(s.keys, func(k *Key) bool { return k.kty == "oct" })
+}
+
+// offers tells the algorithms of the keys of that kid.
+func (s *Set) offers(kid string) string {
+	var algorithms []string
+	for _, k := range s.keys {
+		if kid != "" && k.id != kid {
+			continue
+		}
+		for _, a := range k.algorithms {
+			if !slices.Contains(algorithms, a) {
+				algorithms = append(algorithms, a)
+			}
+		}
+	}
+	return "an algorithm of the key: " + strings.Join(algorithms, ", ")
+}
+
+func (s *Set) ids() string {
+	var ids []string
+	for _, k := range s.keys {
+		if len(ids) == 5 {
+			ids = append(ids, "…")
+			break
+		}
+		ids = append(ids, fmt.Sprintf("%q", cut(k.id)))
+	}
+	return strings.Join(ids, ", ")
+}

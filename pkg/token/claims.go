@@ -1,0 +1,185 @@
+package token
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// expectation is what the claims are held against.
+type expectation struct {
+	issuer       string
+	audience     []string
+	clientIDs    []string
+	require      []string
+	now          time.Time
+	leeway       time.Duration // for nbf and iat
+	expiryLeeway time.Duration
+}
+
+// claimCheck is a row of the table of what is checked once the signature holds.
+// A new check is one row.
+type claimCheck struct {
+	name  string
+	run   func(*expectation, *Token) *diagnosis.Diagnosis
+	asked func(*expectation) bool // nil means always
+}
+
+func claimChecks() []claimCheck {
+	return []claimCheck{
+		{checkIssuer, (*expectation).checkIssuer, func(e *expectation) bool { return e.issuer != "" }},
+		{checkAudience, (*expectation).checkAudience, func(e *expectation) bool { return e.audience != nil }},
+		{checkExpiry, (*expectation).checkExpiry, nil},
+		{checkNotBefore, (*expectation).checkNotBefore, nil},
+		{checkIssuedAt, (*expectation).checkIssuedAt, nil},
+		{checkClientID, (*expectation).checkClientID, func(e *expectation) bool { return e.clientIDs != nil }},
+		{checkRequired, (*expectation).checkRequired, func(e *expectation) bool { return len(e.require) > 0 }},
+	}
+}
+
+func (e *expectation) checkIssuer(t *Token) *diagnosis.Diagnosis {
+	if e.issuer == "" {
+		return nil
+	}
+	text := t.lookup("iss")
+	got, ok := unquote(text)
+	d := &diagnosis.Diagnosis{Expected: e.issuer, Got: cut(got)}
+	switch {
+	case text == "":
+		return &diagnosis.Diagnosis{ID: diagnosis.IssuerMissing, Expected: e.issuer, Got: "none"}
+	case !ok:
+		return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "iss to be a string", Got: cut(text)}
+	case got == e.issuer:
+		return nil
+	case strings.TrimSuffix(got, "/") == strings.TrimSuffix(e.issuer, "/"):
+		d.ID = diagnosis.IssuerSlash
+	case samePath(got, e.issuer):
+		d.ID = diagnosis.IssuerHost
+	default:
+		d.ID = diagnosis.IssuerMismatch
+	}
+	return d
+}
+
+// samePath reports whether two issuers with a path differ only in scheme, host
+// or port.
+func samePath(a, b string) bool {
+	u, err := url.Parse(a)
+	if err != nil || strings.Trim(u.Path, "/") == "" && u.Hostname() != "localhost" {
+		return false
+	}
+	v, err := url.Parse(b)
+	return err == nil && u.Host != "" && u.Path == v.Path && u.RawQuery == v.RawQuery
+}
+
+func (e *expectation) checkAudience(t *Token) *diagnosis.Diagnosis {
+	if e.audience == nil {
+		return nil
+	}
+	text := t.lookup("aud")
+	want := strings.Join(e.audience, " or ")
+	if text == "" {
+		return &diagnosis.Diagnosis{ID: diagnosis.AudienceMissing, Expected: want, Got: "none"}
+	}
+	got, ok := stringOrList(text)
+	if !ok {
+		return &diagnosis.Diagnosis{ID: diagnosis.AudienceInvalid, Expected: "a string or a list of strings", Got: cut(text)}
+	}
+	for _, a := range got {
+		if slices.Contains(e.audience, a) {
+			return nil
+		}
+	}
+	d := &diagnosis.Diagnosis{ID: diagnosis.AudienceMismatch, Expected: want, Got: cut(strings.Join(got, ", "))}
+	if t.Kind() == KindIDToken {
+		d.ID = diagnosis.IDTokenAsAccess
+	}
+	return d
+}
+
+func (e *expectation) checkExpiry(t *Token) *diagnosis.Diagnosis {
+	at, d := e.date(t, "exp")
+	switch {
+	case d != nil:
+		return d
+	case at.IsZero():
+		return &diagnosis.Diagnosis{ID: diagnosis.ExpiryMissing, Expected: "exp", Got: "none"}
+	case !e.now.Before(at.Add(e.expiryLeeway)):
+		return &diagnosis.Diagnosis{ID: diagnosis.Expired, Expected: "a time after " + stamp(e.now), Got: stamp(at) + ", " + words(e.now.Sub(at)) + " ago"}
+	}
+	return nil
+}
+
+func (e *expectation) checkNotBefore(t *Token) *diagnosis.Diagnosis {
+	return e.checkNotAhead(t, "nbf", diagnosis.NotYetValid)
+}
+
+func (e *expectation) checkIssuedAt(t *Token) *diagnosis.Diagnosis {
+	return e.checkNotAhead(t, "iat", diagnosis.IssuedInFuture)
+}
+
+// skewLimit is how far ahead a time may lie to be taken for a clock that is off.
+const skewLimit = 5 * time.Minute
+
+func (e *expectation) checkNotAhead(t *Token, name string, id diagnosis.ID) *diagnosis.Diagnosis {
+	at, d := e.date(t, name)
+	if d != nil || at.IsZero() || !at.After(e.now.Add(e.leeway)) {
+		return d
+	}
+	ahead := at.Sub(e.now)
+	if ahead <= skewLimit {
+		id = diagnosis.ClockSkew
+	}
+	return &diagnosis.Diagnosis{ID: id, Expected: name + " at most " + words(e.leeway) + " ahead of " + stamp(e.now), Got: stamp(at) + ", " + words(ahead) + " ahead"}
+}
+
+// date reads a time claim; zero where it is missing.
+func (e *expectation) date(t *Token, name string) (time.Time, *diagnosis.Diagnosis) {
+	text := t.lookup(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	seconds, ok := numericDate(text)
+	switch {
+	case !ok:
+		return time.Time{}, &diagnosis.Diagnosis{ID: diagnosis.TimeInvalid, Expected: name + " as a number of seconds", Got: cut(text)}
+	case seconds > 1e11:
+		return time.Time{}, &diagnosis.Diagnosis{ID: diagnosis.TimeInMilliseconds, Expected: name + " as a number of seconds", Got: cut(text)}
+	}
+	return unixTime(seconds), nil
+}
+
+func (e *expectation) checkClientID(t *Token) *diagnosis.Diagnosis {
+	if e.clientIDs == nil || slices.Contains(e.clientIDs, t.ClientID()) {
+		return nil
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "client_id " + strings.Join(e.clientIDs, " or "), Got: fmt.Sprintf("%q", cut(t.ClientID()))}
+}
+
+func (e *expectation) checkRequired(t *Token) *diagnosis.Diagnosis {
+	for _, name := range e.require {
+		if _, ok := t.Claim(name); !ok {
+			return &diagnosis.Diagnosis{ID: diagnosis.ClaimMissing, Expected: "the claim " + name, Got: "none"}
+		}
+	}
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// words tells a duration in its largest units.
+func words(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d m", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return fmt.Sprintf("%d d", d/(24*time.Hour))
+}

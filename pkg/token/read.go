@@ -1,0 +1,271 @@
+package token
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// The limits of a token. What is larger is refused before it is read.
+const (
+	MaxBytes       = 64 << 10
+	MaxHeaderBytes = 8 << 10
+	maxDepth       = 32
+)
+
+// parts are the three parts of a token in compact form, still encoded.
+type parts struct{ header, payload, signature, signed string }
+
+// split takes a token apart. It looks at each byte at most once, and at none of
+// a token that is too large.
+func split(raw string) (parts, error) {
+	if raw == "" {
+		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.TokenMissing}
+	}
+	if len(raw) > MaxBytes {
+		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.TokenTooLarge, Expected: fmt.Sprintf("at most %d bytes", MaxBytes), Got: strconv.Itoa(len(raw))}
+	}
+	header, rest, found := strings.Cut(raw, ".")
+	if !found {
+		return parts{}, opaque(raw)
+	}
+	if len(header) > base64.RawURLEncoding.EncodedLen(MaxHeaderBytes) {
+		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.TokenTooLarge, Expected: fmt.Sprintf("a header of at most %d bytes", MaxHeaderBytes), Got: "more"}
+	}
+	payload, signature, found := strings.Cut(rest, ".")
+	switch dots := strings.Count(signature, "."); {
+	case isOpaque(raw):
+		return parts{}, opaque(raw)
+	case dots == 2:
+		return parts{}, encrypted(header)
+	case !found || dots != 0:
+		n := strings.Count(raw, ".") + 1
+		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: "three parts joined by dots", Got: fmt.Sprintf("%d", n)}
+	}
+	return parts{header, payload, signature, raw[:len(header)+1+len(payload)]}, nil
+}
+
+func isOpaque(raw string) bool {
+	for _, prefix := range []string{"gho_", "ghu_", "ghs_", "ghp_", "github_pat_", "ya29."} {
+		if strings.HasPrefix(raw, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// opaque names a token without JWT structure, by the prefixes that are known.
+func opaque(raw string) error {
+	switch {
+	case strings.HasPrefix(raw, "ya29."):
+		return &diagnosis.Diagnosis{ID: diagnosis.OpaqueGoogle}
+	case isOpaque(raw):
+		return &diagnosis.Diagnosis{ID: diagnosis.OpaqueGitHub}
+	case strings.ContainsAny(raw, " \t\r\n"):
+		return &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: "three parts joined by dots", Got: "text with white space"}
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.OpaqueToken, Expected: "three parts joined by dots", Got: "one part"}
+}
+
+// encrypted names a token of five parts; its header tells whose it is.
+func encrypted(encodedHeader string) error {
+	data, err := decodePart("header", encodedHeader)
+	if err == nil {
+		members, err := readObject(data, diagnosis.HeaderInvalid)
+		issuer := ""
+		for _, m := range members {
+			if m.name == "iss" {
+				issuer, _ = unquote(m.value)
+			}
+		}
+		if err == nil && strings.HasSuffix(strings.TrimSuffix(issuer, "/"), ".auth0.com") {
+			return &diagnosis.Diagnosis{ID: diagnosis.OpaqueAuth0}
+		}
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.TokenEncrypted, Expected: "three parts joined by dots", Got: "five"}
+}
+
+// decodePart reads base64url without padding, white space or spare bits (RFC
+// 7515, section 2). The library's strict mode still takes line breaks.
+func decodePart(name, text string) ([]byte, error) {
+	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") {
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: "a " + name + " in base64url without padding", Got: badByte(text)}
+	}
+	return data, nil
+}
+
+// badByte tells what is wrong with a base64url text.
+func badByte(text string) string {
+	for i := range len(text) {
+		c := text[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return fmt.Sprintf("%q at byte %d", c, i)
+		}
+	}
+	return "stray bits at the end"
+}
+
+// readObject reads one JSON object strictly: UTF-8 without a byte order mark, no
+// duplicate names at any depth, at most 32 levels, nothing after it. The members
+// are substrings of one copy of the text.
+func readObject(data []byte, id diagnosis.ID) ([]member, error) {
+	text := string(data)
+	dec := jsontext.NewDecoder(bytes.NewReader(data))
+	open, err := dec.ReadToken()
+	if err != nil || open.Kind() != '{' {
+		return nil, objectFault(id, err)
+	}
+	var members []member
+	for dec.PeekKind() != '}' {
+		name, err := dec.ReadValue()
+		if err != nil {
+			return nil, objectFault(id, err)
+		}
+		plain, ok := unquote(string(name))
+		if !ok {
+			return nil, objectFault(id, nil)
+		}
+		value, err := dec.ReadValue()
+		if err != nil {
+			return nil, objectFault(id, err)
+		}
+		if depth(value) > maxDepth-1 {
+			return nil, &diagnosis.Diagnosis{ID: id, Expected: fmt.Sprintf("at most %d levels", maxDepth), Got: "more"}
+		}
+		end := int(dec.InputOffset())
+		members = append(members, member{plain, text[end-len(value) : end]})
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, objectFault(id, err)
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return nil, &diagnosis.Diagnosis{ID: id, Expected: "one JSON object", Got: "data after it"}
+	}
+	return members, nil
+}
+
+func objectFault(id diagnosis.ID, err error) error {
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return &diagnosis.Diagnosis{ID: diagnosis.DuplicateMember, Expected: "each name once", Got: pointer(err)}
+	case err != nil:
+		return &diagnosis.Diagnosis{ID: id, Expected: "one JSON object in UTF-8", Got: "something else"}
+	}
+	return &diagnosis.Diagnosis{ID: id, Expected: "one JSON object", Got: "another JSON value"}
+}
+
+func pointer(err error) string {
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		return fmt.Sprintf("%.100q twice", string(syntax.JSONPointer))
+	}
+	return "a name twice"
+}
+
+// depth returns how deep a JSON value nests.
+func depth(value []byte) int {
+	if value[0] != '{' && value[0] != '[' {
+		return 1
+	}
+	deepest, level, quoted := 1, 1, false
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
+}
+
+// header is what of the JOSE header decides.
+type header struct{ alg, kid, typ string }
+
+// registeredHeaders and registeredClaims are names that no other spelling may
+// stand for, since some readers ignore case.
+var (
+	registeredHeaders = []string{"alg", "kid", "typ", "cty", "crit", "b64", "jku", "jwk", "x5u", "x5c", "x5t", "enc", "zip"}
+	registeredClaims  = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "scp", "client_id", "azp", "cnf", "nonce", "at_hash", "auth_time", "acr", "amr"}
+)
+
+// misspelt returns the name that differs from a registered one only in case.
+func misspelt(members []member, registered []string) (name, meant string) {
+	for _, m := range members {
+		for _, r := range registered {
+			if len(m.name) == len(r) && m.name != r && strings.EqualFold(m.name, r) {
+				return m.name, r
+			}
+		}
+	}
+	return "", ""
+}
+
+// readHeader reads the JOSE header (RFC 7515, section 4).
+func readHeader(members []member) (header, error) {
+	var h header
+	if name, meant := misspelt(members, registeredHeaders); name != "" {
+		return h, &diagnosis.Diagnosis{ID: diagnosis.MemberCase, Expected: meant, Got: fmt.Sprintf("%q", name)}
+	}
+	for _, m := range members {
+		var field *string
+		switch m.name {
+		case "crit":
+			return h, &diagnosis.Diagnosis{ID: diagnosis.CritUnsupported, Expected: "no crit", Got: "crit " + cut(m.value)}
+		case "b64":
+			if m.value != "true" {
+				return h, &diagnosis.Diagnosis{ID: diagnosis.CritUnsupported, Expected: "no b64", Got: "b64 " + cut(m.value)}
+			}
+		case "alg":
+			field = &h.alg
+		case "kid":
+			field = &h.kid
+		case "typ":
+			field = &h.typ
+		}
+		if field == nil {
+			continue
+		}
+		text, ok := unquote(m.value)
+		if !ok {
+			return h, &diagnosis.Diagnosis{ID: diagnosis.HeaderInvalid, Expected: m.name + " to be a string", Got: cut(m.value)}
+		}
+		*field = text
+	}
+	if h.alg == "" {
+		return h, &diagnosis.Diagnosis{ID: diagnosis.HeaderInvalid, Expected: "an alg", Got: "none"}
+	}
+	return h, nil
+}
+
+// numericDate reads a NumericDate (RFC 7519, section 2): seconds, with a
+// fraction if need be.
+func numericDate(text string) (float64, bool) {
+	if text == "" || text[0] != '-' && (text[0] < '0' || text[0] > '9') {
+		return 0, false
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	return seconds, err == nil && seconds > 0 && seconds < 1e15
+}
+
+func cut(text string) string {
+	if len(text) > 200 {
+		return strings.ToValidUTF8(text[:200], "") + "…"
+	}
+	return text
+}

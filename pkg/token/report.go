@@ -1,0 +1,207 @@
+package token
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// The names of the checks, in their order.
+const (
+	checkStructure = "structure"
+	checkHeader    = "header"
+	checkAlgorithm = "algorithm"
+	checkType      = "type"
+	checkKey       = "key"
+	checkSignature = "signature"
+	checkClaims    = "claims"
+	checkIssuer    = "issuer"
+	checkAudience  = "audience"
+	checkExpiry    = "expiry"
+	checkNotBefore = "not_before"
+	checkIssuedAt  = "issued_at"
+	checkClientID  = "client_id"
+	checkRequired  = "required"
+)
+
+// Status is how a check ended.
+type Status string
+
+// The ends of a check. One that was not asked for, or came to nothing because an
+// earlier one failed, was not checked.
+const (
+	Passed     Status = "passed"
+	Failed     Status = "failed"
+	NotChecked Status = "not_checked"
+)
+
+// Check is one check of a [Report]. Expected, Got and Message may hold text from
+// the token.
+type Check struct {
+	Check    string       `json:"check"`
+	Status   Status       `json:"status"`
+	Expected string       `json:"expected,omitempty"`
+	Got      string       `json:"got,omitempty"`
+	ID       diagnosis.ID `json:"id,omitempty"`
+	Message  string       `json:"message,omitempty"`
+}
+
+// KeyInfo is the key that verified the signature.
+type KeyInfo struct {
+	ID        string `json:"kid,omitempty"`
+	Type      string `json:"kty"`
+	Algorithm string `json:"alg"`
+}
+
+// Report is everything that was found out about a token. Header and Claims are
+// the token's own texts, nil where they could not be read; Claims is nil as well
+// where the signature failed, since nothing in it can be believed.
+type Report struct {
+	Valid  bool           `json:"valid"`
+	Header jsontext.Value `json:"header,omitempty"`
+	Claims jsontext.Value `json:"claims,omitempty"`
+	Key    *KeyInfo       `json:"key,omitempty"`
+	Checks []Check        `json:"checks"`
+	// Unverified is what the claims would have failed, had the signature held.
+	Unverified []Check `json:"unverified,omitempty"`
+	// Token is the token if it is good, otherwise nil.
+	Token *Token `json:"-"`
+
+	first *diagnosis.Diagnosis
+}
+
+// Err returns the first check that failed as a Diagnosis, nil if the token is
+// good.
+func (r *Report) Err() error {
+	if r.first == nil {
+		return nil
+	}
+	return r.first
+}
+
+func (j *judge) report(x *examination) *Report {
+	r := &Report{Valid: len(x.failed) == 0}
+	if x.token != nil {
+		r.Header = jsontext.Value(x.token.headerJSON)
+		if x.token.claims != nil {
+			r.Claims = jsontext.Value(x.token.claimsJSON)
+		}
+	}
+	if x.key != nil {
+		r.Key = &KeyInfo{x.key.ID(), x.key.Type(), x.token.header.alg}
+	}
+	for _, name := range []string{checkStructure, checkHeader, checkAlgorithm, checkType, checkKey, checkSignature, checkClaims} {
+		r.add(j.check(x, name, true))
+	}
+	for _, c := range claimChecks() {
+		r.add(j.check(x, c.name, c.asked == nil || c.asked(&j.expectation)))
+	}
+	for _, f := range x.unverified {
+		r.Unverified = append(r.Unverified, failedCheck(f))
+	}
+	if len(x.failed) > 0 {
+		r.first = x.failed[0].diagnosis
+	}
+	j.demandAll(r)
+	if r.Valid {
+		r.Token = x.token
+	}
+	return r
+}
+
+// add leaves out checks that come to one with another: a reader wants to know
+// that the claims could be read only if they could not.
+func (r *Report) add(c Check) {
+	quiet := c.Check == checkHeader || c.Check == checkClaims || c.Check == checkClientID || c.Check == checkRequired
+	if quiet && c.Status != Failed && (c.Status != Passed || c.Got == "") {
+		return
+	}
+	r.Checks = append(r.Checks, c)
+}
+
+// demandAll applies Strict: what was not asked for has failed.
+func (j *judge) demandAll(r *Report) {
+	if !j.options.Strict || !r.Valid {
+		return
+	}
+	for i := range r.Checks {
+		if c := &r.Checks[i]; c.Status == NotChecked {
+			d := &diagnosis.Diagnosis{ID: diagnosis.NotChecked, Got: c.Check}
+			*c = failedCheck(fault{c.Check, d})
+			if r.first == nil {
+				r.first = d
+			}
+			r.Valid = false
+		}
+	}
+}
+
+func (j *judge) check(x *examination, name string, asked bool) Check {
+	for _, f := range x.failed {
+		if f.check == name {
+			return failedCheck(f)
+		}
+	}
+	for _, p := range x.passed {
+		if p == name && asked {
+			return Check{Check: name, Status: Passed, Got: j.found(x, name)}
+		}
+	}
+	return Check{Check: name, Status: NotChecked}
+}
+
+func failedCheck(f fault) Check {
+	return Check{f.check, Failed, f.diagnosis.Expected, f.diagnosis.Got, f.diagnosis.ID, f.diagnosis.Summary()}
+}
+
+// found tells what a check that passed found.
+func (j *judge) found(x *examination, name string) string {
+	t := x.token
+	switch name {
+	case checkStructure:
+		return "three parts"
+	case checkAlgorithm:
+		return t.header.alg
+	case checkType:
+		if t.header.typ == "" {
+			return "none"
+		}
+		return t.header.typ
+	case checkKey:
+		if t.header.kid == "" {
+			return "the token names no kid"
+		}
+		return t.header.kid
+	case checkSignature:
+		return x.key.Type() + " key"
+	case checkIssuer:
+		return t.Issuer()
+	case checkAudience:
+		return strings.Join(t.Audience(), ", ")
+	case checkExpiry:
+		return until(t.Expiry(), x.at)
+	case checkNotBefore:
+		return until(t.NotBefore(), x.at)
+	case checkIssuedAt:
+		return until(t.IssuedAt(), x.at)
+	case checkClientID:
+		return t.ClientID()
+	case checkRequired:
+		return strings.Join(j.options.Require, ", ")
+	}
+	return ""
+}
+
+func until(at, now time.Time) string {
+	switch {
+	case at.IsZero():
+		return "none"
+	case at.After(now):
+		return fmt.Sprintf("%s, in %s", stamp(at), words(at.Sub(now)))
+	}
+	return fmt.Sprintf("%s, %s ago", stamp(at), words(now.Sub(at)))
+}

@@ -1,0 +1,144 @@
+package token
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+)
+
+// methodOf returns how an algorithm signs and verifies, nil for one that is not
+// supported. none is not an algorithm.
+func methodOf(alg string) jwt.SigningMethod {
+	switch alg {
+	case "RS256":
+		return jwt.SigningMethodRS256
+	case "RS384":
+		return jwt.SigningMethodRS384
+	case "RS512":
+		return jwt.SigningMethodRS512
+	case "PS256":
+		return jwt.SigningMethodPS256
+	case "PS384":
+		return jwt.SigningMethodPS384
+	case "PS512":
+		return jwt.SigningMethodPS512
+	case "ES256":
+		return jwt.SigningMethodES256
+	case "ES384":
+		return jwt.SigningMethodES384
+	case "ES512":
+		return jwt.SigningMethodES512
+	case "HS256":
+		return jwt.SigningMethodHS256
+	case "HS384":
+		return jwt.SigningMethodHS384
+	case "HS512":
+		return jwt.SigningMethodHS512
+	case "EdDSA", "Ed25519":
+		return jwt.SigningMethodEdDSA
+	}
+	return nil
+}
+
+// verifySignature returns the first of the keys whose signature it is.
+func verifySignature(keys []*jwks.Key, alg, signed string, signature []byte) (*jwks.Key, error) {
+	method := methodOf(alg)
+	for _, k := range keys {
+		// Said once more where it counts, whatever a KeySet of somebody else does.
+		if !k.Fits(alg) {
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: "a key for " + alg, Got: k.Type()}
+		}
+		if verifyWith(method, k, signed, signature) == nil {
+			return k, nil
+		}
+	}
+	return nil, &diagnosis.Diagnosis{ID: diagnosis.SignatureInvalid, Expected: "a signature by " + keyNames(keys), Got: "another"}
+}
+
+func verifyWith(method jwt.SigningMethod, k *jwks.Key, signed string, signature []byte) error {
+	if pss, ok := method.(*jwt.SigningMethodRSAPSS); ok {
+		// The library would take any salt length; RFC 7518, section 3.5, has the
+		// hash's.
+		public, ok := k.Public().(*rsa.PublicKey)
+		if !ok {
+			return jwt.ErrInvalidKeyType
+		}
+		h := pss.Hash.New()
+		h.Write([]byte(signed))
+		return rsa.VerifyPSS(public, pss.Hash, h.Sum(nil), signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	}
+	if k.Public() == nil {
+		return method.Verify(signed, signature, k.Secret())
+	}
+	return method.Verify(signed, signature, k.Public())
+}
+
+func keyNames(keys []*jwks.Key) string {
+	if len(keys) == 1 && keys[0].ID() != "" {
+		return fmt.Sprintf("key %q", cut(keys[0].ID()))
+	}
+	return fmt.Sprintf("one of %d keys", len(keys))
+}
+
+// Sign returns claims as a JWT in compact form, signed by key, with that typ
+// ("at+jwt" for an access token; "" leaves it out) and the key's kid. Claims is
+// anything that marshals to a JSON object.
+func Sign(key *jwks.PrivateKey, typ string, claims any) (string, error) {
+	header := map[string]any{"alg": key.Algorithm(), "kid": key.ID()}
+	if typ != "" {
+		header["typ"] = typ
+	}
+	return SignWithHeader(key, header, claims)
+}
+
+// SignWithHeader returns claims as a JWT with exactly that header, whose alg
+// must be one that the key can do. It is for tests and tools; [Sign] writes the
+// usual header.
+func SignWithHeader(key *jwks.PrivateKey, header map[string]any, claims any) (string, error) {
+	alg, _ := header["alg"].(string)
+	method := methodOf(alg)
+	if method == nil || !key.Public().Fits(alg) {
+		return "", fmt.Errorf("token: the key cannot sign with alg %q", cut(alg))
+	}
+	head, err := encodeJSON(header)
+	if err != nil {
+		return "", err
+	}
+	payload, err := encodeJSON(claims)
+	if err != nil {
+		return "", err
+	}
+	signed := head + "." + payload
+	signature, err := method.Sign(signed, signingKey(key.Signer()))
+	if err != nil {
+		return "", errors.New("token: signing failed")
+	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+}
+
+// signingKey gives the library the type that it asks for.
+func signingKey(s crypto.Signer) any {
+	switch k := s.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+		return k
+	}
+	return s
+}
+
+func encodeJSON(v any) (string, error) {
+	data, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return "", fmt.Errorf("token: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(data), nil
+}

@@ -1,0 +1,219 @@
+// Package token reads, judges and signs JSON Web Tokens (RFC 7515, RFC 7519) as
+// access tokens (RFC 9068) and ID tokens, by the rules of RFC 8725.
+//
+// Start with [NewVerifier] in an API, [NewInspector] to look at tokens, and
+// [Decode] to read one without believing it. A verifier is strict: what two
+// readers could read differently is refused. Keys come from the [KeySet] given;
+// nothing that a token says about keys causes a request or supplies trust. The
+// package supports no encryption (JWE) and fetches nothing itself.
+package token
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Token is a token that was read; [Verifier.Verify] returns one that is good,
+// [Decode] one that may be anything. It is immutable and safe for concurrent
+// use.
+type Token struct {
+	headerJSON string
+	claimsJSON string
+	header     header
+	claims     []member
+}
+
+// member is one member of a JSON object: its name and the text of its value.
+type member struct {
+	name  string
+	value string
+}
+
+// HeaderJSON returns the header as it was signed.
+func (t *Token) HeaderJSON() []byte { return []byte(t.headerJSON) }
+
+// ClaimsJSON returns the claims as they were signed.
+func (t *Token) ClaimsJSON() []byte { return []byte(t.claimsJSON) }
+
+// Algorithm returns the alg of the header (RFC 7515, section 4.1.1).
+func (t *Token) Algorithm() string { return t.header.alg }
+
+// KeyID returns the kid of the header, "" if there is none.
+func (t *Token) KeyID() string { return t.header.kid }
+
+// Type returns the typ of the header as it was sent, "" if there is none.
+func (t *Token) Type() string { return t.header.typ }
+
+// Issuer returns iss (RFC 7519, section 4.1.1), "" if it is missing.
+func (t *Token) Issuer() string { return t.text("iss") }
+
+// Subject returns sub (RFC 7519, section 4.1.2), "" if it is missing.
+func (t *Token) Subject() string { return t.text("sub") }
+
+// ID returns jti (RFC 7519, section 4.1.7), "" if it is missing.
+func (t *Token) ID() string { return t.text("jti") }
+
+// ClientID returns client_id (RFC 9068, section 2.2) or azp where that is
+// missing, "" if both are.
+func (t *Token) ClientID() string {
+	if id := t.text("client_id"); id != "" {
+		return id
+	}
+	return t.text("azp")
+}
+
+// Audience returns aud (RFC 7519, section 4.1.3) as a list; nil if it is missing
+// or neither a string nor a list of strings.
+func (t *Token) Audience() []string {
+	list, _ := stringOrList(t.lookup("aud"))
+	return list
+}
+
+// Expiry returns exp (RFC 7519, section 4.1.4); zero if it is missing or no time.
+func (t *Token) Expiry() time.Time { return t.time("exp") }
+
+// NotBefore returns nbf (RFC 7519, section 4.1.5); zero if it is missing or no
+// time.
+func (t *Token) NotBefore() time.Time { return t.time("nbf") }
+
+// IssuedAt returns iat (RFC 7519, section 4.1.6); zero if it is missing or no
+// time.
+func (t *Token) IssuedAt() time.Time { return t.time("iat") }
+
+// Scopes returns what was granted: the scopes of scope and scp, each a string
+// separated by spaces or a list (RFC 8693, section 4.2). Other claims count only
+// when they are named, since permissions or roles may hold more than was
+// granted to this client.
+func (t *Token) Scopes(claims ...string) []string {
+	var scopes []string
+	for _, name := range slices.Concat([]string{"scope", "scp"}, claims) {
+		value, ok := t.Claim(name)
+		if !ok {
+			continue
+		}
+		switch v := value.(type) {
+		case string:
+			scopes = append(scopes, strings.Fields(v)...)
+		case []any:
+			for _, element := range v {
+				if s, ok := element.(string); ok {
+					scopes = append(scopes, s)
+				}
+			}
+		}
+	}
+	slices.Sort(scopes)
+	return slices.Compact(scopes)
+}
+
+// Claim returns the value of a claim as JSON has it (string, float64, bool, nil,
+// []any, map[string]any) and whether it is there. The name is taken whole first,
+// then as a path of names joined by dots.
+func (t *Token) Claim(name string) (any, bool) {
+	if text := t.lookup(name); text != "" {
+		return parseValue(text)
+	}
+	first, rest, nested := strings.Cut(name, ".")
+	if !nested {
+		return nil, false
+	}
+	value, ok := t.Claim(first)
+	for ok && nested {
+		var object map[string]any
+		if object, ok = value.(map[string]any); !ok {
+			break
+		}
+		if value, ok = object[rest]; ok {
+			return value, true
+		}
+		first, rest, nested = strings.Cut(rest, ".")
+		value, ok = object[first]
+	}
+	return value, ok && !nested
+}
+
+// Claims returns all claims, a fresh copy at each call.
+func (t *Token) Claims() map[string]any {
+	claims := make(map[string]any, len(t.claims))
+	for _, m := range t.claims {
+		claims[m.name], _ = parseValue(m.value)
+	}
+	return claims
+}
+
+// lookup returns the JSON text of a claim, "" if it is missing.
+func (t *Token) lookup(name string) string {
+	for i := range t.claims {
+		if t.claims[i].name == name {
+			return t.claims[i].value
+		}
+	}
+	return ""
+}
+
+func (t *Token) has(name string) bool { return t.lookup(name) != "" }
+
+func (t *Token) text(name string) string {
+	s, _ := unquote(t.lookup(name))
+	return s
+}
+
+func (t *Token) time(name string) time.Time {
+	seconds, ok := numericDate(t.lookup(name))
+	if !ok {
+		return time.Time{}
+	}
+	return unixTime(seconds)
+}
+
+func unixTime(seconds float64) time.Time {
+	whole, fraction := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9))
+}
+
+func parseValue(text string) (any, bool) {
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return nil, false
+	}
+	return v, true
+}
+
+// unquote returns the string that a JSON text is, if it is one.
+func unquote(text string) (string, bool) {
+	if len(text) < 2 || text[0] != '"' {
+		return "", false
+	}
+	if inner := text[1 : len(text)-1]; strings.IndexByte(inner, '\\') < 0 {
+		return inner, true
+	}
+	out, err := jsontext.AppendUnquote(nil, text)
+	return string(out), err == nil
+}
+
+func stringOrList(text string) ([]string, bool) {
+	if s, ok := unquote(text); ok {
+		return []string{s}, true
+	}
+	if text == "" || text[0] != '[' {
+		return nil, false
+	}
+	var elements []jsontext.Value
+	if err := json.Unmarshal([]byte(text), &elements); err != nil {
+		return nil, false
+	}
+	list := make([]string, len(elements))
+	for i, element := range elements {
+		s, ok := unquote(string(element))
+		if !ok {
+			return nil, false
+		}
+		list[i] = s
+	}
+	return list, true
+}

@@ -1,0 +1,266 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+)
+
+// KeySet finds the keys that may have signed a token with that kid and alg.
+// [jwks.Set] and [jwks.Remote] are key sets. An error is a Diagnosis; one of
+// kind Unavailable says that the token could not be judged.
+type KeySet interface {
+	Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error)
+}
+
+// defaultLeeway allows for clocks that differ where a time must not lie ahead.
+const defaultLeeway = time.Minute
+
+// Options say what a judge expects beyond issuer and audience. The zero value is
+// the safe choice.
+type Options struct {
+	// Algorithms are those allowed; nil allows what the keys can do. "none" is
+	// never allowed.
+	Algorithms []string
+	// Types are the exact values of typ that are allowed; nil refuses only the
+	// kinds that are known not to be access tokens.
+	Types []string
+	// Require names claims that must be there.
+	Require []string
+	// Leeway allows for clocks that differ, for exp, nbf and iat alike; 0 allows
+	// nothing for exp and 60 seconds for nbf and iat.
+	Leeway time.Duration
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// RFC9068 demands the profile for JWT access tokens: typ at+jwt, and sub,
+	// client_id, jti and iat.
+	RFC9068 bool
+	// Strict counts a check that was not asked for as failed.
+	Strict bool
+	// InsecureSkipAudience accepts a token for any audience, or for none, from
+	// the clients in ClientIDs, which must not be empty. Cognito needs it.
+	InsecureSkipAudience bool
+	// ClientIDs are the values of client_id that are accepted; nil accepts any.
+	ClientIDs []string
+}
+
+// Verifier judges access tokens for an API. It is safe for concurrent use.
+type Verifier struct{ j judge }
+
+// NewVerifier returns a verifier of tokens from issuer for one of the audiences,
+// signed with one of keys. Issuer and audience are compared character for
+// character; it errs if either is missing.
+func NewVerifier(issuer string, audience []string, keys KeySet, o Options) (*Verifier, error) {
+	switch {
+	case issuer == "":
+		return nil, errors.New("token: a verifier needs an issuer")
+	case keys == nil:
+		return nil, errors.New("token: a verifier needs keys")
+	case o.InsecureSkipAudience && len(o.ClientIDs) == 0:
+		return nil, errors.New("token: InsecureSkipAudience needs ClientIDs")
+	case !o.InsecureSkipAudience && len(audience) == 0, slices.Contains(audience, ""):
+		return nil, errors.New("token: a verifier needs an audience")
+	}
+	if o.InsecureSkipAudience {
+		audience = nil
+	}
+	j, err := newJudge(issuer, audience, keys, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Verifier{j}, nil
+}
+
+// Verify returns the token if every check passes; otherwise the first that
+// failed, a Diagnosis of kind Rejected, or of kind Unavailable where the keys
+// could not be had.
+func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
+	x := v.j.examine(ctx, raw)
+	if len(x.failed) > 0 {
+		return nil, x.failed[0].diagnosis
+	}
+	return x.token, nil
+}
+
+// Report judges a token as Verify does and tells every check.
+func (v *Verifier) Report(ctx context.Context, raw string) *Report {
+	return v.j.report(v.j.examine(ctx, raw))
+}
+
+// Inspector judges tokens to tell about them: what it was given no expectation
+// for is reported as not checked. It cannot guard an API.
+type Inspector struct{ j judge }
+
+// NewInspector returns an inspector; an empty issuer or audience is not checked.
+func NewInspector(issuer string, audience []string, keys KeySet, o Options) (*Inspector, error) {
+	if keys == nil {
+		return nil, errors.New("token: an inspector needs keys")
+	}
+	j, err := newJudge(issuer, audience, keys, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Inspector{j}, nil
+}
+
+// Report judges a token and tells every check.
+func (i *Inspector) Report(ctx context.Context, raw string) *Report {
+	return i.j.report(i.j.examine(ctx, raw))
+}
+
+// judge is what verifier and inspector share.
+type judge struct {
+	keys    KeySet
+	options Options
+	expectation
+}
+
+func newJudge(issuer string, audience []string, keys KeySet, o Options) (judge, error) {
+	for _, alg := range o.Algorithms {
+		if methodOf(alg) == nil {
+			return judge{}, fmt.Errorf("token: expected RS, PS, ES or HS with 256, 384 or 512, EdDSA or Ed25519, got algorithm %q", cut(alg))
+		}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.RFC9068 {
+		o.Types = append(slices.Clone(o.Types), "at+jwt")
+		o.Require = append(slices.Clone(o.Require), "sub", "client_id", "jti", "iat")
+	}
+	if o.Leeway < 0 {
+		return judge{}, errors.New("token: a leeway cannot be negative")
+	}
+	e := expectation{issuer: issuer, audience: slices.Clone(audience), leeway: defaultLeeway, require: o.Require, clientIDs: o.ClientIDs}
+	if o.Leeway > 0 {
+		e.leeway, e.expiryLeeway = o.Leeway, o.Leeway
+	}
+	return judge{keys, o, e}, nil
+}
+
+// fault is a check that failed.
+type fault struct {
+	check     string
+	diagnosis *diagnosis.Diagnosis
+}
+
+// examination is one token under way: how far it came and what failed.
+type examination struct {
+	token      *Token
+	key        *jwks.Key
+	passed     []string
+	failed     []fault
+	unverified []fault // what the claims would say, after the signature failed
+	at         time.Time
+	raw        parts
+}
+
+func (x *examination) fail(check string, err error) bool {
+	if err == nil {
+		x.passed = append(x.passed, check)
+		return false
+	}
+	var d *diagnosis.Diagnosis
+	if !errors.As(err, &d) {
+		d = &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable, Err: err}
+	}
+	x.failed = append(x.failed, fault{check, d})
+	return true
+}
+
+// examine is the order of work: size and shape, header, algorithm, key,
+// signature, and only then the payload and its claims.
+func (j *judge) examine(ctx context.Context, raw string) *examination {
+	x := &examination{at: j.options.Now()}
+	p, err := split(raw)
+	if x.fail(checkStructure, err) {
+		return x
+	}
+	x.raw = p
+	t, err := p.readHeader()
+	if x.fail(checkHeader, err) {
+		return x
+	}
+	x.token = t
+	if x.fail(checkAlgorithm, j.checkAlgorithm(t)) || x.fail(checkType, j.checkType(t)) {
+		return x
+	}
+	keys, err := j.keys.Keys(ctx, t.header.kid, t.header.alg)
+	if x.fail(checkKey, err) {
+		return x
+	}
+	signature, err := decodePart("signature", p.signature)
+	if err == nil {
+		x.key, err = verifySignature(keys, t.header.alg, p.signed, signature)
+	}
+	if x.fail(checkSignature, err) {
+		x.unverified = j.unverified(t, p, x.at)
+		return x
+	}
+	if x.fail(checkClaims, t.readClaims(p)) {
+		return x
+	}
+	e := j.expectation
+	e.now = x.at
+	for _, c := range claimChecks() {
+		if d := c.run(&e, t); d != nil {
+			x.fail(c.name, d)
+		} else {
+			x.passed = append(x.passed, c.name)
+		}
+	}
+	return x
+}
+
+// unverified tells what the claims would say if they could be believed.
+func (j *judge) unverified(t *Token, p parts, at time.Time) []fault {
+	copied := *t
+	if copied.readClaims(p) != nil {
+		return nil
+	}
+	e := j.expectation
+	e.now = at
+	var found []fault
+	for _, c := range claimChecks() {
+		if d := c.run(&e, &copied); d != nil {
+			found = append(found, fault{c.name, d})
+		}
+	}
+	return found
+}
+
+func (j *judge) checkAlgorithm(t *Token) error {
+	alg := t.header.alg
+	switch {
+	case strings.EqualFold(alg, "none"):
+		return &diagnosis.Diagnosis{ID: diagnosis.AlgNone, Expected: "a signature", Got: fmt.Sprintf("alg %q", alg)}
+	case methodOf(alg) == nil:
+		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: "an algorithm such as RS256, ES256 or EdDSA", Got: fmt.Sprintf("%q", cut(alg))}
+	case j.options.Algorithms != nil && !slices.Contains(j.options.Algorithms, alg):
+		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: strings.Join(j.options.Algorithms, ", "), Got: alg}
+	}
+	return nil
+}
+
+func (j *judge) checkType(t *Token) error {
+	typ := t.header.typ
+	if j.options.Types != nil {
+		for _, want := range j.options.Types {
+			if normalType(want) == normalType(typ) {
+				return nil
+			}
+		}
+		return &diagnosis.Diagnosis{ID: diagnosis.TypeRefused, Expected: "typ " + strings.Join(j.options.Types, " or "), Got: fmt.Sprintf("%q", cut(typ))}
+	}
+	switch kindOfType(typ) {
+	case KindUnknown, KindAccessToken, KindOther:
+		return nil
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.TypeRefused, Expected: "an access token", Got: "a " + kindOfType(typ).String()}
+}
