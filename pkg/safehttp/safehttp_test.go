@@ -215,6 +215,13 @@ func TestCheckURL(t *testing.T) {
 			t.Errorf("CheckURL(%q) = nil, want an error", bad)
 		}
 	}
+	for _, leaky := range []string{
+		"https://a.example/?code=s3cr3t\x17", "https://u:s3cr3t@a.example/\x17", "ftp://a.example/#s3cr3t", "ftp://u:s3cr3t@a.example", "https:///?s3cr3t", "http://a.example?s3cr3t",
+	} {
+		if _, err := safehttp.CheckURL(leaky); err == nil || strings.Contains(err.Error(), "s3cr3t") {
+			t.Errorf("CheckURL(%q) = %v, want an error without the secret", leaky, err)
+		}
+	}
 }
 
 func TestOrigin(t *testing.T) {
@@ -237,6 +244,7 @@ func TestOrigin(t *testing.T) {
 func FuzzTrace(f *testing.F) {
 	f.Add(`{"a":[{"code":"s3cr3t"}]}`, "application/json", "state=s3cr3t")
 	f.Add(`code=s3cr3t`, "application/x-www-form-urlencoded", "a&token=s3cr3t")
+	f.Add("", "", "\x17")
 	f.Fuzz(func(t *testing.T, body, contentType, query string) {
 		var out string
 		trace := &safehttp.Trace{Show: func(e safehttp.Exchange) { out = fmt.Sprint(e) }}

@@ -17,11 +17,11 @@ func CheckURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("safehttp: %q is not a URL", cut(rawURL))
+		return nil, fmt.Errorf("safehttp: %q is not a URL", bare(rawURL))
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("safehttp: expected an https URL, got %q", cut(rawURL))
+		return nil, fmt.Errorf("safehttp: expected an https URL, got %q", bare(rawURL))
 	case u.Hostname() == "":
-		return nil, fmt.Errorf("safehttp: the URL %q names no host", cut(rawURL))
+		return nil, fmt.Errorf("safehttp: the URL %q names no host", bare(rawURL))
 	case u.User != nil:
 		return nil, fmt.Errorf("safehttp: the URL of host %q holds a user or password", cut(u.Host))
 	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
@@ -48,6 +48,15 @@ func IsLoopback(host string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// bare is what of a refused URL may be shown, parsed or not: what comes before a
+// query or fragment and after user information, all of which may be secrets.
+func bare(rawURL string) string {
+	if i := strings.IndexAny(rawURL, "?#"); i >= 0 {
+		rawURL = rawURL[:i]
+	}
+	return cut(rawURL[strings.LastIndexByte(rawURL, '@')+1:])
 }
 
 func cut(s string) string {
