@@ -168,6 +168,17 @@ func TestRegister(t *testing.T) {
 	if strings.Contains(fmt.Sprintf("%+v", got), canary) {
 		t.Error("printing it shows its secrets")
 	}
+	device := oauth.Registration{GrantTypes: []string{"urn:ietf:params:oauth:grant-type:device_code"}}
+	if _, err := oauth.Register(t.Context(), c.HTTP, c.Server, device); err != nil {
+		t.Fatal(err)
+	}
+	want = map[string]any{
+		"redirect_uris": []any{}, "response_types": []any{}, "application_type": "native",
+		"grant_types": []any{"urn:ietf:params:oauth:grant-type:device_code"}, "token_endpoint_auth_method": "none",
+	}
+	if diff := cmp.Diff(want, sent); diff != "" {
+		t.Errorf("a client without a browser (-want +got):\n%s", diff)
+	}
 	c.Server.TokenEndpointAuthMethodsSupported = []string{oauth.AuthSecretBasic}
 	if _, err := oauth.Register(t.Context(), c.HTTP, c.Server, oauth.Registration{RedirectURIs: redirects}); err != nil || sent["token_endpoint_auth_method"] != oauth.AuthSecretBasic {
 		t.Errorf("a server without public clients: asked for %v, %v", sent["token_endpoint_auth_method"], err)

@@ -12,24 +12,27 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 // Registration is the metadata of a client to be registered (RFC 7591, section
-// 2). RedirectURIs is needed; what is zero is filled in for a native client
-// with a browser: application_type native, the grants authorization_code and
+// 2). A client with a browser needs RedirectURIs; what is zero is filled in for
+// a native one: application_type native, the grants authorization_code and
 // refresh_token, and no secret where the server allows that.
 type Registration struct {
-	RedirectURIs            []string `json:"redirect_uris,omitempty"`
+	RedirectURIs            []string `json:"redirect_uris,omitzero"`
 	ClientName              string   `json:"client_name,omitempty"`
 	ClientURI               string   `json:"client_uri,omitempty"`
 	ApplicationType         string   `json:"application_type,omitempty"`
-	GrantTypes              []string `json:"grant_types,omitempty"`
-	ResponseTypes           []string `json:"response_types,omitempty"`
+	GrantTypes              []string `json:"grant_types,omitzero"`
+	ResponseTypes           []string `json:"response_types,omitzero"`
 	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
 	Scope                   string   `json:"scope,omitempty"`
 	DPoPBoundAccessTokens   bool     `json:"dpop_bound_access_tokens,omitzero"`
+	// JWKS holds the public keys of a client that uses private_key_jwt.
+	JWKS *jwks.Set `json:"jwks,omitzero"`
 
 	// InitialAccessToken is for servers that do not let everyone register.
 	InitialAccessToken secret.String `json:"-"`
@@ -83,8 +86,16 @@ func (m Registration) filled(server *discovery.Server) Registration {
 	if m.GrantTypes == nil {
 		m.GrantTypes = []string{"authorization_code", "refresh_token"}
 	}
-	if m.ResponseTypes == nil && slices.Contains(m.GrantTypes, "authorization_code") {
-		m.ResponseTypes = []string{"code"}
+	// A client without a browser says so by two empty lists: left out, they
+	// would mean a default.
+	if m.RedirectURIs == nil {
+		m.RedirectURIs = []string{}
+	}
+	if m.ResponseTypes == nil {
+		m.ResponseTypes = []string{}
+		if slices.Contains(m.GrantTypes, "authorization_code") {
+			m.ResponseTypes = []string{"code"}
+		}
 	}
 	if m.TokenEndpointAuthMethod == "" {
 		m.TokenEndpointAuthMethod = AuthNone
