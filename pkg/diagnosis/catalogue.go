@@ -52,6 +52,7 @@ const (
 	DPoPReplayed        ID = "DPOP_REPLAYED"
 	APIUnauthorized     ID = "API_UNAUTHORIZED"
 	CredentialsMissing  ID = "CREDENTIALS_MISSING"
+	CredentialsInvalid  ID = "CREDENTIALS_INVALID"
 	ScopeMissing        ID = "SCOPE_MISSING"
 	ScopeClaimName      ID = "SCOPE_CLAIM_NAME"
 	ClaimMismatch       ID = "CLAIM_MISMATCH"
@@ -268,6 +269,9 @@ var catalogue = []Entry{
 	{CredentialsMissing, Rejected, "the request carries no access token",
 		"The API answers 401 with a challenge and no error code, because nothing was wrong with a token: there was none (RFC 6750, section 3.1).",
 		"Send Authorization: Bearer with an access token; `oauthctl call` does."},
+	{CredentialsInvalid, Usage, "the request carries its token in a way that is not allowed",
+		"There are several Authorization headers, a token in the query, or a header of another form (RFC 6750, section 2). The API answers 400.",
+		"Send one header: Authorization: Bearer and the token."},
 
 	// What the token allows.
 	{ScopeMissing, Denied, "the token lacks a scope that the operation needs",
