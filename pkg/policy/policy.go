@@ -41,8 +41,11 @@ func parse(data []byte) (*Policy, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, errors.New("1:1: expected a policy with issuer, audience and routes")
 	}
-	if err := yaml.Load(data, &document, yaml.WithUniqueKeys(true)); err != nil {
+	if err := yaml.Load(data, &document); err != nil {
 		return nil, fmt.Errorf(" %w", err)
+	}
+	if err := unique(&document); err != nil {
+		return nil, err
 	}
 	if len(document.Content) != 1 || document.Content[0].Kind != yaml.MappingNode {
 		return nil, errors.New("1:1: expected a policy with issuer, audience and routes")
@@ -166,6 +169,24 @@ func members(n *yaml.Node, readers map[string]func(*yaml.Node) error) error {
 			return at(key, "unknown key %q, expected one of %s", key.Value, names(readers))
 		}
 		if err := read(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unique refuses a key that stands twice in a mapping, at any depth: one reader
+// takes the first, another the last.
+func unique(n *yaml.Node) error {
+	seen := map[string]bool{}
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			if seen[child.Value] {
+				return at(child, "the key %q stands twice", child.Value)
+			}
+			seen[child.Value] = true
+		}
+		if err := unique(child); err != nil {
 			return err
 		}
 	}
