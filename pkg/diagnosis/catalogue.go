@@ -424,8 +424,8 @@ var catalogue = []Entry{
 		"Plain http is allowed for loopback addresses only, since everyone on the way can read and change it.",
 		"Use https."},
 
-	{ClientIncomplete, Usage, "the client lacks what its authentication needs",
-		"A client needs an id; client_secret_basic, client_secret_post and client_secret_jwt need a secret too, private_key_jwt a signing key or an assertion.",
+	{ClientIncomplete, Usage, "the client lacks what this request needs",
+		"A client needs an id, and a redirect URI for a login in the browser; client_secret_basic, client_secret_post and client_secret_jwt need a secret too, private_key_jwt a signing key or an assertion.",
 		"Give `--client-id`, and `--client-secret-file` or `--signing-key` as the `--auth-method` demands."},
 	{EndpointMissing, Usage, "the authorization server offers no such endpoint",
 		"Its metadata does not name the endpoint that this needs, or there is no metadata and the profile does not name it either.",

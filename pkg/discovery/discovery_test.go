@@ -186,7 +186,15 @@ func TestUnreachable(t *testing.T) {
 
 func TestIssuerMustBeAnIssuer(t *testing.T) {
 	for _, bad := range []string{"", "auth.example.com", "http://auth.example.com", "https://a.example?x=1", "https://a.example#f", "https://a.example#", "https://u:p@a.example"} {
-		if _, trail, err := discovery.FindServer(t.Context(), nil, bad); err == nil || len(trail) != 0 {
+		if _, trail, err := discovery.FindServer(t.Context(), nil, bad); kind(err) != diagnosis.Usage || len(trail) != 0 {
+			t.Errorf("%q: got %v after %v, want a refusal before any request", bad, err, trail)
+		}
+	}
+}
+
+func TestAPIMustBeAURL(t *testing.T) {
+	for _, bad := range []string{"", "api.example.com", "http://api.example.com", "https://u:p@a.example"} {
+		if _, trail, err := discovery.Find(t.Context(), nil, bad); id(err) != diagnosis.InsecureURL || len(trail) != 0 {
 			t.Errorf("%q: got %v after %v, want a refusal before any request", bad, err, trail)
 		}
 	}

@@ -53,7 +53,7 @@ func FindResource(ctx context.Context, c *safehttp.Client, api string) (*Resourc
 // resource searches, and tells whether it was the API's own challenge that led
 // to the result, be it good or bad.
 func (f *finder) resource(ctx context.Context, api string) (*Resource, bool, error) {
-	u, err := safehttp.CheckURL(api)
+	u, err := checkURL(api)
 	if err != nil {
 		return nil, false, err
 	}

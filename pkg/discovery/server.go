@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -70,8 +71,8 @@ func Supports(list []string, value string) bool {
 // A nil client means the zero one. The Trail tells each place and what became
 // of it, also with an error. Errors are Diagnoses: ISS_DISCOVERY_MISMATCH, or
 // ISS_SLASH where only a trailing slash differs (both Unsafe),
-// METADATA_INVALID, INSECURE_ENDPOINT, METADATA_NOT_FOUND, SERVER_ERROR,
-// RATE_LIMITED and those of safehttp.
+// METADATA_INVALID, INSECURE_ENDPOINT, METADATA_NOT_FOUND, INSECURE_URL,
+// SERVER_ERROR, RATE_LIMITED and those of safehttp.
 func FindServer(ctx context.Context, c *safehttp.Client, issuer string) (*Server, Trail, error) {
 	u, err := checkIssuer(issuer)
 	if err != nil {
@@ -100,12 +101,28 @@ func FindServer(ctx context.Context, c *safehttp.Client, issuer string) (*Server
 // checkIssuer applies RFC 8414, section 2: an https URL without query and
 // fragment. Loopback may be http.
 func checkIssuer(issuer string) (*url.URL, error) {
-	u, err := safehttp.CheckURL(issuer)
+	u, err := checkURL(issuer)
 	if err != nil {
 		return nil, err
 	}
 	if u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#") {
-		return nil, fmt.Errorf("discovery: the issuer %q has a query or a fragment, which RFC 8414, section 2, does not allow", cut(issuer))
+		return nil, fmt.Errorf("discovery: %w", &diagnosis.Diagnosis{
+			ID: diagnosis.MetadataNotFound, Expected: "an issuer without query and fragment (RFC 8414, section 2)", Got: fmt.Sprintf("%q", cut(issuer)),
+		})
+	}
+	return u, nil
+}
+
+// checkURL names what is no URL at all as what it is to a user: a URL that is
+// not https.
+func checkURL(rawURL string) (*url.URL, error) {
+	u, err := safehttp.CheckURL(rawURL)
+	var d *diagnosis.Diagnosis
+	if err != nil && !errors.As(err, &d) {
+		err = &diagnosis.Diagnosis{ID: diagnosis.InsecureURL, Err: err}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
 	}
 	return u, nil
 }

@@ -85,7 +85,9 @@ func (c *Client) NewAuthorizationRequest(p AuthorizationParams) (*AuthorizationR
 		})
 	}
 	if u, err := url.Parse(p.RedirectURI); err != nil || u.Scheme == "" || strings.Contains(p.RedirectURI, "#") {
-		return nil, fmt.Errorf("oauth: the redirect URI %q is not an absolute URI without fragment (RFC 6749, section 3.1.2)", cut(p.RedirectURI))
+		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{
+			ID: diagnosis.ClientIncomplete, Expected: "a redirect URI that is absolute and has no fragment (RFC 6749, section 3.1.2)", Got: fmt.Sprintf("%q", cut(p.RedirectURI)),
+		})
 	}
 	if c.DPoP != nil {
 		r.thumbprint = c.DPoP.Thumbprint()

@@ -97,9 +97,8 @@ func TestAuthorizationRequestRefused(t *testing.T) {
 		})
 	}
 	for _, bad := range []string{"", "/cb", "http://127.0.0.1/cb#x", "http://127.0.0.1/cb#"} {
-		if _, err := public(nil).NewAuthorizationRequest(oauth.AuthorizationParams{RedirectURI: bad}); err == nil {
-			t.Errorf("redirect URI %q was accepted", bad)
-		}
+		_, err := public(nil).NewAuthorizationRequest(oauth.AuthorizationParams{RedirectURI: bad})
+		refused(t, err, diagnosis.ClientIncomplete)
 	}
 }
 
