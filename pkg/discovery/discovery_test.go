@@ -257,7 +257,9 @@ func TestFindResource(t *testing.T) {
 		"another host by challenge":          {site{"/api": challenge("BASE/m"), "/m": of("https://other.example/api")}, "/api", diagnosis.ResourceMismatch, nil},
 		"a sibling by challenge":             {site{"/v10": challenge("BASE/m"), "/m": of("BASE/v1")}, "/v10", diagnosis.ResourceMismatch, nil},
 		"a path below by challenge":          {site{"/v1": challenge("BASE/m"), "/m": of("BASE/v1/x")}, "/v1", diagnosis.ResourceMismatch, nil},
-		"dots by challenge":                  {site{"/v1/items": challenge("BASE/m"), "/m": of("BASE/v1/../v1")}, "/v1/items", diagnosis.ResourceMismatch, nil},
+		"dots in the resource":               {site{"/v1/items": challenge("BASE/m"), "/m": of("BASE/v1/../v1")}, "/v1/items", diagnosis.ResourceMismatch, nil},
+		"dots in the request":                {site{"/v1/../admin": challenge("BASE/m"), "/m": of("BASE/v1")}, "/v1/../admin", diagnosis.ResourceMismatch, nil},
+		"encoded dots in the request":        {site{"/v1/../admin": challenge("BASE/m"), "/m": of("BASE/v1")}, "/v1/%2e%2e/admin", diagnosis.ResourceMismatch, nil},
 		"mismatch is not healed by the rest": {site{"/api": challenge("BASE/m"), "/m": of("https://o.example"), resourceWK + "/api": of("BASE/api")}, "/api", diagnosis.ResourceMismatch, nil},
 		"a path above without challenge":     {site{resourceWK + "/v1/items": of("BASE/v1")}, "/v1/items", diagnosis.ResourceMismatch, nil},
 		"slash on a path":                    {site{resourceWK + "/v1": of("BASE/v1/")}, "/v1", diagnosis.ResourceMismatch, nil},
@@ -306,6 +308,7 @@ func TestFind(t *testing.T) {
 		"neither":                                {site{}, "/x", false, diagnosis.MetadataNotFound},
 		"an API whose server is another":         {site{resourceWK + "/api": prm, server8414 + "/as": doc(`{"issuer":"https://evil.example"}`)}, "/api", false, diagnosis.DiscoveryMismatch},
 		"an API that names no server":            {site{resourceWK: doc(`{"resource":"BASE"}`)}, "", false, diagnosis.MetadataInvalid},
+		"an issuer that challenges for another":  {site{"/as": {status: 401, challenge: `Bearer resource_metadata="BASE/m"`}, "/m": prm, server8414 + "/as": as}, "/as", false, diagnosis.ResourceMismatch},
 		"a slash too much":                       {site{server8414: doc(`{"issuer":"BASE/"}`)}, "", false, diagnosis.IssuerSlash},
 		"metadata of another API, and no issuer": {site{resourceWK: prm}, "/other", false, diagnosis.ResourceMismatch},
 	}

@@ -184,6 +184,7 @@ func TestVerify(t *testing.T) {
 			payload, _ := json.Marshal(p.claims)
 			p.raw = encode(header) + "." + encode(payload) + "."
 		}, want: diagnosis.DPoPInvalid},
+		"crit":                 {change: func(p *proof, _ *dpop.Request) { p.header = map[string]any{"crit": []string{"x"}, "x": 1} }, want: diagnosis.DPoPInvalid},
 		"another method":       {change: claim("htm", "POST"), want: diagnosis.DPoPInvalid},
 		"method in lower case": {change: claim("htm", "get"), want: diagnosis.DPoPInvalid},
 		"no method":            {change: without("htm"), want: diagnosis.DPoPInvalid},

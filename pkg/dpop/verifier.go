@@ -143,7 +143,6 @@ func (v *Verifier) checkSignature(t *token.Token, raw string) (string, error) {
 	var header struct {
 		Type string         `json:"typ"`
 		Key  jsontext.Value `json:"jwk"`
-		Crit jsontext.Value `json:"crit"`
 	}
 	if err := json.Unmarshal(t.HeaderJSON(), &header); err != nil {
 		return "", invalid("a header with typ and jwk", "another")
@@ -153,8 +152,6 @@ func (v *Verifier) checkSignature(t *token.Token, raw string) (string, error) {
 	switch {
 	case !strings.EqualFold(header.Type, proofType):
 		return "", invalid("typ "+proofType, fmt.Sprintf("%q", cut(header.Type)))
-	case len(header.Crit) > 0:
-		return "", invalid("no crit", "crit")
 	case method == nil || v.Algorithms != nil && !slices.Contains(v.Algorithms, alg):
 		return "", invalid("an asymmetric algorithm that is allowed", fmt.Sprintf("%q", cut(alg)))
 	}

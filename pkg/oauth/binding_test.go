@@ -28,6 +28,7 @@ type binding struct {
 	requests  int
 	accepted  int
 	bound     string // jkt
+	silent    bool   // demands a nonce and names none
 }
 
 func newBinding(nonce string) *binding {
@@ -44,7 +45,9 @@ func (b *binding) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if value, ok := strings.CutPrefix(r.Header.Get("Authorization"), "DPoP "); ok {
 		req.AccessToken, req.Thumbprint = secret.New(value), b.bound
 	}
-	w.Header().Set("DPoP-Nonce", "fresh")
+	if !b.silent {
+		w.Header().Set("DPoP-Nonce", "fresh")
+	}
 	proof, err := b.verifier.Verify(r.Context(), req)
 	switch {
 	case id(err) == diagnosis.DPoPNonce && r.URL.Path == "/userinfo":
@@ -77,12 +80,13 @@ func TestDPoP(t *testing.T) {
 		"no nonce demanded":            {"", "DPoP", 1, ""},
 		"a nonce demanded":             {"fresh", "DPoP", 2, ""},
 		"a nonce that is never enough": {"other", "DPoP", 2, diagnosis.RequestRefused},
+		"a nonce that is not named":    {"silent", "DPoP", 1, diagnosis.RequestRefused},
 		"answered with Bearer":         {"", "Bearer", 1, diagnosis.DPoPDowngrade},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			server := newBinding(tt.nonce)
-			server.tokenType = tt.tokenType
+			server.tokenType, server.silent = tt.tokenType, tt.nonce == "silent"
 			c := client(t, server.ServeHTTP)
 			if c.DPoP, err = dpop.NewProver(key, now); err != nil {
 				t.Fatal(err)
