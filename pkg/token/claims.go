@@ -180,6 +180,8 @@ func words(d time.Duration) string {
 		return fmt.Sprintf("%d m", d/time.Minute)
 	case d < 48*time.Hour:
 		return fmt.Sprintf("%d h", d/time.Hour)
+	case d > 2*365*24*time.Hour:
+		return fmt.Sprintf("%d years", d/(365*24*time.Hour))
 	}
 	return fmt.Sprintf("%d d", d/(24*time.Hour))
 }

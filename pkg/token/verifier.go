@@ -137,6 +137,9 @@ func newJudge(issuer string, audience []string, keys KeySet, o Options) (judge, 
 	if o.Leeway < 0 {
 		return judge{}, errors.New("token: a leeway cannot be negative")
 	}
+	if len(audience) == 0 {
+		audience = nil
+	}
 	e := expectation{issuer: issuer, audience: slices.Clone(audience), leeway: defaultLeeway, require: o.Require, clientIDs: o.ClientIDs}
 	if o.Leeway > 0 {
 		e.leeway, e.expiryLeeway = o.Leeway, o.Leeway
