@@ -59,6 +59,7 @@ const (
 	OperationUnlisted   ID = "OPERATION_UNLISTED"
 	StepUpRequired      ID = "STEP_UP_REQUIRED"
 	APIForbidden        ID = "API_FORBIDDEN"
+	APIError            ID = "API_ERROR"
 	LoginRequired       ID = "LOGIN_REQUIRED"
 	LoginTimeout        ID = "LOGIN_TIMEOUT"
 	NoBrowser           ID = "NO_BROWSER"
@@ -292,6 +293,9 @@ var catalogue = []Entry{
 	{APIForbidden, Denied, "the API does not allow this with the token",
 		"The API answered 403 without naming a missing scope.",
 		"The API's owner knows which right is missing; `oauthctl decode` shows what the token holds."},
+	{APIError, API, "the API answered with an error",
+		"It is none of those that concern the token. The body, which is printed, says more.",
+		"Read the body; `oauthctl call -v` shows the whole exchange."},
 
 	// Logging in.
 	{LoginRequired, LoginNeeded, "there is no usable session",
