@@ -1,6 +1,10 @@
 package policy_test
 
 import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,32 +50,41 @@ func rules(t *testing.T, texts ...string) []policy.ClaimRule {
 
 func TestDecide(t *testing.T) {
 	tok := decoded(t, map[string]any{
-		"scope": "items:read items:write", "scp": []string{"extra"}, "permissions": []string{"users:delete"},
+		"aud": "app-1", "scope": "items:read items:write", "scp": []string{"extra"}, "permissions": []string{"users:delete"},
 		"tenant": map[string]any{"id": "acme", "level": 3}, "groups": []string{"a", "b"}, "https://x.example/role": "admin", "active": true,
+		"big": 9007199254740993, "half": 0.5, "nothing": nil, "realm_access": map[string]any{"roles": []string{"realm:admin"}}, "authorities": "auth:x other",
 	})
 	tests := map[string]struct {
 		need policy.Requirement
 		want diagnosis.ID // "" means allowed
 	}{
-		"nothing":                   {},
-		"a scope":                   {need: policy.Requirement{Scopes: []string{"items:read"}}},
-		"both scopes":               {need: policy.Requirement{Scopes: []string{"items:read", "items:write", "extra"}}},
-		"one of several":            {need: policy.Requirement{AnyScopes: []string{"x", "items:write"}}},
-		"scope claim by name":       {need: policy.Requirement{Scopes: []string{"users:delete"}, ScopeClaims: []string{"permissions"}}},
-		"claim by path":             {need: policy.Requirement{Claims: rules(t, "tenant.id=acme", "tenant.level=3", "active=true")}},
-		"claim in a list":           {need: policy.Requirement{Claims: rules(t, "groups=b")}},
-		"claim by whole name":       {need: policy.Requirement{Claims: rules(t, "https://x.example/role=admin")}},
-		"claim by pattern":          {need: policy.Requirement{Claims: rules(t, "tenant.id~^ac")}},
-		"scope missing":             {need: policy.Requirement{Scopes: []string{"items:delete"}}, want: diagnosis.ScopeMissing},
-		"one of two missing":        {need: policy.Requirement{Scopes: []string{"items:read", "items:delete"}}, want: diagnosis.ScopeMissing},
-		"scope in another case":     {need: policy.Requirement{Scopes: []string{"Items:Read"}}, want: diagnosis.ScopeMissing},
-		"scope prefix":              {need: policy.Requirement{Scopes: []string{"items"}}, want: diagnosis.ScopeMissing},
-		"scope in permissions only": {need: policy.Requirement{Scopes: []string{"users:delete"}}, want: diagnosis.ScopeClaimName},
-		"none of several":           {need: policy.Requirement{AnyScopes: []string{"x", "y"}}, want: diagnosis.ScopeMissing},
-		"claim differs":             {need: policy.Requirement{Claims: rules(t, "tenant.id=evil")}, want: diagnosis.ClaimMismatch},
-		"claim missing":             {need: policy.Requirement{Claims: rules(t, "nothing=x")}, want: diagnosis.ClaimMismatch},
-		"no element matches":        {need: policy.Requirement{Claims: rules(t, "groups~^c")}, want: diagnosis.ClaimMismatch},
-		"an object is no value":     {need: policy.Requirement{Claims: rules(t, "tenant~.")}, want: diagnosis.ClaimMismatch},
+		"nothing":                    {},
+		"a scope":                    {need: policy.Requirement{Scopes: []string{"items:read"}}},
+		"both scopes":                {need: policy.Requirement{Scopes: []string{"items:read", "items:write", "extra"}}},
+		"one of several":             {need: policy.Requirement{AnyScopes: []string{"x", "items:write"}}},
+		"scope claim by name":        {need: policy.Requirement{Scopes: []string{"users:delete"}, ScopeClaims: []string{"permissions"}}},
+		"claim by path":              {need: policy.Requirement{Claims: rules(t, "tenant.id=acme", "tenant.level=3", "active=true")}},
+		"claim in a list":            {need: policy.Requirement{Claims: rules(t, "groups=b")}},
+		"claim by whole name":        {need: policy.Requirement{Claims: rules(t, "https://x.example/role=admin")}},
+		"claim by pattern":           {need: policy.Requirement{Claims: rules(t, "tenant.id~^ac")}},
+		"a number's digits":          {need: policy.Requirement{Claims: rules(t, "half=0.5")}},
+		"a number too large to tell": {need: policy.Requirement{Claims: rules(t, "big=9007199254740992")}, want: diagnosis.ClaimMismatch},
+		"even by its own digits":     {need: policy.Requirement{Claims: rules(t, "big=9007199254740993")}, want: diagnosis.ClaimMismatch},
+		"null is no value":           {need: policy.Requirement{Claims: rules(t, "nothing~.*")}, want: diagnosis.ClaimMismatch},
+		"scope in a nested claim":    {need: policy.Requirement{Scopes: []string{"realm:admin"}}, want: diagnosis.ScopeClaimName},
+		"nested claim by name":       {need: policy.Requirement{Scopes: []string{"realm:admin"}, ScopeClaims: []string{"realm_access.roles"}}},
+		"scope in a claim of text":   {need: policy.Requirement{Scopes: []string{"auth:x"}}, want: diagnosis.ScopeClaimName},
+		"an audience is no scope":    {need: policy.Requirement{Scopes: []string{"app-1"}}, want: diagnosis.ScopeMissing},
+		"scope missing":              {need: policy.Requirement{Scopes: []string{"items:delete"}}, want: diagnosis.ScopeMissing},
+		"one of two missing":         {need: policy.Requirement{Scopes: []string{"items:read", "items:delete"}}, want: diagnosis.ScopeMissing},
+		"scope in another case":      {need: policy.Requirement{Scopes: []string{"Items:Read"}}, want: diagnosis.ScopeMissing},
+		"scope prefix":               {need: policy.Requirement{Scopes: []string{"items"}}, want: diagnosis.ScopeMissing},
+		"scope in permissions only":  {need: policy.Requirement{Scopes: []string{"users:delete"}}, want: diagnosis.ScopeClaimName},
+		"none of several":            {need: policy.Requirement{AnyScopes: []string{"x", "y"}}, want: diagnosis.ScopeMissing},
+		"claim differs":              {need: policy.Requirement{Claims: rules(t, "tenant.id=evil")}, want: diagnosis.ClaimMismatch},
+		"claim missing":              {need: policy.Requirement{Claims: rules(t, "nothing=x")}, want: diagnosis.ClaimMismatch},
+		"no element matches":         {need: policy.Requirement{Claims: rules(t, "groups~^c")}, want: diagnosis.ClaimMismatch},
+		"an object is no value":      {need: policy.Requirement{Claims: rules(t, "tenant~.")}, want: diagnosis.ClaimMismatch},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -82,6 +95,9 @@ func TestDecide(t *testing.T) {
 				if d.Diagnosis.Kind() != diagnosis.Denied {
 					t.Errorf("kind %v, want Denied", d.Diagnosis.Kind())
 				}
+			}
+			if tt.need.Allows(tok) != d.Allowed {
+				t.Errorf("Allows = %v, Decide = %v", !d.Allowed, d.Allowed)
 			}
 			if got != tt.want || d.Allowed != (tt.want == "") {
 				t.Errorf("Decide = %+v, want %q", d, tt.want)
@@ -124,21 +140,35 @@ func TestOperation(t *testing.T) {
 		t.Errorf("policy %+v", p)
 	}
 	tests := map[string]struct{ method, path, want string }{
-		"listed":              {"GET", "/api/items", "GET /api/items"},
-		"HEAD goes with GET":  {"HEAD", "/api/items", "GET /api/items"},
-		"with a query":        {"GET", "/api/items?x=1", "GET /api/items"},
-		"with a wildcard":     {"DELETE", "/api/users/123", "DELETE /api/users/{id}"},
-		"below a tree":        {"GET", "/files/a/b", "GET /files/"},
-		"another method":      {"PUT", "/api/items", ""},
-		"unlisted":            {"GET", "/api/other", ""},
-		"one level deeper":    {"DELETE", "/api/users/123/x", ""},
-		"dot segments":        {"GET", "/files/../api/items", ""},
-		"doubled slash":       {"GET", "//api/items", ""},
-		"doubled slash below": {"GET", "/api//items", ""},
-		"encoded slash":       {"GET", "/files/a%2fb", ""},
-		"backslash":           {"GET", `/files/a\b`, ""},
-		"another host":        {"GET", "http://evil.example/api/items", ""},
-		"trailing slash":      {"GET", "/api/items/", ""},
+		"listed":               {"GET", "/api/items", "GET /api/items"},
+		"HEAD goes with GET":   {"HEAD", "/api/items", "GET /api/items"},
+		"with a query":         {"GET", "/api/items?x=1", "GET /api/items"},
+		"with a wildcard":      {"DELETE", "/api/users/123", "DELETE /api/users/{id}"},
+		"below a tree":         {"GET", "/files/a/b", "GET /files/"},
+		"another method":       {"PUT", "/api/items", ""},
+		"unlisted":             {"GET", "/api/other", ""},
+		"one level deeper":     {"DELETE", "/api/users/123/x", ""},
+		"dot segments":         {"GET", "/files/../api/items", ""},
+		"doubled slash":        {"GET", "//api/items", ""},
+		"doubled slash below":  {"GET", "/api//items", ""},
+		"encoded slash":        {"GET", "/files/a%2fb", ""},
+		"backslash":            {"GET", `/files/a\b`, ""},
+		"another host":         {"GET", "http://evil.example/api/items", ""},
+		"trailing slash":       {"GET", "/api/items/", ""},
+		"a tree's own name":    {"GET", "/files", ""},
+		"encoded letter":       {"GET", "/api/%69tems", "GET /api/items"},
+		"encoded dots":         {"GET", "/files/%2e%2e/api", ""},
+		"encoded twice":        {"GET", "/files/%252e%252e/api", ""},
+		"encoded twice slash":  {"GET", "/files/a%252Fb", ""},
+		"percent alone":        {"GET", "/files/100%25", "GET /files/"},
+		"dots with parameter":  {"GET", "/files/..;x=1/api", ""},
+		"segment parameter":    {"GET", "/files/a;x=1", "GET /files/"},
+		"encoded backslash":    {"GET", "/files/a%5cb", ""},
+		"control character":    {"GET", "/files/a%0ab", ""},
+		"overlong slash":       {"GET", "/files/..%c0%afapi", ""},
+		"no slash in front":    {"OPTIONS", "*", ""},
+		"method in lower case": {"get", "/api/items", ""},
+		"CONNECT":              {"CONNECT", "/api/items", ""},
 	}
 	for name, tt := range tests {
 		_, pattern, ok := p.Operation(tt.method, tt.path)
@@ -154,25 +184,43 @@ func TestOperation(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	tests := map[string]struct{ text, want string }{
-		"empty":             {"", "p.yaml:1:1"},
-		"a list":            {"[]", "p.yaml:1:1"},
-		"unknown key":       {strings.Replace(file, "algorithms", "algorithm", 1), `p.yaml:3:1: unknown key "algorithm", expected one of algorithms, audience`},
-		"unknown route key": {strings.Replace(file, "public", "publik", 1), `p.yaml:9:20: unknown key "publik"`},
-		"doubled key":       {file + "issuer: x\n", `p.yaml:11:1: the key "issuer" stands twice`},
-		"no issuer":         {strings.Replace(file, "issuer: https://auth.example.com", "", 1), "issuer is missing"},
-		"no audience":       {strings.Replace(file, "audience: https://api.example.com", "", 1), "audience is missing"},
-		"audience none":     {strings.Replace(file, "audience: https://api.example.com", "audience: none", 1), "client_id"},
-		"no routes":         {"issuer: a\naudience: b\n", "routes is missing"},
-		"no method":         {strings.Replace(file, `"GET /healthz"`, `"/healthz"`, 1), `"METHOD /path"`},
-		"bad pattern":       {strings.Replace(file, "{id}", "{id", 1), "p.yaml:8:3"},
-		"conflict":          {strings.Replace(file, `"GET /healthz"`, `"DELETE /api/users/{name}"`, 1), "conflicts"},
-		"public and scopes": {strings.Replace(file, "public: true", "public: true, scopes: [a]", 1), "public route"},
-		"public a word":     {strings.Replace(file, "public: true", "public: maybe", 1), "true or false"},
+		"empty":                 {"", "p.yaml:1:1"},
+		"a list":                {"[]", "p.yaml:1:1"},
+		"unknown key":           {strings.Replace(file, "algorithms", "algorithm", 1), `p.yaml:3:1: unknown key "algorithm", expected one of issuer, audience, algorithms, scope_claims, routes`},
+		"unknown route key":     {strings.Replace(file, "public", "publik", 1), `p.yaml:9:20: unknown key "publik"`},
+		"doubled key":           {file + "issuer: x\n", `p.yaml:11:1: the key "issuer" stands twice`},
+		"no issuer":             {strings.Replace(file, "issuer: https://auth.example.com", "", 1), "issuer is missing"},
+		"no audience":           {strings.Replace(file, "audience: https://api.example.com", "", 1), "audience is missing"},
+		"audience none":         {strings.Replace(file, "audience: https://api.example.com", "audience: none", 1), "client_id"},
+		"no routes":             {"issuer: a\naudience: b\n", "routes is missing"},
+		"no method":             {strings.Replace(file, `"GET /healthz"`, `"/healthz"`, 1), `"METHOD /path"`},
+		"bad pattern":           {strings.Replace(file, "{id}", "{id", 1), "p.yaml:8:3"},
+		"conflict":              {strings.Replace(file, `"GET /healthz"`, `"DELETE /api/users/{name}"`, 1), "conflicts"},
+		"public and scopes":     {strings.Replace(file, "public: true", "public: true, scopes: [a]", 1), "public route"},
+		"syntax":                {"issuer: [", "p.yaml:2:1: "},
+		"two documents":         {file + "---\na: b\n", "p.yaml:"},
+		"an alias":              {strings.Replace(file, "audience: https", "audience: &a https", 1) + "  \"GET /x\": {claims: {x: *a}}\n", "p.yaml:11:26"},
+		"null for text":         {strings.Replace(file, "https://auth.example.com", "~", 1), "p.yaml:1:9"},
+		"null for a claim":      {strings.Replace(file, "acme", "", 1), "p.yaml:8:"},
+		"null for a route":      {strings.Replace(file, "{public: true}", "", 1), "p.yaml:9:"},
+		"doubled route":         {file + "  \"GET /healthz\": {}\n", `p.yaml:11:3: the route "GET /healthz" stands twice`},
+		"doubled claim":         {strings.Replace(file, "tenant: acme", "tenant: acme, tenant: b", 1), "stands twice"},
+		"list without brackets": {strings.Replace(file, "[items:read]", "items:read items:write", 1), "p.yaml:6:30: expected scopes"},
+		"no scopes after all":   {strings.Replace(file, "[items:read]", "[]", 1), "p.yaml:6:30"},
+		"bad claim pattern":     {strings.Replace(file, "tenant: acme", "tenant: {matches: '['}", 1), "p.yaml:8:"},
+		"unknown claim key":     {strings.Replace(file, "tenant: acme", "tenant: {is: a}", 1), "expected one of matches"},
+		"public a word":         {strings.Replace(file, "public: true", "public: maybe", 1), "true or false"},
 	}
 	for name, tt := range tests {
 		p, err := policy.Load([]byte(tt.text), "p.yaml")
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: Load = %v, %v, want %q", name, p, err, tt.want)
+		}
+	}
+	for _, open := range []string{"{}", "{claims: {client_id: {matches: .}}}", "{scopes: [a]}"} {
+		text := "issuer: a\naudience: none\nroutes:\n  \"GET /x\": " + open + "\n"
+		if p, err := policy.Load([]byte(text), "p.yaml"); err == nil {
+			t.Errorf("audience none with %s: Load = %v", open, p)
 		}
 	}
 	cognito := "issuer: a\naudience: none\nroutes:\n  \"GET /x\": {claims: {client_id: app}}\n"
@@ -189,4 +237,115 @@ func FuzzLoad(f *testing.F) {
 			p.Operation(method, path)
 		}
 	})
+}
+
+func TestVerifier(t *testing.T) {
+	key, err := jwks.Generate("ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(claims map[string]any) string {
+		claims["exp"] = time.Now().Unix() + 60
+		raw, err := token.Sign(key, "at+jwt", claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	const routes = "\nroutes: {\"GET /x\": {claims: {client_id: app}}, \"GET /y\": {claims: {client_id: other}}, \"GET /z\": {public: true}}\n"
+	tests := map[string]struct {
+		text   string
+		claims map[string]any
+		want   diagnosis.ID // "" means good
+	}{
+		"good":              {"issuer: a\naudience: [b, c]" + routes, map[string]any{"iss": "a", "aud": "c"}, ""},
+		"another issuer":    {"issuer: a\naudience: b" + routes, map[string]any{"iss": "x", "aud": "b"}, diagnosis.IssuerMismatch},
+		"another audience":  {"issuer: a\naudience: b" + routes, map[string]any{"iss": "a", "aud": "x"}, diagnosis.AudienceMismatch},
+		"algorithm allowed": {"issuer: a\naudience: b\nalgorithms: [RS256, ES256]" + routes, map[string]any{"iss": "a", "aud": "b"}, ""},
+		"algorithm not":     {"issuer: a\naudience: b\nalgorithms: RS256" + routes, map[string]any{"iss": "a", "aud": "b"}, diagnosis.AlgNotAllowed},
+		"a named client":    {"issuer: a\naudience: none" + routes, map[string]any{"iss": "a", "client_id": "other"}, ""},
+		"another client":    {"issuer: a\naudience: none" + routes, map[string]any{"iss": "a", "client_id": "evil"}, diagnosis.ClaimInvalid},
+	}
+	for name, tt := range tests {
+		p, err := policy.Load([]byte(tt.text), "p.yaml")
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		v, err := p.Verifier(jwks.NewSet(key.Public()), token.Options{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var d *diagnosis.Diagnosis
+		if _, err := v.Verify(t.Context(), sign(tt.claims)); errors.As(err, &d) != (tt.want != "") || d != nil && d.ID != tt.want {
+			t.Errorf("%s: Verify: %v, want %q", name, err, tt.want)
+		}
+	}
+	p, err := policy.Load([]byte("issuer: a\naudience: b\nalgorithms: [none]\nroutes: {\"GET /x\": {}}\n"), "p.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := p.Verifier(jwks.NewSet(key.Public()), token.Options{}); err == nil {
+		t.Errorf("algorithm none: Verifier = %v", v)
+	}
+}
+
+// What the router and the policy make of a path has to be one and the same, and
+// a path that is let through has one reading.
+func FuzzOperation(f *testing.F) {
+	for _, path := range []string{"/api/items", "/files/%2e%2e/x", "/files/..;/x", "//x", `/files/a\b`, "/files/%2525"} {
+		f.Add("GET", path)
+	}
+	p, err := policy.Load([]byte(file), "p.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, method, path string) {
+		_, pattern, ok := p.Operation(method, path)
+		if !ok {
+			if pattern != "" {
+				t.Errorf("%s %q: not listed, yet by %q", method, path, pattern)
+			}
+			return
+		}
+		u, err := url.ParseRequestURI(path)
+		if err != nil {
+			t.Fatalf("%q was let through: %v", path, err)
+		}
+		for _, text := range []string{u.Path, u.EscapedPath()} {
+			plain, err := url.PathUnescape(text)
+			if err != nil {
+				plain = text
+			}
+			if strings.Contains(plain, "//") || strings.ContainsAny(plain, "\\\x00\r\n") || slices.Contains(strings.Split(plain, "/"), "..") {
+				t.Errorf("%s %q by %q has another reading: %q", method, path, pattern, plain)
+			}
+		}
+	})
+}
+
+func ExamplePolicy_Operation() {
+	p, err := policy.Load([]byte(`
+issuer: https://auth.example.com
+audience: https://api.example.com
+routes:
+  "GET /api/items": {scopes: [items:read]}
+  "DELETE /api/users/{id}": {scopes: [users:delete], claims: {tenant: acme}}
+`), "policy.yaml")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	need, pattern, listed := p.Operation("DELETE", "/api/users/123")
+	fmt.Println(pattern, need.Scopes, need.Claims, listed)
+	_, _, listed = p.Operation("GET", "/api/users/123")
+	fmt.Println(listed)
+	// Output:
+	// DELETE /api/users/{id} [users:delete] [tenant=acme] true
+	// false
+}
+
+func ExampleLoad() {
+	_, err := policy.Load([]byte("issuer: https://auth.example.com\naudiences: [x]\n"), "policy.yaml")
+	fmt.Println(err)
+	// Output: policy.yaml:2:1: unknown key "audiences", expected one of issuer, audience, algorithms, scope_claims, routes
 }

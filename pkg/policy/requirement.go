@@ -1,14 +1,16 @@
 // Package policy says what an operation needs of a token, and decides whether a
 // token has it: scopes and claims, named one by one or by route in a file.
 //
-// Start with a [Requirement] and its Decide, or with [Load] for a file. The
-// token was verified before; a policy never looks at a signature. What a policy
-// does not list is denied.
+// Start with a [Requirement] and its Decide, or with [Load] for a file and
+// [Policy.Operation] for what one request needs. Scopes are those of RFC 6749,
+// section 3.3, compared whole and case-sensitive.
+//
+// The token was verified before: a policy never looks at a signature, an issuer
+// or a time. What a policy does not list is denied.
 package policy
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -24,111 +26,75 @@ type Requirement struct {
 	Claims    []ClaimRule
 	// ScopeClaims names claims that hold scopes beside scope and scp.
 	ScopeClaims []string
-	// Public needs no token at all.
+	// Public needs no token at all. It counts in a [Policy] only.
 	Public bool
-}
-
-// ClaimRule asks one claim for a value or a pattern.
-type ClaimRule struct {
-	name    string
-	value   string
-	pattern *regexp.Regexp
-}
-
-// ParseClaimRule reads NAME=VALUE, or NAME~REGEX (RE2, unanchored), by whichever
-// of the two signs comes first.
-func ParseClaimRule(text string) (ClaimRule, error) {
-	i := strings.IndexAny(text, "=~")
-	if i < 1 {
-		return ClaimRule{}, fmt.Errorf("policy: expected NAME=VALUE or NAME~REGEX, got %q", text)
-	}
-	r := ClaimRule{name: text[:i], value: text[i+1:]}
-	if text[i] == '~' {
-		var err error
-		if r.pattern, err = regexp.Compile(r.value); err != nil {
-			return ClaimRule{}, fmt.Errorf("policy: the pattern for %s: %w", r.name, err)
-		}
-	}
-	return r, nil
-}
-
-// String returns the rule as [ParseClaimRule] reads it.
-func (r ClaimRule) String() string {
-	if r.pattern != nil {
-		return r.name + "~" + r.value
-	}
-	return r.name + "=" + r.value
-}
-
-// matches reports whether a value, or for a list one of its elements, has what
-// the rule asks for. Numbers and booleans compare as JSON writes them.
-func (r ClaimRule) matches(value any) bool {
-	if list, ok := value.([]any); ok {
-		return slices.ContainsFunc(list, r.matchesOne)
-	}
-	return r.matchesOne(value)
-}
-
-func (r ClaimRule) matchesOne(value any) bool {
-	text, ok := textOf(value)
-	switch {
-	case !ok:
-		return false
-	case r.pattern != nil:
-		return r.pattern.MatchString(text)
-	}
-	return text == r.value
-}
-
-func textOf(value any) (string, bool) {
-	switch v := value.(type) {
-	case string:
-		return v, true
-	case bool:
-		return fmt.Sprint(v), true
-	case float64:
-		return strings.TrimSuffix(fmt.Sprintf("%f", v), ".000000"), true
-	}
-	return "", false
 }
 
 // Decision is what came of asking a token for a requirement.
 type Decision struct {
 	Allowed bool
-	Checks  []token.Check
-	// Diagnosis is the first check that failed, of kind Denied; nil if allowed.
+	Checks  []token.Check // one "scope" or "claim" for each thing needed
+	// Diagnosis is the first check that failed, of kind Denied: SCOPE_MISSING,
+	// SCOPE_CLAIM_NAME or CLAIM_MISMATCH; nil if allowed.
 	Diagnosis *diagnosis.Diagnosis
 }
 
-// Decide asks a verified token for what the requirement needs.
+// Allows reports whether a verified token has what the requirement needs. It is
+// [Requirement.Decide] without the telling, for where each request counts.
+func (r Requirement) Allows(t *token.Token) bool {
+	for _, scope := range r.Scopes {
+		if !t.HasScope(scope, r.ScopeClaims...) {
+			return false
+		}
+	}
+	has := func(scope string) bool { return t.HasScope(scope, r.ScopeClaims...) }
+	if len(r.AnyScopes) > 0 && !slices.ContainsFunc(r.AnyScopes, has) {
+		return false
+	}
+	for i := range r.Claims {
+		if value, there := t.Claim(r.Claims[i].name); !there || !r.Claims[i].matches(value) {
+			return false
+		}
+	}
+	return true
+}
+
+// Decide asks a verified token for what the requirement needs and tells each
+// check.
 func (r Requirement) Decide(t *token.Token) Decision {
 	d := Decision{Allowed: true}
-	granted := t.Scopes(r.ScopeClaims...)
+	var missing []string
 	for _, scope := range r.Scopes {
-		if slices.Contains(granted, scope) {
-			d.pass("scope", scope)
+		if !t.HasScope(scope, r.ScopeClaims...) {
+			missing = append(missing, scope)
+		}
+	}
+	for _, scope := range r.Scopes {
+		if slices.Contains(missing, scope) {
+			d.deny("scope", scope, r.missing(t, missing, " "))
 		} else {
-			d.deny("scope", r.missing(t, []string{scope}, granted))
+			d.pass("scope", scope)
 		}
 	}
 	if len(r.AnyScopes) > 0 {
-		i := slices.IndexFunc(r.AnyScopes, func(s string) bool { return slices.Contains(granted, s) })
-		if i >= 0 {
+		has := func(scope string) bool { return t.HasScope(scope, r.ScopeClaims...) }
+		if i := slices.IndexFunc(r.AnyScopes, has); i >= 0 {
 			d.pass("scope", r.AnyScopes[i])
 		} else {
-			d.deny("scope", r.missing(t, r.AnyScopes, granted))
+			d.deny("scope", strings.Join(r.AnyScopes, " or "), r.missing(t, r.AnyScopes, " or "))
 		}
 	}
 	for _, rule := range r.Claims {
 		value, there := t.Claim(rule.name)
-		switch {
-		case there && rule.matches(value):
+		if there && rule.matches(value) {
 			d.pass("claim", rule.String())
-		case there:
-			d.deny("claim", &diagnosis.Diagnosis{ID: diagnosis.ClaimMismatch, Expected: rule.String(), Got: cut(fmt.Sprint(value))})
-		default:
-			d.deny("claim", &diagnosis.Diagnosis{ID: diagnosis.ClaimMismatch, Expected: rule.String(), Got: "no such claim"})
+			continue
 		}
+		got := "no such claim"
+		if there {
+			got = cut(fmt.Sprint(value))
+		}
+		d.deny("claim", rule.String(), &diagnosis.Diagnosis{ID: diagnosis.ClaimMismatch, Expected: rule.String(), Got: got})
 	}
 	return d
 }
@@ -137,40 +103,75 @@ func (d *Decision) pass(check, got string) {
 	d.Checks = append(d.Checks, token.Check{Check: check, Status: token.Passed, Got: got})
 }
 
-func (d *Decision) deny(check string, why *diagnosis.Diagnosis) {
+func (d *Decision) deny(check, expected string, why *diagnosis.Diagnosis) {
 	d.Checks = append(d.Checks, token.Check{
-		Check: check, Status: token.Failed, Expected: why.Expected, Got: why.Got, ID: why.ID, Message: why.Summary(),
+		Check: check, Status: token.Failed, Expected: expected, Got: why.Got, ID: why.ID, Message: why.Summary(),
 	})
 	if d.Allowed {
 		d.Allowed, d.Diagnosis = false, why
 	}
 }
 
-// scopeClaims are claims in which authorization servers put what looks like
-// scopes.
-var scopeClaims = []string{"permissions", "roles", "cognito:groups", "groups", "realm_access.roles"}
-
-// missing says that no wanted scope was granted, and where one stands instead.
-func (r Requirement) missing(t *token.Token, wanted, granted []string) *diagnosis.Diagnosis {
-	want := strings.Join(wanted, " or ")
-	for _, claim := range scopeClaims {
-		if slices.Contains(r.ScopeClaims, claim) {
-			continue
-		}
-		for _, found := range t.Scopes(claim) {
-			if slices.Contains(wanted, found) {
-				return &diagnosis.Diagnosis{
-					ID: diagnosis.ScopeClaimName, Expected: found + " in scope or scp", Got: "it in " + claim,
-					Hint: "if that claim is meant: --scope-claim " + claim + ", or scope_claims: [" + claim + "] in the policy",
-				}
+// missing says which scopes were not granted, and where one stands instead.
+func (r Requirement) missing(t *token.Token, wanted []string, joined string) *diagnosis.Diagnosis {
+	for _, scope := range wanted {
+		if claim := claimHolding(t, scope); claim != "" {
+			return &diagnosis.Diagnosis{
+				ID: diagnosis.ScopeClaimName, Expected: scope + " in scope or scp", Got: "it in " + cut(claim),
+				Hint: "if that claim is meant: --scope-claim " + cut(claim) + ", or scope_claims: [" + cut(claim) + "] in the policy",
 			}
 		}
 	}
-	got := strings.Join(granted, " ")
+	ask := wanted
+	if joined != " " {
+		ask = wanted[:1]
+	}
+	got := strings.Join(t.Scopes(r.ScopeClaims...), " ")
 	if got == "" {
 		got = "no scope"
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing, Expected: want, Got: cut(got), Hint: "oauthctl login --add-scope " + wanted[0]}
+	return &diagnosis.Diagnosis{
+		ID: diagnosis.ScopeMissing, Expected: strings.Join(wanted, joined), Got: cut(got),
+		Hint: "oauthctl login --add-scope " + strings.Join(ask, " --add-scope "),
+	}
+}
+
+// claimHolding finds the claim, other than scope and scp, in which a scope
+// stands, such as permissions, roles or realm_access.roles; "" if in none.
+func claimHolding(t *token.Token, scope string) string {
+	var found []string
+	var search func(path string, value any, depth int)
+	search = func(path string, value any, depth int) {
+		if members, ok := value.(map[string]any); ok && depth < 3 {
+			for name, member := range members {
+				search(path+"."+name, member, depth+1)
+			}
+		} else if holds(value, scope) && t.HasScope(scope, path) {
+			found = append(found, path)
+		}
+	}
+	for name, value := range t.Claims() {
+		if !slices.Contains(notScopes, name) {
+			search(name, value, 0)
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	return slices.Min(found)
+}
+
+// notScopes are claims in which a scope's name would stand by chance.
+var notScopes = []string{"iss", "sub", "aud", "jti", "client_id", "azp", "sid", "nonce", "acr", "amr"}
+
+func holds(value any, scope string) bool {
+	switch v := value.(type) {
+	case string:
+		return slices.Contains(strings.Fields(v), scope)
+	case []any:
+		return slices.Contains(v, any(scope))
+	}
+	return false
 }
 
 func cut(text string) string {

@@ -92,20 +92,7 @@ func (t *Token) IssuedAt() time.Time { return t.time("iat") }
 func (t *Token) Scopes(claims ...string) []string {
 	var scopes []string
 	for _, name := range slices.Concat([]string{"scope", "scp"}, claims) {
-		value, ok := t.Claim(name)
-		if !ok {
-			continue
-		}
-		switch v := value.(type) {
-		case string:
-			scopes = append(scopes, strings.Fields(v)...)
-		case []any:
-			for _, element := range v {
-				if s, ok := element.(string); ok {
-					scopes = append(scopes, s)
-				}
-			}
-		}
+		scopes = append(scopes, t.claimScopes(name)...)
 	}
 	slices.Sort(scopes)
 	return slices.Compact(scopes)

@@ -1,0 +1,264 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// maxBytes bounds a policy file.
+const maxBytes = 1 << 20
+
+// Load reads a policy in YAML. Name is the file's, for errors, which begin with
+// name:line:column. An unknown or doubled key is refused, since a mistyped one
+// would leave a route open; so are YAML's aliases and nulls.
+func Load(data []byte, name string) (*Policy, error) {
+	p, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s:%w", name, err)
+	}
+	return p, nil
+}
+
+var errNoPolicy = errors.New("1:1: expected a policy with issuer, audience and routes")
+
+func parse(data []byte) (*Policy, error) {
+	if len(data) > maxBytes {
+		return nil, fmt.Errorf("1:1: a policy is at most %d bytes", maxBytes)
+	}
+	var document yaml.Node
+	if err := yaml.Load(data, &document); err != nil {
+		return nil, syntax(err)
+	}
+	if len(document.Content) != 1 || document.Content[0].Kind != yaml.MappingNode {
+		return nil, errNoPolicy
+	}
+	top := document.Content[0]
+	p := &Policy{mux: http.NewServeMux()}
+	noAudience := false
+	err := members(top, []member{
+		{"issuer", func(n *yaml.Node) error { return text(n, &p.Issuer) }},
+		{"audience", func(n *yaml.Node) error {
+			if noAudience = n.Kind == yaml.ScalarNode && n.Value == "none"; noAudience {
+				return nil
+			}
+			return list(n, &p.Audience)
+		}},
+		{"algorithms", func(n *yaml.Node) error { return list(n, &p.Algorithms) }},
+		{"scope_claims", func(n *yaml.Node) error { return list(n, &p.ScopeClaims) }},
+		{"routes", func(n *yaml.Node) error { return p.readRoutes(n) }},
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case p.Issuer == "":
+		return nil, at(top, "issuer is missing")
+	case p.Audience == nil && !noAudience:
+		return nil, at(top, "audience is missing")
+	case len(p.routes) == 0:
+		return nil, at(top, "routes is missing; an unlisted route is denied, so nothing would be allowed")
+	}
+	return p, p.finish(top, noAudience)
+}
+
+// finish settles what depends on several members, whatever their order.
+func (p *Policy) finish(top *yaml.Node, noAudience bool) error {
+	for _, r := range p.routes {
+		if noAudience && !r.need.Public && !r.need.namesClient() {
+			return at(top, "audience none needs one value for the claim client_id in every route; %q has none", r.pattern)
+		}
+		r.need.ScopeClaims = p.ScopeClaims
+	}
+	return nil
+}
+
+// syntax puts the position of YAML's own errors in front.
+func syntax(err error) error {
+	var wrong *yaml.LoadError
+	if errors.As(err, &wrong) && wrong.Mark.Line > 0 {
+		return fmt.Errorf("%d:%d: %s", wrong.Mark.Line, max(wrong.Mark.Column, 1), wrong.Message)
+	}
+	return fmt.Errorf("1:1: %w", err)
+}
+
+func (p *Policy) readRoutes(n *yaml.Node) error {
+	const expected = `expected patterns such as "GET /api/items"`
+	if n.Kind != yaml.MappingNode {
+		return at(n, expected)
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Kind != yaml.ScalarNode {
+			return at(key, expected)
+		}
+		if seen[key.Value] {
+			return at(key, "the route %q stands twice", key.Value)
+		}
+		seen[key.Value] = true
+		need, err := readRequirement(value)
+		if err != nil {
+			return err
+		}
+		r := &route{key.Value, need}
+		if err := p.handle(r); err != nil {
+			return at(key, "%w", err)
+		}
+		p.routes = append(p.routes, r)
+	}
+	return nil
+}
+
+// handle gives a pattern to the standard library's router, whose patterns these
+// are; it panics on one that is wrong or in conflict with another.
+func (p *Policy) handle(r *route) (err error) {
+	defer func() {
+		if wrong := recover(); wrong != nil {
+			err = fmt.Errorf("the pattern %q: %v", r.pattern, wrong)
+		}
+	}()
+	method, rest, ok := strings.Cut(r.pattern, " ")
+	if !ok || method == "" || method != strings.ToUpper(method) || !strings.HasPrefix(rest, "/") {
+		return fmt.Errorf(`expected a pattern "METHOD /path", got %q`, r.pattern)
+	}
+	p.mux.Handle(r.pattern, r)
+	return nil
+}
+
+func readRequirement(n *yaml.Node) (Requirement, error) {
+	var need Requirement
+	err := members(n, []member{
+		{"scopes", func(n *yaml.Node) error { return scopes(n, &need.Scopes) }},
+		{"any_scopes", func(n *yaml.Node) error { return scopes(n, &need.AnyScopes) }},
+		{"claims", func(n *yaml.Node) error { return readClaims(n, &need.Claims) }},
+		{"public", func(n *yaml.Node) error {
+			if n.Value != "true" && n.Value != "false" {
+				return at(n, "expected true or false, got %q", n.Value)
+			}
+			need.Public = n.Value == "true"
+			return nil
+		}},
+	})
+	if err == nil && need.Public && len(need.Scopes)+len(need.AnyScopes)+len(need.Claims) > 0 {
+		return need, at(n, "a public route has no scopes or claims")
+	}
+	return need, err
+}
+
+// readClaims reads NAME: VALUE, and NAME: {matches: REGEX}.
+func readClaims(n *yaml.Node, into *[]ClaimRule) error {
+	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
+		return at(n, "expected names and values")
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		rule := ClaimRule{name: key.Value}
+		for _, before := range *into {
+			if before.name == rule.name {
+				return at(key, "the claim %q stands twice", key.Value)
+			}
+		}
+		if value.Kind == yaml.ScalarNode {
+			if err := text(value, &rule.value); err != nil {
+				return err
+			}
+		} else if err := members(value, []member{{"matches", func(n *yaml.Node) (err error) {
+			if rule, err = matching(key.Value, n.Value); err != nil || n.Value == "" {
+				return at(n, "expected a regular expression, got %q", n.Value)
+			}
+			return nil
+		}}}); err != nil {
+			return err
+		}
+		if rule.value == "" || rule.name == "" {
+			return at(key, "expected a claim's name and a value")
+		}
+		*into = append(*into, rule)
+	}
+	return nil
+}
+
+// member is a key that a mapping may have, and what reads its value.
+type member struct {
+	name string
+	read func(*yaml.Node) error
+}
+
+// members gives each member of a mapping to its reader.
+func members(n *yaml.Node, known []member) error {
+	names := make([]string, len(known))
+	for i := range known {
+		names[i] = known[i].name
+	}
+	expected := strings.Join(names, ", ")
+	if n.Kind != yaml.MappingNode {
+		return at(n, "expected the keys %s", expected)
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		k := slices.Index(names, key.Value)
+		if k < 0 || key.Kind != yaml.ScalarNode {
+			return at(key, "unknown key %q, expected one of %s", key.Value, expected)
+		}
+		if seen[key.Value] {
+			return at(key, "the key %q stands twice", key.Value)
+		}
+		seen[key.Value] = true
+		if err := known[k].read(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func text(n *yaml.Node, into *string) error {
+	if n.Kind != yaml.ScalarNode || n.Value == "" || n.Tag == "!!null" {
+		return at(n, "expected text")
+	}
+	*into = n.Value
+	return nil
+}
+
+func list(n *yaml.Node, into *[]string) error {
+	elements := n.Content
+	if n.Kind == yaml.ScalarNode {
+		elements = []*yaml.Node{n}
+	}
+	if n.Kind != yaml.SequenceNode && n.Kind != yaml.ScalarNode || len(elements) == 0 {
+		return at(n, "expected text or a list of texts")
+	}
+	for _, element := range elements {
+		var one string
+		if err := text(element, &one); err != nil {
+			return err
+		}
+		*into = append(*into, one)
+	}
+	return nil
+}
+
+// scopes reads a list of scopes, whose letters RFC 6749, section 3.3, limits. A
+// space in one is a list that lacks its brackets.
+func scopes(n *yaml.Node, into *[]string) error {
+	if err := list(n, into); err != nil {
+		return err
+	}
+	for i, scope := range *into {
+		if strings.ContainsFunc(scope, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
+			if n.Kind == yaml.SequenceNode {
+				n = n.Content[i]
+			}
+			return at(n, "expected scopes such as [items:read, items:write], got %q", cut(scope))
+		}
+	}
+	return nil
+}
+
+func at(n *yaml.Node, format string, args ...any) error {
+	return fmt.Errorf("%d:%d: %w", max(n.Line, 1), max(n.Column, 1), fmt.Errorf(format, args...))
+}

@@ -1,0 +1,55 @@
+package token
+
+import (
+	"slices"
+	"strings"
+)
+
+// HasScope reports whether a scope was granted: whether it is among [Token.Scopes]
+// of the same claims. It is for where each request counts, and copies nothing
+// where the scopes are a string.
+func (t *Token) HasScope(scope string, claims ...string) bool {
+	if scope == "" {
+		return false
+	}
+	if t.claimHasScope("scope", scope) || t.claimHasScope("scp", scope) {
+		return true
+	}
+	for _, name := range claims {
+		if t.claimHasScope(name, scope) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Token) claimHasScope(name, scope string) bool {
+	text := t.lookup(name)
+	if text != "" && text[0] == '"' && strings.IndexByte(text, '\\') < 0 {
+		for granted := range strings.FieldsSeq(text[1 : len(text)-1]) {
+			if granted == scope {
+				return true
+			}
+		}
+		return false
+	}
+	return (text != "" || strings.IndexByte(name, '.') >= 0) && slices.Contains(t.claimScopes(name), scope)
+}
+
+// claimScopes are the scopes in one claim: a string separated by spaces, or a
+// list.
+func (t *Token) claimScopes(name string) []string {
+	value, _ := t.Claim(name)
+	var scopes []string
+	switch v := value.(type) {
+	case string:
+		scopes = strings.Fields(v)
+	case []any:
+		for _, element := range v {
+			if s, ok := element.(string); ok {
+				scopes = append(scopes, s)
+			}
+		}
+	}
+	return scopes
+}

@@ -1,0 +1,36 @@
+package token_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// HasScope must be Scopes in short, however the claims are written.
+func TestHasScopeIsScopesInShort(t *testing.T) {
+	key := newKey(t, "EdDSA")
+	values := []string{
+		`"a b"`, `"a\tb"`, `"a\u0020b"`, `"\u0061"`, `""`, `" "`, `["a","b"]`, `["a b"]`, `[1,"b"]`, `{"a":"b"}`, `null`, `1`, "\"a\u00a0b\"",
+		`{"x":{"roles":["a"]}}`,
+	}
+	for _, value := range values {
+		for _, name := range []string{"scope", "scp", "roles", "realm"} {
+			raw := sign(t, key, "", claims(map[string]any{"scope": nil, name: jsontext.Value(value)}))
+			tok, err := token.Decode(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, named := range [][]string{nil, {"roles"}, {"realm.x.roles"}} {
+				all := tok.Scopes(named...)
+				for _, scope := range []string{"a", "b", "a b", "", " ", "A", "x"} {
+					if got := tok.HasScope(scope, named...); got != slices.Contains(all, scope) {
+						t.Errorf("%s %s, claims %q: HasScope(%q) = %v, Scopes = %q", name, value, named, scope, got, all)
+					}
+				}
+			}
+		}
+	}
+}
