@@ -1,0 +1,243 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/apicall"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+)
+
+type callOptions struct {
+	method      string
+	target      string
+	items       []string
+	data        string
+	header      []string
+	include     bool
+	noToken     bool
+	allowOrigin []string
+}
+
+func newCall(env *Env) *cobra.Command {
+	var o callOptions
+	cmd := &cobra.Command{
+		Use: "call METHOD URL|PATH [ITEM...]",
+		Long: `Call the profile's API with the access token attached, renewed first if it is
+due. PATH is appended to the API's URL. The items make the request:
+
+  name=value    a text field of the JSON body
+  name:=json    a field with any JSON value
+  name==value   a query parameter
+  Name:value    a header field
+
+The body of the answer goes to stdout, untouched when it is piped. The token goes
+to the API's own origin only; another one needs --allow-origin.`,
+		Example: `  oauthctl call GET /api/items
+  oauthctl call POST /api/items id:=3 name=Gizmo
+  oauthctl call GET /api/items --jq '.[].name'
+  echo '{"id":4,"name":"Nut"}' | oauthctl call POST /api/items -d -`,
+		Args: between(2, 1000),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.method, o.target, o.items = args[0], args[1], args[2:]
+			return runCall(cmd.Context(), env, o)
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 0 {
+				return []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}, cobra.ShellCompDirectiveNoFileComp
+			}
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.data, "data", "d", "", "send `DATA` as the body, @FILE a file's, - standard input")
+	f.StringArrayVarP(&o.header, "header", "H", nil, "add the header field `\"NAME: VALUE\"` (repeatable)")
+	f.BoolVarP(&o.include, "include", "i", false, "print the status and the header as well")
+	f.BoolVar(&o.noToken, "no-token", false, "send no token")
+	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "let the origin of this `URL` have the token too (repeatable)")
+	return cmd
+}
+
+func runCall(ctx context.Context, env *Env, o callOptions) error {
+	r, err := env.resolve()
+	if err != nil {
+		return err
+	}
+	request, err := o.request(env)
+	if err != nil {
+		return err
+	}
+	client, err := env.apiClient(r, o)
+	if err != nil {
+		return err
+	}
+	res, err := client.Do(ctx, request)
+	if err != nil {
+		return callFault(err)
+	}
+	defer res.Body.Close()
+	if err := env.showResponse(res, o); err != nil {
+		return err
+	}
+	return env.explainRefusal(res)
+}
+
+// callFault takes what package apicall says of the request itself for a fault of
+// the command line.
+func callFault(err error) error {
+	var d *diagnosis.Diagnosis
+	if errors.As(err, &d) || errors.Is(err, context.Canceled) || !strings.HasPrefix(err.Error(), "apicall: ") && !strings.HasPrefix(err.Error(), "safehttp: ") {
+		return err
+	}
+	return usage("%w", err)
+}
+
+func (env *Env) apiClient(r *resolved, o callOptions) (*apicall.Client, error) {
+	httpClient, err := env.client()
+	if err != nil {
+		return nil, err
+	}
+	if r.API == "" && !isURL(o.target) {
+		return nil, &usageError{what: "the profile names no API", hint: "oauthctl profile set api=URL, or give a whole URL"}
+	}
+	client := &apicall.Client{HTTP: httpClient, API: r.API, AllowOrigins: o.allowOrigin}
+	if !o.noToken {
+		client.Source = tokenSource{env}
+	}
+	client.Dropped = func(_, to *url.URL) {
+		env.warn("redirected to %s: the token stays behind", clean(safehttp.Origin(to)))
+	}
+	return client, nil
+}
+
+// request makes the request from the flags and items.
+func (o *callOptions) request(env *Env) (apicall.Request, error) {
+	request := apicall.Request{Method: strings.ToUpper(o.method), Target: o.target}
+	items, err := apicall.ParseItems(o.items)
+	if err != nil {
+		return request, usage("%w", err)
+	}
+	request.Query, request.Header = items.Query, items.Header
+	for _, line := range o.header {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || strings.TrimSpace(name) == "" {
+			return request, usage(`--header: expected "NAME: VALUE", got %q`, line)
+		}
+		request.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	body, err := items.Body()
+	switch {
+	case err != nil:
+		return request, usage("%w", err)
+	case body != nil && o.data != "":
+		return request, usage("--data and fields such as name=value both make the body; use one of them")
+	case body != nil:
+		request.Body = body
+	case o.data == "-":
+		request.Stream = env.Stdin
+	case strings.HasPrefix(o.data, "@"):
+		if request.Body, err = readFile(o.data[1:], 1<<30); err != nil {
+			return request, usage("--data: %w", err)
+		}
+	case o.data != "":
+		request.Body = []byte(o.data)
+	}
+	if (request.Body != nil || request.Stream != nil) && request.Header.Get("Content-Type") == "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if request.Header.Get("Accept") == "" {
+		request.Header.Set("Accept", "application/json, */*;q=0.5")
+	}
+	return request, nil
+}
+
+// maxShown bounds a body that has to be read whole, to be shown or filtered.
+const maxShown = 64 << 20
+
+// showResponse prints the answer: as it comes when it is piped, indented when it
+// is JSON on a terminal, as one object with --json.
+func (env *Env) showResponse(res *http.Response, o callOptions) error {
+	isJSON := strings.Contains(res.Header.Get("Content-Type"), "json")
+	terminal := env.IsTerminal(env.Stdout)
+	whole := env.global.wantsJSON() || terminal
+	if o.include && !env.global.json {
+		s := env.stdout()
+		s.line("%s %s", clean(res.Proto), clean(res.Status))
+		for _, name := range sortedKeys(res.Header) {
+			for _, value := range res.Header[name] {
+				s.line("%s: %s", clean(name), clean(value))
+			}
+		}
+		s.line("")
+	}
+	if !whole {
+		_, err := io.Copy(env.Stdout, res.Body)
+		return err
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxShown+1))
+	switch {
+	case err != nil:
+		return err
+	case len(body) > maxShown:
+		return usage("the answer is larger than %d bytes; pipe it instead", maxShown)
+	case env.global.json:
+		return env.printJSON(map[string]any{"status": res.StatusCode, "headers": res.Header, "body": bodyValue(body, isJSON)})
+	case env.global.jq != "":
+		return env.printJSON(bodyValue(body, isJSON))
+	case len(body) == 0:
+	case isJSON && jsontext.Value(body).IsValid():
+		fmt.Fprintln(env.Stdout, prettyJSON(body))
+	default:
+		fmt.Fprintln(env.Stdout, cleanLines(strings.TrimSuffix(string(body), "\n")))
+	}
+	return nil
+}
+
+// bodyValue is a body as part of JSON output: its own JSON, or a text.
+func bodyValue(body []byte, isJSON bool) any {
+	switch {
+	case isJSON && jsontext.Value(body).IsValid():
+		return jsontext.Value(body)
+	case len(body) == 0:
+		return nil
+	}
+	return strings.ToValidUTF8(string(body), "\uFFFD")
+}
+
+// explainRefusal tells what a 401 or 403 means and which command helps.
+func (env *Env) explainRefusal(res *http.Response) error {
+	d := apicall.Diagnose(res)
+	if d == nil {
+		return nil
+	}
+	c, _ := apicall.Challenge(res)
+	login := "oauthctl login"
+	if env.global.profile != "" {
+		login += " -p " + shellQuote(env.global.profile)
+	}
+	switch d.ID {
+	case diagnosis.ScopeMissing:
+		for _, scope := range strings.Fields(c.Get("scope")) {
+			login += " --add-scope " + shellQuote(scope)
+		}
+		d.Hint = login
+	case diagnosis.StepUpRequired:
+		for _, v := range strings.Fields(c.Get("acr_values")) {
+			login += " --acr-values " + shellQuote(v)
+		}
+		if age := c.Get("max_age"); age != "" {
+			login += " --max-age " + shellQuote(age+"s")
+		}
+		d.Hint = login
+	}
+	return d
+}

@@ -1,0 +1,349 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/challenge"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/loopback"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+type demoOptions struct{ browser bool }
+
+func newDemo(env *Env) *cobra.Command {
+	var o demoOptions
+	cmd := &cobra.Command{
+		Use: "demo",
+		Long: `Watch the authorization code flow with PKCE, step by step and for real: a
+development authorization server and a protected API run in this process, a
+client logs in, calls the API, and is refused where it should be. Nothing is
+written and nothing outside this machine is contacted.
+
+The exit code is 0 only if every step did what it should.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), env, o) },
+	}
+	cmd.Flags().BoolVar(&o.browser, "browser", false, "log in with your own browser instead of a scripted one")
+	return cmd
+}
+
+// demo is one run: what is running, and what the steps hand to each other.
+type demo struct {
+	demoOptions
+	env      *Env
+	screen   *screen
+	http     *safehttp.Client
+	servers  *running
+	receiver *loopback.Receiver
+	client   *oauth.Client
+	request  *oauth.AuthorizationRequest
+	code     secret.String
+	answer   *oauth.TokenResponse
+	keys     *jwks.Remote
+}
+
+func runDemo(ctx context.Context, env *Env, o demoOptions) error {
+	servers, err := startDev(env, devOptions{listen: "127.0.0.1:0", apiListen: "127.0.0.1:0"})
+	if err != nil {
+		return err
+	}
+	defer servers.stop()
+	transport := safehttp.NewTransport(nil)
+	defer transport.CloseIdleConnections()
+	d := &demo{demoOptions: o, env: env, screen: env.stdout(), servers: servers, http: &safehttp.Client{Transport: transport, Timeout: 10 * time.Second}}
+	s := d.screen
+	s.line("%s", s.strong("Authorization code with PKCE, in seven steps"))
+	s.line("")
+	s.table([][2]string{{"authorization server", servers.issuer}, {"protected API", servers.api}})
+	for i, step := range []struct {
+		title string
+		run   func(context.Context) error
+	}{
+		{"The client makes a secret and its fingerprint", d.makeVerifier},
+		{"It sends the browser to the authorization server", d.sendBrowser},
+		{"The user logs in and consents", d.logIn},
+		{"The browser comes back with a one-time code", d.receiveCode},
+		{"The client exchanges code and secret for tokens", d.exchange},
+		{"It calls the API with the access token", d.callAPI},
+		{"The API verified it before anything else", d.verify},
+	} {
+		s.line("")
+		s.line("%s %s", s.name(fmt.Sprintf("%d", i+1)), s.strong(step.title))
+		if err := step.run(ctx); err != nil {
+			return fmt.Errorf("demo, step %d: %w", i+1, err)
+		}
+	}
+	s.line("")
+	s.line("%s", s.strong("And what the API refuses"))
+	if err := d.refusals(ctx); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	s.line("")
+	s.line("Next: %s, then %s", s.name("oauthctl dev"), s.name("oauthctl login http://127.0.0.1:9001"))
+	return nil
+}
+
+func (d *demo) makeVerifier(ctx context.Context) error {
+	server, _, err := discovery.FindServer(ctx, d.http, d.servers.issuer)
+	if err != nil {
+		return err
+	}
+	if d.receiver, err = loopback.Listen("", ""); err != nil {
+		return err
+	}
+	registered, err := oauth.Register(ctx, d.http, server, oauth.Registration{ClientName: "oauthctl demo", RedirectURIs: []string{d.receiver.RedirectURI()}})
+	if err != nil {
+		return err
+	}
+	d.client = &oauth.Client{ID: registered.ClientID, Server: server, HTTP: d.http, Now: d.env.Now}
+	d.request, err = d.client.NewAuthorizationRequest(oauth.AuthorizationParams{
+		RedirectURI: d.receiver.RedirectURI(),
+		Scope:       []string{"openid", "offline_access", "items:read", "items:write"},
+		Resource:    []string{d.servers.api},
+	})
+	if err != nil {
+		return err
+	}
+	d.rows([][2]string{
+		// Shown in full: it is worth nothing once the code is exchanged, and it is
+		// the lesson.
+		{"code_verifier", d.request.CodeVerifier().Reveal()},
+		{"code_challenge", d.request.CodeChallenge()},
+		{"", "= BASE64URL(SHA-256(code_verifier)), method S256"},
+	})
+	return nil
+}
+
+func (d *demo) sendBrowser(context.Context) error {
+	u, err := url.Parse(d.request.URL())
+	if err != nil {
+		return err
+	}
+	d.exchanged("GET", u.Path)
+	var rows [][2]string
+	for _, name := range []string{"response_type", "client_id", "redirect_uri", "scope", "resource", "code_challenge", "code_challenge_method", "state", "nonce"} {
+		if v := u.Query().Get(name); v != "" {
+			rows = append(rows, [2]string{name, short(v, 52)})
+		}
+	}
+	d.rows(rows)
+	return nil
+}
+
+// logIn plays the user, or waits for the real one, while the receiver waits for
+// the redirect. What the receiver is told is judged by the request itself.
+func (d *demo) logIn(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, d.patience())
+	defer cancel()
+	received := make(chan error, 1)
+	go func() {
+		received <- d.receiver.Receive(ctx, func(values url.Values) error {
+			code, err := d.request.Code(values)
+			if errors.Is(err, oauth.ErrState) {
+				return fmt.Errorf("%w: %w", loopback.ErrStray, err)
+			}
+			d.code = code
+			return err
+		})
+	}()
+	if d.browser {
+		d.screen.line("   %s", clean(d.request.URL()))
+		d.screen.line("   %s", d.screen.faint("alice, password \"password\""))
+		d.env.openBrowser(d.request.URL())
+		return <-received
+	}
+	visited, err := visitor{login: "alice", password: "password", told: d.visited}.visit(ctx, d.request.URL())
+	if err != nil {
+		cancel()
+		<-received
+		return err
+	}
+	if visited != http.StatusOK {
+		cancel()
+		<-received
+		return fmt.Errorf("the login ended with status %d", visited)
+	}
+	return <-received
+}
+
+func (d *demo) patience() time.Duration {
+	if d.browser {
+		return 5 * time.Minute
+	}
+	return 20 * time.Second
+}
+
+func (d *demo) visited(method, what string) { d.exchanged(method, what) }
+
+func (d *demo) receiveCode(context.Context) error {
+	u, err := url.Parse(d.receiver.RedirectURI())
+	if err != nil {
+		return err
+	}
+	d.exchanged("GET", u.Path)
+	d.rows([][2]string{{"code", short(d.code.Reveal(), 24)}})
+	d.passed("state is the one that was sent")
+	d.passed("iss is the server that was asked (RFC 9207)")
+	return nil
+}
+
+func (d *demo) exchange(ctx context.Context) error {
+	var err error
+	if d.answer, err = d.client.Token(ctx, d.request.TokenRequest(d.code)); err != nil {
+		return err
+	}
+	u, err := url.Parse(d.client.Server.TokenEndpoint)
+	if err != nil {
+		return err
+	}
+	d.exchanged("POST", u.Path)
+	d.rows([][2]string{
+		{"grant_type", "authorization_code"},
+		{"code", short(d.code.Reveal(), 24)},
+		{"code_verifier", short(d.request.CodeVerifier().Reveal(), 24)},
+	})
+	d.rows([][2]string{
+		{"access_token", short(d.answer.AccessToken.Reveal(), 24) + ", a JWT, for " + span(d.answer.ExpiresAt.Sub(d.env.Now()))},
+		{"refresh_token", short(d.answer.RefreshToken.Reveal(), 24) + ", works once"},
+		{"scope", strings.Join(d.answer.Scope, " ")},
+	})
+	d.passed("SHA-256 of the verifier is the challenge of step 2")
+	id, err := d.client.VerifyIDToken(ctx, d.answer, d.request.IDTokenExpectation())
+	if err != nil {
+		return err
+	}
+	d.passed("the ID token is for us, fresh, and about " + clean(id.Subject()))
+	return nil
+}
+
+func (d *demo) callAPI(ctx context.Context) error {
+	res, err := d.get(ctx, http.MethodGet, "/api/items", d.answer.AccessToken.Reveal())
+	if err != nil {
+		return err
+	}
+	d.exchanged("GET", "/api/items")
+	d.rows([][2]string{{"Authorization", "Bearer " + short(d.answer.AccessToken.Reveal(), 24)}})
+	if res.Status != http.StatusOK {
+		return fmt.Errorf("the API answered %d", res.Status)
+	}
+	d.rows([][2]string{{fmt.Sprintf("%d %s", res.Status, http.StatusText(res.Status)), short(strings.TrimSpace(string(res.Body)), 60)}})
+	return nil
+}
+
+// verify does what the API did, with the same package, and shows each check.
+func (d *demo) verify(ctx context.Context) error {
+	d.keys = jwks.NewRemote(d.client.Server.JWKSURI, jwks.RemoteOptions{HTTP: d.http, Now: d.env.Now})
+	inspector, err := token.NewInspector(d.servers.issuer, []string{d.servers.api}, d.keys, token.Options{Now: d.env.Now})
+	if err != nil {
+		return err
+	}
+	report := inspector.Report(ctx, d.answer.AccessToken.Reveal())
+	for _, c := range report.Checks {
+		if c.Status == token.Passed {
+			d.passed(fmt.Sprintf("%-10s %s", clean(c.Check), clean(short(c.Got, 60))))
+		}
+	}
+	d.passed(fmt.Sprintf("%-10s %s", "scope", "items:read is in it"))
+	return report.Err()
+}
+
+// refusals sends four requests that must be refused, and looks at the reasons.
+func (d *demo) refusals(ctx context.Context) error {
+	good := d.answer.AccessToken.Reveal()
+	expired, err := d.servers.server.Mint("expired")
+	if err != nil {
+		return err
+	}
+	foreign, err := d.servers.server.Mint("wrong-audience")
+	if err != nil {
+		return err
+	}
+	for _, r := range []struct {
+		what, method, path, token string
+		status                    int
+	}{
+		{"expired", http.MethodGet, "/api/items", expired, 401},
+		{"wrong audience", http.MethodGet, "/api/items", foreign, 401},
+		{"tampered", http.MethodGet, "/api/items", tamper(good), 401},
+		{"missing scope", http.MethodDelete, "/api/users/1", good, 403},
+	} {
+		res, err := d.get(ctx, r.method, r.path, r.token)
+		if err != nil {
+			return err
+		}
+		reason := reasonOf(res)
+		if res.Status != r.status || reason == "" {
+			return fmt.Errorf("%s: expected %d with a reason, got %d %q", r.what, r.status, res.Status, reason)
+		}
+		s := d.screen
+		s.line("   %s %-15s %s  %s", s.good("✓"), r.what, s.bad(fmt.Sprint(res.Status)), clean(short(reason, 50)))
+	}
+	return nil
+}
+
+func (d *demo) get(ctx context.Context, method, path, accessToken string) (*safehttp.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, d.servers.api+path, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+accessToken)
+	return d.http.Do(req, 1<<20)
+}
+
+// reasonOf reads why an API refused from its challenge.
+func reasonOf(res *safehttp.Response) string {
+	challenges, _ := challenge.Parse(res.Header.Values("WWW-Authenticate"))
+	for _, c := range challenges {
+		if c.Is("Bearer") {
+			return c.Get("error_description")
+		}
+	}
+	return ""
+}
+
+// tamper gives the token's payload another subject and keeps the signature.
+func tamper(raw string) string {
+	parts := strings.Split(raw, ".")
+	last := parts[1][len(parts[1])/2]
+	other := byte('A')
+	if last == other {
+		other = 'B'
+	}
+	b := []byte(parts[1])
+	b[len(b)/2] = other
+	parts[1] = string(b)
+	return strings.Join(parts, ".")
+}
+
+func (d *demo) exchanged(method, what string) {
+	d.screen.line("   %s %s", d.screen.strong(method), clean(what))
+}
+
+func (d *demo) passed(what string) { d.screen.line("   %s %s", d.screen.good("✓"), what) }
+
+func (d *demo) rows(rows [][2]string) {
+	for _, r := range rows {
+		d.screen.line("   %s  %s", d.screen.faint(fmt.Sprintf("%-21s", r[0])), clean(r[1]))
+	}
+}
+
+// short shortens a value for the screen.
+func short(text string, width int) string {
+	if len(text) <= width {
+		return text
+	}
+	return text[:width-1] + "…"
+}

@@ -1,0 +1,41 @@
+package cmd
+
+// Exit codes. Scripts rely on them; `help exit-codes` and docs/exit-codes.md
+// are made from the table below.
+const (
+	exitDone        = 0
+	exitUnexpected  = 1
+	exitUsage       = 2
+	exitRejected    = 3
+	exitDenied      = 4
+	exitLogin       = 5
+	exitUnavailable = 6
+	exitUnsafe      = 7
+	exitStore       = 8
+	exitAPI         = 9
+	exitInterrupted = 130
+	exitTerminated  = 143
+)
+
+type exitCode struct {
+	code   int
+	means  string
+	advice string
+}
+
+func exitCodes() []exitCode {
+	return []exitCode{
+		{exitDone, "done; valid; allowed", "go on"},
+		{exitUnexpected, "unexpected failure", "report a bug"},
+		{exitUsage, "usage or configuration", "fix the command"},
+		{exitRejected, "the token was read and rejected (malformed, signature, issuer, audience, expired, revoked; the API answered 401)", "get another token"},
+		{exitDenied, "the token is good but does not allow this (scope, claim; the API answered 403)", "ask for more scope"},
+		{exitLogin, "login is needed, was denied, or timed out", "run `oauthctl login`"},
+		{exitUnavailable, "could not check: unreachable, timed out, 429, 5xx from the authorization server or the key endpoint", "retry later"},
+		{exitUnsafe, "the server's answer broke a check (issuer, state, iss, nonce, ID token, token response): not safe to go on", "look at the server"},
+		{exitStore, "the token store failed (locked, unwritable, unreadable)", "fix the store"},
+		{exitAPI, "the API answered another 4xx or 5xx (its body is still printed)", "read the body"},
+		{exitInterrupted, "interrupted (SIGINT)", ""},
+		{exitTerminated, "terminated (SIGTERM)", ""},
+	}
+}

@@ -1,0 +1,112 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// usageError is a fault of the command line or the configuration.
+type usageError struct {
+	what string
+	hint string
+	err  error
+}
+
+func (e *usageError) Error() string { return e.what }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usage(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &usageError{what: err.Error(), err: errors.Unwrap(err)}
+}
+
+// told wraps an error whose text is already part of the output, so that only
+// the exit code is left to give.
+type told struct{ error }
+
+func (e told) Unwrap() error { return e.error }
+
+// failure is an error as the screen and the JSON output show it.
+type failure struct {
+	ID        diagnosis.ID `json:"id,omitempty"`
+	Message   string       `json:"message"`
+	Expected  string       `json:"expected,omitempty"`
+	Got       string       `json:"got,omitempty"`
+	Hint      string       `json:"hint,omitempty"`
+	Retryable bool         `json:"retryable"`
+	ExitCode  int          `json:"exit_code"`
+}
+
+// fail tells err in the one place where errors are told, and returns the exit
+// code.
+func (env *Env) fail(cmd *cobra.Command, err error) int {
+	f := judge(err)
+	var already told
+	if errors.As(err, &already) {
+		return f.ExitCode
+	}
+	if env.global.wantsJSON() {
+		out := env.Stdout
+		if cmd != nil && ownsStdout(cmd.Name()) {
+			out = env.Stderr
+		}
+		if env.writeJSON(out, map[string]failure{"error": f}) == nil {
+			return f.ExitCode
+		}
+	}
+	env.tellFailure(f)
+	return f.ExitCode
+}
+
+// ownsStdout names the commands whose stdout belongs to the datum even when
+// they fail: a token, an API's answer, a child's output.
+func ownsStdout(name string) bool { return name == "token" || name == "call" || name == "exec" }
+
+func (env *Env) tellFailure(f failure) {
+	s := env.stderr()
+	s.line("%s %s", s.bad("oauthctl:"), clean(f.Message))
+	if f.Hint != "" {
+		s.line("%s hint: %s", s.bad("oauthctl:"), clean(f.Hint))
+	}
+	if f.ID != "" {
+		s.line("%s see: oauthctl explain %s", s.bad("oauthctl:"), f.ID)
+	}
+}
+
+// judge finds what kind of failure err is.
+func judge(err error) failure {
+	var (
+		d           *diagnosis.Diagnosis
+		wrong       *usageError
+		interrupted signalError
+	)
+	switch {
+	case errors.As(err, &interrupted) && interrupted.signal == syscall.SIGTERM:
+		return failure{Message: err.Error(), ExitCode: exitTerminated}
+	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
+		return failure{Message: "interrupted", ExitCode: exitInterrupted}
+	case errors.As(err, &wrong):
+		f := failure{Message: wrong.what, Hint: wrong.hint, ExitCode: exitUsage}
+		if errors.As(wrong.err, &d) {
+			f.ID, f.Expected, f.Got = d.ID, d.Expected, d.Got
+		}
+		return f
+	case errors.As(err, &d):
+		hint := d.Hint
+		if entry, ok := diagnosis.Lookup(d.ID); ok && hint == "" {
+			hint = entry.Fix
+		}
+		return failure{
+			ID: d.ID, Message: err.Error(), Expected: d.Expected, Got: d.Got, Hint: hint,
+			Retryable: d.Kind().Retryable(), ExitCode: d.Kind().ExitCode(),
+		}
+	}
+	return failure{Message: strings.TrimPrefix(err.Error(), "oauthctl: "), ExitCode: exitUnexpected}
+}

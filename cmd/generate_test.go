@@ -1,0 +1,139 @@
+package cmd
+
+//go:generate go test -run ^TestGenerated$ -update
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+var update = flag.Bool("update", false, "write the generated files instead of comparing them")
+
+// TestGenerated holds the committed files to what the code would generate now:
+// the command reference, the tables and the completion scripts.
+func TestGenerated(t *testing.T) {
+	want := generated(t)
+	if *update {
+		for _, old := range generatedOnDisk(t) {
+			if _, ok := want[old]; !ok {
+				if err := os.Remove(filepath.Join("..", old)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for name, text := range want {
+			path := filepath.Join("..", name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		got, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Errorf("%v; run go generate ./...", err)
+			continue
+		}
+		if diff := cmp.Diff(want[name], string(got)); diff != "" {
+			t.Errorf("%s is stale; run go generate ./... (-want +got):\n%s", name, diff)
+		}
+	}
+	for _, name := range generatedOnDisk(t) {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s is left over from a command that is gone; run go generate ./...", name)
+		}
+	}
+}
+
+// generatedOnDisk lists what stands where only generated files stand.
+func generatedOnDisk(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, dir := range []string{"docs/reference", "completions"} {
+		err := filepath.WalkDir(filepath.Join("..", dir), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && filepath.Ext(path) != ".json" {
+				names = append(names, filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator))))
+			}
+			return err
+		})
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	return names
+}
+
+func generated(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{
+		"docs/exit-codes.md": exitCodesPage(),
+		"docs/diagnosis.md":  diagnosisPage(),
+	}
+	env := &Env{Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer), Stdin: strings.NewReader(""), Getenv: func(string) string { return "" }, Now: time.Now}
+	root := newRoot(env, nil)
+	root.InitDefaultHelpCmd()
+	addReference(t, files, root)
+	for shell, ending := range map[string]string{"bash": "bash", "zsh": "zsh", "fish": "fish", "powershell": "ps1"} {
+		out := new(bytes.Buffer)
+		env.Stdout = out
+		if err := runCompletion(env, root, shell); err != nil {
+			t.Fatal(err)
+		}
+		files["completions/oauthctl."+ending] = out.String()
+	}
+	return files
+}
+
+func addReference(t *testing.T, files map[string]string, cmd *cobra.Command) {
+	t.Helper()
+	if cmd.IsAdditionalHelpTopicCommand() || cmd.Name() == "help" {
+		return
+	}
+	cmd.DisableAutoGenTag = true
+	var out bytes.Buffer
+	if err := doc.GenMarkdown(cmd, &out); err != nil {
+		t.Fatal(err)
+	}
+	files["docs/reference/"+strings.ReplaceAll(cmd.CommandPath(), " ", "_")+".md"] = out.String()
+	for _, sub := range cmd.Commands() {
+		addReference(t, files, sub)
+	}
+}
+
+func exitCodesPage() string {
+	var b strings.Builder
+	b.WriteString("# Exit codes\n\nEvery command ends with one of these; `oauthctl help exit-codes` prints the same table.\n\n")
+	b.WriteString("| code | means | a script should |\n| ---: | --- | --- |\n")
+	for _, e := range exitCodes() {
+		fmt.Fprintf(&b, "| %d | %s | %s |\n", e.code, e.means, e.advice)
+	}
+	return b.String()
+}
+
+func diagnosisPage() string {
+	var b strings.Builder
+	b.WriteString("# Diagnoses\n\nEverything that can be wrong has a stable id. Commands print it, the middleware answers with it, " +
+		"and `oauthctl explain ID` tells what stands here.\n")
+	for _, e := range diagnosis.All() {
+		fmt.Fprintf(&b, "\n## %s\n\n%s. Exit code %d.\n\n%s\n\n**What to do:** %s\n", e.ID, capital(e.Summary), e.Kind.ExitCode(), e.Meaning, e.Fix)
+	}
+	return b.String()
+}

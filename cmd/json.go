@@ -1,0 +1,112 @@
+package cmd
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/itchyny/gojq"
+)
+
+// printJSON prints v on stdout as --json and --jq ask.
+func (env *Env) printJSON(v any) error { return env.writeJSON(env.Stdout, v) }
+
+func (env *Env) writeJSON(w io.Writer, v any) error {
+	if env.global.jq != "" {
+		return env.filter(w, v)
+	}
+	return encode(w, v)
+}
+
+// encode writes v indented, with escapes for whatever a terminal could act on:
+// JSON strings may hold any control character only escaped, and C1 controls and
+// direction marks are escaped as well.
+func encode(w io.Writer, v any) error {
+	data, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "))
+	if err != nil {
+		return fmt.Errorf("writing JSON: %w", err)
+	}
+	_, err = io.WriteString(w, escapeJSON(string(data))+"\n")
+	return err
+}
+
+// escapeJSON replaces the characters that clean would replace by JSON escapes,
+// so the text stays the same JSON.
+func escapeJSON(text string) string {
+	if isASCII(text) {
+		return text
+	}
+	out := make([]byte, 0, len(text)+16)
+	for _, r := range text {
+		switch {
+		case r < 0x80 || clean(string(r)) == string(r):
+			out = append(out, string(r)...)
+		case r > 0xFFFF:
+			r -= 0x10000
+			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xD800+(r>>10), 0xDC00+(r&0x3FF))
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return string(out)
+}
+
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// filter runs the jq expression on v and prints each result, strings without
+// quotes as jq -r does.
+func (env *Env) filter(w io.Writer, v any) error {
+	expression := env.global.jq
+	query, err := gojq.Parse(expression)
+	if err != nil {
+		return usage("--jq: %q is not a jq expression: %w", expression, err)
+	}
+	data, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("writing JSON: %w", err)
+	}
+	var input any
+	if err := json.Unmarshal(data, &input, jsontext.AllowDuplicateNames(true)); err != nil {
+		return fmt.Errorf("writing JSON: %w", err)
+	}
+	results := query.Run(input)
+	for {
+		result, more := results.Next()
+		if !more {
+			return nil
+		}
+		if err, failed := result.(error); failed {
+			var halt *gojq.HaltError
+			if errors.As(err, &halt) && halt.Value() == nil {
+				return nil
+			}
+			return usage("--jq: %w", err)
+		}
+		if text, ok := result.(string); ok {
+			if env.IsTerminal(w) {
+				text = cleanLines(text)
+			}
+			if _, err := io.WriteString(w, text+"\n"); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := encode(w, result); err != nil {
+			return err
+		}
+	}
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

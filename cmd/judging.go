@@ -1,0 +1,183 @@
+package cmd
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// judgingOptions are the flags of the commands that judge a token: what is
+// expected of it and which keys may have signed it.
+type judgingOptions struct {
+	issuer     string
+	audience   []string
+	jwks       string
+	key        string
+	secretFile string
+	alg        []string
+	typ        []string
+	require    []string
+	leeway     time.Duration
+	at         string
+	rfc9068    bool
+	strict     bool
+}
+
+func (o *judgingOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.issuer, "issuer", "", "expect this issuer `URL` (default: the profile's)")
+	f.StringArrayVar(&o.audience, "audience", nil, "expect one of these audiences (repeatable; default: the profile's)")
+	f.StringVar(&o.jwks, "jwks", "", "take the keys from this key set, a `URL or FILE`")
+	f.StringVar(&o.key, "key", "", "take this public key, a PEM or JWK `FILE`")
+	f.StringVar(&o.secretFile, "secret-file", "", "take the shared secret for HS256, HS384, HS512 from `FILE`, - for standard input")
+	f.StringArrayVar(&o.alg, "alg", nil, "allow this algorithm and no other (repeatable)")
+	f.StringArrayVar(&o.typ, "typ", nil, "expect exactly this typ header (repeatable)")
+	f.StringArrayVar(&o.require, "require", nil, "require this `CLAIM` (repeatable)")
+	f.DurationVar(&o.leeway, "leeway", 0, "allow for clocks that differ by this much\n(default none for exp, 60s for nbf and iat)")
+	f.StringVar(&o.at, "at", "", "judge as of this `TIME`, RFC 3339 or seconds since 1970")
+	f.BoolVar(&o.rfc9068, "rfc9068", false, "require the JWT access token profile (RFC 9068)")
+	f.BoolVar(&o.strict, "strict", false, "count a check that was not asked for as failed")
+}
+
+// inspector makes the judge that the flags and the profile describe. The token
+// is needed only to name its issuer in a hint; nothing it says is believed.
+func (env *Env) inspector(ctx context.Context, o judgingOptions, raw secret.String) (*token.Inspector, error) {
+	r, err := env.resolve()
+	if err != nil {
+		return nil, err
+	}
+	r.use("issuer", o.issuer)
+	r.use("audience", strings.Join(o.audience, " "))
+	now, err := o.clock(env)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := env.keySet(ctx, o, r, raw)
+	if err != nil {
+		return nil, err
+	}
+	return token.NewInspector(r.Issuer, strings.Fields(r.Audience), keys, token.Options{
+		Algorithms: o.alg,
+		Types:      o.typ,
+		Require:    o.require,
+		Leeway:     o.leeway,
+		Now:        now,
+		RFC9068:    o.rfc9068,
+		Strict:     o.strict,
+	})
+}
+
+func (o *judgingOptions) clock(env *Env) (func() time.Time, error) {
+	if o.at == "" {
+		return env.Now, nil
+	}
+	at, err := parseTime(o.at)
+	if err != nil {
+		return nil, usage("--at: %w", err)
+	}
+	return func() time.Time { return at }, nil
+}
+
+// keySet finds the keys: those named, else the issuer's. A key set by URL or
+// issuer is fetched when the first token asks for it.
+func (env *Env) keySet(ctx context.Context, o judgingOptions, r *resolved, raw secret.String) (token.KeySet, error) {
+	switch {
+	case o.secretFile != "":
+		data, err := env.readSecretFile(o.secretFile)
+		if err != nil {
+			return nil, usage("--secret-file: %w", err)
+		}
+		key, err := jwks.SecretKey([]byte(data.Reveal()))
+		if err != nil {
+			return nil, usage("--secret-file: %w", err)
+		}
+		return jwks.NewSet(key), nil
+	case o.key != "":
+		data, err := readFile(o.key, 1<<20)
+		if err != nil {
+			return nil, usage("--key: %w", err)
+		}
+		key, err := jwks.ParsePublic(data)
+		if err != nil {
+			return nil, usage("--key: %s: %w", o.key, err)
+		}
+		return jwks.NewSet(key), nil
+	case isURL(o.jwks):
+		return env.remoteKeys(o.jwks)
+	case o.jwks != "":
+		data, err := readFile(o.jwks, 1<<20)
+		if err != nil {
+			return nil, usage("--jwks: %w", err)
+		}
+		set, err := jwks.Parse(data)
+		if err != nil {
+			return nil, usage("--jwks: %s: %w", o.jwks, err)
+		}
+		return set, nil
+	case r.Issuer == "":
+		return nil, trustUnknown(raw)
+	}
+	client, err := env.client()
+	if err != nil {
+		return nil, err
+	}
+	server, _, err := discovery.FindServer(ctx, client, r.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	if server.JWKSURI == "" {
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: "a jwks_uri in the metadata of " + r.Issuer, Got: "none"}
+	}
+	return env.remoteKeys(server.JWKSURI)
+}
+
+func (env *Env) remoteKeys(url string) (token.KeySet, error) {
+	client, err := env.client()
+	if err != nil {
+		return nil, err
+	}
+	return jwks.NewRemote(url, jwks.RemoteOptions{HTTP: client, Now: env.Now}), nil
+}
+
+// trustUnknown names the token's own issuer and the command to trust it; it is
+// never contacted unasked, since anybody can write an issuer into a token.
+func trustUnknown(raw secret.String) error {
+	d := &diagnosis.Diagnosis{ID: diagnosis.TrustUnknown}
+	decoded, err := token.Decode(raw.Reveal())
+	if err != nil || decoded.Issuer() == "" {
+		return d
+	}
+	d.Got = "the token claims to be from " + cut(decoded.Issuer())
+	d.Hint = "if you trust that issuer: oauthctl verify --issuer " + shellQuote(decoded.Issuer()) + " …"
+	return d
+}
+
+func isURL(s string) bool {
+	return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")
+}
+
+// cut shortens text from outside for a message.
+func cut(text string) string {
+	if len(text) > 200 {
+		return strings.ToValidUTF8(text[:200], "") + "…"
+	}
+	return text
+}
+
+// shellQuote quotes text so that it can be pasted into a shell.
+func shellQuote(text string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+=,", r)
+	}
+	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}

@@ -1,0 +1,205 @@
+package cmd
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/session"
+)
+
+// login is one login under way: what the flags ask and what was found so far.
+type login struct {
+	loginOptions
+	env     *Env
+	http    *safehttp.Client
+	profile *resolved
+	opens   bool
+	before  *session.Session // the session this login replaces, nil if there is none
+
+	resource   *discovery.Resource // nil where the login began with an issuer
+	client     *oauth.Client
+	registered bool // the server made this client for us
+	scopes     []string
+	implied    []string // scopes of these that only we added
+	audiences  []string
+	resources  []string
+}
+
+// findServer finds the authorization server, from the URL given or the profile,
+// and from its metadata what to ask for.
+func (l *login) findServer(ctx context.Context) error {
+	found, err := l.discover(ctx)
+	if err != nil {
+		return err
+	}
+	l.resource = found.Resource
+	if server := found.Server; l.profile.Issuer != server.Issuer {
+		// A client is known to one server only; what the profile holds of another
+		// server does not belong to this login.
+		l.profile.forgetServer()
+		l.profile.Issuer = server.Issuer
+	}
+	if found.Resource != nil {
+		l.profile.API = found.Resource.Resource
+	}
+	l.profile.use("api", l.api)
+	l.chooseAudience()
+	if err := l.chooseScopes(found); err != nil {
+		return err
+	}
+	l.client = &oauth.Client{Server: found.Server, HTTP: l.http, Now: l.env.Now}
+	return nil
+}
+
+func (l *login) discover(ctx context.Context) (*discovery.Found, error) {
+	switch {
+	case l.url != "":
+		found, trail, err := discovery.Find(ctx, l.http, l.url)
+		l.tellTrail(trail, err)
+		return found, err
+	case l.profile.Issuer != "":
+		server, trail, err := discovery.FindServer(ctx, l.http, l.profile.Issuer)
+		if err != nil {
+			l.tellTrail(trail, err)
+		}
+		return &discovery.Found{Server: server}, err
+	case l.profile.API != "":
+		found, trail, err := discovery.Find(ctx, l.http, l.profile.API)
+		l.tellTrail(trail, err)
+		return found, err
+	}
+	return nil, &usageError{
+		what: "nothing says where to log in",
+		hint: "give the URL of the API or of the issuer: `oauthctl login URL`; to try it, start `oauthctl dev`",
+	}
+}
+
+// tellTrail shows the way from the URL to the server; in full when it failed.
+func (l *login) tellTrail(trail discovery.Trail, err error) {
+	if err != nil || l.env.global.verbose {
+		showTrail(l.env.stderr(), trail)
+	}
+}
+
+// chooseAudience settles audience and resource: flags, else what RFC 9728 found,
+// else the profile's. The resource goes only to servers it was found by.
+func (l *login) chooseAudience() {
+	r := l.profile
+	switch {
+	case l.noResource:
+		r.Resource = ""
+	case len(l.loginOptions.resource) > 0:
+		r.use("resource", strings.Join(l.loginOptions.resource, " "))
+	case l.resource != nil:
+		r.Resource = l.resource.Resource
+	}
+	switch {
+	case len(l.audience) > 0:
+		r.use("audience", strings.Join(l.audience, " "))
+	case l.resource != nil:
+		r.Audience = l.resource.Resource
+	}
+	l.audiences = l.audience
+	l.resources = strings.Fields(r.Resource)
+}
+
+// chooseScopes settles what to ask for. Named scopes are asked for as they are;
+// otherwise what the API needs, with openid and offline_access where the server
+// knows them.
+func (l *login) chooseScopes(found *discovery.Found) error {
+	if before, err := l.env.loadSession(l.profile.name); err == nil && before.Issuer == found.Server.Issuer {
+		l.before = before
+	}
+	switch {
+	case len(l.scope) > 0:
+		l.scopes = fields(l.scope)
+	case l.profile.from["scope"] == variable("scope"):
+		l.scopes = strings.Fields(l.profile.Scope)
+	case len(l.addScope) > 0 && l.before != nil:
+		l.scopes = slices.Clone(l.before.Scope)
+	case found.Resource != nil && len(found.Resource.ChallengeScope) > 0:
+		l.scopes = slices.Clone(found.Resource.ChallengeScope)
+		l.addImplied(found.Server)
+	case found.Resource != nil:
+		l.scopes = slices.Clone(found.Resource.ScopesSupported)
+		l.addImplied(found.Server)
+	case l.profile.Scope != "":
+		l.scopes = strings.Fields(l.profile.Scope)
+	default:
+		l.addImplied(found.Server)
+	}
+	for _, scope := range fields(l.addScope) {
+		if !slices.Contains(l.scopes, scope) {
+			l.scopes = append(l.scopes, scope)
+		}
+	}
+	return nil
+}
+
+func (l *login) addImplied(server *discovery.Server) {
+	for _, scope := range []string{"openid", "offline_access"} {
+		if discovery.Supports(server.ScopesSupported, scope) && !slices.Contains(l.scopes, scope) {
+			l.scopes = append(l.scopes, scope)
+			l.implied = append(l.implied, scope)
+		}
+	}
+}
+
+// fields splits repeated flags that may each hold several scopes.
+func fields(values []string) []string { return strings.Fields(strings.Join(values, " ")) }
+
+// findClient settles which client this is: the one named, the one the profile
+// knows, or one that the server registers now.
+func (l *login) findClient(ctx context.Context, redirectURI string) error {
+	r := l.profile
+	r.use("client_id", l.clientID)
+	r.use("auth_method", l.authMethod)
+	r.use("signing_key", l.signingKey)
+	if r.ClientID == "" {
+		return l.register(ctx, redirectURI)
+	}
+	if l.before != nil && l.before.ClientID == r.ClientID && !l.before.ClientSecret.IsZero() {
+		l.registered = true
+		l.client.ID, l.client.Secret, l.client.AuthMethod = r.ClientID, l.before.ClientSecret, l.before.AuthMethod
+		return nil
+	}
+	return l.env.authenticate(ctx, l.client, r, l.secretFile)
+}
+
+// register asks the server for a client of our own (RFC 7591).
+func (l *login) register(ctx context.Context, redirectURI string) error {
+	server := l.client.Server
+	if server.RegistrationEndpoint == "" {
+		return &diagnosis.Diagnosis{
+			ID:   diagnosis.NoRegistrationPath,
+			Got:  server.Issuer,
+			Hint: "create a native client at the server with the redirect URI " + redirectURI + ", then `oauthctl login --client-id ID`",
+		}
+	}
+	// No scope is named: a client registered for some could never widen them.
+	registered, err := oauth.Register(ctx, l.http, server, oauth.Registration{ClientName: "oauthctl", RedirectURIs: []string{redirectURI}})
+	if err != nil {
+		return err
+	}
+	l.client.ID, l.client.Secret, l.client.AuthMethod = registered.ClientID, registered.ClientSecret, registered.TokenEndpointAuthMethod
+	l.registered = true
+	l.profile.ClientID = registered.ClientID
+	l.env.say("registered as client %s", clean(registered.ClientID))
+	return nil
+}
+
+// forgetServer drops what belongs to one authorization server.
+func (r *resolved) forgetServer() {
+	for _, key := range []string{"client_id", "client_secret", "auth_method", "signing_key", "resource", "audience", "api", "scope"} {
+		if from := r.from[key]; from != "" && from[0] == 'p' {
+			s, _ := findSetting(key)
+			*s.field(&r.profile) = ""
+			delete(r.from, key)
+		}
+	}
+}

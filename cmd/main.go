@@ -1,0 +1,132 @@
+// Package cmd holds the commands of oauthctl: flags in, one call of a package,
+// text out. It is the only room that knows cobra, lipgloss, the browser, the
+// terminal and the process (arguments, environment, standard streams, exit).
+//
+// Start with [Run], which [Main] calls with the real process. A new command is
+// one file and one row of the table in root.go. What a command decides is
+// decided in a package under pkg; here it is only told.
+package cmd
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/pkg/browser"
+	"golang.org/x/term"
+)
+
+// Env is everything a command gets from outside. [Main] fills it from the
+// process; a test fills it with what it likes.
+type Env struct {
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+
+	Getenv func(string) string
+	Now    func() time.Time
+	// HTTP carries all requests; nil means the network with the TLS flags given.
+	HTTP http.RoundTripper
+	// Browse opens a URL in the user's browser and may block until that ends.
+	Browse func(url string) error
+	// ConfigDir and StateDir hold the profiles and the sessions; empty where the
+	// process has no home.
+	ConfigDir string
+	StateDir  string
+	// IsTerminal reports whether one of the three streams is a terminal.
+	IsTerminal func(stream any) bool
+
+	global globalFlags
+}
+
+// Main runs the process's command line and returns its exit code.
+func Main() int {
+	env := &Env{
+		Stdin:      os.Stdin,
+		Stdout:     os.Stdout,
+		Stderr:     os.Stderr,
+		Getenv:     os.Getenv,
+		Now:        time.Now,
+		Browse:     browse,
+		IsTerminal: isTerminal,
+	}
+	env.ConfigDir, env.StateDir = directories(os.Getenv)
+	ctx, stop := withSignals(context.Background())
+	defer stop()
+	return Run(ctx, env, os.Args[1:])
+}
+
+// browse opens the browser; its chatter goes to stderr, since stdout is data.
+func browse(url string) error {
+	browser.Stdout = os.Stderr
+	return browser.OpenURL(url)
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// directories returns where profiles and sessions live, as the XDG base
+// directory specification and each system's custom have it.
+func directories(getenv func(string) string) (config, state string) {
+	if home, err := os.UserConfigDir(); err == nil {
+		config = filepath.Join(home, "oauthctl")
+		state = filepath.Join(config, "state")
+	}
+	if dir := getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+		config = filepath.Join(dir, "oauthctl")
+	}
+	if home, err := os.UserHomeDir(); err == nil && runtimeHasXDG {
+		state = filepath.Join(home, ".local", "state", "oauthctl")
+	}
+	if dir := getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		state = filepath.Join(dir, "oauthctl")
+	}
+	return config, state
+}
+
+// signalError is the cause of a context that a signal ended.
+type signalError struct{ signal syscall.Signal }
+
+func (e signalError) Error() string { return "interrupted by " + e.signal.String() }
+
+// withSignals returns a context that SIGINT and SIGTERM end, with the signal as
+// its cause. A second signal ends the process the ordinary way.
+func withSignals(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			number, _ := s.(syscall.Signal)
+			cancel(signalError{number})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(context.Canceled) }
+}
+
+// Run runs one command line and returns its exit code. It is the only place
+// where an error becomes a message and a code.
+func Run(ctx context.Context, env *Env, args []string) int {
+	root := newRoot(env, args)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	var interrupted signalError
+	if errors.As(context.Cause(ctx), &interrupted) && errors.Is(err, context.Canceled) {
+		err = interrupted
+	}
+	return env.fail(cmd, err)
+}

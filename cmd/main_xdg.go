@@ -1,0 +1,6 @@
+//go:build !windows && !darwin
+
+package cmd
+
+// runtimeHasXDG is true where programs keep their state below ~/.local/state.
+const runtimeHasXDG = true

@@ -1,0 +1,157 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// verb is a row of the table of commands. Flags are costly to make, so only the
+// command that was chosen is made in full; the others show name and sentence.
+type verb struct {
+	name  string
+	group string
+	short string
+	make  func(*Env) *cobra.Command
+}
+
+// The groups in which help shows the commands, by what a developer does.
+const (
+	groupGet    = "get"
+	groupJudge  = "judge"
+	groupUse    = "use"
+	groupSecure = "secure"
+	groupMore   = "more"
+)
+
+// verbs returns the table of commands. A new command is one row here.
+func verbs() []verb {
+	return []verb{
+		{"login", groupGet, "Log in: authorization code with PKCE in the browser", newLogin},
+		{"logout", groupGet, "Revoke the session's tokens and forget them", newLogout},
+		{"token", groupGet, "Print an access token that is good for a while", newToken},
+		{"status", groupGet, "Show who is logged in, with what, and for how long", newStatus},
+		{"profile", groupGet, "List, show and change profiles", newProfile},
+		{"discover", groupGet, "Show a server's or an API's metadata, each check told", newDiscover},
+
+		{"decode", groupJudge, "Show what a token holds, verifying nothing", newDecode},
+		{"verify", groupJudge, "Verify a token: signature, issuer, audience, times", newVerify},
+		{"check", groupJudge, "Verify a token, then the scopes and claims it needs", newCheck},
+		{"explain", groupJudge, "Explain a diagnosis by its id", newExplain},
+
+		{"call", groupUse, "Call a protected API with the token attached", newCall},
+
+		{"dev", groupSecure, "Run a development authorization server and a protected API", newDev},
+		{"demo", groupSecure, "Watch the whole flow, seven steps and four refusals", newDemo},
+
+		{"completion", groupMore, "Print the completion script for a shell", newCompletion},
+		{"version", groupMore, "Print the version", newVersion},
+	}
+}
+
+const longRoot = `oauthctl gets, judges and uses OAuth 2.0 and JWT access tokens, and secures APIs
+with them.
+
+Try it without any set-up: oauthctl demo`
+
+// newRoot makes the command tree for args: every verb by name, the chosen one
+// with its flags. With nil args every verb is made in full.
+func newRoot(env *Env, args []string) *cobra.Command {
+	root := &cobra.Command{
+		Use:               "oauthctl",
+		Short:             "The developer toolkit for OAuth 2.0 and JWT access tokens",
+		Long:              longRoot,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args:              cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{what: err.Error(), hint: "run `" + cmd.CommandPath() + " --help` to see the flags"}
+	})
+	env.global.addFlags(root.PersistentFlags())
+	root.AddGroup(
+		&cobra.Group{ID: groupGet, Title: "Get a token:"},
+		&cobra.Group{ID: groupJudge, Title: "Judge a token:"},
+		&cobra.Group{ID: groupUse, Title: "Use a token:"},
+		&cobra.Group{ID: groupSecure, Title: "Secure an API:"},
+		&cobra.Group{ID: groupMore, Title: "More:"},
+	)
+	root.SetHelpCommandGroupID(groupMore)
+	addVerbs(root, env, args)
+	addTopics(root)
+	return root
+}
+
+func addVerbs(root *cobra.Command, env *Env, args []string) {
+	all := args == nil
+	if len(args) > 0 && (args[0] == "help" || strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)) {
+		args = args[1:]
+	}
+	table := verbs()
+	stubs := make([]*cobra.Command, len(table))
+	for i, v := range table {
+		if all {
+			root.AddCommand(v.complete(env))
+			continue
+		}
+		stubs[i] = &cobra.Command{Use: v.name, Short: v.short, GroupID: v.group, Run: func(*cobra.Command, []string) {}}
+		root.AddCommand(stubs[i])
+	}
+	if all {
+		return
+	}
+	chosen, _, err := root.Find(args)
+	if err != nil {
+		return
+	}
+	for i, stub := range stubs {
+		if stub == chosen {
+			root.RemoveCommand(stub)
+			root.AddCommand(table[i].complete(env))
+		}
+	}
+}
+
+func (v verb) complete(env *Env) *cobra.Command {
+	cmd := v.make(env)
+	cmd.Short, cmd.GroupID = v.short, v.group
+	return cmd
+}
+
+func unknownCommand(root *cobra.Command, name string) error {
+	hint := "run `oauthctl --help` to see the commands"
+	root.SuggestionsMinimumDistance = 2
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		hint = "did you mean `oauthctl " + near[0] + "`?"
+	}
+	return &usageError{what: fmt.Sprintf("unknown command %q", name), hint: hint}
+}
+
+// noArgs and upTo are cobra's argument checks with our words and exit code.
+func noArgs(cmd *cobra.Command, args []string) error { return upTo(0)(cmd, args) }
+
+func upTo(most int) cobra.PositionalArgs { return between(0, most) }
+
+func between(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) > most:
+			return &usageError{what: fmt.Sprintf("unexpected argument %q", args[most]), hint: "usage: " + cmd.UseLine()}
+		case len(args) < least:
+			return &usageError{what: "an argument is missing", hint: "usage: " + cmd.UseLine()}
+		}
+		return nil
+	}
+}

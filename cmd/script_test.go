@@ -1,0 +1,112 @@
+package cmd_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/oauthctl/oauthctl/cmd"
+	"github.com/oauthctl/oauthctl/pkg/devserver"
+)
+
+// TestMain makes this test binary the program itself, for scripts and for tests that need real processes, and the
+// browser that the program opens: xdg-open, as pkg/browser calls it, with a person who clicks through.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"oauthctl": func() { os.Exit(cmd.Main()) },
+		"xdg-open": func() { os.Exit(openAsBrowser()) },
+	})
+}
+
+// openAsBrowser is the user's browser: BROWSER_LOGIN signs in, BROWSER_FIRST is visited before (a stray request or a
+// forged response, with PORT and STATE filled in from the authorization URL).
+func openAsBrowser() int {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	login := os.Getenv("BROWSER_LOGIN")
+	if login == "" {
+		login = "alice"
+	}
+	if _, err := clickThrough(ctx, os.Args[1], person{Login: login}); err != nil {
+		fmt.Fprintln(os.Stderr, "browser:", err)
+		return 1
+	}
+	return 0
+}
+
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Deadline:            time.Now().Add(4 * time.Minute),
+		Setup: func(env *testscript.Env) error {
+			issuer, api, err := startDevServer(env, devserver.Config{})
+			if err != nil {
+				return err
+			}
+			home := filepath.Join(env.WorkDir, "home")
+			if err := os.MkdirAll(home, 0o700); err != nil {
+				return err
+			}
+			env.Setenv("ISSUER", issuer)
+			env.Setenv("API", api)
+			env.Setenv("HOME", home)
+			env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
+			env.Setenv("XDG_STATE_HOME", filepath.Join(home, "state"))
+			env.Setenv("CI", "")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	})
+}
+
+// exits CODE PROGRAM ARG... runs a program and holds it to its exit code, which plain exec does not.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARG...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if err != nil {
+		got = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if got != args[0] {
+		ts.Fatalf("%s: exit code %s, want %s", strings.Join(args[1:], " "), got, args[0])
+	}
+}
+
+// cleaner is what both a test and a script can be asked for.
+type cleaner interface{ Defer(func()) }
+
+// startDevServer serves the development server on free loopback ports until the end.
+func startDevServer(c cleaner, config devserver.Config) (issuer, api string, err error) {
+	as, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", "", err
+	}
+	c.Defer(func() { as.Close() })
+	rs, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", "", err
+	}
+	c.Defer(func() { rs.Close() })
+	config.Issuer, config.API = "http://"+as.Addr().String(), "http://"+rs.Addr().String()
+	server, err := devserver.New(config)
+	if err != nil {
+		return "", "", err
+	}
+	for listener, handler := range map[net.Listener]http.Handler{as: server.AuthorizationServer(), rs: server.API()} {
+		s := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+		go func() { _ = s.Serve(listener) }()
+		c.Defer(func() { s.Close() })
+	}
+	return config.Issuer, config.API, nil
+}

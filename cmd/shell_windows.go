@@ -1,0 +1,4 @@
+package cmd
+
+// shell returns the system's shell and its flag for a command line.
+func shell() (name, flag string) { return "cmd.exe", "/C" }

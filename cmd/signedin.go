@@ -1,0 +1,197 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/apicall"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/session"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// minTTL is for how long a token that is about to be used has to live.
+const minTTL = time.Minute
+
+func (env *Env) store() (*session.Store, error) {
+	if env.StateDir == "" {
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnwritable, Got: "there is no home directory", Hint: "set HOME or XDG_STATE_HOME"}
+	}
+	return session.Open(env.StateDir), nil
+}
+
+// loadSession returns the stored session of a profile, session.ErrNotFound if
+// there is none.
+func (env *Env) loadSession(profile string) (*session.Session, error) {
+	store, err := env.store()
+	if err != nil {
+		return nil, err
+	}
+	return store.Load(profile)
+}
+
+func (env *Env) forgetSession(ctx context.Context, profile string) error {
+	store, err := env.store()
+	if err != nil {
+		return err
+	}
+	return store.Delete(ctx, profile)
+}
+
+// source gives the profile's access token, renewed when it is due.
+func (env *Env) source(r *resolved) (*session.Source, error) {
+	store, err := env.store()
+	if err != nil {
+		return nil, err
+	}
+	return &session.Source{Store: store, Profile: r.name, Now: env.Now, Renew: func(ctx context.Context, s *session.Session) (*session.Session, error) {
+		return env.renew(ctx, r, s)
+	}}, nil
+}
+
+func loginRequired(profile string) error {
+	hint := "oauthctl login"
+	if profile != "default" {
+		hint += " -p " + profile
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: "profile " + profile, Hint: hint}
+}
+
+// renew refreshes a session at the server that issued it.
+func (env *Env) renew(ctx context.Context, r *resolved, s *session.Session) (*session.Session, error) {
+	if s == nil || s.RefreshToken.IsZero() {
+		return nil, loginRequired(r.name)
+	}
+	client, err := env.sessionClient(ctx, r, s)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := client.Token(ctx, oauth.Refresh(s.RefreshToken, nil, s.Resource))
+	if err != nil {
+		return nil, err
+	}
+	next := *s
+	take(&next, answer, env.Now())
+	if answer.IDToken.IsZero() {
+		return &next, nil
+	}
+	// What the refresh says about the user must be what the login said.
+	var want oauth.IDTokenExpectation
+	if before, err := token.Decode(s.IDToken.Reveal()); err == nil {
+		want.Previous = before
+	}
+	if _, err := client.VerifyIDToken(ctx, answer, want); err != nil {
+		return nil, err
+	}
+	return &next, nil
+}
+
+// take puts a token response into a session. What the response leaves out stays
+// as it was: a server may keep the refresh token, and repeats no scope that did
+// not change (RFC 6749, sections 5.1 and 6).
+func take(s *session.Session, answer *oauth.TokenResponse, now time.Time) {
+	s.AccessToken, s.TokenType, s.ExpiresAt, s.ObtainedAt = answer.AccessToken, answer.TokenType, answer.ExpiresAt, now
+	if !answer.RefreshToken.IsZero() {
+		s.RefreshToken = answer.RefreshToken
+	}
+	if !answer.IDToken.IsZero() {
+		s.IDToken = answer.IDToken
+	}
+	if answer.ScopeGiven || s.Scope == nil {
+		s.Scope = answer.Scope
+	}
+}
+
+// sessionClient is the client that a session belongs to, at its server as it is
+// now. The token endpoint must still be on the host that issued the session.
+func (env *Env) sessionClient(ctx context.Context, r *resolved, s *session.Session) (*oauth.Client, error) {
+	httpClient, err := env.client()
+	if err != nil {
+		return nil, err
+	}
+	server, _, err := discovery.FindServer(ctx, httpClient, s.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.SameHost(server.TokenEndpoint); err != nil {
+		return nil, err
+	}
+	client := &oauth.Client{ID: s.ClientID, Server: server, HTTP: httpClient, Now: env.Now, Secret: s.ClientSecret, AuthMethod: s.AuthMethod}
+	if r.ClientID == s.ClientID && (r.ClientRef != "" || r.SigningKey != "") {
+		err = env.authenticate(ctx, client, r, "")
+	}
+	return client, err
+}
+
+// environmentToken is an access token given by the environment, which wins over
+// the store.
+func (env *Env) environmentToken() secret.String {
+	return secret.New(strings.TrimSpace(env.Getenv("OAUTHCTL_TOKEN")))
+}
+
+// accessToken returns the profile's access token, from the environment or the
+// session; session is nil for the former.
+func (env *Env) accessToken(ctx context.Context, ttl time.Duration, rejected secret.String) (secret.String, *session.Session, error) {
+	r, err := env.resolve()
+	if err != nil {
+		return secret.String{}, nil, err
+	}
+	if t := env.environmentToken(); !t.IsZero() {
+		return t, nil, nil
+	}
+	source, err := env.source(r)
+	if err != nil {
+		return secret.String{}, nil, err
+	}
+	s, warning, err := source.Session(ctx, ttl, rejected)
+	if err != nil {
+		return secret.String{}, nil, err
+	}
+	if warning != nil {
+		env.warn("%s", clean(warning.Error()))
+	}
+	return s.AccessToken, s, nil
+}
+
+// tokenOrSession returns the token that a judging command is to look at: the
+// argument, or the profile's access token as it is, expired or not.
+func (env *Env) tokenOrSession(_ context.Context, args []string) (secret.String, error) {
+	if len(args) > 0 {
+		return env.tokenArg(args[0])
+	}
+	if t := env.environmentToken(); !t.IsZero() {
+		return t, nil
+	}
+	r, err := env.resolve()
+	if err != nil {
+		return secret.String{}, err
+	}
+	s, err := env.loadSession(r.name)
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return secret.String{}, loginRequired(r.name)
+	case err != nil:
+		return secret.String{}, err
+	}
+	return s.AccessToken, nil
+}
+
+// tokenSource is the profile's session as package apicall asks for tokens.
+type tokenSource struct{ env *Env }
+
+func (t tokenSource) Token(ctx context.Context, rejected secret.String) (apicall.AccessToken, error) {
+	value, s, err := t.env.accessToken(ctx, minTTL, rejected)
+	if err != nil {
+		return apicall.AccessToken{}, err
+	}
+	kind := "Bearer"
+	if s != nil {
+		kind = s.TokenType
+	}
+	return apicall.AccessToken{Type: kind, Value: value}, nil
+}

@@ -1,0 +1,98 @@
+package cmd
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/session"
+)
+
+type tokenOptions struct {
+	minTTL  time.Duration
+	refresh bool
+	format  string
+}
+
+func newToken(env *Env) *cobra.Command {
+	var o tokenOptions
+	cmd := &cobra.Command{
+		Use: "token",
+		Long: `Print the profile's access token on stdout, renewed first if it is about to
+expire. On failure nothing is printed on stdout. If the renewal fails for a
+passing reason and the token still lives, it is printed with a warning.`,
+		Example: `  curl -H "$(oauthctl token --format header)" https://api.example.com/items
+  oauthctl token | oauthctl verify -`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runToken(cmd.Context(), env, o) },
+	}
+	f := cmd.Flags()
+	f.DurationVar(&o.minTTL, "min-ttl", minTTL, "renew it if it lives for less than this")
+	f.BoolVar(&o.refresh, "refresh", false, "renew it in any case")
+	f.StringVar(&o.format, "format", "raw", "how to print it: "+strings.Join(tokenFormats(), ", "))
+	return cmd
+}
+
+func tokenFormats() []string { return []string{"raw", "header", "json", "env"} }
+
+func runToken(ctx context.Context, env *Env, o tokenOptions) error {
+	if env.global.wantsJSON() {
+		o.format = "json"
+	}
+	if !slices.Contains(tokenFormats(), o.format) {
+		return usage("--format: expected %s, got %q", strings.Join(tokenFormats(), ", "), o.format)
+	}
+	if o.minTTL < 0 {
+		return usage("--min-ttl: expected a duration such as 60s, got %s", o.minTTL)
+	}
+	var rejected secret.String
+	if o.refresh {
+		r, err := env.resolve()
+		if err != nil {
+			return err
+		}
+		if s, err := env.loadSession(r.name); err == nil {
+			rejected = s.AccessToken
+		}
+	}
+	value, s, err := env.accessToken(ctx, o.minTTL, rejected)
+	if err != nil {
+		return err
+	}
+	return env.printToken(o.format, value, s)
+}
+
+func (env *Env) printToken(format string, value secret.String, s *session.Session) error {
+	out := env.stdout()
+	kind := "Bearer"
+	if s != nil {
+		kind = s.TokenType
+	}
+	switch format {
+	case "header":
+		out.line("Authorization: %s %s", kind, value.Reveal())
+	case "env":
+		out.line("OAUTHCTL_TOKEN=%s", shellQuote(value.Reveal()))
+	case "json":
+		shown := struct {
+			AccessToken string `json:"access_token"`
+			TokenType   string `json:"token_type"`
+			ExpiresAt   string `json:"expires_at,omitempty"`
+			Scope       string `json:"scope,omitempty"`
+		}{AccessToken: value.Reveal(), TokenType: kind}
+		if s != nil {
+			shown.Scope = strings.Join(s.Scope, " ")
+			if !s.ExpiresAt.IsZero() {
+				shown.ExpiresAt = s.ExpiresAt.UTC().Format(time.RFC3339)
+			}
+		}
+		return env.printJSON(shown)
+	default:
+		out.line("%s", value.Reveal())
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// maxTokenInput bounds what is read as a token. It lies above the token limit,
+// so that a token too large is told as such.
+const maxTokenInput = 11 << 20
+
+const longTokenArg = `TOKEN may be - for standard input, @FILE, the token itself (visible to other
+users in the list of processes), or absent for the profile's access token.`
+
+// tokenArg reads a token argument: "-" is stdin, "@FILE" a file, anything else
+// the token itself.
+func (env *Env) tokenArg(arg string) (secret.String, error) {
+	var (
+		data []byte
+		err  error
+	)
+	switch {
+	case arg == "-":
+		data, err = io.ReadAll(io.LimitReader(env.Stdin, maxTokenInput))
+		if err != nil {
+			return secret.String{}, fmt.Errorf("reading the token from standard input: %w", err)
+		}
+	case strings.HasPrefix(arg, "@"):
+		data, err = readFile(arg[1:], maxTokenInput)
+		if err != nil {
+			return secret.String{}, usage("the token: %w", err)
+		}
+	default:
+		data = []byte(arg)
+	}
+	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	if text == "" {
+		return secret.String{}, &diagnosis.Diagnosis{ID: diagnosis.TokenMissing}
+	}
+	return secret.New(text), nil
+}
+
+// readFile reads at most limit bytes of a file.
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = errors.New(path + " is larger than it may be")
+	}
+	return data, err
+}

@@ -1,0 +1,109 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+type verifyOptions struct {
+	judgingOptions
+	token string
+}
+
+func newVerify(env *Env) *cobra.Command {
+	var o verifyOptions
+	cmd := &cobra.Command{
+		Use: "verify [TOKEN]",
+		Long: `Verify a JWT access token: signature with the issuer's keys, issuer, audience,
+times. Issuer and audience come from the profile unless given. Every check is
+shown with what was expected and what was found; one that was not asked for is
+shown as not checked, never as passed.
+
+` + longTokenArg,
+		Example: `  oauthctl verify
+  oauthctl token | oauthctl verify -
+  oauthctl verify @token.txt --issuer https://auth.example.com --audience https://api.example.com
+  oauthctl verify - --jwks keys.json --json --jq .valid < token.txt`,
+		Args: upTo(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			raw, err := env.tokenOrSession(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			return runVerify(cmd.Context(), env, raw, o)
+		},
+	}
+	o.judgingOptions.addFlags(cmd.Flags())
+	return cmd
+}
+
+func runVerify(ctx context.Context, env *Env, raw secret.String, o verifyOptions) error {
+	inspector, err := env.inspector(ctx, o.judgingOptions, raw)
+	if err != nil {
+		return err
+	}
+	report := inspector.Report(ctx, raw.Reveal())
+	return env.showReport(report, report.Err())
+}
+
+// showReport prints a report and returns verdict, the reason why the token is
+// not good, or nil.
+func (env *Env) showReport(report *token.Report, verdict error) error {
+	if env.global.wantsJSON() {
+		shown := struct {
+			*token.Report
+			Error *failure `json:"error,omitempty"`
+		}{Report: report}
+		if verdict != nil {
+			f := judge(verdict)
+			shown.Error = &f
+		}
+		if err := env.printJSON(shown); err != nil {
+			return err
+		}
+		if verdict != nil {
+			return told{verdict}
+		}
+		return nil
+	}
+	s := env.stdout()
+	if report.Valid && verdict == nil {
+		s.line("%s", s.good("valid"))
+	} else {
+		s.line("%s", s.bad("not valid"))
+	}
+	showChecks(s, report.Checks)
+	return verdict
+}
+
+// showChecks prints one line a check, with what differed below it.
+func showChecks(s *screen, checks []token.Check) {
+	width := 0
+	for _, c := range checks {
+		width = max(width, len(c.Check))
+	}
+	for _, c := range checks {
+		name := fmt.Sprintf("%-*s", width, clean(c.Check))
+		indent := strings.Repeat(" ", width+4)
+		switch c.Status {
+		case token.Passed:
+			s.line("%s %s  %s", s.good("✓"), name, clean(c.Got))
+		case token.Failed:
+			s.line("%s %s  %s %s", s.bad("✗"), s.strong(name), clean(c.Message), s.faint(string(c.ID)))
+			if c.Expected != "" {
+				s.line("%s%s %s", indent, s.faint("expected"), clean(c.Expected))
+			}
+			if c.Got != "" {
+				s.line("%s%s %s", indent, s.faint("got     "), clean(c.Got))
+			}
+		default:
+			s.line("%s %s  %s", s.faint("·"), s.faint(name), s.faint(strings.TrimSpace("not checked "+clean(c.Message))))
+		}
+	}
+}
