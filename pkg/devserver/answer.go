@@ -1,0 +1,69 @@
+package devserver
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/go-json-experiment/json"
+)
+
+// bodyLimit bounds every request's body, in bytes.
+const bodyLimit = 64 << 10
+
+// oauthError is an error response (RFC 6749, section 5.2), or what becomes of it
+// in a redirect (section 4.1.2.1).
+type oauthError struct {
+	Code        string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+	status      int    // 0 = 400
+}
+
+func (e *oauthError) Error() string { return e.Code + ": " + e.Description }
+
+func refuse(code, description string) *oauthError {
+	return &oauthError{Code: code, Description: description}
+}
+
+func writeError(w http.ResponseWriter, e *oauthError) {
+	status := e.status
+	if status == 0 {
+		status = http.StatusBadRequest
+	}
+	writeJSON(w, status, e)
+}
+
+// writeJSON answers with what must not be kept (RFC 6749, section 5.1).
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+// readForm reads a POST's parameters. Those of the URL do not count, and none but
+// resource may stand twice (RFC 6749, section 3.2; RFC 8707, section 2).
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *oauthError) {
+	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
+	if err := r.ParseForm(); err != nil {
+		return nil, refuse("invalid_request", "the body is no form of at most 64 KiB")
+	}
+	return r.PostForm, checkRepeated(r.PostForm)
+}
+
+func checkRepeated(form url.Values) *oauthError {
+	for name, values := range form {
+		if len(values) > 1 && name != "resource" {
+			return refuse("invalid_request", "a parameter stands twice")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package devserver
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/bearer"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// api is the protected API: items that can be listed and added, and users that
+// can be deleted.
+type api struct {
+	mu    sync.Mutex
+	items []item
+}
+
+type item struct {
+	ID   int    `json:"id"`
+	Name string `json:"name"`
+}
+
+const resourceMetadata = "/.well-known/oauth-protected-resource"
+
+// newAPI protects the API with the packages that this toolkit offers for it.
+func (s *Server) newAPI() (http.Handler, error) {
+	// The address only names the place: the keys come from the handler itself,
+	// faults included, wherever the server is reached.
+	keys := jwks.NewRemote("http://127.0.0.1/jwks", jwks.RemoteOptions{
+		HTTP: &safehttp.Client{Transport: within{s.authorizationServer}}, Now: s.config.Now,
+	})
+	verifier, err := token.NewVerifier(s.config.Issuer, []string{s.config.API}, keys, token.Options{RFC9068: true, Now: s.config.Now})
+	if err != nil {
+		return nil, err
+	}
+	document, err := json.Marshal(bearer.Metadata{
+		Resource: s.config.API, AuthorizationServers: []string{s.config.Issuer}, ResourceName: "oauthctl dev",
+		ScopesSupported: []string{"items:read", "items:write"}, BearerMethodsSupported: []string{"header"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	require := func(scope string, next http.HandlerFunc) http.Handler {
+		return bearer.Require(verifier, bearer.Scopes(scope), bearer.Revocation(s), bearer.ResourceMetadata(s.config.API+resourceMetadata))(next)
+	}
+	a := &api{items: []item{{1, "Widget"}, {2, "Gadget"}}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+resourceMetadata, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		writeJSON(w, http.StatusOK, jsontext.Value(document))
+	})
+	mux.Handle("GET /api/items", require("items:read", a.list))
+	mux.Handle("POST /api/items", require("items:write", a.add))
+	mux.Handle("DELETE /api/users/{id}", require("users:delete", a.deleteUser))
+	return mux, nil
+}
+
+func (a *api) list(w http.ResponseWriter, _ *http.Request) {
+	a.mu.Lock()
+	items := slices.Clone(a.items)
+	a.mu.Unlock()
+	writeJSON(w, http.StatusOK, items)
+}
+
+// maxItems bounds what is kept.
+const maxItems = 1000
+
+func (a *api) add(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
+	if err != nil {
+		writeProblem(w, http.StatusRequestEntityTooLarge, "the body is larger than 64 KiB", nil)
+		return
+	}
+	n, faults, err := readItem(body)
+	switch {
+	case err != nil:
+		writeProblem(w, http.StatusBadRequest, "the body is not one JSON object", nil)
+		return
+	case len(faults) > 0:
+		writeProblem(w, http.StatusUnprocessableEntity, "the item is not valid", faults)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i := slices.IndexFunc(a.items, func(one item) bool { return one.ID == n.ID })
+	switch {
+	case i >= 0:
+		a.items[i] = n
+	case len(a.items) >= maxItems:
+		writeProblem(w, http.StatusInsufficientStorage, "there are enough items", nil)
+		return
+	default:
+		a.items = append(a.items, n)
+	}
+	writeJSON(w, http.StatusCreated, n)
+}
+
+// fieldFault says what is wrong with a field of the body.
+type fieldFault struct {
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
+}
+
+// readItem reads an item field by field, to name every one at fault.
+func readItem(body []byte) (item, []fieldFault, error) {
+	var fields map[string]jsontext.Value
+	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
+		return item{}, nil, fmt.Errorf("expected a JSON object: %w", io.ErrUnexpectedEOF)
+	}
+	var (
+		n      item
+		faults []fieldFault
+	)
+	if json.Unmarshal(fields["id"], &n.ID) != nil || fields["id"].Kind() != '0' || n.ID < 1 {
+		faults = append(faults, fieldFault{"id", "a whole number from 1"})
+	}
+	if json.Unmarshal(fields["name"], &n.Name) != nil || strings.TrimSpace(n.Name) == "" || len(n.Name) > 200 {
+		faults = append(faults, fieldFault{"name", "a text of 1 to 200 bytes"})
+	}
+	for name := range fields {
+		if name != "id" && name != "name" {
+			faults = append(faults, fieldFault{name, "there is no such field"})
+		}
+	}
+	slices.SortFunc(faults, func(a, b fieldFault) int { return strings.Compare(a.Field, b.Field) })
+	return n, faults, nil
+}
+
+// deleteUser deletes nobody: the next test needs the users again.
+func (a *api) deleteUser(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.Atoi(r.PathValue("id"))
+	if err != nil || id < 1 {
+		writeProblem(w, http.StatusNotFound, "there is no such user", nil)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// writeProblem answers with problem details (RFC 9457).
+func writeProblem(w http.ResponseWriter, status int, title string, faults []fieldFault) {
+	body, err := json.Marshal(struct {
+		Type   string       `json:"type"`
+		Title  string       `json:"title"`
+		Status int          `json:"status"`
+		Errors []fieldFault `json:"errors,omitempty"`
+	}{"about:blank", title, status, faults})
+	if err != nil {
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+// within answers requests by calling a handler, without a network.
+type within struct{ handler http.Handler }
+
+// RoundTrip calls the handler.
+func (t within) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer := &recorded{header: http.Header{}, status: http.StatusOK}
+	t.handler.ServeHTTP(answer, r)
+	return &http.Response{
+		Status: http.StatusText(answer.status), StatusCode: answer.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: answer.header, Body: io.NopCloser(&answer.body), ContentLength: int64(answer.body.Len()), Request: r,
+	}, nil
+}
+
+type recorded struct {
+	header http.Header
+	body   bytes.Buffer
+	status int
+}
+
+func (a *recorded) Header() http.Header         { return a.header }
+func (a *recorded) Write(p []byte) (int, error) { return a.body.Write(p) }
+func (a *recorded) WriteHeader(status int)      { a.status = status }

@@ -1,0 +1,179 @@
+package devserver
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// authorizationRequest is what a client asks a user for (RFC 6749, section
+// 4.1.1; OpenID Connect Core, section 3.1.2.1).
+type authorizationRequest struct {
+	client      *client
+	redirectURI string
+	state       string
+	nonce       string
+	challenge   string
+	scope       []string
+	resource    []string
+	prompt      []string
+	maxAge      time.Duration // -1 where none was asked for
+	loginHint   string
+}
+
+func (q *authorizationRequest) prompts(value string) bool { return slices.Contains(q.prompt, value) }
+
+// serveAuthorize is the authorization endpoint (RFC 6749, section 3.1).
+func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
+	if err := r.ParseForm(); err != nil {
+		s.showError(w, http.StatusBadRequest, "The request cannot be read.")
+		return
+	}
+	// Until client and redirect URI are known to belong together, nothing is sent
+	// anywhere (RFC 6749, section 4.1.2.1).
+	q := &authorizationRequest{client: s.clients.find(r.Form.Get("client_id")), redirectURI: r.Form.Get("redirect_uri")}
+	switch {
+	case len(r.Form["client_id"]) > 1 || len(r.Form["redirect_uri"]) > 1:
+		s.showError(w, http.StatusBadRequest, "client_id or redirect_uri stands twice.")
+		return
+	case q.client == nil:
+		s.showError(w, http.StatusBadRequest, "No client is registered with this client_id. Registrations are forgotten when the server ends: register again.")
+		return
+	case !q.client.redirectsTo(q.redirectURI):
+		s.showError(w, http.StatusBadRequest, "The redirect_uri is not one of those that the client registered.")
+		return
+	}
+	if refused := s.read(q, r.Form); refused != nil {
+		s.redirectError(w, r, q, refused)
+		return
+	}
+	s.begin(w, r, q)
+}
+
+// challengeForm is what the base64url of a SHA-256 looks like.
+var challengeForm = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+
+// read reads what goes beyond client and redirect URI.
+func (s *Server) read(q *authorizationRequest, form url.Values) *oauthError {
+	if len(form["state"]) == 1 {
+		q.state = form.Get("state")
+	}
+	if err := checkRepeated(form); err != nil {
+		return err
+	}
+	q.nonce, q.challenge, q.loginHint = form.Get("nonce"), form.Get("code_challenge"), form.Get("login_hint")
+	q.prompt = strings.Fields(form.Get("prompt"))
+	q.maxAge = -1
+	if text := form.Get("max_age"); text != "" {
+		seconds, err := strconv.ParseUint(text, 10, 31)
+		if err != nil {
+			return refuse("invalid_request", "max_age is no number of seconds")
+		}
+		q.maxAge = time.Duration(seconds) * time.Second
+	}
+	switch {
+	case form.Has("request"):
+		return refuse("request_not_supported", "request objects are not supported")
+	case form.Has("request_uri"):
+		return refuse("request_uri_not_supported", "request_uri is not supported")
+	case form.Get("response_type") != "code":
+		return refuse("unsupported_response_type", "response_type has to be code")
+	case !slices.Contains(q.client.grantTypes, "authorization_code"):
+		return refuse("unauthorized_client", "the client is not registered for authorization_code")
+	case form.Get("code_challenge_method") != "S256" || !challengeForm.MatchString(q.challenge):
+		return refuse("invalid_request", "PKCE is required: code_challenge and code_challenge_method=S256 (RFC 7636)")
+	case q.prompts("none") && len(q.prompt) > 1:
+		return refuse("invalid_request", "prompt=none stands alone")
+	}
+	var refused *oauthError
+	if q.scope, refused = readScope(form.Get("scope")); refused != nil {
+		return refused
+	}
+	q.resource, refused = s.readResource(form["resource"])
+	return refused
+}
+
+// begin asks the user for what is still needed: a login, then consent.
+func (s *Server) begin(w http.ResponseWriter, r *http.Request, q *authorizationRequest) {
+	browser := s.browserOf(w, r)
+	login, ok := s.visits.login(browser)
+	tooOld := q.maxAge >= 0 && s.now().Sub(login.at) > q.maxAge
+	ok = ok && !tooOld && !q.prompts("login") && !q.prompts("select_account")
+	switch {
+	case s.config.AutoApprove:
+		user, known := findUser(q.loginHint)
+		if !known {
+			user, _ = findUser("alice")
+		}
+		s.approve(w, r, q, userLogin{user.name, s.now()})
+	case q.prompts("none") && !ok:
+		s.redirectError(w, r, q, refuse("login_required", "nobody is logged in"))
+	case q.prompts("none"):
+		s.redirectError(w, r, q, refuse("consent_required", "consent is asked for each time"))
+	default:
+		v := &visit{request: q, browser: browser, csrf: rand.Text(), expires: s.now().Add(visitTTL)}
+		if ok {
+			v.login = login
+		}
+		id := s.visits.add(v, s.now())
+		if ok {
+			s.showConsent(w, id, v)
+			return
+		}
+		s.showLogin(w, http.StatusOK, id, v, "")
+	}
+}
+
+// approve sends the browser back with a code (RFC 6749, section 4.1.2).
+func (s *Server) approve(w http.ResponseWriter, r *http.Request, q *authorizationRequest, login userLogin) {
+	if faultsOf(r).has("consent-denied") {
+		s.redirectError(w, r, q, refuse("access_denied", "the user refused"))
+		return
+	}
+	code := s.grants.newCode(&authorizationCode{
+		grant: &grant{
+			clientID: q.client.id, subject: login.user, scope: q.scope, resource: q.resource,
+			nonce: q.nonce, authTime: login.at,
+		},
+		redirectURI: q.redirectURI, challenge: q.challenge,
+	}, s.now())
+	s.redirect(w, r, q, url.Values{"code": {code}})
+}
+
+func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, q *authorizationRequest, e *oauthError) {
+	s.redirect(w, r, q, url.Values{"error": {e.Code}, "error_description": {e.Description}})
+}
+
+// redirect sends the browser to the client with these parameters, the state and
+// the issuer (RFC 9207).
+func (s *Server) redirect(w http.ResponseWriter, r *http.Request, q *authorizationRequest, values url.Values) {
+	faults := faultsOf(r)
+	if q.state != "" {
+		values.Set("state", q.state)
+	}
+	if faults.has("wrong-state") {
+		values.Set("state", rand.Text())
+	}
+	switch {
+	case faults.has("no-iss-param"):
+	case faults.has("wrong-iss-param"):
+		values.Set("iss", otherIssuer)
+	default:
+		values.Set("iss", s.config.Issuer)
+	}
+	separator := "?"
+	if strings.Contains(q.redirectURI, "?") {
+		separator = "&"
+	}
+	h := w.Header()
+	h.Set("Location", q.redirectURI+separator+values.Encode())
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	w.WriteHeader(http.StatusSeeOther)
+}

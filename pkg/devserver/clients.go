@@ -1,0 +1,118 @@
+package devserver
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// client is a registered client. It is immutable.
+type client struct {
+	id           string
+	secret       secret.String // empty for a public client
+	authMethod   string
+	name         string
+	redirectURIs []string
+	grantTypes   []string
+}
+
+func (c *client) isPublic() bool { return c.secret.IsZero() }
+
+// clients is the register of clients.
+type clients struct {
+	mu   sync.Mutex
+	byID map[string]*client
+}
+
+func newClients() clients {
+	return clients{byID: map[string]*client{
+		"oauthctl-dev": {
+			id: "oauthctl-dev", authMethod: "none", name: "oauthctl",
+			redirectURIs: []string{"http://127.0.0.1/callback", "http://[::1]/callback", "http://localhost/callback"},
+			grantTypes:   []string{"authorization_code", "refresh_token"},
+		},
+		"service": {
+			id: "service", secret: secret.New("secret"), authMethod: "client_secret_basic", name: "service",
+			grantTypes: []string{"client_credentials"},
+		},
+	}}
+}
+
+func (c *clients) find(id string) *client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byID[id]
+}
+
+// add gives a client its id and keeps it.
+func (c *clients) add(n *client) {
+	n.id = rand.Text()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byID[n.id] = n
+}
+
+// authenticate finds the client of a request (RFC 6749, section 2.3): with a
+// secret in the header or in the form, or a public one by its client_id.
+func (c *clients) authenticate(r *http.Request, form url.Values) (*client, *oauthError) {
+	refused := &oauthError{Code: "invalid_client", Description: "the client is unknown, or its secret is wrong", status: http.StatusUnauthorized}
+	id, password := form.Get("client_id"), form.Get("client_secret")
+	if fields := r.Header.Values("Authorization"); len(fields) > 0 {
+		name, basic, ok := r.BasicAuth()
+		unescaped, err := url.QueryUnescape(name)
+		secretText, secretErr := url.QueryUnescape(basic)
+		switch {
+		case !ok || len(fields) > 1 || err != nil || secretErr != nil:
+			return nil, refused
+		case password != "" || id != "" && id != unescaped:
+			return nil, refuse("invalid_request", "the client is named in two ways")
+		}
+		id, password = unescaped, secretText
+	}
+	found := c.find(id)
+	if found == nil || !found.secret.Equal(secret.New(password)) {
+		return nil, refused
+	}
+	return found, nil
+}
+
+// redirectsTo reports whether a redirect URI is one of the client's: the same
+// string, or for a loopback one the same but for the port (RFC 8252, section 7.3).
+func (c *client) redirectsTo(raw string) bool {
+	return slices.ContainsFunc(c.redirectURIs, func(registered string) bool {
+		return registered == raw || sameButPort(registered, raw)
+	})
+}
+
+func sameButPort(registered, raw string) bool {
+	a, err := url.Parse(registered)
+	b, bErr := url.Parse(raw)
+	if err != nil || bErr != nil || a.Scheme != "http" || b.Scheme != "http" || !safehttp.IsLoopback(a.Hostname()) || a.Hostname() != b.Hostname() {
+		return false
+	}
+	a.Host, b.Host = a.Hostname(), b.Hostname()
+	return a.String() == b.String()
+}
+
+// isRedirectURI reports whether a redirect URI may be registered: https, http on
+// a loopback address, or a private-use scheme with a dot (RFC 8252, section 7.1),
+// none of them with a fragment.
+func isRedirectURI(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil || strings.Contains(raw, "#") || u.User != nil {
+		return false
+	}
+	switch u.Scheme {
+	case "https":
+		return u.Host != ""
+	case "http":
+		return safehttp.IsLoopback(u.Hostname())
+	}
+	return strings.Contains(u.Scheme, ".")
+}

@@ -1,0 +1,177 @@
+package devserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// Fault is one way in which the server misbehaves when it is asked to: by
+// Config.Faults, by the request header X-Dev-Fault, or by POST /_control/fault.
+type Fault struct {
+	Name string
+	// Value is what has to stand behind the name and an equals sign, "" for
+	// nothing.
+	Value string
+	// Diagnosis is what a client or an API that checks finds; "" where nothing is
+	// wrong that could be found.
+	Diagnosis diagnosis.ID
+	Effect    string // one sentence
+}
+
+// Faults returns the faults there are, in the order in which they are documented.
+func Faults() []Fault { return slices.Clone(faultTable) }
+
+var faultTable = []Fault{
+	{"expired", "", diagnosis.Expired, "access tokens expired an hour ago"},
+	{"not-yet-valid", "", diagnosis.NotYetValid, "access tokens are valid in an hour from now"},
+	{"wrong-issuer", "", diagnosis.IssuerMismatch, "access tokens name another issuer"},
+	{"issuer-slash", "", diagnosis.IssuerSlash, "the issuer in access tokens ends with a slash too many"},
+	{"wrong-audience", "", diagnosis.AudienceMismatch, "access tokens are for another API"},
+	{"no-audience", "", diagnosis.AudienceMissing, "access tokens have no audience"},
+	{"bad-signature", "", diagnosis.SignatureInvalid, "the signature of access tokens is wrong"},
+	{"alg-none", "", diagnosis.AlgNone, "access tokens are not signed"},
+	{"alg-confusion", "", diagnosis.HSTokenNoSecret, "access tokens are signed with HS256 and the public key as the secret"},
+	{"unknown-kid", "", diagnosis.KeyUnknown, "access tokens name a key that is not published"},
+	{"missing-scope", "", diagnosis.ScopeMissing, "access tokens hold none of the API's scopes, though the response says they do"},
+	{"scope-as-array", "", "", "the scope in access tokens is an array, which some servers write"},
+	{"id-token-as-access-token", "", diagnosis.IDTokenAsAccess, "the access token is an ID token"},
+	{"opaque-token", "", diagnosis.OpaqueToken, "access tokens are random strings, not JWTs"},
+	{"jwks-500", "", diagnosis.KeysUnavailable, "the key set answers 500"},
+	{"jwks-slow", "DURATION", "", "the key set answers after that time"},
+	{"empty-jwks", "", diagnosis.KeysUnavailable, "the key set holds no key"},
+	{"bad-key-in-set", "", "", "the key set holds a broken key before the good one"},
+	{"wrong-state", "", diagnosis.StateMismatch, "the redirect holds another state"},
+	{"wrong-iss-param", "", diagnosis.IssuerParam, "the redirect names another issuer"},
+	{"no-iss-param", "", diagnosis.IssuerParam, "the redirect names no issuer, though the metadata says it does"},
+	{"wrong-nonce", "", diagnosis.NonceMismatch, "the ID token holds another nonce"},
+	{"consent-denied", "", diagnosis.AccessDenied, "the user's consent counts as a refusal"},
+	{"token-500", "", diagnosis.ServerError, "the token endpoint answers 500"},
+	{"token-429", "", diagnosis.RateLimited, "the token endpoint answers 429 with Retry-After: 1"},
+	{"token-html", "", diagnosis.TokenEndpointShape, "the token endpoint answers 200 with an HTML page"},
+	{"token-slow", "DURATION", "", "the token endpoint answers after that time"},
+	{"narrower-scope", "", diagnosis.ScopeMissing, "the last scope asked for is not granted, and the response says so"},
+	{"no-expires-in", "", "", "the token response does not say when the access token expires"},
+	{"no-refresh-rotation", "", "", "a refresh token stays good and no other is given"},
+	{"reused-refresh", "", diagnosis.GrantInvalid, "every refresh token counts as used before"},
+	{"discovery-issuer-mismatch", "", diagnosis.DiscoveryMismatch, "the metadata names another issuer"},
+}
+
+// faultSet are the faults in force, by name, with their values.
+type faultSet map[string]string
+
+func (f faultSet) has(name string) bool {
+	_, ok := f[name]
+	return ok
+}
+
+// delay returns the duration that is the fault's value, 0 if it is not in force.
+func (f faultSet) delay(name string) time.Duration {
+	d, err := time.ParseDuration(f[name])
+	if err != nil {
+		return 0
+	}
+	return d
+}
+
+// parseFaults reads faults written as NAME or NAME=VALUE.
+func parseFaults(list []string) (faultSet, error) {
+	set := faultSet{}
+	for _, text := range list {
+		name, value, _ := strings.Cut(strings.TrimSpace(text), "=")
+		i := slices.IndexFunc(faultTable, func(f Fault) bool { return f.Name == name })
+		switch {
+		case i < 0:
+			return nil, fmt.Errorf("there is no fault %q", cut(name))
+		case faultTable[i].Value == "" && value != "":
+			return nil, fmt.Errorf("the fault %s takes no value", name)
+		case faultTable[i].Value != "":
+			if d, err := time.ParseDuration(value); err != nil || d < 0 {
+				return nil, fmt.Errorf("expected %s=DURATION, for instance %s=2s, got %q", name, name, cut(value))
+			}
+		}
+		set[name] = value
+	}
+	return set, nil
+}
+
+type faultKey struct{}
+
+// withFaults gives each request the faults in force: those of every request, and
+// those that its header names besides.
+func (s *Server) withFaults(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		inForce := s.faults
+		s.mu.Unlock()
+		if fields := r.Header.Values("X-Dev-Fault"); len(fields) > 0 {
+			own, err := parseFaults(strings.Split(strings.Join(fields, ","), ","))
+			if err != nil {
+				http.Error(w, "X-Dev-Fault: "+err.Error(), http.StatusBadRequest)
+				return
+			}
+			for name, value := range inForce {
+				if !own.has(name) {
+					own[name] = value
+				}
+			}
+			inForce = own
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), faultKey{}, inForce)))
+	})
+}
+
+func faultsOf(r *http.Request) faultSet {
+	f, _ := r.Context().Value(faultKey{}).(faultSet)
+	return f
+}
+
+// serveControl replaces the faults of every request by the form's parameters
+// named fault. No web page may do it: a page's request has an Origin, and one
+// that came by DNS rebinding has another Host.
+func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
+	issuer, err := url.Parse(s.config.Issuer)
+	if err != nil || r.Host != issuer.Host || len(r.Header.Values("Origin")) > 0 {
+		http.Error(w, "only for programs on this machine", http.StatusForbidden)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, "expected a form", http.StatusBadRequest)
+		return
+	}
+	set, err := parseFaults(r.PostForm["fault"])
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	s.faults = set
+	s.mu.Unlock()
+	names := []string{}
+	for _, f := range faultTable {
+		if set.has(f.Name) {
+			names = append(names, f.Name)
+		}
+	}
+	writeJSON(w, http.StatusOK, map[string][]string{"faults": names})
+}
+
+// wait waits for a delay, or until the client has gone.
+func wait(r *http.Request, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.Context().Done():
+	}
+}

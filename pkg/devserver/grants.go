@@ -1,0 +1,219 @@
+package devserver
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	codeTTL    = time.Minute
+	refreshTTL = 30 * 24 * time.Hour
+
+	// sweepAt is how many entries are kept before expired ones are looked for.
+	sweepAt = 4096
+)
+
+// digest stands for a code or token, so that the server keeps none in the clear.
+type digest [sha256.Size]byte
+
+func digestOf(value string) digest { return sha256.Sum256([]byte(value)) }
+
+// grant is what a user, or the server for a client of its own, agreed to. All
+// that was made from one consent points to the same grant and falls with it.
+type grant struct {
+	clientID string
+	subject  string
+	scope    []string
+	resource []string // the audience of its access tokens
+	nonce    string
+	authTime time.Time // zero where nobody logged in
+	revoked  bool      // guarded by grants.mu
+}
+
+func (g *grant) has(scope string) bool { return slices.Contains(g.scope, scope) }
+
+type authorizationCode struct {
+	grant       *grant
+	redirectURI string
+	challenge   string
+	expires     time.Time
+	used        bool
+}
+
+type refreshToken struct {
+	grant   *grant
+	expires time.Time
+	used    bool
+}
+
+type accessToken struct {
+	grant    *grant
+	id       string // jti
+	scope    []string
+	audience []string
+	issued   time.Time
+	expires  time.Time
+	revoked  bool
+}
+
+// grants remembers what was issued. One lock over all of it is what makes a code
+// or a refresh token good exactly once.
+type grants struct {
+	mu      sync.Mutex
+	codes   map[digest]*authorizationCode
+	refresh map[digest]*refreshToken
+	access  map[digest]*accessToken
+	ids     map[string]*accessToken // by jti
+}
+
+func newGrants() grants {
+	return grants{
+		codes: map[digest]*authorizationCode{}, refresh: map[digest]*refreshToken{},
+		access: map[digest]*accessToken{}, ids: map[string]*accessToken{},
+	}
+}
+
+// newCode remembers a code and returns it.
+func (g *grants) newCode(c *authorizationCode, now time.Time) string {
+	value := rand.Text()
+	c.expires = now.Add(codeTTL)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.codes) >= sweepAt {
+		for d, old := range g.codes {
+			// A used one is remembered longer, to notice its second use.
+			if now.After(old.expires.Add(10 * time.Minute)) {
+				delete(g.codes, d)
+			}
+		}
+	}
+	g.codes[digestOf(value)] = c
+	return value
+}
+
+// redeem uses a code up if fits agrees. A second use revokes all that the first
+// one gave (RFC 6749, section 4.1.2).
+func (g *grants) redeem(value string, now time.Time, fits func(*authorizationCode) *oauthError) (*grant, *oauthError) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.codes[digestOf(value)]
+	if c == nil {
+		return nil, refuse("invalid_grant", "the code is unknown")
+	}
+	if err := fits(c); err != nil {
+		return nil, err
+	}
+	switch {
+	case c.used:
+		c.grant.revoked = true
+		return nil, refuse("invalid_grant", "the code was used before; the tokens it gave are revoked")
+	case !now.Before(c.expires):
+		return nil, refuse("invalid_grant", "the code has expired")
+	}
+	c.used = true
+	return c.grant, nil
+}
+
+// newRefreshToken remembers a refresh token of a grant and returns it.
+func (g *grants) newRefreshToken(of *grant, now time.Time) string {
+	value := rand.Text() + rand.Text()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.refresh) >= sweepAt {
+		for d, old := range g.refresh {
+			if now.After(old.expires) {
+				delete(g.refresh, d)
+			}
+		}
+	}
+	g.refresh[digestOf(value)] = &refreshToken{grant: of, expires: now.Add(refreshTTL)}
+	return value
+}
+
+// rotate uses a refresh token up if fits agrees, or leaves it if keep says so. A
+// second use revokes the whole family: one of the two users is a thief, and
+// nobody can tell which (RFC 9700, section 4.14.2).
+func (g *grants) rotate(value string, now time.Time, keep bool, fits func(*grant) *oauthError) (*grant, *oauthError) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.refresh[digestOf(value)]
+	if t == nil {
+		return nil, refuse("invalid_grant", "the refresh token is unknown")
+	}
+	if err := fits(t.grant); err != nil {
+		return nil, err
+	}
+	switch {
+	case t.used:
+		t.grant.revoked = true
+		return nil, refuse("invalid_grant", "the refresh token was used before; all tokens of this login are revoked")
+	case t.grant.revoked:
+		return nil, refuse("invalid_grant", "the refresh token is revoked")
+	case !now.Before(t.expires):
+		return nil, refuse("invalid_grant", "the refresh token has expired")
+	}
+	t.used = !keep
+	return t.grant, nil
+}
+
+// addAccess remembers an access token until it expires.
+func (g *grants) addAccess(value string, t *accessToken, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.access) >= sweepAt {
+		for d, old := range g.access {
+			if now.After(old.expires) {
+				delete(g.access, d)
+				delete(g.ids, old.id)
+			}
+		}
+	}
+	g.access[digestOf(value)] = t
+	g.ids[t.id] = t
+}
+
+// activeAccess returns an access token of this server that is good now, or nil.
+func (g *grants) activeAccess(value string, now time.Time) *accessToken {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.access[digestOf(value)]
+	if t == nil || t.revoked || t.grant.revoked || !now.Before(t.expires) {
+		return nil
+	}
+	return t
+}
+
+// activeRefresh returns the grant of a refresh token that is good now, or nil.
+func (g *grants) activeRefresh(value string, now time.Time) (*grant, time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.refresh[digestOf(value)]
+	if t == nil || t.used || t.grant.revoked || !now.Before(t.expires) {
+		return nil, time.Time{}
+	}
+	return t.grant, t.expires
+}
+
+// revoke revokes a token of that client: an access token alone, a refresh token
+// with all that came of its login (RFC 7009, section 2.1).
+func (g *grants) revoke(value, clientID string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t := g.access[digestOf(value)]; t != nil && t.grant.clientID == clientID {
+		t.revoked = true
+	}
+	if t := g.refresh[digestOf(value)]; t != nil && t.grant.clientID == clientID {
+		t.grant.revoked = true
+	}
+}
+
+// isRevoked reports whether the access token with that jti was revoked.
+func (g *grants) isRevoked(id string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.ids[id]
+	return t != nil && (t.revoked || t.grant.revoked)
+}

@@ -1,0 +1,122 @@
+package devserver
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// serveRevoke revokes a client's token (RFC 7009). A token that is unknown or
+// another client's is none of its business, and answered like a success.
+func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
+	form, refused := readForm(w, r)
+	if refused != nil {
+		writeError(w, refused)
+		return
+	}
+	c, refused := s.clients.authenticate(r, form)
+	switch {
+	case refused != nil:
+		writeError(w, refused)
+	case form.Get("token") == "":
+		writeError(w, refuse("invalid_request", "token is missing"))
+	default:
+		s.grants.revoke(form.Get("token"), c.id)
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+// Revoked tells the API which tokens were revoked; it is a
+// bearer.RevocationChecker.
+func (s *Server) Revoked(_ context.Context, t *token.Token) (bool, error) {
+	return s.grants.isRevoked(t.ID()), nil
+}
+
+// introspection is what is told of a token (RFC 7662, section 2.2).
+type introspection struct {
+	Active    bool     `json:"active"`
+	Scope     string   `json:"scope,omitempty"`
+	ClientID  string   `json:"client_id,omitempty"`
+	TokenType string   `json:"token_type,omitempty"`
+	Expiry    int64    `json:"exp,omitzero"`
+	IssuedAt  int64    `json:"iat,omitzero"`
+	Subject   string   `json:"sub,omitempty"`
+	Audience  []string `json:"aud,omitzero"`
+	Issuer    string   `json:"iss,omitempty"`
+	ID        string   `json:"jti,omitempty"`
+}
+
+// serveIntrospect tells a confidential client of every token, a public one of
+// its own.
+func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
+	form, refused := readForm(w, r)
+	if refused != nil {
+		writeError(w, refused)
+		return
+	}
+	c, refused := s.clients.authenticate(r, form)
+	switch {
+	case refused != nil:
+		writeError(w, refused)
+		return
+	case form.Get("token") == "":
+		writeError(w, refuse("invalid_request", "token is missing"))
+		return
+	}
+	told := s.introspect(form.Get("token"))
+	if c.isPublic() && told.ClientID != c.id {
+		told = introspection{}
+	}
+	writeJSON(w, http.StatusOK, told)
+}
+
+func (s *Server) introspect(value string) introspection {
+	if t := s.grants.activeAccess(value, s.now()); t != nil {
+		return introspection{
+			Active: true, Scope: strings.Join(t.scope, " "), ClientID: t.grant.clientID, TokenType: "Bearer",
+			Expiry: t.expires.Unix(), IssuedAt: t.issued.Unix(), Subject: t.grant.subject, Audience: t.audience,
+			Issuer: s.config.Issuer, ID: t.id,
+		}
+	}
+	if g, expires := s.grants.activeRefresh(value, s.now()); g != nil {
+		return introspection{
+			Active: true, Scope: strings.Join(g.scope, " "), ClientID: g.clientID,
+			Expiry: expires.Unix(), Subject: g.subject, Issuer: s.config.Issuer,
+		}
+	}
+	return introspection{}
+}
+
+// serveUserinfo tells who the token's user is (OpenID Connect Core, section
+// 5.3). It knows its own tokens and need not read them.
+func (s *Server) serveUserinfo(w http.ResponseWriter, r *http.Request) {
+	scheme, raw, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	t := s.grants.activeAccess(raw, s.now())
+	switch {
+	case raw == "":
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		writeError(w, &oauthError{Code: "invalid_token", Description: "there is no token", status: http.StatusUnauthorized})
+		return
+	case t == nil || !strings.EqualFold(scheme, "Bearer"):
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		writeError(w, &oauthError{Code: "invalid_token", Description: "the token is not one of this server, or not good any more", status: http.StatusUnauthorized})
+		return
+	case !strings.Contains(" "+strings.Join(t.scope, " ")+" ", " openid "):
+		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="openid"`)
+		writeError(w, &oauthError{Code: "insufficient_scope", Description: "openid is needed", status: http.StatusForbidden})
+		return
+	}
+	who, _ := findUser(t.grant.subject)
+	claims := map[string]any{"sub": t.grant.subject}
+	for _, scope := range t.scope {
+		switch scope {
+		case "profile":
+			claims["name"], claims["preferred_username"] = who.fullName, who.name
+		case "email":
+			claims["email"], claims["email_verified"] = who.email, true
+		}
+	}
+	writeJSON(w, http.StatusOK, claims)
+}

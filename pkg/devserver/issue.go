@@ -1,0 +1,121 @@
+package devserver
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// idTokenTTL is how long an ID token lives.
+const idTokenTTL = 5 * time.Minute
+
+// draft is a token before it is signed.
+type draft struct {
+	header map[string]any
+	claims map[string]any
+	// finish makes the token; nil signs it with the server's key.
+	finish func(*Server, *draft) (string, error)
+}
+
+func (s *Server) sign(d *draft) (string, error) {
+	if d.finish != nil {
+		return d.finish(s, d)
+	}
+	raw, err := token.SignWithHeader(s.key, d.header, d.claims)
+	if err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
+	return raw, nil
+}
+
+func (s *Server) header(typ string) map[string]any {
+	return map[string]any{"alg": s.key.Algorithm(), "kid": s.key.ID(), "typ": typ}
+}
+
+// accessDraft is an access token (RFC 9068, section 2).
+func (s *Server) accessDraft(g *grant, t *accessToken) *draft {
+	claims := map[string]any{
+		"iss": s.config.Issuer, "sub": g.subject, "client_id": g.clientID, "jti": t.id,
+		"iat": t.issued.Unix(), "exp": t.expires.Unix(),
+	}
+	switch len(t.audience) {
+	case 0:
+	case 1:
+		claims["aud"] = t.audience[0]
+	default:
+		claims["aud"] = t.audience
+	}
+	if len(t.scope) > 0 {
+		claims["scope"] = strings.Join(t.scope, " ")
+	}
+	if !g.authTime.IsZero() {
+		claims["auth_time"] = g.authTime.Unix()
+	}
+	return &draft{header: s.header("at+jwt"), claims: claims}
+}
+
+// issueAccess makes an access token, with the faults that are in force.
+func (s *Server) issueAccess(g *grant, scope, audience []string, faults faultSet) (string, error) {
+	now := s.now()
+	t := &accessToken{
+		grant: g, id: rand.Text(), scope: scope, audience: audience,
+		issued: now, expires: now.Add(s.config.AccessTokenTTL),
+	}
+	d := s.accessDraft(g, t)
+	for _, name := range slices.Sorted(maps.Keys(faults)) {
+		if forge := forgery(name); forge != nil {
+			forge(s, d)
+		}
+	}
+	raw, err := s.sign(d)
+	if err != nil {
+		return "", err
+	}
+	s.grants.addAccess(raw, t, now)
+	return raw, nil
+}
+
+// issueID makes the ID token that goes with an access token (OpenID Connect
+// Core, sections 2 and 3.1.3.6), with the nonce of the login, none after a
+// refresh (section 12.2).
+func (s *Server) issueID(g *grant, accessToken, nonce string, faults faultSet) (string, error) {
+	now := s.now()
+	claims := map[string]any{
+		"iss": s.config.Issuer, "sub": g.subject, "aud": g.clientID,
+		"iat": now.Unix(), "exp": now.Add(idTokenTTL).Unix(), "auth_time": g.authTime.Unix(),
+		"at_hash": leftHalf(s.key.Algorithm(), accessToken),
+	}
+	switch {
+	case nonce == "":
+	case faults.has("wrong-nonce"):
+		claims["nonce"] = rand.Text()
+	default:
+		claims["nonce"] = nonce
+	}
+	return s.sign(&draft{header: s.header("JWT"), claims: claims})
+}
+
+// leftHalf is the left half of the hash that belongs to the algorithm.
+func leftHalf(alg, value string) string {
+	var sum []byte
+	switch {
+	case strings.HasSuffix(alg, "384"):
+		s := sha512.Sum384([]byte(value))
+		sum = s[:]
+	case strings.HasSuffix(alg, "512"), strings.HasPrefix(alg, "Ed"):
+		s := sha512.Sum512([]byte(value))
+		sum = s[:]
+	default:
+		s := sha256.Sum256([]byte(value))
+		sum = s[:]
+	}
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+}

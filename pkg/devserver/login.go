@@ -1,0 +1,247 @@
+package devserver
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	visitTTL   = 10 * time.Minute
+	browserTTL = 8 * time.Hour
+)
+
+// user is somebody who can log in.
+type user struct{ name, fullName, email string }
+
+// userPassword is everybody's.
+const userPassword = "password"
+
+func findUser(name string) (user, bool) {
+	users := []user{
+		{"alice", "Alice Example", "alice@example.com"},
+		{"bob", "Bob Example", "bob@example.com"},
+	}
+	i := slices.IndexFunc(users, func(u user) bool { return u.name == name })
+	if i < 0 {
+		return user{}, false
+	}
+	return users[i], true
+}
+
+// userLogin says who logged in and when.
+type userLogin struct {
+	user string
+	at   time.Time
+}
+
+// visit is one authorization request on its way through login and consent. It
+// belongs to one browser, and its forms carry its csrf value.
+type visit struct {
+	request *authorizationRequest
+	browser string
+	csrf    string
+	login   userLogin // empty until somebody has logged in
+	expires time.Time
+}
+
+// visits are the requests on their way, and who is logged in with which browser.
+type visits struct {
+	mu     sync.Mutex
+	byID   map[string]*visit
+	logins map[string]userLogin
+}
+
+func newVisits() visits {
+	return visits{byID: map[string]*visit{}, logins: map[string]userLogin{}}
+}
+
+func (v *visits) add(n *visit, now time.Time) string {
+	id := rand.Text()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.byID) >= sweepAt {
+		for old, one := range v.byID {
+			if now.After(one.expires) {
+				delete(v.byID, old)
+			}
+		}
+	}
+	v.byID[id] = n
+	return id
+}
+
+func (v *visits) login(browser string) (userLogin, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	l, ok := v.logins[browser]
+	return l, ok
+}
+
+// find returns a visit of that browser, as it is now.
+func (v *visits) find(id, browser string, now time.Time) (visit, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.get(id, browser, now)
+}
+
+func (v *visits) get(id, browser string, now time.Time) (visit, bool) {
+	found := v.byID[id]
+	if found == nil || browser == "" || found.browser != browser || !now.Before(found.expires) {
+		return visit{}, false
+	}
+	return *found, true
+}
+
+// loggedIn gives the visit a user and its browser another name, so that a name
+// known before the login is worth nothing after it.
+func (v *visits) loggedIn(id, browser string, l userLogin, now time.Time) (string, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, ok := v.get(id, browser, now); !ok {
+		return "", false
+	}
+	renamed := rand.Text()
+	for _, one := range v.byID {
+		if one.browser == browser {
+			one.browser = renamed
+		}
+	}
+	v.byID[id].login = l
+	delete(v.logins, browser)
+	if len(v.logins) >= sweepAt {
+		for old, login := range v.logins {
+			if now.Sub(login.at) > browserTTL {
+				delete(v.logins, old)
+			}
+		}
+	}
+	v.logins[renamed] = l
+	return renamed, true
+}
+
+// take ends a visit: of two answers to one consent page only the first counts.
+func (v *visits) take(id, browser string, now time.Time) (visit, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	found, ok := v.get(id, browser, now)
+	if ok {
+		delete(v.byID, id)
+	}
+	return found, ok
+}
+
+// cookieName holds the port, since cookies do not: two servers on one machine
+// would share theirs.
+func (s *Server) cookieName() string {
+	u, err := url.Parse(s.config.Issuer)
+	if err != nil || u.Port() == "" {
+		return "oauthctl_dev"
+	}
+	return "oauthctl_dev_" + u.Port()
+}
+
+// browserOf returns the name of the request's browser, and gives it one.
+func (s *Server) browserOf(w http.ResponseWriter, r *http.Request) string {
+	if c, err := r.Cookie(s.cookieName()); err == nil && c.Value != "" {
+		return c.Value
+	}
+	name := rand.Text()
+	s.setBrowser(w, name)
+	return name
+}
+
+func (s *Server) setBrowser(w http.ResponseWriter, name string) {
+	http.SetCookie(w, &http.Cookie{
+		Name: s.cookieName(), Value: name, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		MaxAge: int(browserTTL.Seconds()),
+	})
+}
+
+// formOf reads a form that this server showed to this browser. What comes from
+// another page is refused (RFC 6749, section 10.12).
+func (s *Server) formOf(w http.ResponseWriter, r *http.Request) (id, browser string, ok bool) {
+	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
+	c, err := r.Cookie(s.cookieName())
+	if err != nil || r.ParseForm() != nil || http.NewCrossOriginProtection().Check(r) != nil {
+		s.showError(w, http.StatusForbidden, "This form was not sent from this server's own page, or your browser refuses its cookie.")
+		return "", "", false
+	}
+	id = r.PostForm.Get("request")
+	v, found := s.visits.find(id, c.Value, s.now())
+	if !found {
+		s.showError(w, http.StatusBadRequest, "This login is over, or took longer than ten minutes. Start it again from the application.")
+		return "", "", false
+	}
+	if subtle.ConstantTimeCompare([]byte(r.PostForm.Get("csrf")), []byte(v.csrf)) != 1 {
+		s.showError(w, http.StatusForbidden, "This form was not sent from this server's own page.")
+		return "", "", false
+	}
+	return id, c.Value, true
+}
+
+// serveLogin takes the login form.
+func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
+	id, browser, ok := s.formOf(w, r)
+	if !ok {
+		return
+	}
+	who, known := findUser(r.PostForm.Get("username"))
+	if !known || subtle.ConstantTimeCompare([]byte(r.PostForm.Get("password")), []byte(userPassword)) != 1 {
+		v, found := s.visits.find(id, browser, s.now())
+		if !found {
+			s.showError(w, http.StatusBadRequest, "This login is over.")
+			return
+		}
+		s.showLogin(w, http.StatusUnprocessableEntity, id, &v, "User name or password is wrong. The users are alice and bob, the password is password.")
+		return
+	}
+	renamed, found := s.visits.loggedIn(id, browser, userLogin{who.name, s.now()}, s.now())
+	if !found {
+		s.showError(w, http.StatusBadRequest, "This login is over.")
+		return
+	}
+	s.setBrowser(w, renamed)
+	http.Redirect(w, r, "/authorize/consent?request="+url.QueryEscape(id), http.StatusSeeOther)
+}
+
+// serveConsentPage asks the user who has logged in.
+func (s *Server) serveConsentPage(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Query().Get("request")
+	c, err := r.Cookie(s.cookieName())
+	if err != nil {
+		s.showError(w, http.StatusForbidden, "Your browser refuses this server's cookie.")
+		return
+	}
+	v, found := s.visits.find(id, c.Value, s.now())
+	if !found || v.login.user == "" {
+		s.showError(w, http.StatusBadRequest, "This login is over. Start it again from the application.")
+		return
+	}
+	s.showConsent(w, id, &v)
+}
+
+// serveConsent takes the consent form and sends the browser back to the client.
+func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
+	id, browser, ok := s.formOf(w, r)
+	if !ok {
+		return
+	}
+	if v, found := s.visits.find(id, browser, s.now()); !found || v.login.user == "" {
+		s.showError(w, http.StatusBadRequest, "Nobody has logged in yet.")
+		return
+	}
+	v, found := s.visits.take(id, browser, s.now())
+	switch {
+	case !found:
+		s.showError(w, http.StatusBadRequest, "This login is over.")
+	case r.PostForm.Get("decision") == "allow":
+		s.approve(w, r, v.request, v.login)
+	default:
+		s.redirectError(w, r, v.request, refuse("access_denied", "the user refused"))
+	}
+}

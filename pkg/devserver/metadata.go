@@ -1,0 +1,89 @@
+package devserver
+
+import (
+	"net/http"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// scopesSupported are the scopes that clients find; users:delete is there for
+// who asks for it by name.
+func scopesSupported() []string {
+	return []string{"openid", "offline_access", "profile", "email", "items:read", "items:write"}
+}
+
+// metadata are both documents: authorization server metadata (RFC 8414, section
+// 2) and OpenID Connect Discovery 1.0, section 3.
+type metadata struct {
+	Issuer                            string   `json:"issuer"`
+	AuthorizationEndpoint             string   `json:"authorization_endpoint"`
+	TokenEndpoint                     string   `json:"token_endpoint"`
+	JWKSURI                           string   `json:"jwks_uri"`
+	RegistrationEndpoint              string   `json:"registration_endpoint"`
+	RevocationEndpoint                string   `json:"revocation_endpoint"`
+	IntrospectionEndpoint             string   `json:"introspection_endpoint"`
+	UserinfoEndpoint                  string   `json:"userinfo_endpoint"`
+	ScopesSupported                   []string `json:"scopes_supported"`
+	ResponseTypesSupported            []string `json:"response_types_supported"`
+	ResponseModesSupported            []string `json:"response_modes_supported"`
+	GrantTypesSupported               []string `json:"grant_types_supported"`
+	SubjectTypesSupported             []string `json:"subject_types_supported"`
+	IDTokenSigningAlgValuesSupported  []string `json:"id_token_signing_alg_values_supported"`
+	TokenEndpointAuthMethodsSupported []string `json:"token_endpoint_auth_methods_supported"`
+	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
+	PromptValuesSupported             []string `json:"prompt_values_supported"`
+	ClaimsSupported                   []string `json:"claims_supported"`
+	AuthorizationResponseIss          bool     `json:"authorization_response_iss_parameter_supported"`
+	ProtectedResources                []string `json:"protected_resources"`
+}
+
+func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
+	issuer := s.config.Issuer
+	m := metadata{
+		Issuer:                            issuer,
+		AuthorizationEndpoint:             issuer + "/authorize",
+		TokenEndpoint:                     issuer + "/token",
+		JWKSURI:                           issuer + "/jwks",
+		RegistrationEndpoint:              issuer + "/register",
+		RevocationEndpoint:                issuer + "/revoke",
+		IntrospectionEndpoint:             issuer + "/introspect",
+		UserinfoEndpoint:                  issuer + "/userinfo",
+		ScopesSupported:                   scopesSupported(),
+		ResponseTypesSupported:            []string{"code"},
+		ResponseModesSupported:            []string{"query"},
+		GrantTypesSupported:               []string{"authorization_code", "refresh_token", "client_credentials"},
+		SubjectTypesSupported:             []string{"public"},
+		IDTokenSigningAlgValuesSupported:  []string{s.key.Algorithm()},
+		TokenEndpointAuthMethodsSupported: []string{"none", "client_secret_basic", "client_secret_post"},
+		CodeChallengeMethodsSupported:     []string{"S256"},
+		PromptValuesSupported:             []string{"none", "login", "consent", "select_account"},
+		ClaimsSupported:                   []string{"sub", "name", "preferred_username", "email", "email_verified"},
+		AuthorizationResponseIss:          true,
+		ProtectedResources:                []string{s.config.API},
+	}
+	if faultsOf(r).has("discovery-issuer-mismatch") {
+		m.Issuer = otherIssuer
+	}
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Cache-Control", "no-cache")
+	writeJSON(w, http.StatusOK, m)
+}
+
+func (s *Server) serveKeys(w http.ResponseWriter, r *http.Request) {
+	faults := faultsOf(r)
+	wait(r, faults.delay("jwks-slow"))
+	if faults.has("jwks-500") {
+		http.Error(w, "the key set is not available", http.StatusInternalServerError)
+		return
+	}
+	keys := []any{s.key.Public()}
+	if faults.has("bad-key-in-set") {
+		keys = append([]any{jsontext.Value(`{"kty":"EC","crv":"P-256","kid":"broken","x":"AA","y":"AA"}`)}, keys...)
+	}
+	if faults.has("empty-jwks") {
+		keys = []any{}
+	}
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Cache-Control", "max-age=10")
+	writeJSON(w, http.StatusOK, map[string]any{"keys": keys})
+}

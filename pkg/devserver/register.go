@@ -1,0 +1,88 @@
+package devserver
+
+import (
+	"crypto/rand"
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// registration is what a client says of itself (RFC 7591, section 2), and what
+// it is told (section 3.2.1).
+type registration struct {
+	ClientID                string   `json:"client_id,omitempty"`
+	ClientSecret            string   `json:"client_secret,omitempty"`
+	ClientIDIssuedAt        int64    `json:"client_id_issued_at,omitzero"`
+	ClientSecretExpiresAt   *int64   `json:"client_secret_expires_at,omitzero"`
+	ClientName              string   `json:"client_name,omitempty"`
+	ClientURI               string   `json:"client_uri,omitempty"`
+	ApplicationType         string   `json:"application_type,omitempty"`
+	RedirectURIs            []string `json:"redirect_uris,omitzero"`
+	GrantTypes              []string `json:"grant_types,omitzero"`
+	ResponseTypes           []string `json:"response_types,omitzero"`
+	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
+	Scope                   string   `json:"scope,omitempty"`
+}
+
+// serveRegister registers whoever asks (RFC 7591, section 3).
+func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
+	var m registration
+	if err != nil || json.Unmarshal(body, &m) != nil {
+		writeError(w, refuse("invalid_client_metadata", "the body is no JSON object with client metadata"))
+		return
+	}
+	if refused := m.check(); refused != nil {
+		writeError(w, refused)
+		return
+	}
+	c := &client{
+		authMethod: m.TokenEndpointAuthMethod, name: m.ClientName,
+		redirectURIs: m.RedirectURIs, grantTypes: m.GrantTypes,
+	}
+	if m.TokenEndpointAuthMethod != "none" {
+		m.ClientSecret, m.ClientSecretExpiresAt = rand.Text(), new(int64)
+		c.secret = secret.New(m.ClientSecret)
+	}
+	s.clients.add(c)
+	m.ClientID, m.ClientIDIssuedAt = c.id, s.now().Unix()
+	writeJSON(w, http.StatusCreated, m)
+}
+
+// check fills in what was left out and refuses what cannot work.
+func (m *registration) check() *oauthError {
+	m.ClientID, m.ClientSecret, m.ClientSecretExpiresAt = "", "", nil
+	if m.TokenEndpointAuthMethod == "" {
+		m.TokenEndpointAuthMethod = "client_secret_basic"
+	}
+	if m.GrantTypes == nil {
+		m.GrantTypes = []string{"authorization_code"}
+	}
+	hasCode := slices.Contains(m.GrantTypes, "authorization_code")
+	if m.ResponseTypes == nil {
+		m.ResponseTypes = []string{}
+		if hasCode {
+			m.ResponseTypes = []string{"code"}
+		}
+	}
+	for _, uri := range m.RedirectURIs {
+		if !isRedirectURI(uri) {
+			return refuse("invalid_redirect_uri", "a redirect URI is https, http on a loopback address, or a private-use scheme with a dot, and has no fragment")
+		}
+	}
+	switch {
+	case hasCode && len(m.RedirectURIs) == 0:
+		return refuse("invalid_redirect_uri", "authorization_code needs redirect_uris")
+	case !slices.Contains([]string{"none", "client_secret_basic", "client_secret_post"}, m.TokenEndpointAuthMethod):
+		return refuse("invalid_client_metadata", "token_endpoint_auth_method is none, client_secret_basic or client_secret_post")
+	case slices.Contains(m.GrantTypes, "client_credentials") && m.TokenEndpointAuthMethod == "none":
+		return refuse("invalid_client_metadata", "client_credentials needs a client with a secret")
+	case slices.ContainsFunc(m.ResponseTypes, func(t string) bool { return t != "code" }):
+		return refuse("invalid_client_metadata", "the only response type is code")
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+// Package devserver is an authorization server and a protected API for
+// development and tests, as two handlers: the authorization code grant with PKCE
+// (RFC 6749, RFC 7636), OpenID Connect, JWT access tokens (RFC 9068), metadata
+// (RFC 8414, RFC 9728), registration (RFC 7591), revocation and introspection
+// (RFC 7009, RFC 7662). It can misbehave on demand, see [Faults].
+//
+// Start with [New], serve [Server.AuthorizationServer] at the issuer's address
+// and [Server.API] at the API's. The users are alice and bob with the password
+// "password". Clients register themselves; two are there from the start: the
+// public client "oauthctl-dev" with the redirect URI http://127.0.0.1/callback at
+// any port, and the confidential client "service" with the secret "secret".
+//
+// It guards nothing: its passwords are printed here, everything is kept in
+// memory and ends with the process.
+package devserver
+
+import (
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+)
+
+// defaultTTL is how long an access token lives unless configured.
+const defaultTTL = 5 * time.Minute
+
+// Config says what a server is to be. Issuer and API are needed; the rest has a
+// default.
+type Config struct {
+	// Issuer is the authorization server's URL, API the API's: scheme, host and
+	// port, without a path and without a slash at the end.
+	Issuer, API string
+	// AccessTokenTTL is how long access tokens live; 0 means 5 minutes.
+	AccessTokenTTL time.Duration
+	// Algorithm signs the tokens; "" means ES256.
+	Algorithm string
+	// AutoApprove logs alice in (or the user in login_hint) and consents without
+	// asking.
+	AutoApprove bool
+	// Faults are active from the start, each as NAME or NAME=VALUE; see [Faults].
+	Faults []string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Server is a development authorization server with its API. It is safe for
+// concurrent use.
+type Server struct {
+	config  Config
+	key     *jwks.PrivateKey
+	pages   *template.Template
+	clients clients
+	visits  visits
+	grants  grants
+
+	mu     sync.Mutex
+	faults faultSet // those of every request; replaced, never changed
+
+	authorizationServer, api http.Handler
+}
+
+// New makes a server with a fresh key. It errs on a URL with a path, an
+// algorithm that is not asymmetric, and an unknown fault.
+func New(c Config) (*Server, error) {
+	for name, raw := range map[string]string{"the issuer": c.Issuer, "the API": c.API} {
+		if err := checkBase(raw); err != nil {
+			return nil, fmt.Errorf("devserver: %s: %w", name, err)
+		}
+	}
+	if c.AccessTokenTTL < 0 {
+		return nil, errors.New("devserver: the lifetime of access tokens cannot be negative")
+	}
+	if c.AccessTokenTTL == 0 {
+		c.AccessTokenTTL = defaultTTL
+	}
+	if c.Algorithm == "" {
+		c.Algorithm = "ES256"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	s := &Server{config: c, clients: newClients(), visits: newVisits(), grants: newGrants()}
+	var err error
+	if s.faults, err = parseFaults(c.Faults); err != nil {
+		return nil, fmt.Errorf("devserver: %w", err)
+	}
+	if s.key, err = jwks.Generate(c.Algorithm); err != nil {
+		return nil, fmt.Errorf("devserver: %w", err)
+	}
+	if s.pages, err = parsePages(); err != nil {
+		return nil, fmt.Errorf("devserver: %w", err)
+	}
+	s.authorizationServer = s.routes()
+	if s.api, err = s.newAPI(); err != nil {
+		return nil, fmt.Errorf("devserver: %w", err)
+	}
+	return s, nil
+}
+
+// checkBase holds a URL to what is served: the root of a host.
+func checkBase(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || raw != u.Scheme+"://"+u.Host {
+		return fmt.Errorf("expected http://HOST:PORT without a path, got %q", cut(raw))
+	}
+	return nil
+}
+
+// AuthorizationServer returns the handler to serve at the issuer's URL.
+func (s *Server) AuthorizationServer() http.Handler { return s.authorizationServer }
+
+// API returns the handler to serve at the API's URL.
+func (s *Server) API() http.Handler { return s.api }
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, handler := range map[string]http.HandlerFunc{
+		"GET /{$}": s.serveIndex,
+		"GET /.well-known/oauth-authorization-server": s.serveMetadata,
+		"GET /.well-known/openid-configuration":       s.serveMetadata,
+		"GET /jwks":                                   s.serveKeys,
+		"GET /authorize":                              s.serveAuthorize,
+		"POST /authorize":                             s.serveAuthorize,
+		"POST /authorize/login":                       s.serveLogin,
+		"GET /authorize/consent":                      s.serveConsentPage,
+		"POST /authorize/consent":                     s.serveConsent,
+		"POST /token":                                 s.serveToken,
+		"POST /register":                              s.serveRegister,
+		"POST /revoke":                                s.serveRevoke,
+		"POST /introspect":                            s.serveIntrospect,
+		"GET /userinfo":                               s.serveUserinfo,
+		"POST /userinfo":                              s.serveUserinfo,
+		"POST /_control/fault":                        s.serveControl,
+	} {
+		mux.HandleFunc(pattern, handler)
+	}
+	return s.withFaults(mux)
+}
+
+func (s *Server) now() time.Time { return s.config.Now() }
+
+// cut shortens what came from outside for an error text.
+func cut(text string) string {
+	const limit = 200
+	if len(text) <= limit {
+		return text
+	}
+	return text[:limit] + "…"
+}

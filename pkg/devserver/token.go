@@ -1,0 +1,246 @@
+package devserver
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// tokenResponse is a successful answer (RFC 6749, section 5.1).
+type tokenResponse struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in,omitzero"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+	Scope        string `json:"scope"`
+}
+
+// serveToken is the token endpoint (RFC 6749, section 3.2).
+func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
+	faults := faultsOf(r)
+	wait(r, faults.delay("token-slow"))
+	if misbehave(w, faults) {
+		return
+	}
+	form, refused := readForm(w, r)
+	if refused != nil {
+		writeError(w, refused)
+		return
+	}
+	c, refused := s.clients.authenticate(r, form)
+	if refused == nil {
+		var answer *tokenResponse
+		if answer, refused = s.exchange(c, form, faults); refused == nil {
+			writeJSON(w, http.StatusOK, answer)
+			return
+		}
+	}
+	if refused.status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
+		w.Header().Set("WWW-Authenticate", `Basic realm="token endpoint"`)
+	}
+	writeError(w, refused)
+}
+
+// misbehave answers in place of the token endpoint where a fault says so.
+func misbehave(w http.ResponseWriter, faults faultSet) bool {
+	switch {
+	case faults.has("token-500"):
+		writeError(w, &oauthError{Code: "server_error", Description: "told to fail", status: http.StatusInternalServerError})
+	case faults.has("token-429"):
+		w.Header().Set("Retry-After", "1")
+		writeError(w, &oauthError{Code: "temporarily_unavailable", Description: "told to slow clients down", status: http.StatusTooManyRequests})
+	case faults.has("token-html"):
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<!doctype html><title>Welcome</title><h1>Sign in to the network</h1>\n")
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *Server) exchange(c *client, form url.Values, faults faultSet) (*tokenResponse, *oauthError) {
+	grantType := form.Get("grant_type")
+	switch grantType {
+	case "":
+		return nil, refuse("invalid_request", "grant_type is missing")
+	case "authorization_code", "refresh_token", "client_credentials":
+	default:
+		return nil, refuse("unsupported_grant_type", "this server knows authorization_code, refresh_token and client_credentials")
+	}
+	if !slices.Contains(c.grantTypes, grantType) {
+		return nil, refuse("unauthorized_client", "the client is not registered for "+grantType)
+	}
+	switch grantType {
+	case "authorization_code":
+		return s.exchangeCode(c, form, faults)
+	case "refresh_token":
+		return s.exchangeRefreshToken(c, form, faults)
+	}
+	return s.exchangeCredentials(c, form, faults)
+}
+
+// exchangeCode gives tokens for a code (RFC 6749, section 4.1.3; RFC 7636,
+// section 4.6).
+func (s *Server) exchangeCode(c *client, form url.Values, faults faultSet) (*tokenResponse, *oauthError) {
+	if form.Get("code") == "" {
+		return nil, refuse("invalid_request", "code is missing")
+	}
+	verifier := form.Get("code_verifier")
+	if !verifierForm.MatchString(verifier) {
+		return nil, refuse("invalid_grant", "code_verifier is missing, or not 43 to 128 unreserved characters")
+	}
+	g, refused := s.grants.redeem(form.Get("code"), s.now(), func(code *authorizationCode) *oauthError {
+		switch {
+		case code.grant.clientID != c.id:
+			return refuse("invalid_grant", "the code was given to another client")
+		case code.redirectURI != form.Get("redirect_uri"):
+			return refuse("invalid_grant", "redirect_uri is not the one of the authorization request")
+		case subtle.ConstantTimeCompare([]byte(s256(verifier)), []byte(code.challenge)) != 1:
+			return refuse("invalid_grant", "the SHA-256 of code_verifier is not the code_challenge of the authorization request")
+		}
+		return checkNarrower(form["resource"], code.grant.resource, "invalid_target")
+	})
+	if refused != nil {
+		return nil, refused
+	}
+	answer, refused := s.answer(g, g.scope, narrowed(form["resource"], g.resource), g.nonce, faults)
+	if refused == nil && g.has("offline_access") {
+		answer.RefreshToken = s.grants.newRefreshToken(g, s.now())
+	}
+	return answer, refused
+}
+
+// verifierForm is what a code verifier looks like (RFC 7636, section 4.1).
+var verifierForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
+
+func s256(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// exchangeRefreshToken gives new tokens for a refresh token, which is used up
+// (RFC 6749, section 6; RFC 9700, section 4.14.2).
+func (s *Server) exchangeRefreshToken(c *client, form url.Values, faults faultSet) (*tokenResponse, *oauthError) {
+	value := form.Get("refresh_token")
+	if value == "" {
+		return nil, refuse("invalid_request", "refresh_token is missing")
+	}
+	if faults.has("reused-refresh") {
+		return nil, refuse("invalid_grant", "the refresh token was used before; all tokens of this login are revoked")
+	}
+	scope := strings.Fields(form.Get("scope"))
+	keep := faults.has("no-refresh-rotation")
+	g, refused := s.grants.rotate(value, s.now(), keep, func(g *grant) *oauthError {
+		if g.clientID != c.id {
+			return refuse("invalid_grant", "the refresh token was given to another client")
+		}
+		if err := checkNarrower(scope, g.scope, "invalid_scope"); err != nil {
+			return err
+		}
+		return checkNarrower(form["resource"], g.resource, "invalid_target")
+	})
+	if refused != nil {
+		return nil, refused
+	}
+	answer, refused := s.answer(g, narrowed(scope, g.scope), narrowed(form["resource"], g.resource), "", faults)
+	if refused == nil && !keep {
+		answer.RefreshToken = s.grants.newRefreshToken(g, s.now())
+	}
+	return answer, refused
+}
+
+// exchangeCredentials gives a client a token of its own (RFC 6749, section 4.4).
+func (s *Server) exchangeCredentials(c *client, form url.Values, faults faultSet) (*tokenResponse, *oauthError) {
+	if c.isPublic() {
+		return nil, refuse("unauthorized_client", "a public client has no credentials")
+	}
+	scope, refused := readScope(form.Get("scope"))
+	if refused != nil {
+		return nil, refused
+	}
+	for _, user := range []string{"openid", "offline_access", "profile", "email"} {
+		if slices.Contains(scope, user) {
+			return nil, refuse("invalid_scope", user+" needs a user")
+		}
+	}
+	resource, refused := s.readResource(form["resource"])
+	if refused != nil {
+		return nil, refused
+	}
+	g := &grant{clientID: c.id, subject: c.id, scope: scope, resource: resource}
+	return s.answer(g, scope, resource, "", faults)
+}
+
+// answer makes the token response of a grant, but for the refresh token.
+func (s *Server) answer(g *grant, scope, audience []string, nonce string, faults faultSet) (*tokenResponse, *oauthError) {
+	if faults.has("narrower-scope") && len(scope) > 1 {
+		scope = scope[:len(scope)-1]
+	}
+	failed := &oauthError{Code: "server_error", status: http.StatusInternalServerError}
+	access, err := s.issueAccess(g, scope, audience, faults)
+	if err != nil {
+		return nil, failed
+	}
+	answer := &tokenResponse{AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(s.config.AccessTokenTTL.Seconds()), Scope: strings.Join(scope, " ")}
+	if faults.has("no-expires-in") {
+		answer.ExpiresIn = 0
+	}
+	if slices.Contains(scope, "openid") {
+		if answer.IDToken, err = s.issueID(g, access, nonce, faults); err != nil {
+			return nil, failed
+		}
+	}
+	return answer, nil
+}
+
+// checkNarrower refuses with code what was not granted.
+func checkNarrower(asked, granted []string, code string) *oauthError {
+	for _, one := range asked {
+		if !slices.Contains(granted, one) {
+			return refuse(code, "more is asked for than was granted")
+		}
+	}
+	return nil
+}
+
+func narrowed(asked, granted []string) []string {
+	if len(asked) == 0 {
+		return granted
+	}
+	return asked
+}
+
+// readScope reads scopes that this server knows, without any items:read.
+func readScope(text string) ([]string, *oauthError) {
+	var scope []string
+	for _, one := range strings.Fields(text) {
+		if !slices.Contains(scopesSupported(), one) && one != "users:delete" {
+			return nil, refuse("invalid_scope", "the scopes are "+strings.Join(scopesSupported(), " ")+" users:delete")
+		}
+		if !slices.Contains(scope, one) {
+			scope = append(scope, one)
+		}
+	}
+	if scope == nil {
+		scope = []string{"items:read"}
+	}
+	return scope, nil
+}
+
+// readResource reads the resource parameters (RFC 8707, section 2), of which the
+// API is the only one, and the default.
+func (s *Server) readResource(asked []string) ([]string, *oauthError) {
+	for _, one := range asked {
+		if one != s.config.API {
+			return nil, refuse("invalid_target", "the only resource is "+s.config.API)
+		}
+	}
+	return []string{s.config.API}, nil
+}
