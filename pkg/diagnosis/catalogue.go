@@ -53,6 +53,7 @@ const (
 	APIUnauthorized     ID = "API_UNAUTHORIZED"
 	CredentialsMissing  ID = "CREDENTIALS_MISSING"
 	CredentialsInvalid  ID = "CREDENTIALS_INVALID"
+	PathAmbiguous       ID = "PATH_AMBIGUOUS"
 	ScopeMissing        ID = "SCOPE_MISSING"
 	ScopeClaimName      ID = "SCOPE_CLAIM_NAME"
 	ClaimMismatch       ID = "CLAIM_MISMATCH"
@@ -273,6 +274,9 @@ var catalogue = []Entry{
 	{CredentialsInvalid, Usage, "the request carries its token in a way that is not allowed",
 		"There are several Authorization headers, a token in the query, or a header of another form (RFC 6750, section 2). The API answers 400.",
 		"Send one header: Authorization: Bearer and the token."},
+	{PathAmbiguous, Usage, "the path can be read in more than one way",
+		"Dot segments, doubled or encoded slashes, backslashes and the like are read as one path by one server and as another by the next, so that what was judged is not what is served. The API answers 400.",
+		"Send the path in its plain form."},
 
 	// What the token allows.
 	{ScopeMissing, Denied, "the token lacks a scope that the operation needs",
