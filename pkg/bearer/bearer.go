@@ -1,24 +1,27 @@
 // Package bearer protects an API: middleware that lets a request through only
-// with a good access token (RFC 6750), and the metadata by which clients find
-// the API's authorization server (RFC 9728).
+// with a good access token (RFC 6750), bound to a key where it says so (RFC 9449,
+// RFC 8705), and the metadata by which clients find the API's authorization
+// server (RFC 9728).
 //
 // Start with [Require]: it takes a [token.Verifier], which knows issuer, audience
 // and keys, and returns func(http.Handler) http.Handler, which fits net/http and
 // every router built on it. The handler finds the token with [FromContext].
 //
 // Each refusal is answered as RFC 6750 says, with a diagnosis id and its fixed
-// sentence, never with a value from the token. Keys that cannot be had are a 503,
-// never a 401. A request's body is never read.
+// sentence, never with a value from the token; the full diagnosis goes to
+// [OnRefusal] and [Logger]. Keys or a revocation state that cannot be had are a
+// 503, never a 401. A request's body is never read. The package fetches nothing
+// and keeps nothing; it answers no CORS preflight, which carries no token.
 package bearer
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/dpop"
 	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
@@ -30,164 +33,169 @@ type RevocationChecker interface {
 }
 
 // Option is an option of [Require].
-type Option func(*guard)
+type Option func(*gate)
 
-// guard is what one call of Require made.
-type guard struct {
+// gate is what one call of Require made. It does not change afterwards.
+type gate struct {
 	verifier   *token.Verifier
-	need       policy.Requirement
+	needs      []policy.Requirement // all of them
+	policy     *policy.Policy
 	realm      string
 	metadata   string
 	revocation RevocationChecker
+	dpop       *dpop.Verifier
+	baseURL    string
+	nonce      func() string
+	mutualTLS  bool
 	refused    func(*http.Request, *diagnosis.Diagnosis)
 	log        *slog.Logger
 }
 
-// Scopes demands all of these scopes.
+// Scopes demands all of these scopes. A text with spaces is several.
 func Scopes(scopes ...string) Option {
-	return func(g *guard) { g.need.Scopes = append(g.need.Scopes, scopes...) }
+	return Requirement(policy.Requirement{Scopes: strings.Fields(strings.Join(scopes, " "))})
 }
 
-// Requirement demands what a policy asks for.
+// Requirement demands what need says, beside what other options demand.
 func Requirement(need policy.Requirement) Option {
-	return func(g *guard) { g.need = need }
+	return func(g *gate) { g.needs = append(g.needs, need) }
+}
+
+// Policy demands of each request what p says of its route, and refuses what p
+// does not list; a public route needs no token. A path that could be read in two
+// ways is answered with 400 (see [policy.CheckPath]).
+func Policy(p *policy.Policy) Option {
+	mustHave(p != nil, "Policy needs a policy")
+	return func(g *gate) { g.policy = p }
 }
 
 // ResourceMetadata names the URL of the API's metadata in every challenge (RFC
 // 9728, section 5.1), so that a client finds the authorization server by itself.
 func ResourceMetadata(url string) Option {
-	return func(g *guard) { g.metadata = url }
+	return func(g *gate) { g.metadata = url }
 }
 
-// Realm names the realm in every challenge (RFC 9110, section 11.5).
+// Realm names the realm in every challenge (RFC 9110, section 11.5); without it
+// the realm is "api".
 func Realm(realm string) Option {
-	return func(g *guard) { g.realm = realm }
+	return func(g *gate) { g.realm = realm }
 }
 
 // Revocation asks checker about each token that is otherwise good.
 func Revocation(checker RevocationChecker) Option {
-	return func(g *guard) { g.revocation = checker }
+	mustHave(checker != nil, "Revocation needs a checker")
+	return func(g *gate) { g.revocation = checker }
+}
+
+// DPoP lets tokens through that are bound to a key, with the scheme DPoP and a
+// proof that v accepts (RFC 9449). BaseURL is the URL under which clients know
+// the API, without the path that a request adds: proofs are held against it,
+// since behind a proxy a request does not tell its own host. Tokens that are
+// bound to nothing go on as Bearer.
+func DPoP(v *dpop.Verifier, baseURL string) Option {
+	mustHave(v != nil && v.Replay != nil, "DPoP needs a verifier with a replay store")
+	mustHave(baseURL != "", "DPoP needs the API's URL")
+	return func(g *gate) { g.dpop, g.baseURL = v, strings.TrimSuffix(baseURL, "/") }
+}
+
+// DPoPNonce hands out a nonce with each refusal that asks for one (RFC 9449,
+// section 9). It goes with a [dpop.Verifier] whose Nonce demands them.
+func DPoPNonce(next func() string) Option {
+	return func(g *gate) { g.nonce = next }
+}
+
+// MutualTLS lets tokens through that are bound to the client certificate of the
+// connection (RFC 8705, section 3): the server itself must end TLS and ask for
+// certificates.
+func MutualTLS() Option {
+	return func(g *gate) { g.mutualTLS = true }
 }
 
 // OnRefusal is told of each request refused, with the full diagnosis, which may
-// quote claims but never the token.
+// quote claims but never the token. It runs before the answer is sent.
 func OnRefusal(f func(*http.Request, *diagnosis.Diagnosis)) Option {
-	return func(g *guard) { g.refused = f }
+	return func(g *gate) { g.refused = f }
 }
 
-// Logger logs each refusal at level Info, with the full diagnosis and never with
-// the token.
+// Logger logs each refusal with the full diagnosis and never with the token, at
+// level Info; at level Warn where it could not be told whether the token is good.
 func Logger(l *slog.Logger) Option {
-	return func(g *guard) { g.log = l }
+	return func(g *gate) { g.log = l }
 }
 
 // Require returns middleware that lets a request through only with an access
-// token that v accepts and that has what the options demand. It panics without
-// a verifier, since it could protect nothing.
+// token that v accepts and that has what the options demand. It and the options
+// panic without what they need, since such a program could protect nothing.
 func Require(v *token.Verifier, options ...Option) func(http.Handler) http.Handler {
-	if v == nil {
-		panic("bearer: Require needs a verifier")
-	}
-	g := &guard{verifier: v}
+	mustHave(v != nil, "Require needs a verifier")
+	g := &gate{verifier: v, realm: "api"}
 	for _, option := range options {
 		option(g)
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			t, refusal := g.judge(r)
-			if refusal != nil {
-				g.refuse(w, r, refusal)
-				return
+			t, x := g.judge(r)
+			switch {
+			case x != nil:
+				g.refuse(w, r, x)
+			case t == nil:
+				next.ServeHTTP(w, r)
+			default:
+				next.ServeHTTP(w, r.WithContext(&admitted{r.Context(), t, g}))
 			}
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, t)))
 		})
 	}
 }
 
+// RequireScope returns middleware that demands more scopes of some handlers
+// inside a [Require]. Without one around it every request is a 500.
+func RequireScope(scopes ...string) func(http.Handler) http.Handler {
+	need := policy.Requirement{Scopes: strings.Fields(strings.Join(scopes, " "))}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a, ok := r.Context().Value(contextKey{}).(*admitted)
+			if !ok {
+				http.Error(w, "the server checks a scope but no token", http.StatusInternalServerError)
+				return
+			}
+			if !need.Allows(a.token) {
+				a.gate.refuse(w, r, denied(need.Decide(a.token).Diagnosis, need))
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// FromContext returns the token that the request was let through with; false on
+// a public route. Its claims cannot be changed.
+func FromContext(ctx context.Context) (*token.Token, bool) {
+	a, ok := ctx.Value(contextKey{}).(*admitted)
+	if !ok {
+		return nil, false
+	}
+	return a.token, true
+}
+
 type contextKey struct{}
 
-// FromContext returns the token that the request was let through with. Its
-// claims cannot be changed.
-func FromContext(ctx context.Context) (*token.Token, bool) {
-	t, ok := ctx.Value(contextKey{}).(*token.Token)
-	return t, ok
+// admitted is the context of a request that was let through: one allocation for
+// all that it carries.
+type admitted struct {
+	context.Context
+	token *token.Token
+	gate  *gate
 }
 
-// refusal is a request that is not let through: the answer's code, and why.
-type refusal struct {
-	status int
-	code   string // the error of RFC 6750, section 3.1; "" where there was no token
-	why    *diagnosis.Diagnosis
+func (a *admitted) Value(key any) any {
+	if key == (contextKey{}) {
+		return a
+	}
+	return a.Context.Value(key)
 }
 
-// judge looks for the token, then at it, then at what it allows.
-func (g *guard) judge(r *http.Request) (*token.Token, *refusal) {
-	raw, wrong := credentials(r)
-	if wrong != nil {
-		return nil, wrong
+func mustHave(ok bool, what string) {
+	if !ok {
+		panic("bearer: " + what)
 	}
-	t, err := g.verifier.Verify(r.Context(), raw)
-	if err != nil {
-		return nil, refusalOf(err, diagnosis.KeysUnavailable)
-	}
-	if _, bound := t.Claim("cnf"); bound {
-		return nil, refusalOf(&diagnosis.Diagnosis{ID: diagnosis.TokenBound}, "")
-	}
-	if g.revocation != nil {
-		revoked, err := g.revocation.Revoked(r.Context(), t)
-		switch {
-		case err != nil:
-			return nil, refusalOf(&diagnosis.Diagnosis{ID: diagnosis.RevocationUnknown, Err: err}, "")
-		case revoked:
-			return nil, refusalOf(&diagnosis.Diagnosis{ID: diagnosis.Revoked}, "")
-		}
-	}
-	if decision := g.need.Decide(t); !decision.Allowed {
-		return nil, refusalOf(decision.Diagnosis, "")
-	}
-	return t, nil
-}
-
-// refusalOf maps a diagnosis to the answer; an error without one is given the id
-// otherwise.
-func refusalOf(err error, otherwise diagnosis.ID) *refusal {
-	var d *diagnosis.Diagnosis
-	if !errors.As(err, &d) {
-		d = &diagnosis.Diagnosis{ID: otherwise, Err: err}
-	}
-	switch d.Kind() {
-	case diagnosis.Rejected:
-		return &refusal{http.StatusUnauthorized, "invalid_token", d}
-	case diagnosis.Denied:
-		return &refusal{http.StatusForbidden, "insufficient_scope", d}
-	}
-	return &refusal{http.StatusServiceUnavailable, "", d}
-}
-
-// credentials finds the one token of a request (RFC 6750, section 2). Tokens in
-// the query are refused, since URLs are logged everywhere; a body is not read.
-func credentials(r *http.Request) (string, *refusal) {
-	fields := r.Header.Values("Authorization")
-	inQuery := strings.Contains(r.URL.RawQuery, "access_token") && r.URL.Query().Has("access_token")
-	switch {
-	case len(fields) == 0 && !inQuery:
-		return "", &refusal{http.StatusUnauthorized, "", &diagnosis.Diagnosis{ID: diagnosis.CredentialsMissing}}
-	case len(fields) > 1:
-		return "", badRequest("one Authorization header", "several")
-	case inQuery:
-		return "", badRequest("the token in the Authorization header", "one in the query")
-	}
-	scheme, raw, _ := strings.Cut(fields[0], " ")
-	raw = strings.TrimLeft(raw, " ")
-	switch {
-	case !strings.EqualFold(scheme, "Bearer"):
-		return "", &refusal{http.StatusUnauthorized, "", &diagnosis.Diagnosis{ID: diagnosis.CredentialsMissing, Expected: "the scheme Bearer", Got: "another scheme"}}
-	case raw == "" || strings.ContainsAny(raw, " \t,\""):
-		return "", badRequest("Bearer and one token", "something else")
-	}
-	return raw, nil
-}
-
-func badRequest(expected, got string) *refusal {
-	return &refusal{http.StatusBadRequest, "invalid_request", &diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: expected, Got: got}}
 }

@@ -3,19 +3,17 @@ package bearer_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/oauthctl/oauthctl/pkg/bearer"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -23,6 +21,8 @@ const (
 	issuer   = "https://auth.example.com"
 	audience = "https://api.example.com"
 	metadata = "https://api.example.com/.well-known/oauth-protected-resource"
+	// canary stands in claims that no answer may show.
+	canary = "canary-3f9a"
 )
 
 type fixture struct {
@@ -30,26 +30,28 @@ type fixture struct {
 	verifier *token.Verifier
 }
 
-func newFixture(t *testing.T, keys token.KeySet) *fixture {
+func newFixture(t testing.TB, alg string) *fixture {
 	t.Helper()
-	key, err := jwks.Generate("ES256")
+	key, err := jwks.Generate(alg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if keys == nil {
-		keys = jwks.NewSet(key.Public())
-	}
+	return &fixture{key, newVerifier(t, jwks.NewSet(key.Public()))}
+}
+
+func newVerifier(t testing.TB, keys token.KeySet) *token.Verifier {
+	t.Helper()
 	v, err := token.NewVerifier(issuer, []string{audience}, keys, token.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{key, v}
+	return v
 }
 
-func (f *fixture) token(t *testing.T, change map[string]any) string {
+func (f *fixture) token(t testing.TB, change map[string]any) string {
 	t.Helper()
 	now := time.Now().Unix()
-	claims := map[string]any{"iss": issuer, "aud": audience, "sub": "alice-canary", "jti": "1", "iat": now, "exp": now + 300, "scope": "items:read"}
+	claims := map[string]any{"iss": issuer, "aud": audience, "sub": "alice-" + canary, "jti": "1", "iat": now, "exp": now + 300, "scope": "items:read"}
 	for name, value := range change {
 		claims[name] = value
 	}
@@ -72,151 +74,151 @@ func (away) Keys(context.Context, string, string) ([]*jwks.Key, error) {
 	return nil, &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable}
 }
 
-func TestAnswers(t *testing.T) {
-	f := newFixture(t, nil)
+// told is what the hook and the log were told.
+type told struct {
+	diagnosis *diagnosis.Diagnosis
+	log       strings.Builder
+}
+
+func (o *told) options() []bearer.Option {
+	return []bearer.Option{
+		bearer.OnRefusal(func(_ *http.Request, d *diagnosis.Diagnosis) { o.diagnosis = d }),
+		bearer.Logger(slog.New(slog.NewTextHandler(&o.log, nil))),
+	}
+}
+
+// items is the API behind: it answers 200 with the subject.
+func items(w http.ResponseWriter, r *http.Request) {
+	if t, ok := bearer.FromContext(r.Context()); ok {
+		_, _ = w.Write([]byte(t.Subject()))
+	}
+}
+
+func loadPolicy(t testing.TB, text string) *policy.Policy {
+	t.Helper()
+	p, err := policy.Load([]byte(text), "policy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestPolicy(t *testing.T) {
+	f := newFixture(t, "ES256")
+	p := loadPolicy(t, "issuer: "+issuer+"\naudience: "+audience+`
+routes:
+  "GET /api/items": {scopes: [items:read]}
+  "POST /api/items": {any_scopes: [items:write, items:admin]}
+  "DELETE /api/users/{id}": {claims: {tenant: acme}}
+  "GET /healthz": {public: true}
+`)
+	h := bearer.Require(f.verifier, bearer.Policy(p))(http.HandlerFunc(items))
 	good := "Bearer " + f.token(t, nil)
 	tests := map[string]struct {
-		header    []string
-		query     string
-		options   []bearer.Option
-		keys      token.KeySet
-		status    int
-		challenge string
-		id        diagnosis.ID
+		method, path, authorization string
+		status                      int
+		challenge                   string
+		id                          diagnosis.ID
 	}{
-		"good":               {header: []string{good}, status: 200},
-		"scheme in any case": {header: []string{"bEARER  " + f.token(t, nil)}, status: 200},
-		"other query":        {header: []string{good}, query: "?x=access_token", status: 200},
-		"no credentials": {
-			status: 401, id: diagnosis.CredentialsMissing,
-			challenge: `Bearer realm="items", scope="items:read", resource_metadata="` + metadata + `"`,
-		},
-		"another scheme": {
-			header: []string{"Basic YTpi"}, status: 401, id: diagnosis.CredentialsMissing,
-			challenge: `Bearer realm="items", scope="items:read", resource_metadata="` + metadata + `"`,
-		},
-		"two headers":            {header: []string{good, good}, status: 400, id: diagnosis.CredentialsInvalid, challenge: `error="invalid_request"`},
-		"token in query alone":   {query: "?access_token=x", status: 400, id: diagnosis.CredentialsInvalid, challenge: `error="invalid_request"`},
-		"token in query as well": {header: []string{good}, query: "?access_token=x", status: 400, id: diagnosis.CredentialsInvalid, challenge: `error="invalid_request"`},
-		"no token":               {header: []string{"Bearer"}, status: 400, id: diagnosis.CredentialsInvalid, challenge: `error="invalid_request"`},
-		"two tokens":             {header: []string{"Bearer a b"}, status: 400, id: diagnosis.CredentialsInvalid, challenge: `error="invalid_request"`},
-		"expired": {
-			header: []string{"Bearer " + f.token(t, map[string]any{"exp": 1000})}, status: 401, id: diagnosis.Expired,
-			challenge: `error="invalid_token", error_description="EXPIRED: the token has expired"`,
-		},
-		"opaque":      {header: []string{"Bearer abc"}, status: 401, id: diagnosis.OpaqueToken, challenge: `error="invalid_token"`},
-		"bound token": {header: []string{"Bearer " + f.token(t, map[string]any{"cnf": map[string]string{"jkt": "x"}})}, status: 401, id: diagnosis.TokenBound, challenge: `error="invalid_token"`},
-		"no scope": {
-			header: []string{"Bearer " + f.token(t, map[string]any{"scope": "other-canary"})}, status: 403, id: diagnosis.ScopeMissing,
-			challenge: `error="insufficient_scope", error_description="SCOPE_MISSING: the token lacks a scope that the operation needs", scope="items:read"`,
-		},
-		"scope in permissions":   {header: []string{"Bearer " + f.token(t, map[string]any{"scope": "", "permissions": []string{"items:read"}})}, status: 403, id: diagnosis.ScopeClaimName, challenge: `scope="items:read"`},
-		"revoked":                {header: []string{good}, options: []bearer.Option{bearer.Revocation(revoked{})}, status: 401, id: diagnosis.Revoked, challenge: `error="invalid_token"`},
-		"revocation unknown":     {header: []string{good}, options: []bearer.Option{bearer.Revocation(revoked{errors.New("away")})}, status: 503, id: diagnosis.RevocationUnknown},
-		"keys cannot be had":     {header: []string{good}, keys: away{}, status: 503, id: diagnosis.KeysUnavailable},
-		"control for revocation": {header: []string{good}, options: []bearer.Option{bearer.Revocation(nil)}, status: 200},
+		"listed":                    {"GET", "/api/items", good, 200, "", ""},
+		"public":                    {"GET", "/healthz", "", 200, "", ""},
+		"public with a wrong token": {"GET", "/healthz", "Bearer x", 200, "", ""},
+		"no token":                  {"GET", "/api/items", "", 401, `Bearer realm="api", scope="items:read"`, diagnosis.CredentialsMissing},
+		"unlisted without a token":  {"GET", "/admin", "", 401, `Bearer realm="api"`, diagnosis.CredentialsMissing},
+		"unlisted":                  {"GET", "/admin", good, 403, `insufficient_scope", error_description="OPERATION_UNLISTED: the policy does not list this operation"`, diagnosis.OperationUnlisted},
+		"another method":            {"PUT", "/api/items", good, 403, "OPERATION_UNLISTED", diagnosis.OperationUnlisted},
+		"the first scope that does": {"POST", "/api/items", good, 403, `scope="items:write"`, diagnosis.ScopeMissing},
+		"a claim":                   {"DELETE", "/api/users/1", good, 403, `CLAIM_MISMATCH: a claim does not have the value that the operation needs"`, diagnosis.ClaimMismatch},
+		"a claim that is there":     {"DELETE", "/api/users/1", "Bearer " + f.token(t, map[string]any{"tenant": "acme"}), 200, "", ""},
+		"dot segments":              {"GET", "/healthz/../admin", good, 400, "PATH_AMBIGUOUS", diagnosis.PathAmbiguous},
+		"encoded slash":             {"GET", "/api%2fitems", good, 400, "PATH_AMBIGUOUS", diagnosis.PathAmbiguous},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			verifier := f.verifier
-			if tt.keys != nil {
-				verifier = newFixture(t, tt.keys).verifier
+			r := httptest.NewRequest(tt.method, tt.path, nil)
+			if tt.authorization != "" {
+				r.Header.Set("Authorization", tt.authorization)
 			}
-			var told *diagnosis.Diagnosis
-			options := append([]bearer.Option{
-				bearer.Scopes("items:read"), bearer.Realm("items"), bearer.ResourceMetadata(metadata),
-				bearer.OnRefusal(func(_ *http.Request, d *diagnosis.Diagnosis) { told = d }),
-			}, tt.options...)
-			served := false
-			h := bearer.Require(verifier, options...)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				served = true
-				if tok, ok := bearer.FromContext(r.Context()); !ok || tok.Subject() != "alice-canary" {
-					t.Errorf("FromContext = %v, %v", tok, ok)
-				}
-			}))
-			req := httptest.NewRequest("GET", "/items"+tt.query, nil)
-			req.Header["Authorization"] = tt.header
 			w := httptest.NewRecorder()
-			h.ServeHTTP(w, req)
-			res := w.Result()
-			if res.StatusCode != tt.status || served != (tt.status == 200) {
-				t.Fatalf("status %d, served %v, want %d", res.StatusCode, served, tt.status)
+			h.ServeHTTP(w, r)
+			challenge := w.Header().Get("WWW-Authenticate")
+			if w.Code != tt.status || !strings.Contains(challenge, tt.challenge) || !strings.Contains(w.Body.String(), string(tt.id)) {
+				t.Errorf("%d %q %s, want %d %q", w.Code, challenge, w.Body, tt.status, tt.challenge)
 			}
-			if tt.status == 200 {
-				return
+			if tt.id == diagnosis.ClaimMismatch && strings.Contains(challenge, " scope=") {
+				t.Errorf("more scopes would not help, yet %q asks for some", challenge)
 			}
-			checkRefusal(t, res, w.Body.String(), tt.challenge, tt.id, told)
 		})
 	}
 }
 
-func checkRefusal(t *testing.T, res *http.Response, body, wantChallenge string, id diagnosis.ID, told *diagnosis.Diagnosis) {
-	t.Helper()
-	challenge := res.Header.Get("WWW-Authenticate")
-	switch {
-	case res.StatusCode == 503:
-		if challenge != "" || res.Header.Get("Retry-After") == "" {
-			t.Errorf("a 503 carries Retry-After and no challenge: %v", res.Header)
+func TestRequireScope(t *testing.T) {
+	f := newFixture(t, "ES256")
+	inner := bearer.RequireScope("items:write")(http.HandlerFunc(items))
+	tests := map[string]struct {
+		handler   http.Handler
+		scope     string
+		status    int
+		challenge string
+	}{
+		"there":     {bearer.Require(f.verifier, bearer.Realm("x"))(inner), "items:read items:write", 200, ""},
+		"missing":   {bearer.Require(f.verifier, bearer.Realm("x"))(inner), "items:read", 403, `Bearer realm="x", error="insufficient_scope", error_description="SCOPE_MISSING: the token lacks a scope that the operation needs", scope="items:write"`},
+		"unguarded": {inner, "items:write", 500, ""},
+	}
+	for name, tt := range tests {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+f.token(t, map[string]any{"scope": tt.scope}))
+		w := httptest.NewRecorder()
+		tt.handler.ServeHTTP(w, r)
+		if got := w.Header().Get("WWW-Authenticate"); w.Code != tt.status || got != tt.challenge {
+			t.Errorf("%s: %d %q, want %d %q", name, w.Code, got, tt.status, tt.challenge)
 		}
-	case !strings.HasPrefix(challenge, "Bearer ") || !strings.Contains(challenge, wantChallenge) || res.Header.Get("Access-Control-Expose-Headers") != "WWW-Authenticate":
-		t.Errorf("challenge %q, want %q in it; %v", challenge, wantChallenge, res.Header)
-	}
-	var p struct {
-		ID     diagnosis.ID `json:"id"`
-		Status int          `json:"status"`
-	}
-	if err := json.Unmarshal([]byte(body), &p); err != nil || p.ID != id || p.Status != res.StatusCode {
-		t.Errorf("body %s, %v, want id %s", body, err, id)
-	}
-	if told == nil || told.ID != id {
-		t.Errorf("hook was told %v, want %s", told, id)
-	}
-	if strings.Contains(body+challenge, "canary") {
-		t.Errorf("the answer holds a value from the token: %s %s", challenge, body)
 	}
 }
 
-func TestMetadata(t *testing.T) {
-	for resource, want := range map[string][]string{
-		"https://api.example.com":        {"/.well-known/oauth-protected-resource"},
-		"https://api.example.com/":       {"/.well-known/oauth-protected-resource"},
-		"https://api.example.com/tenant": {"/.well-known/oauth-protected-resource/tenant", "/.well-known/oauth-protected-resource"},
-	} {
-		mux := http.NewServeMux()
-		m := bearer.Metadata{Resource: resource, AuthorizationServers: []string{issuer}, ScopesSupported: []string{"items:read"}}
-		if err := m.Handle(mux); err != nil {
-			t.Fatal(err)
+// Each handler sees claims of its own, whatever another one did with them.
+func TestClaimsAreImmutable(t *testing.T) {
+	f := newFixture(t, "ES256")
+	h := bearer.Require(f.verifier)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tok, _ := bearer.FromContext(r.Context())
+		tok.Claims()["sub"] = "evil"
+		tok.Scopes()[0] = "evil"
+		tok.ClaimsJSON()[2] = 'X'
+		groups, _ := tok.Claim("groups")
+		groups.([]any)[0] = "evil"
+		again, _ := tok.Claim("groups")
+		if tok.Subject() != "alice-"+canary || !tok.HasScope("items:read") || again.([]any)[0] != "a" {
+			t.Errorf("claims were changed: %s", tok.ClaimsJSON())
 		}
-		for _, path := range want {
-			w := httptest.NewRecorder()
-			mux.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-			wantBody := fmt.Sprintf(`{"resource":%q,"authorization_servers":[%q],"scopes_supported":["items:read"],"bearer_methods_supported":["header"]}`, resource, issuer)
-			if diff := cmp.Diff(wantBody, w.Body.String()); diff != "" || w.Code != 200 {
-				t.Errorf("%s: %d (-want +got):\n%s", path, w.Code, diff)
-			}
-		}
-	}
-	if err := (bearer.Metadata{Resource: "api"}).Handle(http.NewServeMux()); err == nil {
-		t.Error("a resource that is no URL is accepted")
-	}
-}
-
-func ExampleRequire() {
-	key, _ := jwks.Generate("ES256") // an API has jwks.NewRemote("https://auth.example.com/jwks", …)
-	verifier, err := token.NewVerifier("https://auth.example.com", []string{"https://api.example.com"}, jwks.NewSet(key.Public()), token.Options{})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	items := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		t, _ := bearer.FromContext(r.Context())
-		fmt.Fprintln(w, "items of", t.Subject())
-	})
-	mux := http.NewServeMux()
-	mux.Handle("GET /api/items", bearer.Require(verifier, bearer.Scopes("items:read"))(items))
-
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Authorization", "Bearer "+f.token(t, map[string]any{"groups": []string{"a"}}))
 	w := httptest.NewRecorder()
-	mux.ServeHTTP(w, httptest.NewRequest("GET", "/api/items", nil))
-	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
-	// Output: 401 Bearer scope="items:read"
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusNoContent {
+		t.Errorf("status %d", w.Code)
+	}
+}
+
+func TestOptionsPanicWithoutWhatTheyNeed(t *testing.T) {
+	f := newFixture(t, "ES256")
+	for name, misuse := range map[string]func(){
+		"verifier":   func() { bearer.Require(nil) },
+		"revocation": func() { bearer.Revocation(nil) },
+		"policy":     func() { bearer.Policy(nil) },
+		"dpop":       func() { bearer.DPoP(nil, audience) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			misuse()
+		}()
+	}
+	if bearer.Require(f.verifier, bearer.Revocation(revoked{errors.New("x")})) == nil {
+		t.Error("positive control failed")
+	}
 }

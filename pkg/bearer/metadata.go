@@ -17,30 +17,49 @@ const wellKnown = "/.well-known/oauth-protected-resource"
 // Metadata is an API's metadata (RFC 9728, section 2). Resource is the API's
 // own URL, which clients compare character for character.
 type Metadata struct {
-	Resource               string   `json:"resource"`
-	AuthorizationServers   []string `json:"authorization_servers,omitempty"`
-	ScopesSupported        []string `json:"scopes_supported,omitempty"`
-	BearerMethodsSupported []string `json:"bearer_methods_supported,omitempty"`
-	ResourceName           string   `json:"resource_name,omitempty"`
-	ResourceDocumentation  string   `json:"resource_documentation,omitempty"`
+	Resource                      string   `json:"resource"`
+	AuthorizationServers          []string `json:"authorization_servers,omitempty"`
+	ScopesSupported               []string `json:"scopes_supported,omitempty"`
+	BearerMethodsSupported        []string `json:"bearer_methods_supported,omitempty"` // nil becomes header
+	ResourceName                  string   `json:"resource_name,omitempty"`
+	ResourceDocumentation         string   `json:"resource_documentation,omitempty"`
+	DPoPSigningAlgValuesSupported []string `json:"dpop_signing_alg_values_supported,omitempty"`
+	DPoPBoundAccessTokensRequired bool     `json:"dpop_bound_access_tokens_required,omitzero"`
+
+	TLSClientCertificateBoundAccessTokens bool `json:"tls_client_certificate_bound_access_tokens,omitzero"`
 }
 
-// URL returns where the metadata is found: the well-known path, with the path
-// of the resource behind it (RFC 9728, section 3.1).
+// URL returns where the metadata is found: the well-known path between the host
+// and the path of the resource (RFC 9728, section 3.1).
 func (m Metadata) URL() (string, error) {
+	u, err := m.place()
+	if err != nil {
+		return "", err
+	}
+	return u.String(), nil
+}
+
+func (m Metadata) place() (*url.URL, error) {
 	u, err := safehttp.CheckURL(m.Resource)
 	if err != nil {
-		return "", fmt.Errorf("bearer: the resource: %w", err)
+		return nil, fmt.Errorf("bearer: the resource: %w", err)
 	}
-	place := url.URL{Scheme: u.Scheme, Host: u.Host, Path: wellKnown + strings.TrimSuffix(u.Path, "/")}
-	return place.String(), nil
+	if u.Fragment != "" {
+		return nil, fmt.Errorf("bearer: the resource %q has a fragment", m.Resource)
+	}
+	place := *u
+	place.Path, place.RawPath = wellKnown+u.Path, wellKnown+u.EscapedPath()
+	if u.Path == "/" {
+		place.Path, place.RawPath = wellKnown, ""
+	}
+	return &place, nil
 }
 
 // Handle serves the metadata on mux at the path of [Metadata.URL] and, for an
 // API that is not at the root of its host, at the root's path as well. Anybody
 // may read it, from any origin.
 func (m Metadata) Handle(mux *http.ServeMux) error {
-	place, err := m.URL()
+	place, err := m.place()
 	if err != nil {
 		return err
 	}
@@ -51,19 +70,27 @@ func (m Metadata) Handle(mux *http.ServeMux) error {
 	if err != nil {
 		return fmt.Errorf("bearer: %w", err)
 	}
-	serve := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Access-Control-Allow-Origin", "*")
-		w.Header().Set("Cache-Control", "max-age=300")
-		_, _ = w.Write(body)
+	paths := []string{wellKnown}
+	// Clients differ about a slash at the end.
+	if suffixed := strings.TrimSuffix(place.EscapedPath(), "/"); suffixed != wellKnown {
+		paths = append(paths, suffixed, suffixed+"/{$}")
 	}
-	u, err := url.Parse(place)
-	if err != nil {
-		return fmt.Errorf("bearer: %w", err)
-	}
-	mux.HandleFunc("GET "+u.Path, serve)
-	if u.Path != wellKnown {
-		mux.HandleFunc("GET "+wellKnown, serve)
+	for _, path := range paths {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			w.Header().Set("Cache-Control", "max-age=300")
+			_, _ = w.Write(body)
+		})
+		mux.HandleFunc("OPTIONS "+path, preflight)
 	}
 	return nil
+}
+
+// preflight answers a page that asks with header fields of its own.
+func preflight(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Access-Control-Allow-Methods", "GET")
+	w.Header().Set("Access-Control-Allow-Headers", "*")
+	w.WriteHeader(http.StatusNoContent)
 }

@@ -1,0 +1,78 @@
+package bearer_test
+
+import (
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/oauthctl/oauthctl/pkg/bearer"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// An API with one protected operation.
+func ExampleRequire() {
+	keys := jwks.NewRemote("https://auth.example.com/jwks", jwks.RemoteOptions{})
+	defer keys.Close()
+	verifier, err := token.NewVerifier("https://auth.example.com", []string{"https://api.example.com"}, keys, token.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	items := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t, _ := bearer.FromContext(r.Context())
+		fmt.Fprintln(w, "items of", t.Subject())
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /api/items", bearer.Require(verifier, bearer.Scopes("items:read"))(items))
+
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("GET", "/api/items", nil))
+	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
+	fmt.Print(w.Body)
+	// Output:
+	// 401 Bearer realm="api", scope="items:read"
+	// {"title":"Unauthorized","status":401,"detail":"the request carries no access token","id":"CREDENTIALS_MISSING","scope":"items:read"}
+}
+
+// A whole API behind a policy file, found by clients through its metadata.
+func ExamplePolicy() {
+	p, err := policy.Load([]byte(`
+issuer: https://auth.example.com
+audience: https://api.example.com
+routes:
+  "GET /api/items": {scopes: [items:read]}
+  "GET /healthz": {public: true}
+`), "policy.yaml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys := jwks.NewRemote("https://auth.example.com/jwks", jwks.RemoteOptions{})
+	defer keys.Close()
+	verifier, err := p.Verifier(keys, token.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	metadata := bearer.Metadata{Resource: "https://api.example.com", AuthorizationServers: []string{p.Issuer}}
+	place, err := metadata.URL()
+	if err != nil {
+		log.Fatal(err)
+	}
+	api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "served", r.URL.Path) })
+	mux := http.NewServeMux()
+	mux.Handle("/", bearer.Require(verifier, bearer.Policy(p), bearer.ResourceMetadata(place), bearer.Logger(slog.New(slog.DiscardHandler)))(api))
+	if err := metadata.Handle(mux); err != nil {
+		log.Fatal(err)
+	}
+
+	for _, path := range []string{"/healthz", "/api/items"} {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		fmt.Println(w.Code, path, w.Header().Get("WWW-Authenticate") != "")
+	}
+	// Output:
+	// 200 /healthz false
+	// 401 /api/items true
+}
