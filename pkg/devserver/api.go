@@ -40,7 +40,7 @@ func (s *Server) newAPI() (http.Handler, error) {
 	keys := jwks.NewRemote("http://127.0.0.1/jwks", jwks.RemoteOptions{
 		HTTP: &safehttp.Client{Transport: within{s.authorizationServer}}, Now: s.config.Now,
 	})
-	verifier, err := token.NewVerifier(s.config.Issuer, []string{s.config.API}, keys, token.Options{RFC9068: true, Now: s.config.Now})
+	verifier, err := token.NewVerifier(s.config.Issuer, []string{s.config.API}, keys, token.Options{Now: s.config.Now})
 	if err != nil {
 		return nil, err
 	}

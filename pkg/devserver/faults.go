@@ -45,7 +45,7 @@ var faultTable = []Fault{
 	{"opaque-token", "", diagnosis.OpaqueToken, "access tokens are random strings, not JWTs"},
 	{"jwks-500", "", diagnosis.KeysUnavailable, "the key set answers 500"},
 	{"jwks-slow", "DURATION", "", "the key set answers after that time"},
-	{"empty-jwks", "", diagnosis.KeysUnavailable, "the key set holds no key"},
+	{"empty-jwks", "", diagnosis.KeySetEmpty, "the key set holds no key"},
 	{"bad-key-in-set", "", "", "the key set holds a broken key before the good one"},
 	{"wrong-state", "", diagnosis.StateMismatch, "the redirect holds another state"},
 	{"wrong-iss-param", "", diagnosis.IssuerParam, "the redirect names another issuer"},

@@ -55,7 +55,7 @@ func misbehave(w http.ResponseWriter, faults faultSet) bool {
 		writeError(w, &oauthError{Code: "server_error", Description: "told to fail", status: http.StatusInternalServerError})
 	case faults.has("token-429"):
 		w.Header().Set("Retry-After", "1")
-		writeError(w, &oauthError{Code: "temporarily_unavailable", Description: "told to slow clients down", status: http.StatusTooManyRequests})
+		http.Error(w, "slow down", http.StatusTooManyRequests)
 	case faults.has("token-html"):
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = io.WriteString(w, "<!doctype html><title>Welcome</title><h1>Sign in to the network</h1>\n")
