@@ -104,7 +104,7 @@ func judge(err error) failure {
 			hint = entry.Fix
 		}
 		return failure{
-			ID: d.ID, Message: err.Error(), Expected: d.Expected, Got: d.Got, Hint: hint,
+			ID: d.ID, Message: d.Error(), Expected: d.Expected, Got: d.Got, Hint: hint,
 			Retryable: d.Kind().Retryable(), ExitCode: d.Kind().ExitCode(),
 		}
 	}

@@ -140,7 +140,7 @@ func (l *login) tell(s *session.Session, store *session.Store) {
 		l.env.warn("no refresh token came; some servers give one only with `oauthctl login --prompt consent`")
 	}
 	if l.profile.API != "" {
-		out.line("Next: %s", out.name("oauthctl call GET /"))
+		out.line("Next: %s", out.name("oauthctl call GET PATH"))
 	}
 }
 

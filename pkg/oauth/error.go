@@ -55,6 +55,9 @@ func (e *Error) diagnose() error {
 		id = diagnosis.LoginRequired
 	case "server_error", "temporarily_unavailable":
 		id = diagnosis.ServerError
+		if e.Status == http.StatusTooManyRequests {
+			id = diagnosis.RateLimited
+		}
 	case "slow_down":
 		id = diagnosis.RateLimited
 	default:

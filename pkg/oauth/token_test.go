@@ -119,6 +119,7 @@ func TestTokenResponseRefused(t *testing.T) {
 		"500 in HTML":                        {500, "text/html", html, diagnosis.ServerError},
 		"500 with a custom error":            {502, jsonType, `{"error":"upstream"}`, diagnosis.ServerError},
 		"429":                                {429, "text/plain", "slow", diagnosis.RateLimited},
+		"429 temporarily_unavailable":        {429, jsonType, `{"error":"temporarily_unavailable"}`, diagnosis.RateLimited},
 		"429 with a custom error":            {429, jsonType, `{"error":"too_many"}`, diagnosis.RateLimited},
 		"403 of a firewall":                  {403, "text/html", html, diagnosis.TokenEndpointShape},
 		"300 MB":                             {200, jsonType, `{"access_token":"` + strings.Repeat("x", 2<<20) + `"}`, diagnosis.ResponseTooLarge},
