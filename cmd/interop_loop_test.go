@@ -140,7 +140,7 @@ func TestInteropLoop(t *testing.T) {
 	user := &interopUser{t: t, home: t.TempDir(), person: person{Login: "alice"}}
 
 	user.want(5, "token")
-	login := user.want(0, "login", api.url, "--browser", "--store", "file")
+	login := user.want(0, "login", api.url, "--browser", "--prompt", "consent")
 	if login.stdout != "" {
 		t.Errorf("login printed on stdout: %s", login.stdout)
 	}
@@ -205,6 +205,6 @@ func TestInteropLoginCancelled(t *testing.T) {
 	api := startItemsAPI(t)
 	api.issuer = startOIDCProvider(t, "--api", api.url)
 	user := &interopUser{t: t, home: t.TempDir(), person: person{Cancel: true}}
-	user.want(5, "login", api.url, "--browser", "--store", "file")
+	user.want(5, "login", api.url, "--browser", "--prompt", "consent")
 	user.want(5, "token")
 }

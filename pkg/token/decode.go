@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 // Decode reads a token and verifies nothing: anybody may have written it. Errors
@@ -34,7 +35,7 @@ func (p parts) readHeader() (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Token{headerJSON: string(data)}
+	t := &Token{headerJSON: string(data), raw: secret.New(p.raw)}
 	t.header, err = readHeader(members)
 	return t, err
 }

@@ -22,7 +22,7 @@ const (
 )
 
 // parts are the three parts of a token in compact form, still encoded.
-type parts struct{ header, payload, signature, signed string }
+type parts struct{ header, payload, signature, signed, raw string }
 
 // split takes a token apart. It looks at each byte at most once, and at none of
 // a token that is too large.
@@ -50,7 +50,7 @@ func split(raw string) (parts, error) {
 		n := strings.Count(raw, ".") + 1
 		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: "three parts joined by dots", Got: fmt.Sprintf("%d", n)}
 	}
-	return parts{header, payload, signature, raw[:len(header)+1+len(payload)]}, nil
+	return parts{header, payload, signature, raw[:len(header)+1+len(payload)], raw}, nil
 }
 
 func isOpaque(raw string) bool {

@@ -1,7 +1,9 @@
 package token_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -31,6 +33,29 @@ func TestHasScopeIsScopesInShort(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// A token can be handed on as it came, and shows itself to nobody by accident.
+func TestRaw(t *testing.T) {
+	key := newKey(t, "EdDSA")
+	raw := sign(t, key, "", claims(nil))
+	decoded, err := token.Decode(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verified, err := verifier(t, token.Options{}, key).Verify(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature := raw[strings.LastIndex(raw, ".")+1:]
+	for _, tok := range []*token.Token{decoded, verified} {
+		if tok.Raw().Reveal() != raw {
+			t.Errorf("Raw = %q, want %q", tok.Raw().Reveal(), raw)
+		}
+		if shown := fmt.Sprintf("%v %+v %#v", tok, *tok, tok); strings.Contains(shown, signature) {
+			t.Errorf("printing a token shows it: %s", shown)
 		}
 	}
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 // Token is a token that was read; [Verifier.Verify] returns one that is good,
@@ -26,6 +28,7 @@ type Token struct {
 	claimsJSON string
 	header     header
 	claims     []member
+	raw        secret.String
 }
 
 // member is one member of a JSON object: its name and the text of its value.
@@ -33,6 +36,9 @@ type member struct {
 	name  string
 	value string
 }
+
+// Raw returns the token as it was sent, for who has to ask a server about it.
+func (t *Token) Raw() secret.String { return t.raw }
 
 // HeaderJSON returns the header as it was signed.
 func (t *Token) HeaderJSON() []byte { return []byte(t.headerJSON) }
