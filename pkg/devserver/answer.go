@@ -1,6 +1,7 @@
 package devserver
 
 import (
+	"mime"
 	"net/http"
 	"net/url"
 
@@ -52,6 +53,10 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 // readForm reads a POST's parameters. Those of the URL do not count, and none but
 // resource may stand twice (RFC 6749, section 3.2; RFC 8707, section 2).
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *oauthError) {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if kind != "application/x-www-form-urlencoded" {
+		return nil, refuse("invalid_request", "the body has to be application/x-www-form-urlencoded")
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 	if err := r.ParseForm(); err != nil {
 		return nil, refuse("invalid_request", "the body is no form of at most 64 KiB")

@@ -52,7 +52,7 @@ func (s *Server) newAPI() (http.Handler, error) {
 		return nil, err
 	}
 	require := func(scope string, next http.HandlerFunc) http.Handler {
-		return bearer.Require(verifier, bearer.Scopes(scope), bearer.Revocation(s), bearer.ResourceMetadata(s.config.API+resourceMetadata))(next)
+		return bearer.Require(verifier, bearer.Scopes(scope), bearer.Revocation(&s.grants), bearer.ResourceMetadata(s.config.API+resourceMetadata))(next)
 	}
 	a := &api{items: []item{{1, "Widget"}, {2, "Gadget"}}}
 	mux := http.NewServeMux()

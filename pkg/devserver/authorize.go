@@ -102,7 +102,7 @@ func (s *Server) read(q *authorizationRequest, form url.Values) *oauthError {
 // begin asks the user for what is still needed: a login, then consent.
 func (s *Server) begin(w http.ResponseWriter, r *http.Request, q *authorizationRequest) {
 	browser := s.browserOf(w, r)
-	login, ok := s.visits.login(browser)
+	login, ok := s.visits.login(browser, s.now())
 	tooOld := q.maxAge >= 0 && s.now().Sub(login.at) > q.maxAge
 	ok = ok && !tooOld && !q.prompts("login") && !q.prompts("select_account")
 	switch {
@@ -126,7 +126,7 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, q *authorizationR
 			s.showConsent(w, id, v)
 			return
 		}
-		s.showLogin(w, http.StatusOK, id, v, "")
+		s.showLogin(w, http.StatusOK, id, v, q.loginHint, "")
 	}
 }
 

@@ -31,6 +31,7 @@ func Faults() []Fault { return slices.Clone(faultTable) }
 var faultTable = []Fault{
 	{"expired", "", diagnosis.Expired, "access tokens expired an hour ago"},
 	{"not-yet-valid", "", diagnosis.NotYetValid, "access tokens are valid in an hour from now"},
+	{"clock-skew", "", diagnosis.ClockSkew, "access tokens are issued by a clock that is two minutes ahead"},
 	{"wrong-issuer", "", diagnosis.IssuerMismatch, "access tokens name another issuer"},
 	{"issuer-slash", "", diagnosis.IssuerSlash, "the issuer in access tokens ends with a slash too many"},
 	{"wrong-audience", "", diagnosis.AudienceMismatch, "access tokens are for another API"},

@@ -28,6 +28,8 @@ func forgery(name string) func(*Server, *draft) {
 		return func(_ *Server, d *draft) { d.shift(-2*time.Hour, "iat"); d.set("exp", d.at("iat")+3600) }
 	case "not-yet-valid":
 		return func(_ *Server, d *draft) { d.set("nbf", d.at("iat")+3600); d.shift(time.Hour, "exp") }
+	case "clock-skew":
+		return func(_ *Server, d *draft) { d.shift(2*time.Minute, "iat"); d.shift(2*time.Minute, "exp") }
 	case "wrong-issuer":
 		return func(_ *Server, d *draft) { d.claims["iss"] = otherIssuer }
 	case "issuer-slash":

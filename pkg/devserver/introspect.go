@@ -28,10 +28,10 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Revoked tells the API which tokens were revoked; it is a
+// Revoked tells the API which tokens were revoked, as a
 // bearer.RevocationChecker.
-func (s *Server) Revoked(_ context.Context, t *token.Token) (bool, error) {
-	return s.grants.isRevoked(t.ID()), nil
+func (g *grants) Revoked(_ context.Context, t *token.Token) (bool, error) {
+	return g.isRevoked(t.ID()), nil
 }
 
 // introspection is what is told of a token (RFC 7662, section 2.2).

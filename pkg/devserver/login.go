@@ -75,11 +75,12 @@ func (v *visits) add(n *visit, now time.Time) string {
 	return id
 }
 
-func (v *visits) login(browser string) (userLogin, bool) {
+// login returns who is logged in with a browser, if somebody is.
+func (v *visits) login(browser string, now time.Time) (userLogin, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	l, ok := v.logins[browser]
-	return l, ok
+	return l, ok && now.Sub(l.at) < browserTTL
 }
 
 // find returns a visit of that browser, as it is now.
@@ -197,7 +198,7 @@ func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 			s.showError(w, http.StatusBadRequest, "This login is over.")
 			return
 		}
-		s.showLogin(w, http.StatusUnprocessableEntity, id, &v, "User name or password is wrong. The users are alice and bob, the password is password.")
+		s.showLogin(w, http.StatusUnprocessableEntity, id, &v, r.PostForm.Get("username"), "User name or password is wrong. The users are alice and bob, the password is password.")
 		return
 	}
 	renamed, found := s.visits.loggedIn(id, browser, userLogin{who.name, s.now()}, s.now())

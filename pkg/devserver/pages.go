@@ -89,9 +89,9 @@ func placeOf(redirectURI string) string {
 	return "the application " + u.Scheme
 }
 
-func (s *Server) showLogin(w http.ResponseWriter, status int, id string, v *visit, problem string) {
+func (s *Server) showLogin(w http.ResponseWriter, status int, id string, v *visit, user, problem string) {
 	p := s.pageOf("Sign in", id, v)
-	p.Problem, p.User = problem, v.request.loginHint
+	p.Problem, p.User = problem, user
 	s.show(w, status, "login.html", p, v.request.redirectURI)
 }
 
