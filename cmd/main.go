@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/pkg/browser"
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
 
@@ -42,6 +43,9 @@ type Env struct {
 	// IsTerminal reports whether one of the three streams is a terminal.
 	IsTerminal func(stream any) bool
 
+	// watch returns a context that signals end; nil leaves signals alone. A command
+	// that only prints a text is over before anybody could interrupt it.
+	watch  func(context.Context) (context.Context, func())
 	global globalFlags
 }
 
@@ -55,11 +59,10 @@ func Main() int {
 		Now:        time.Now,
 		Browse:     browse,
 		IsTerminal: isTerminal,
+		watch:      withSignals,
 	}
 	env.ConfigDir, env.StateDir = directories(os.Getenv)
-	ctx, stop := withSignals(context.Background())
-	defer stop()
-	return Run(ctx, env, os.Args[1:])
+	return Run(context.Background(), env, os.Args[1:])
 }
 
 // browse opens the browser; its chatter goes to stderr, since stdout is data.
@@ -120,6 +123,14 @@ func withSignals(parent context.Context) (context.Context, func()) {
 func Run(ctx context.Context, env *Env, args []string) int {
 	root := newRoot(env, args)
 	root.SetArgs(args)
+	stop := func() {}
+	defer func() { stop() }()
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		if env.watch != nil {
+			ctx, stop = env.watch(ctx)
+			cmd.SetContext(ctx)
+		}
+	}
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
