@@ -1,11 +1,12 @@
 package devserver
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"embed"
+	_ "embed" // for the style
 	"encoding/base64"
-	"html/template"
+	"fmt"
+	"html"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,16 +15,23 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-//go:embed templates
-var templates embed.FS
-
-//go:embed templates/style.css
+//go:embed style.css
 var style string
 
-func parsePages() (*template.Template, error) {
-	return template.New("").Funcs(template.FuncMap{
-		"style": func() template.CSS { return template.CSS(style) }, //nolint:gosec // this package's own file
-	}).ParseFS(templates, "templates/*.html")
+// markup is text that is HTML already; [fill] escapes everything else.
+type markup string
+
+// fill puts values into HTML, between tags or inside double quotes, each escaped
+// unless it is markup. The standard library's templates would do it too, but
+// they call methods by name, for which the linker keeps every method of the
+// program: 2.5 MB and a slower start of each command.
+func fill(format markup, values ...any) markup {
+	for i, v := range values {
+		if text, ok := v.(string); ok {
+			values[i] = html.EscapeString(text)
+		}
+	}
+	return markup(fmt.Sprintf(string(format), values...))
 }
 
 // permission is a scope in a person's words.
@@ -50,31 +58,6 @@ func permissions(scope []string) []permission {
 	return all
 }
 
-// page is what the templates are filled with.
-type page struct {
-	Title       string
-	Request     string // the visit
-	CSRF        string
-	Client      string
-	RedirectsTo string
-	User        string // who has logged in, or is likely to
-	Permissions []permission
-	API         string
-	Issuer      string
-	Problem     string
-}
-
-func (s *Server) pageOf(title, id string, v *visit) page {
-	name := v.request.client.name
-	if name == "" {
-		name = "An application without a name"
-	}
-	return page{
-		Title: title, Request: id, CSRF: v.csrf, Client: name, RedirectsTo: placeOf(v.request.redirectURI),
-		User: v.login.user, API: s.config.API, Issuer: s.config.Issuer,
-	}
-}
-
 // placeOf says where a redirect goes in a person's words.
 func placeOf(redirectURI string) string {
 	u, err := url.Parse(redirectURI)
@@ -89,34 +72,106 @@ func placeOf(redirectURI string) string {
 	return "the application " + u.Scheme
 }
 
-func (s *Server) showLogin(w http.ResponseWriter, status int, id string, v *visit, user, problem string) {
-	p := s.pageOf("Sign in", id, v)
-	p.Problem, p.User = problem, user
-	s.show(w, status, "login.html", p, v.request.redirectURI)
+func (v *visit) clientName() string {
+	if name := v.request.client.name; name != "" {
+		return name
+	}
+	return "An application without a name"
 }
 
+const loginPage markup = `<h1>Sign in</h1>
+<p>to continue to <strong>%s</strong></p>
+%s<form method="post" action="/authorize/login">
+<input type="hidden" name="request" value="%s">
+<input type="hidden" name="csrf" value="%s">
+<label for="username">User name</label>
+<input id="username" name="username" value="%s" autocomplete="username" autocapitalize="none" spellcheck="false" required%s>
+<label for="password">Password</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required%s>
+<button type="submit">Sign in</button>
+</form>
+<p class="soft">A development server. Users: <code>alice</code>, <code>bob</code>. Password: <code>password</code></p>
+`
+
+func (s *Server) showLogin(w http.ResponseWriter, status int, id string, v *visit, name, problem string) {
+	var alert, invalid markup
+	if problem != "" {
+		alert = fill("<p class=\"problem\" role=\"alert\" id=\"problem\">%s</p>\n", problem)
+		invalid = ` aria-invalid="true" aria-describedby="problem"`
+	}
+	// The caret stands where the user has to type next.
+	user, password := invalid+" autofocus", invalid
+	if name != "" {
+		user, password = password, user
+	}
+	body := fill(loginPage, v.clientName(), alert, id, v.csrf, name, user, password)
+	show(w, status, "Sign in", body, v.request.redirectURI)
+}
+
+const consentPage markup = `<h1>Allow access?</h1>
+<p><strong>%s</strong> asks <strong>%s</strong> for:</p>
+<ul>
+%s</ul>
+<p class="soft">At %s. The answer goes to %s.</p>
+<form method="post" action="/authorize/consent">
+<input type="hidden" name="request" value="%s">
+<input type="hidden" name="csrf" value="%s">
+<button type="submit" name="decision" value="allow" autofocus>Allow</button>
+<button type="submit" name="decision" value="deny">Deny</button>
+</form>
+`
+
 func (s *Server) showConsent(w http.ResponseWriter, id string, v *visit) {
-	p := s.pageOf("Allow access?", id, v)
-	p.Permissions = permissions(v.request.scope)
-	s.show(w, http.StatusOK, "consent.html", p, v.request.redirectURI)
+	var list markup
+	for _, p := range permissions(v.request.scope) {
+		var class markup
+		if p.Danger {
+			class = ` class="danger"`
+		}
+		list += fill("<li%s>%s <code>%s</code></li>\n", class, p.Words, p.Scope)
+	}
+	body := fill(consentPage, v.clientName(), v.login.user, list, s.config.API, placeOf(v.request.redirectURI), id, v.csrf)
+	show(w, http.StatusOK, "Allow access?", body, v.request.redirectURI)
 }
 
 // showError tells a user what no client can be told.
 func (s *Server) showError(w http.ResponseWriter, status int, problem string) {
-	s.show(w, status, "error.html", page{Title: "This does not work", Problem: problem}, "")
+	const title = "This does not work"
+	show(w, status, title, fill("<h1>%s</h1>\n<p>%s</p>\n", title, problem), "")
 }
+
+const indexPage markup = `<h1>Development authorization server</h1>
+<p>For development only: everybody knows its passwords, and nothing is kept.</p>
+<dl>
+<dt>Issuer</dt><dd><code>%s</code></dd>
+<dt>Metadata</dt><dd><a href="/.well-known/oauth-authorization-server">RFC 8414</a>, <a href="/.well-known/openid-configuration">OpenID Connect</a>, <a href="/jwks">keys</a></dd>
+<dt>Protected API</dt><dd><code>%s</code></dd>
+<dt>Users</dt><dd><code>alice</code> and <code>bob</code>, password <code>password</code></dd>
+</dl>
+<p class="soft">Try <code>oauthctl login %s</code></p>
+`
 
 func (s *Server) serveIndex(w http.ResponseWriter, _ *http.Request) {
-	s.show(w, http.StatusOK, "index.html", page{Title: "Development authorization server", API: s.config.API, Issuer: s.config.Issuer}, "")
+	show(w, http.StatusOK, "Development authorization server", fill(indexPage, s.config.Issuer, s.config.API, s.config.API), "")
 }
 
+const layout markup = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>%s · oauthctl dev</title>
+<style>%s</style>
+</head>
+<body>
+<main>
+%s</main>
+</body>
+</html>
+`
+
 // show writes a page that runs nothing, loads nothing and is shown in no frame.
-func (s *Server) show(w http.ResponseWriter, status int, name string, p page, redirectURI string) {
-	var body bytes.Buffer
-	if err := s.pages.ExecuteTemplate(&body, name, p); err != nil {
-		http.Error(w, "internal error", http.StatusInternalServerError)
-		return
-	}
+func show(w http.ResponseWriter, status int, title string, body markup, redirectURI string) {
 	sum := sha256.Sum256([]byte(style))
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -129,7 +184,7 @@ func (s *Server) show(w http.ResponseWriter, status int, name string, p page, re
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes())
+	_, _ = io.WriteString(w, string(fill(layout, title, markup(style), body)))
 }
 
 // formTargets are where the page's forms may lead: here, and to the client,

@@ -17,7 +17,6 @@ package devserver
 import (
 	"errors"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"sync"
@@ -53,7 +52,6 @@ type Config struct {
 type Server struct {
 	config  Config
 	key     *jwks.PrivateKey
-	pages   *template.Template
 	clients clients
 	visits  visits
 	grants  grants
@@ -90,9 +88,6 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("devserver: %w", err)
 	}
 	if s.key, err = jwks.Generate(c.Algorithm); err != nil {
-		return nil, fmt.Errorf("devserver: %w", err)
-	}
-	if s.pages, err = parsePages(); err != nil {
 		return nil, fmt.Errorf("devserver: %w", err)
 	}
 	s.authorizationServer = s.routes()
