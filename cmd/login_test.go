@@ -207,8 +207,13 @@ func TestNoTokenLeaks(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	var printed strings.Builder
 	for _, args := range [][]string{
-		{"login", w.api, "--browser", "-v"}, {"status", "--json"}, {"verify", "-v", "--json"}, {"call", "GET", "/api/items", "-v", "-i"},
-		{"call", "DELETE", "/api/users/1", "-v"}, {"check", "--scope", "x", "-v"}, {"profile", "show", "--explain"},
+		{"login", w.api, "--browser", "-v"},
+		{"status", "--json"},
+		{"verify", "-v", "--json"},
+		{"call", "GET", "/api/items", "-v", "-i"},
+		{"call", "DELETE", "/api/users/1", "-v"},
+		{"check", "--scope", "x", "-v"},
+		{"profile", "show", "--explain"},
 	} {
 		w.run(args...)
 		fmt.Fprintf(&printed, "%s\n%s\n", &w.stdout, &w.stderr)

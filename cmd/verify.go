@@ -11,10 +11,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-type verifyOptions struct {
-	judgingOptions
-	token string
-}
+type verifyOptions struct{ judgingOptions }
 
 func newVerify(env *Env) *cobra.Command {
 	var o verifyOptions
