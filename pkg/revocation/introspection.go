@@ -1,0 +1,148 @@
+package revocation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// The bounds of an [Introspection].
+const (
+	defaultMaxAge      = 10 * time.Second
+	defaultTimeout     = 2 * time.Second
+	defaultConcurrency = 8
+	maxAnswers         = 50_000 // in each of two generations
+)
+
+// IntrospectionOptions are the options of an [Introspection]; the zero value is
+// the safe choice.
+type IntrospectionOptions struct {
+	// MaxAge is how long an answer counts, though never beyond the token's
+	// expiry: a revoked token is refused within it. 0 means 10 seconds.
+	MaxAge time.Duration
+	// Timeout bounds one question with the wait for its turn; 0 means 2 seconds.
+	Timeout time.Duration
+	// Concurrency is how many questions are under way at once; 0 means 8.
+	Concurrency int
+	// InsecureAllowWhenAway lets a token pass when the server cannot be asked.
+	InsecureAllowWhenAway bool
+	Now                   func() time.Time // nil means time.Now
+}
+
+// Introspection asks the authorization server whether a token is still active
+// (RFC 7662). All who ask about one token at a time share one question. When the
+// server cannot be asked the error is REVOCATION_UNKNOWN, and the API answers
+// 503, unless InsecureAllowWhenAway is set. It is safe for concurrent use.
+type Introspection struct {
+	client  *oauth.Client
+	options IntrospectionOptions
+	turns   chan struct{}
+	flight  singleflight.Group
+
+	mu         sync.Mutex
+	young, old map[Key]answer
+}
+
+// answer is what the server said, and how long that counts.
+type answer struct {
+	active bool
+	until  time.Time
+}
+
+// NewIntrospection returns a checker that asks as client, whose metadata must
+// name an introspection endpoint.
+func NewIntrospection(client *oauth.Client, o IntrospectionOptions) (*Introspection, error) {
+	if client == nil || client.Server == nil || client.Server.IntrospectionEndpoint == "" {
+		return nil, errors.New("revocation: the authorization server names no introspection_endpoint")
+	}
+	if o.MaxAge <= 0 {
+		o.MaxAge = defaultMaxAge
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Concurrency <= 0 {
+		o.Concurrency = defaultConcurrency
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Introspection{client: client, options: o, turns: make(chan struct{}, o.Concurrency), young: map[Key]answer{}}, nil
+}
+
+// Revoked reports whether the server calls t inactive.
+func (i *Introspection) Revoked(ctx context.Context, t *token.Token) (bool, error) {
+	key := contentKey(t)
+	if a, ok := i.known(key); ok {
+		return !a.active, nil
+	}
+	question := i.flight.DoChan(string(key[:]), func() (any, error) { return i.ask(key, t) })
+	select {
+	case result := <-question:
+		if result.Err == nil {
+			return !result.Val.(answer).active, nil
+		}
+		if i.options.InsecureAllowWhenAway {
+			return false, nil
+		}
+		return false, fmt.Errorf("revocation: %w", &diagnosis.Diagnosis{ID: diagnosis.RevocationUnknown, Err: result.Err})
+	case <-ctx.Done():
+		return false, fmt.Errorf("revocation: %w", &diagnosis.Diagnosis{ID: diagnosis.RevocationUnknown, Err: ctx.Err()})
+	}
+}
+
+// ask sends one question. It is not bound to the request that began it, since
+// others wait for the answer too.
+func (i *Introspection) ask(key Key, t *token.Token) (answer, error) {
+	if a, ok := i.known(key); ok {
+		return a, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), i.options.Timeout)
+	defer cancel()
+	select {
+	case i.turns <- struct{}{}:
+		defer func() { <-i.turns }()
+	case <-ctx.Done():
+		return answer{}, errors.New("too many questions are under way")
+	}
+	// Counted from before the question: the answer may be that old.
+	until := i.options.Now().Add(i.options.MaxAge)
+	found, err := i.client.Introspect(ctx, t.Raw(), "access_token")
+	if err != nil {
+		return answer{}, err
+	}
+	if expiry := t.Expiry(); expiry.Before(until) {
+		until = expiry
+	}
+	a := answer{found.Active, until}
+	i.keep(key, a)
+	return a, nil
+}
+
+func (i *Introspection) known(key Key) (answer, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	a, ok := i.young[key]
+	if !ok {
+		a, ok = i.old[key]
+	}
+	return a, ok && i.options.Now().Before(a.until)
+}
+
+// keep bounds the answers by forgetting the older generation as a whole.
+func (i *Introspection) keep(key Key, a answer) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.young) >= maxAnswers {
+		i.young, i.old = map[Key]answer{}, i.young
+	}
+	i.young[key] = a
+}

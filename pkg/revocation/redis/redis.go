@@ -1,0 +1,286 @@
+// Package redis shares what is revoked between all instances of an API, through
+// a Redis server.
+//
+// Start with [Open]. A token that one instance revokes is refused by every other
+// within [Options.MaxAge], one second unless set, since each keeps what it read
+// for that long. While Redis is away nothing is let through: the error is
+// REVOCATION_UNKNOWN and the API answers 503, unless InsecureAllowWhenAway is
+// set; once it is back, requests are served again within half a second.
+//
+// An entry that Redis loses is a token let in again: give it persistence, and
+// the eviction policy noeviction. The package speaks to one server, not to a
+// cluster.
+package redis
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/revocation"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+const (
+	defaultMaxAge  = time.Second
+	defaultTimeout = 250 * time.Millisecond
+	defaultPrefix  = "oauthctl:"
+	retryAfter     = 100 * time.Millisecond // between trials while Redis is away
+	maxLocal       = 100_000                // keys remembered, in each of two generations
+)
+
+// Options are the options of a [Store]; the zero value is the safe choice.
+type Options struct {
+	// MaxAge is how long what was read counts here: the bound within which a
+	// revocation by another instance is seen. 0 means one second.
+	MaxAge time.Duration
+	// Timeout bounds each exchange with Redis; 0 means 250 ms.
+	Timeout time.Duration
+	// InsecureAllowWhenAway lets tokens pass while Redis cannot be asked.
+	InsecureAllowWhenAway bool
+	// Prefix stands before each key; "" means "oauthctl:".
+	Prefix string
+	Now    func() time.Time // nil means time.Now
+}
+
+// Store is what is revoked, in Redis. It is safe for concurrent use.
+type Store struct {
+	client  *goredis.Client
+	options Options
+
+	mu         sync.Mutex
+	young, old map[revocation.Key]state
+	turned     time.Time // when young began
+	away       error     // why Redis could not be asked last time
+	retry      time.Time // when to try again
+}
+
+// state is what Redis said of a key, as of a moment.
+type state struct {
+	cutoff int64 // 0: nothing is revoked
+	asked  time.Time
+}
+
+// Open returns the store at a URL: redis://[user:password@]host:port/db,
+// rediss:// over TLS, or unix://path. Nothing is sent yet. Errors hold no
+// password.
+func Open(rawURL string, o Options) (*Store, error) {
+	c, err := goredis.ParseURL(rawURL)
+	if err != nil {
+		// The library's own error quotes the URL.
+		return nil, errors.New("redis: expected a URL such as redis://localhost:6379/0")
+	}
+	if o.MaxAge <= 0 {
+		o.MaxAge = defaultMaxAge
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Prefix == "" {
+		o.Prefix = defaultPrefix
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c.ContextTimeoutEnabled = true
+	c.DialTimeout, c.ReadTimeout, c.WriteTimeout, c.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
+	c.MaxRetries, c.DialerRetries = 1, 1
+	c.DisableIdentity = true
+	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return &Store{client: goredis.NewClient(c), options: o, young: map[revocation.Key]state{}}, nil
+}
+
+// Close ends the connections to Redis.
+func (s *Store) Close() error {
+	if err := s.client.Close(); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	return nil
+}
+
+// later writes an entry without ever moving a cut-off or an expiry back, in one
+// step whoever else writes.
+var later = goredis.NewScript(`
+local cutoff, ttl = ARGV[1], tonumber(ARGV[2])
+local old = redis.call('GET', KEYS[1])
+if old then
+  if tonumber(old) > tonumber(cutoff) then cutoff = old end
+  ttl = math.max(ttl, redis.call('PTTL', KEYS[1]))
+end
+redis.call('SET', KEYS[1], cutoff, 'PX', ttl)
+return cutoff
+`)
+
+// Revoke notes what is revoked, for all instances. When it returns without an
+// error Redis has it.
+func (s *Store) Revoke(ctx context.Context, e revocation.Entry) error {
+	now := s.options.Now()
+	if e.Until.IsZero() {
+		e.Until = now.Add(revocation.MaxLifetime)
+	}
+	ttl := e.Until.Sub(now)
+	if ttl <= 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	cutoff, err := later.Run(ctx, s.client, []string{s.name(e.Key)}, e.Cutoff, ttl.Milliseconds()+1).Int64()
+	if err != nil {
+		return unknown(err)
+	}
+	s.keep(map[revocation.Key]state{e.Key: {cutoff, now}})
+	return nil
+}
+
+// Revoked reports whether an entry refuses t.
+func (s *Store) Revoked(ctx context.Context, t *token.Token) (bool, error) {
+	keys, issued := revocation.Keys(t), revocation.IssuedAt(t)
+	var missing []revocation.Key
+	for _, key := range keys {
+		switch known, ok := s.known(key); {
+		case !ok:
+			missing = append(missing, key)
+		case refuses(known, issued):
+			return true, nil
+		}
+	}
+	if len(missing) == 0 {
+		return false, nil
+	}
+	found, err := s.ask(ctx, missing)
+	if err != nil {
+		if s.options.InsecureAllowWhenAway {
+			return false, nil
+		}
+		return false, unknown(err)
+	}
+	for _, state := range found {
+		if refuses(state, issued) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func refuses(s state, issued int64) bool { return s.cutoff != 0 && issued <= s.cutoff }
+
+// ask reads keys from Redis, unless it was away a moment ago: then one request
+// tries, and the others need not wait for it.
+func (s *Store) ask(ctx context.Context, keys []revocation.Key) (map[revocation.Key]state, error) {
+	// Counted from before the question: the answer may be that old.
+	asked := s.options.Now()
+	if err := s.mayAsk(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	pipe := s.client.Pipeline()
+	replies := make([]*goredis.StringCmd, len(keys))
+	for i, key := range keys {
+		replies[i] = pipe.Get(ctx, s.name(key))
+	}
+	_, err := pipe.Exec(ctx)
+	if errors.Is(err, goredis.Nil) {
+		err = nil
+	}
+	found := make(map[revocation.Key]state, len(keys))
+	for i, reply := range replies {
+		cutoff, replyErr := reply.Int64()
+		if replyErr != nil && !errors.Is(replyErr, goredis.Nil) {
+			err = errors.Join(err, replyErr)
+		}
+		found[keys[i]] = state{cutoff, asked}
+	}
+	if s.noteAway(ctx, err); err != nil {
+		return nil, err
+	}
+	s.keep(found)
+	return found, nil
+}
+
+func (s *Store) mayAsk() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.away == nil {
+		return nil
+	}
+	if now.Before(s.retry) {
+		return s.away
+	}
+	s.retry = now.Add(s.options.Timeout + retryAfter)
+	return nil
+}
+
+// noteAway remembers how an exchange ended. That a caller gave up says nothing
+// about Redis.
+func (s *Store) noteAway(ctx context.Context, err error) {
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away, s.retry = err, time.Now().Add(retryAfter)
+}
+
+func (s *Store) known(key revocation.Key) (state, bool) {
+	now := s.options.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.young[key]
+	if !ok {
+		known, ok = s.old[key]
+	}
+	return known, ok && now.Sub(known.asked) < s.options.MaxAge
+}
+
+// keep bounds what is remembered by forgetting the older generation as a whole.
+func (s *Store) keep(found map[revocation.Key]state) {
+	now := s.options.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.young) >= maxLocal || now.Sub(s.turned) >= s.options.MaxAge {
+		s.young, s.old, s.turned = make(map[revocation.Key]state, len(found)), s.young, now
+	}
+	for key, state := range found {
+		// A reading that began before a revocation here must not hide it.
+		if newer, ok := s.young[key]; !ok || !newer.asked.After(state.asked) {
+			s.young[key] = state
+		}
+	}
+}
+
+// Use notes that a proof of possession was used, for all instances, and reports
+// false if it was before: the replay store of a dpop.Verifier (RFC 9449, section
+// 11.1).
+func (s *Store) Use(ctx context.Context, id string, until time.Time) (bool, error) {
+	ttl := until.Sub(s.options.Now())
+	if ttl <= 0 {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
+	defer cancel()
+	err := s.client.SetArgs(ctx, s.options.Prefix+"proof:"+id, "1", goredis.SetArgs{Mode: "NX", TTL: ttl}).Err()
+	switch {
+	case errors.Is(err, goredis.Nil):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("redis: %w", err)
+	}
+	return true, nil
+}
+
+func (s *Store) name(key revocation.Key) string {
+	return s.options.Prefix + "revoked:" + base64.RawURLEncoding.EncodeToString(key[:])
+}
+
+func unknown(err error) error {
+	return fmt.Errorf("redis: %w", &diagnosis.Diagnosis{ID: diagnosis.RevocationUnknown, Err: err})
+}
