@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"io"
 	"os/exec"
 	"strings"
 	"time"
@@ -44,15 +43,7 @@ func (env *Env) authenticate(ctx context.Context, client *oauth.Client, r *resol
 // readSecretFile reads a secret from a file, or from standard input for "-".
 // One line break at the end is not part of it.
 func (env *Env) readSecretFile(path string) (secret.String, error) {
-	var (
-		data []byte
-		err  error
-	)
-	if path == "-" {
-		data, err = io.ReadAll(io.LimitReader(env.Stdin, maxSecretFile))
-	} else {
-		data, err = readFile(path, maxSecretFile)
-	}
+	data, err := env.readInput(path, maxSecretFile)
 	if err != nil {
 		return secret.String{}, err
 	}

@@ -38,12 +38,14 @@ func verbs() []verb {
 		{"decode", groupJudge, "Show what a token holds, verifying nothing", newDecode},
 		{"verify", groupJudge, "Verify a token: signature, issuer, audience, times", newVerify},
 		{"check", groupJudge, "Verify a token, then the scopes and claims it needs", newCheck},
+		{"jwks", groupJudge, "Look into key sets, make and convert keys", newJWKS},
 		{"explain", groupJudge, "Explain a diagnosis by its id", newExplain},
 
 		{"call", groupUse, "Call a protected API with the token attached", newCall},
 
 		{"dev", groupSecure, "Run a development authorization server and a protected API", newDev},
 		{"demo", groupSecure, "Watch the whole flow, seven steps and four refusals", newDemo},
+		{"sign", groupSecure, "Mint a token for tests", newSign},
 
 		{"completion", groupMore, "Print the completion script for a shell", newCompletion},
 		{"version", groupMore, "Print the version", newVersion},

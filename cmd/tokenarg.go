@@ -46,6 +46,14 @@ func (env *Env) tokenArg(arg string) (secret.String, error) {
 	return secret.New(text), nil
 }
 
+// readInput reads at most limit bytes of a file, or of standard input for "-".
+func (env *Env) readInput(path string, limit int64) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(io.LimitReader(env.Stdin, limit))
+	}
+	return readFile(path, limit)
+}
+
 // readFile reads at most limit bytes of a file.
 func readFile(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
