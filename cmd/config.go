@@ -25,11 +25,6 @@ type profile struct {
 	Audience    string
 	Resource    string
 	RedirectURI string
-	Store       string
-
-	AuthorizationEndpoint       string
-	TokenEndpoint               string
-	DeviceAuthorizationEndpoint string
 }
 
 // setting is a row of the table of what a profile holds. The file's key, the
@@ -52,10 +47,6 @@ func settings() []setting {
 		{"audience", "the audiences `verify` expects and a login asks for", func(p *profile) *string { return &p.Audience }},
 		{"resource", "the resource indicators sent on every token request (RFC 8707)", func(p *profile) *string { return &p.Resource }},
 		{"redirect_uri", "the redirect URI, exactly as registered", func(p *profile) *string { return &p.RedirectURI }},
-		{"store", "where sessions are kept: auto, keyring, file or memory", func(p *profile) *string { return &p.Store }},
-		{"authorization_endpoint", "for servers without metadata", func(p *profile) *string { return &p.AuthorizationEndpoint }},
-		{"token_endpoint", "for servers without metadata", func(p *profile) *string { return &p.TokenEndpoint }},
-		{"device_authorization_endpoint", "for servers without metadata", func(p *profile) *string { return &p.DeviceAuthorizationEndpoint }},
 	}
 }
 

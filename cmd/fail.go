@@ -66,8 +66,8 @@ func (env *Env) fail(cmd *cobra.Command, err error) int {
 }
 
 // ownsStdout names the commands whose stdout belongs to the datum even when
-// they fail: a token, an API's answer, a child's output.
-func ownsStdout(name string) bool { return name == "token" || name == "call" || name == "exec" }
+// they fail: a token, an API's answer.
+func ownsStdout(name string) bool { return name == "token" || name == "call" }
 
 func (env *Env) tellFailure(f failure) {
 	s := env.stderr()

@@ -1,0 +1,122 @@
+package token
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+)
+
+// batchLines is how many lines a worker takes at a time: enough that handing
+// them over costs little beside judging them.
+const batchLines = 64
+
+// chunk is a run of lines on its way from the reader through a worker to the
+// writer.
+type chunk struct {
+	lines  []string
+	result []byte
+	done   chan struct{}
+}
+
+// Batch judges the lines of r on all cores and writes the results to w in the
+// order of the lines. Judge appends the result of one line to out; it is called
+// by several goroutines at once. Memory does not grow with the number of lines;
+// a line longer than a token may be is judged cut short, as too large a token.
+//
+// It ends early with the context's error, or with that of r or w.
+func Batch(ctx context.Context, r io.Reader, w io.Writer, judge func(out []byte, line string) []byte) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	workers := runtime.GOMAXPROCS(0)
+	work, inOrder := make(chan *chunk), make(chan *chunk, 4*workers)
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for c := range work {
+				for _, line := range c.lines {
+					c.result = judge(c.result, line)
+				}
+				close(c.done)
+			}
+		})
+	}
+	all.Go(func() {
+		defer close(work)
+		defer close(inOrder)
+		if err := readChunks(ctx, r, inOrder, work); err != nil {
+			cancel(err)
+		}
+	})
+	err := writeChunks(w, inOrder)
+	if err != nil {
+		cancel(err)
+		for range inOrder { // what was read before the reader noticed
+		}
+	}
+	all.Wait()
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	return err
+}
+
+// readChunks hands each chunk to the writer's queue first, whose length bounds
+// how much is under way.
+func readChunks(ctx context.Context, r io.Reader, inOrder, work chan<- *chunk) error {
+	in := bufio.NewReaderSize(r, MaxBytes+2)
+	for more := true; more; {
+		c := &chunk{done: make(chan struct{})}
+		for len(c.lines) < batchLines && more {
+			line, err := readLine(in)
+			if err != nil && err != io.EOF {
+				return fmt.Errorf("token: reading the batch: %w", err)
+			}
+			more = err == nil
+			if more || line != "" {
+				c.lines = append(c.lines, line)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case inOrder <- c:
+		}
+		select {
+		case <-ctx.Done():
+			close(c.done)
+			return nil
+		case work <- c:
+		}
+	}
+	return nil
+}
+
+// readLine returns the next line without its end; of one that is too long, so
+// much that it is still too long.
+func readLine(in *bufio.Reader) (string, error) {
+	line, err := in.ReadSlice('\n')
+	text := string(line)
+	for err == bufio.ErrBufferFull {
+		_, err = in.ReadSlice('\n')
+	}
+	if n := len(text); n > 0 && text[n-1] == '\n' {
+		text = text[:n-1]
+	}
+	if n := len(text); n > 0 && text[n-1] == '\r' {
+		text = text[:n-1]
+	}
+	return text, err
+}
+
+func writeChunks(w io.Writer, inOrder <-chan *chunk) error {
+	for c := range inOrder {
+		<-c.done
+		if _, err := w.Write(c.result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
