@@ -97,6 +97,15 @@ func Open(rawURL string, o Options) (*Store, error) {
 	return &Store{client: goredis.NewClient(c), options: o, young: map[revocation.Key]state{}}, nil
 }
 
+// DiscardLibraryLog keeps the Redis library of this whole program from writing
+// to stderr, which it does at each failed connection. Call it before the first
+// [Open].
+func DiscardLibraryLog() { goredis.SetLogger(discard{}) }
+
+type discard struct{}
+
+func (discard) Printf(context.Context, string, ...any) {}
+
 // Close ends the connections to Redis.
 func (s *Store) Close() error {
 	if err := s.client.Close(); err != nil {
