@@ -28,7 +28,11 @@ type problem struct {
 // refuse answers a request that is not let through (RFC 6750, section 3).
 func (g *gate) refuse(w http.ResponseWriter, r *http.Request, x *refusal) {
 	if g.refused != nil {
-		g.refused(r, x.why)
+		told := r
+		if x.token != nil {
+			told = r.WithContext(&admitted{r.Context(), x.token, g})
+		}
+		g.refused(told, x.why)
 	}
 	g.logRefusal(r, x)
 	h := w.Header()

@@ -165,6 +165,9 @@ func TestAnswers(t *testing.T) {
 			if res.StatusCode != tt.status {
 				t.Fatalf("status %d %v %s, want %d", res.StatusCode, res.Header, body, tt.status)
 			}
+			if o.token != (tt.status == 403) {
+				t.Errorf("the hook was given the token: %v; it is good: %v", o.token, tt.status == 403)
+			}
 			checkHeader(t, res, tt)
 			checkBody(t, body, tt)
 			if o.diagnosis == nil || o.diagnosis.ID != tt.id || !strings.Contains(o.log.String(), "id="+string(tt.id)) {

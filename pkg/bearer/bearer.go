@@ -112,7 +112,8 @@ func MutualTLS() Option {
 }
 
 // OnRefusal is told of each request refused, with the full diagnosis, which may
-// quote claims but never the token. It runs before the answer is sent.
+// quote claims but never the token. It runs before the answer is sent. Where the
+// token is good and does not allow the request, [FromContext] has it.
 func OnRefusal(f func(*http.Request, *diagnosis.Diagnosis)) Option {
 	return func(g *gate) { g.refused = f }
 }

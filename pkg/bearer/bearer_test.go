@@ -77,12 +77,16 @@ func (away) Keys(context.Context, string, string) ([]*jwks.Key, error) {
 // told is what the hook and the log were told.
 type told struct {
 	diagnosis *diagnosis.Diagnosis
+	token     bool // whether there was a good one
 	log       strings.Builder
 }
 
 func (o *told) options() []bearer.Option {
 	return []bearer.Option{
-		bearer.OnRefusal(func(_ *http.Request, d *diagnosis.Diagnosis) { o.diagnosis = d }),
+		bearer.OnRefusal(func(r *http.Request, d *diagnosis.Diagnosis) {
+			o.diagnosis = d
+			_, o.token = bearer.FromContext(r.Context())
+		}),
 		bearer.Logger(slog.New(slog.NewTextHandler(&o.log, nil))),
 	}
 }

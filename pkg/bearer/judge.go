@@ -23,6 +23,7 @@ type refusal struct {
 	scheme string // of the credentials: Bearer, DPoP, or "" where there were none
 	scope  string // what a token needs, where a client can act on it
 	why    *diagnosis.Diagnosis
+	token  *token.Token // where it is good and does not allow this
 }
 
 // judge looks for the token, then at it, then at what it allows. Both results
@@ -57,6 +58,7 @@ func (g *gate) judge(r *http.Request) (*token.Token, *refusal) {
 		x = g.judgeNeeds(t, route)
 	}
 	if x != nil {
+		x.token = t
 		return nil, x
 	}
 	return t, nil

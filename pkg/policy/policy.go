@@ -81,6 +81,17 @@ func (p *Policy) Patterns() []string {
 	return all
 }
 
+// Scopes returns the scopes that routes ask for, in alphabetical order: the
+// scopes_supported of the API's metadata (RFC 9728, section 2).
+func (p *Policy) Scopes() []string {
+	var all []string
+	for _, r := range p.routes {
+		all = append(append(all, r.need.Scopes...), r.need.AnyScopes...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Operation returns what a request needs and the pattern that says so, the most
 // specific one as [http.ServeMux] has it; ok is false where no route is listed.
 // A path that [CheckPath] refuses matches nothing. A query is not looked at.
