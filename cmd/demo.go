@@ -64,6 +64,11 @@ func runDemo(ctx context.Context, env *Env, o demoOptions) error {
 	transport := safehttp.NewTransport(nil)
 	defer transport.CloseIdleConnections()
 	d := &demo{demoOptions: o, env: env, screen: env.stdout(), servers: servers, http: &safehttp.Client{Transport: transport, Timeout: 10 * time.Second}}
+	defer func() {
+		if d.receiver != nil {
+			d.receiver.Close()
+		}
+	}()
 	s := d.screen
 	s.line("%s", s.strong("Authorization code with PKCE, in seven steps"))
 	s.line("")
@@ -148,9 +153,8 @@ func (d *demo) sendBrowser(context.Context) error {
 func (d *demo) logIn(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, d.patience())
 	defer cancel()
-	received := make(chan error, 1)
-	go func() {
-		received <- d.receiver.Receive(ctx, func(values url.Values) error {
+	receive := func() error {
+		return d.receiver.Receive(ctx, func(values url.Values) error {
 			code, err := d.request.Code(values)
 			if errors.Is(err, oauth.ErrState) {
 				return fmt.Errorf("%w: %w", loopback.ErrStray, err)
@@ -158,23 +162,22 @@ func (d *demo) logIn(ctx context.Context) error {
 			d.code = code
 			return err
 		})
-	}()
+	}
 	if d.browser {
 		d.screen.line("   %s", clean(d.request.URL()))
 		d.screen.line("   %s", d.screen.faint("alice, password \"password\""))
-		d.env.openBrowser(d.request.URL())
-		return <-received
+		return d.env.awaitBrowser(d.request.URL(), receive)
 	}
-	visited, err := visitor{login: "alice", password: "password", told: d.visited}.visit(ctx, d.request.URL())
+	received := make(chan error, 1)
+	go func() { received <- receive() }()
+	status, err := visitor{login: "alice", password: "password", told: d.exchanged}.visit(ctx, d.request.URL())
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("the login ended with status %d", status)
+	}
 	if err != nil {
 		cancel()
 		<-received
 		return err
-	}
-	if visited != http.StatusOK {
-		cancel()
-		<-received
-		return fmt.Errorf("the login ended with status %d", visited)
 	}
 	return <-received
 }
@@ -185,8 +188,6 @@ func (d *demo) patience() time.Duration {
 	}
 	return 20 * time.Second
 }
-
-func (d *demo) visited(method, what string) { d.exchanged(method, what) }
 
 func (d *demo) receiveCode(context.Context) error {
 	u, err := url.Parse(d.receiver.RedirectURI())

@@ -195,23 +195,26 @@ func (l *login) awaitCode(ctx context.Context, receiver *loopback.Receiver, requ
 	s := l.env.stderr()
 	s.line("%s", s.strong("Log in here:"))
 	s.line("%s", clean(request.URL()))
-	if l.opens {
-		l.env.openBrowser(request.URL())
-	}
 	waiting, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	var (
 		code  secret.String
 		wrong error
 	)
-	err := receiver.Receive(waiting, func(values url.Values) error {
-		var err error
-		code, err = request.Code(values)
-		if errors.Is(err, oauth.ErrState) {
-			wrong = err
-			return fmt.Errorf("%w: %w", loopback.ErrStray, err)
-		}
-		return err
+	address := ""
+	if l.opens {
+		address = request.URL()
+	}
+	err := l.env.awaitBrowser(address, func() error {
+		return receiver.Receive(waiting, func(values url.Values) error {
+			var err error
+			code, err = request.Code(values)
+			if errors.Is(err, oauth.ErrState) {
+				wrong = err
+				return fmt.Errorf("%w: %w", loopback.ErrStray, err)
+			}
+			return err
+		})
 	})
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) && wrong != nil:
@@ -222,12 +225,23 @@ func (l *login) awaitCode(ctx context.Context, receiver *loopback.Receiver, requ
 	return code, err
 }
 
-// openBrowser opens the URL without waiting: some launchers end only with the
-// browser. A launcher that fails is a warning, since the URL stands above.
-func (env *Env) openBrowser(address string) {
-	go func() {
-		if err := env.Browse(address); err != nil {
-			env.warn("no browser could be opened (%s); open the URL above yourself", clean(err.Error()))
+// awaitBrowser opens address, if it is not empty, and returns what receive
+// returns. It does not wait for the browser: some launchers end only with it. A
+// launcher that fails is a warning, since the URL was printed.
+func (env *Env) awaitBrowser(address string, receive func() error) error {
+	browsed, received := make(chan error, 1), make(chan error, 1)
+	if address != "" {
+		go func() { browsed <- env.Browse(address) }()
+	}
+	go func() { received <- receive() }()
+	for {
+		select {
+		case err := <-received:
+			return err
+		case err := <-browsed:
+			if err != nil {
+				env.warn("no browser could be opened (%s); open the URL above yourself", clean(err.Error()))
+			}
 		}
-	}()
+	}
 }
