@@ -11,7 +11,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-type verifyOptions struct{ judgingOptions }
+type verifyOptions struct {
+	judgingOptions
+	batch string
+}
 
 func newVerify(env *Env) *cobra.Command {
 	var o verifyOptions
@@ -26,9 +29,13 @@ shown as not checked, never as passed.
 		Example: `  oauthctl verify
   oauthctl token | oauthctl verify -
   oauthctl verify @token.txt --issuer https://auth.example.com --audience https://api.example.com
-  oauthctl verify - --jwks keys.json --json --jq .valid < token.txt`,
+  oauthctl verify - --jwks keys.json --json --jq .valid < token.txt
+  oauthctl verify --batch=tokens.txt --jwks keys.json --issuer https://auth.example.com`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.batch != "" {
+				return runVerifyBatch(cmd.Context(), env, o)
+			}
 			raw, err := env.tokenOrSession(cmd.Context(), args)
 			if err != nil {
 				return err
@@ -36,7 +43,10 @@ shown as not checked, never as passed.
 			return runVerify(cmd.Context(), env, raw, o)
 		},
 	}
-	o.judgingOptions.addFlags(cmd.Flags())
+	f := cmd.Flags()
+	o.judgingOptions.addFlags(f)
+	f.StringVar(&o.batch, "batch", "", "judge one token a line, from `FILE` or standard input; one line answers each")
+	f.Lookup("batch").NoOptDefVal = "-"
 	return cmd
 }
 

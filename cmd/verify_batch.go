@@ -1,0 +1,122 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// runVerifyBatch judges one token a line. One line of output answers each, in
+// order: valid, or the id of the first failure; with --json the whole report.
+func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
+	if env.global.jq != "" {
+		return usage("--jq does not go with --batch; pipe the output of --json to jq")
+	}
+	inspector, err := env.inspector(ctx, o.judgingOptions, secret.String{})
+	if err != nil {
+		return err
+	}
+	in := env.Stdin
+	if o.batch != "-" {
+		f, err := os.Open(o.batch)
+		if err != nil {
+			return usage("--batch: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	b := &batch{ctx: ctx, inspector: inspector, json: env.global.json}
+	out := bufio.NewWriterSize(env.Stdout, 64<<10)
+	stop := env.showProgress(&b.judged)
+	err = token.Batch(ctx, in, out, b.judge)
+	stop()
+	if flushed := out.Flush(); err == nil {
+		err = flushed
+	}
+	if err != nil {
+		return err
+	}
+	return b.summary(env)
+}
+
+// batch counts what came of the tokens.
+type batch struct {
+	ctx       context.Context
+	inspector *token.Inspector
+	json      bool
+
+	judged, invalid, unknown atomic.Int64
+}
+
+func (b *batch) judge(out []byte, line string) []byte {
+	report := b.inspector.Report(b.ctx, line)
+	err := report.Err()
+	var d *diagnosis.Diagnosis
+	switch {
+	case err == nil:
+	case errors.As(err, &d) && d.Kind() == diagnosis.Unavailable:
+		b.unknown.Add(1)
+	default:
+		b.invalid.Add(1)
+	}
+	b.judged.Add(1)
+	switch {
+	case b.json:
+		if data, err := json.Marshal(report); err == nil {
+			out = append(out, escapeJSON(string(data))...)
+		}
+	case err == nil:
+		out = append(out, "valid"...)
+	case d != nil:
+		out = append(out, d.ID...)
+	}
+	return append(out, '\n')
+}
+
+// summary tells the counts on stderr and what they mean for the exit code.
+func (b *batch) summary(env *Env) error {
+	judged, invalid, unknown := b.judged.Load(), b.invalid.Load(), b.unknown.Load()
+	env.say("%d tokens: %d valid, %d not valid, %d could not be checked", judged, judged-invalid-unknown, invalid, unknown)
+	switch {
+	case invalid > 0:
+		return told{&diagnosis.Diagnosis{ID: diagnosis.SignatureInvalid}}
+	case unknown > 0:
+		return told{&diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable}}
+	}
+	return nil
+}
+
+// showProgress counts on stderr where a person is watching and the answers go
+// elsewhere.
+func (env *Env) showProgress(judged *atomic.Int64) (stop func()) {
+	if env.global.quiet || !env.IsTerminal(env.Stderr) || env.IsTerminal(env.Stdout) {
+		return func() {}
+	}
+	done, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				fmt.Fprintf(env.Stderr, "\r%d judged", judged.Load())
+			case <-done:
+				_, _ = io.WriteString(env.Stderr, "\r\x1b[K")
+				return
+			}
+		}
+	}()
+	return func() { close(done); <-over }
+}
