@@ -49,7 +49,7 @@ func runExplain(env *Env, id string) error {
 		return env.printJSON(explanation{e.ID, e.Summary, e.Meaning, e.Fix, e.Kind.ExitCode()})
 	}
 	s := env.stdout()
-	s.line("%s  %s", s.strong(string(e.ID)), s.faint(fmt.Sprintf("exit code %d", e.Kind.ExitCode())))
+	s.line("%s  %s", s.strong(string(e.ID)), s.faint(ending(e.Kind)))
 	s.line("%s", wrap(capital(e.Summary)+".", ""))
 	s.line("")
 	s.line("%s", s.name("What it means"))
@@ -58,6 +58,14 @@ func runExplain(env *Env, id string) error {
 	s.line("%s", s.name("What to do"))
 	s.line("%s", wrap(e.Fix, "  "))
 	return nil
+}
+
+// ending tells how a command ends that meets a fault of that kind.
+func ending(k diagnosis.Kind) string {
+	if k == diagnosis.Advice {
+		return "a warning, no failure"
+	}
+	return fmt.Sprintf("exit code %d", k.ExitCode())
 }
 
 func listDiagnoses(env *Env) error {

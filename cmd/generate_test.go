@@ -133,7 +133,7 @@ func diagnosisPage() string {
 	b.WriteString("# Diagnoses\n\nEverything that can be wrong has a stable id. Commands print it, the middleware answers with it, " +
 		"and `oauthctl explain ID` tells what stands here.\n")
 	for _, e := range diagnosis.All() {
-		fmt.Fprintf(&b, "\n## %s\n\n%s. Exit code %d.\n\n%s\n\n**What to do:** %s\n", e.ID, capital(e.Summary), e.Kind.ExitCode(), e.Meaning, e.Fix)
+		fmt.Fprintf(&b, "\n## %s\n\n%s. %s.\n\n%s\n\n**What to do:** %s\n", e.ID, capital(e.Summary), capital(ending(e.Kind)), e.Meaning, e.Fix)
 	}
 	return b.String()
 }

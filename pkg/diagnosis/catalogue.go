@@ -44,6 +44,10 @@ const (
 	ClaimInvalid        ID = "CLAIM_INVALID"
 	Revoked             ID = "REVOKED"
 	TokenBound          ID = "TOKEN_BOUND"
+	PersonalData        ID = "PERSONAL_DATA"
+	SecretInToken       ID = "SECRET_IN_TOKEN"
+	LongLived           ID = "LONG_LIVED"
+	TypeUnknown         ID = "TYP_UNKNOWN"
 	NotChecked          ID = "NOT_CHECKED"
 	DPoPMissing         ID = "DPOP_MISSING"
 	DPoPInvalid         ID = "DPOP_INVALID"
@@ -380,6 +384,28 @@ var catalogue = []Entry{
 		PathAmbiguous, Usage, "the path can be read in more than one way",
 		"Dot segments, doubled or encoded slashes, backslashes and the like are read as one path by one server and as another by the next, so that what was judged is not what is served. The API answers 400.",
 		"Send the path in its plain form.",
+	},
+
+	// What decode warns of.
+	{
+		PersonalData, Advice, "the payload holds personal data that anybody can read",
+		"A JWT is encoded, not encrypted. Every API, proxy and log on its way sees the e-mail address, phone number or name in it.",
+		"Leave it out of access tokens; an API that needs it can ask the userinfo endpoint.",
+	},
+	{
+		SecretInToken, Advice, "the payload seems to hold a secret that anybody can read",
+		"A claim is named like a password, key or card number, or looks like one. A JWT is encoded, not encrypted.",
+		"Change the secret, and have the issuer leave it out.",
+	},
+	{
+		LongLived, Advice, "the token lives longer than a day",
+		"An access token that leaks is good until it expires; 5 to 15 minutes with a refresh token is the usual lifetime.",
+		"Shorten the access token's lifetime at the authorization server.",
+	},
+	{
+		TypeUnknown, Advice, "the typ header names a kind of token that is not known",
+		"Vendors have types of their own. It is accepted as an access token unless `--typ` or `--rfc9068` says otherwise.",
+		"Name the expected type with `--typ` if it has to be exact.",
 	},
 
 	// What the token allows.

@@ -18,6 +18,7 @@ type Kind int
 
 // The kinds, in the order of their exit codes.
 const (
+	Advice      Kind = 0 // worth knowing, no failure
 	Unexpected  Kind = 1 // nobody foresaw it: a bug
 	Usage       Kind = 2 // the command or its configuration
 	Rejected    Kind = 3 // the token was read and is not good; HTTP 401

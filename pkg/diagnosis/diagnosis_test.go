@@ -21,7 +21,7 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s: an id is words in capitals joined by underscores", e.ID)
 		case seen[e.ID]:
 			t.Errorf("%s stands twice", e.ID)
-		case e.Kind < diagnosis.Unexpected || e.Kind > diagnosis.API:
+		case e.Kind < diagnosis.Advice || e.Kind > diagnosis.API:
 			t.Errorf("%s has no kind", e.ID)
 		case !summary.MatchString(e.Summary):
 			t.Errorf("%s: summary %q does not fit a header field, or ends with a stop", e.ID, e.Summary)

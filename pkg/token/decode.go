@@ -3,7 +3,6 @@ package token
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
@@ -115,29 +114,4 @@ func (t *Token) Kind() Kind {
 		return KindAccessToken
 	}
 	return k
-}
-
-// Warnings returns what is odd about the token as of now, whether or not it is
-// reason to refuse it.
-func (t *Token) Warnings(now time.Time) []*diagnosis.Diagnosis {
-	var found []*diagnosis.Diagnosis
-	add := func(d *diagnosis.Diagnosis) {
-		if d != nil {
-			found = append(found, d)
-		}
-	}
-	if strings.EqualFold(t.header.alg, "none") {
-		add(&diagnosis.Diagnosis{ID: diagnosis.AlgNone})
-	}
-	e := expectation{now: now, leeway: defaultLeeway}
-	add(e.checkExpiry(t))
-	add(e.checkNotBefore(t))
-	add(e.checkIssuedAt(t))
-	switch {
-	case !t.has("aud"):
-		add(&diagnosis.Diagnosis{ID: diagnosis.AudienceMissing})
-	case t.Audience() == nil:
-		add(&diagnosis.Diagnosis{ID: diagnosis.AudienceInvalid, Got: cut(t.lookup("aud"))})
-	}
-	return found
 }

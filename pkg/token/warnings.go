@@ -1,0 +1,135 @@
+package token
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// longLived is beyond what an access token has a reason to live for.
+const longLived = 24 * time.Hour
+
+// Warnings returns what is odd about the token as of now, whether or not it is
+// reason to refuse it. A warning names claims, never a secret's value.
+func (t *Token) Warnings(now time.Time) []*diagnosis.Diagnosis {
+	e := expectation{now: now, leeway: defaultLeeway}
+	var found []*diagnosis.Diagnosis
+	for _, d := range []*diagnosis.Diagnosis{
+		t.warnOfHeader(), e.checkExpiry(t), e.checkNotBefore(t), e.checkIssuedAt(t),
+		t.warnOfAudience(), t.warnOfLifetime(), t.warnOfSecrets(), t.warnOfPersonalData(),
+	} {
+		if d != nil {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
+func (t *Token) warnOfHeader() *diagnosis.Diagnosis {
+	switch {
+	case strings.EqualFold(t.header.alg, "none"):
+		return &diagnosis.Diagnosis{ID: diagnosis.AlgNone}
+	case kindOfType(t.header.typ) == KindOther:
+		return &diagnosis.Diagnosis{ID: diagnosis.TypeUnknown, Got: fmt.Sprintf("%q", cut(t.header.typ))}
+	}
+	return nil
+}
+
+func (t *Token) warnOfAudience() *diagnosis.Diagnosis {
+	switch {
+	case !t.has("aud"):
+		return &diagnosis.Diagnosis{ID: diagnosis.AudienceMissing}
+	case t.Audience() == nil:
+		return &diagnosis.Diagnosis{ID: diagnosis.AudienceInvalid, Got: cut(t.lookup("aud"))}
+	}
+	return nil
+}
+
+func (t *Token) warnOfLifetime() *diagnosis.Diagnosis {
+	issued, expires := t.IssuedAt(), t.Expiry()
+	if issued.IsZero() || expires.Sub(issued) <= longLived {
+		return nil
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.LongLived, Got: words(expires.Sub(issued))}
+}
+
+// warnOfPersonalData looks for data about a person, which an ID token is meant
+// to hold and an access token is not.
+func (t *Token) warnOfPersonalData() *diagnosis.Diagnosis {
+	if t.Kind() == KindIDToken {
+		return nil
+	}
+	names := t.suspicious([]string{
+		"email", "phone", "phone_number", "birthdate", "birthday", "address", "given_name", "family_name", "ssn", "passport", "national_id", "tax_id", "iban",
+	}, isEmail)
+	if names == "" {
+		return nil
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.PersonalData, Got: names}
+}
+
+func (t *Token) warnOfSecrets() *diagnosis.Diagnosis {
+	names := t.suspicious([]string{
+		"password", "passwd", "pwd", "secret", "client_secret", "api_key", "apikey", "private_key", "refresh_token", "card_number", "credit_card", "cvv", "pin",
+	}, isCardNumber)
+	if names == "" {
+		return nil
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.SecretInToken, Got: names}
+}
+
+// suspicious lists the claims, also those inside others, that have one of the
+// names or a value that looks like it.
+func (t *Token) suspicious(names []string, looks func(string) bool) string {
+	var found []string
+	var visit func(path, name string, value any)
+	visit = func(path, name string, value any) {
+		switch v := value.(type) {
+		case map[string]any:
+			for inner, value := range v {
+				visit(path+"."+inner, inner, value)
+			}
+		case []any:
+			for _, value := range v {
+				visit(path, name, value)
+			}
+		case string:
+			if v != "" && (slices.Contains(names, strings.ToLower(name)) || looks(v)) && !slices.Contains(found, path) {
+				found = append(found, path)
+			}
+		}
+	}
+	for name, value := range t.Claims() {
+		visit(name, name, value)
+	}
+	slices.Sort(found)
+	return cut(strings.Join(found, ", "))
+}
+
+func isEmail(text string) bool {
+	local, domain, ok := strings.Cut(text, "@")
+	return ok && local != "" && strings.Contains(domain, ".") && !strings.ContainsAny(text, " /:") && strings.Count(text, "@") == 1
+}
+
+// isCardNumber reports whether text is 13 to 19 digits, perhaps in groups, whose
+// check digit is right (ISO/IEC 7812).
+func isCardNumber(text string) bool {
+	digits := strings.NewReplacer(" ", "", "-", "").Replace(text)
+	if len(digits) < 13 || len(digits) > 19 || strings.Trim(digits, "0123456789") != "" || strings.Trim(digits, "0") == "" {
+		return false
+	}
+	sum := 0
+	for i := range len(digits) {
+		d := int(digits[len(digits)-1-i] - '0')
+		if i%2 == 1 {
+			if d *= 2; d > 9 {
+				d -= 9
+			}
+		}
+		sum += d
+	}
+	return sum%10 == 0
+}
