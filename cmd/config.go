@@ -152,6 +152,10 @@ func (env *Env) openConfig() (*config, error) {
 		// Everything can come from flags and variables alone.
 		return &config{tree: newMapping(), profiles: map[string]*profile{}}, nil //nolint:nilerr // see above
 	}
+	return readConfig(path)
+}
+
+func readConfig(path string) (*config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, usage("cannot read the profiles: %w", err)
@@ -207,6 +211,9 @@ func parseProfile(body *yaml.Node) (*profile, error) {
 	p := &profile{}
 	if body.Kind != yaml.MappingNode && body.Tag != "!!null" {
 		return nil, at(body, "expected the profile's keys")
+	}
+	if body.Kind != yaml.MappingNode {
+		*body = *newMapping()
 	}
 	for key, value := range pairs(body) {
 		s, ok := findSetting(key.Value)
@@ -289,6 +296,11 @@ func (c *config) write() error {
 	data, err := yaml.Dump(c.tree, yaml.WithIndent(2))
 	if err != nil {
 		return fmt.Errorf("writing the profiles: %w", err)
+	}
+	// YAML can hold things that do not survive being written; then the file stays
+	// as it is.
+	if again, err := parseConfig(data); err != nil || len(again.profiles) != len(c.profiles) {
+		return &usageError{what: c.path + " holds YAML that cannot be changed safely", hint: "simplify it by hand: plain keys and values, no anchors or tags"}
 	}
 	if err := os.MkdirAll(filepath.Dir(c.path), 0o700); err != nil {
 		return usage("cannot write the profiles: %w", err)

@@ -7,6 +7,9 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -38,14 +41,14 @@ func encode(w io.Writer, v any) error {
 // escapeJSON replaces the characters that clean would replace by JSON escapes,
 // so the text stays the same JSON.
 func escapeJSON(text string) string {
-	if isASCII(text) {
+	if isClean(strings.ReplaceAll(text, "\n", "")) {
 		return text
 	}
 	out := make([]byte, 0, len(text)+16)
 	for _, r := range text {
 		switch {
-		case r < 0x80 || clean(string(r)) == string(r):
-			out = append(out, string(r)...)
+		case r == '\n' || unicode.IsPrint(r):
+			out = utf8.AppendRune(out, r)
 		case r > 0xFFFF:
 			r -= 0x10000
 			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xD800+(r>>10), 0xDC00+(r&0x3FF))
@@ -54,15 +57,6 @@ func escapeJSON(text string) string {
 		}
 	}
 	return string(out)
-}
-
-func isASCII(text string) bool {
-	for i := range len(text) {
-		if text[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }
 
 // filter runs the jq expression on v and prints each result, strings without
