@@ -137,28 +137,27 @@ func CheckPath(u *url.URL) error {
 	case !utf8.ValidString(u.Path):
 		return errors.New("the path is no UTF-8")
 	case hidesSlash(u.Path) || u.RawPath != "" && hidesSlash(u.RawPath):
-		return errors.New("the path holds an encoded slash, backslash or dot")
+		return errors.New("the path holds an encoded slash, backslash, dot or control character")
 	case hidesDots(u.Path):
 		return errors.New("the path has a dot segment with a parameter")
 	}
 	return nil
 }
 
-// hidesSlash looks for what another decoding would make a separator or a dot
-// segment. Encoded once, a dot was seen as a dot already.
+// hidesSlash looks for what another decoding would make a separator, a dot
+// segment or a control character. Encoded once, they were seen already.
 func hidesSlash(text string) bool {
-	for i := strings.IndexByte(text, '%'); i >= 0; {
-		if rest := text[i+1:]; len(rest) >= 2 {
-			switch strings.ToLower(rest[:2]) {
-			case "2f", "5c", "2e":
-				return true
-			}
+	for i := range len(text) {
+		if text[i] != '%' || len(text)-i < 3 {
+			continue
 		}
-		next := strings.IndexByte(text[i+1:], '%')
-		if next < 0 {
-			break
+		hidden, err := url.PathUnescape(text[i : i+3])
+		if err != nil {
+			continue
 		}
-		i += 1 + next
+		if c := hidden[0]; c < ' ' || c == '\x7f' || c == '/' || c == '\\' || c == '.' {
+			return true
+		}
 	}
 	return false
 }
