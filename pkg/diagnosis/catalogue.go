@@ -48,6 +48,12 @@ const (
 	SecretInToken       ID = "SECRET_IN_TOKEN"
 	LongLived           ID = "LONG_LIVED"
 	TypeUnknown         ID = "TYP_UNKNOWN"
+	EntraV1Token        ID = "ENTRA_V1_TOKEN"
+	EntraGraphToken     ID = "ENTRA_GRAPH_TOKEN"
+	EntraAudienceForm   ID = "ENTRA_AUD_FORM"
+	KeycloakAudience    ID = "KC_AUD_ACCOUNT"
+	CognitoNoAudience   ID = "COGNITO_NO_AUD"
+	OktaOrgServer       ID = "OKTA_ORG_AS"
 	NotChecked          ID = "NOT_CHECKED"
 	DPoPMissing         ID = "DPOP_MISSING"
 	DPoPInvalid         ID = "DPOP_INVALID"
@@ -406,6 +412,38 @@ var catalogue = []Entry{
 		TypeUnknown, Advice, "the typ header names a kind of token that is not known",
 		"Vendors have types of their own. It is accepted as an access token unless `--typ` or `--rfc9068` says otherwise.",
 		"Name the expected type with `--typ` if it has to be exact.",
+	},
+
+	// Cases of particular providers.
+	{
+		EntraV1Token, Rejected, "the token is of version 1 and the issuer that of version 2",
+		"Microsoft Entra ID issues tokens of version 1 for an API until the API's registration asks for version 2; their issuers differ (sts.windows.net, login.microsoftonline.com).",
+		"Set api.requestedAccessTokenVersion to 2 in the manifest of the API's registration, not the client's, and get a new token; or configure the issuer of version 1.",
+	},
+	{
+		EntraGraphToken, Rejected, "the token is for Microsoft Graph and can only be verified by it",
+		"Tokens for Microsoft Graph have a format of their own; their signature cannot be checked by anybody else.",
+		"Ask for a scope of your own API, for instance api://ID/.default, instead of one of Graph's.",
+	},
+	{
+		EntraAudienceForm, Rejected, "the audience is the same application in another form",
+		"Microsoft Entra ID names an API by its GUID or by its application ID URI, api://GUID, as the token's version has it.",
+		"Expect both forms: name --audience twice, or list both in the policy.",
+	},
+	{
+		KeycloakAudience, Rejected, "Keycloak named no audience for this API",
+		"Without an audience mapper a Keycloak access token is for account, or for nobody. Accepting account would accept every token of the realm.",
+		"Add an Audience mapper for this API to a client scope of the client, or use resource indicators where the server has them.",
+	},
+	{
+		CognitoNoAudience, Rejected, "Amazon Cognito's access tokens name no audience",
+		"They have client_id instead. The ID token has an audience, but is not for APIs.",
+		"Accept no audience only together with the client_id: audience none and a rule for client_id in the policy; and require the resource server's scopes.",
+	},
+	{
+		OktaOrgServer, Rejected, "the token is from Okta's own authorization server, which is for Okta only",
+		"Access tokens of an organisation's server (an issuer without a path) are meant for Okta's APIs and cannot be verified by others.",
+		"Use a custom authorization server, such as https://ORG.okta.com/oauth2/default, and its audience.",
 	},
 
 	// What the token allows.
