@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -154,11 +153,7 @@ func (o devOptions) bind(flag, address string) (net.Listener, error) {
 			hint: "everybody knows the password of this server's users; --insecure-listen allows it all the same",
 		}
 	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, &usageError{what: fmt.Sprintf("%s: %s", flag, strings.TrimPrefix(err.Error(), "listen tcp ")), hint: flag + " 127.0.0.1:0 takes a free port", err: err}
-	}
-	return l, nil
+	return listen(flag, address)
 }
 
 func listFaults(env *Env) error {

@@ -45,6 +45,7 @@ func verbs() []verb {
 
 		{"dev", groupSecure, "Run a development authorization server and a protected API", newDev},
 		{"demo", groupSecure, "Watch the whole flow, seven steps and four refusals", newDemo},
+		{"guard", groupSecure, "Protect any API with a reverse proxy and a policy", newGuard},
 		{"sign", groupSecure, "Mint a token for tests", newSign},
 
 		{"completion", groupMore, "Print the completion script for a shell", newCompletion},
