@@ -1,0 +1,80 @@
+package cmd_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/oauthctl/oauthctl/pkg/devserver"
+)
+
+// What verify and check print with --json is what the published schema says, for
+// each kind of verdict.
+func TestVerifyMatchesItsSchema(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile("../docs/reference/verify.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, devserver.Config{})
+	if code := w.run("login", w.api, "--browser", "-q"); code != 0 {
+		t.Fatalf("login: %d %s", code, &w.stderr)
+	}
+	w.run("token")
+	raw := strings.TrimSpace(w.stdout.String())
+	parts := strings.Split(raw, ".")
+	for name, tt := range map[string]struct {
+		code int
+		args []string
+	}{
+		"valid":         {0, []string{"verify", raw}},
+		"scope":         {0, []string{"check", raw, "--scope", "items:read"}},
+		"denied":        {4, []string{"check", raw, "--scope", "nothing"}},
+		"expired":       {3, []string{"verify", raw, "--at", "2099-01-01T00:00:00Z"}},
+		"audience":      {3, []string{"verify", raw, "--audience", "x"}},
+		"signature":     {3, []string{"verify", parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2])), "--at", "2099-01-01T00:00:00Z"}},
+		"malformed":     {3, []string{"verify", "a.b"}},
+		"strict":        {3, []string{"verify", raw, "--key", keyFile(t, w), "--strict", "-p", "none"}},
+		"cannot be had": {6, []string{"verify", raw, "--jwks", "http://127.0.0.1:1/"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if code := w.run(append(tt.args, "--json")...); code != tt.code {
+				t.Errorf("exit code %d, want %d\n%s", code, tt.code, &w.stderr)
+			}
+			instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(w.stdout.Bytes()))
+			if err != nil {
+				t.Fatalf("%v in %s", err, &w.stdout)
+			}
+			if err := schema.Validate(instance); err != nil {
+				t.Errorf("%v\n%s", err, &w.stdout)
+			}
+		})
+	}
+	for name, text := range map[string]string{"no checks": `{"valid":true,"checks":[]}`, "a failure without id": `{"valid":false,"checks":[{"check":"x","status":"failed"}]}`} {
+		instance, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+		if err != nil || schema.Validate(instance) == nil {
+			t.Errorf("the schema lets %s pass", name)
+		}
+	}
+}
+
+// keyFile writes the development server's public key to a file.
+func keyFile(t *testing.T, w *world) string {
+	t.Helper()
+	set := getJSON[struct {
+		Keys []map[string]any `json:"keys"`
+	}](t, w.issuer+"/jwks")
+	key, err := json.Marshal(set.Keys[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "key.jwk")
+	if err := os.WriteFile(path, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
