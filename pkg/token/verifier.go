@@ -48,10 +48,19 @@ type Options struct {
 	InsecureSkipAudience bool
 	// ClientIDs are the values of client_id that are accepted; nil accepts any.
 	ClientIDs []string
+	// CacheTokens is how many good tokens a [Verifier] remembers, so that a token
+	// that comes again costs no signature check; 0 remembers none. Times and the
+	// key set are checked on every use. A [Verifier.Report] is never remembered.
+	CacheTokens int
+	// CacheBytes bounds the memory of that; 0 means 64 MiB.
+	CacheBytes int
 }
 
 // Verifier judges access tokens for an API. It is safe for concurrent use.
-type Verifier struct{ j judge }
+type Verifier struct {
+	j     judge
+	cache *cache // nil remembers nothing
+}
 
 // NewVerifier returns a verifier of tokens from issuer for one of the audiences,
 // signed with one of keys. Issuer and audience are compared character for
@@ -74,13 +83,20 @@ func NewVerifier(issuer string, audience []string, keys KeySet, o Options) (*Ver
 	if err != nil {
 		return nil, err
 	}
-	return &Verifier{j}, nil
+	return &Verifier{j, newCache(o)}, nil
 }
 
 // Verify returns the token if every check passes; otherwise the first that
 // failed, a Diagnosis of kind Rejected, or of kind Unavailable where the keys
 // could not be had.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
+	if v.cache != nil {
+		return v.verifyCached(ctx, raw)
+	}
+	return v.verify(ctx, raw)
+}
+
+func (v *Verifier) verify(ctx context.Context, raw string) (*Token, error) {
 	x := v.j.examine(ctx, raw)
 	if len(x.failed) > 0 {
 		return nil, x.failed[0].diagnosis

@@ -1,0 +1,120 @@
+package token
+
+import (
+	"context"
+	"crypto/sha256"
+	"sync"
+)
+
+// The bounds of a cache where Options name none.
+const defaultCacheBytes = 64 << 20
+
+// cache remembers tokens that a verifier found good, by the SHA-256 of the exact
+// text. What time or the key set can change is asked again on every hit; a token
+// that was refused is never remembered. It is bounded by forgetting the older of
+// two generations as a whole.
+type cache struct {
+	tokens, bytes int // what one generation may hold
+
+	mu         sync.RWMutex
+	young, old map[[sha256.Size]byte]accepted
+	held       int // bytes of the young generation
+}
+
+// accepted is a token and the state of the key set by which it was.
+type accepted struct {
+	token      *Token
+	generation uint64
+}
+
+func newCache(o Options) *cache {
+	if o.CacheTokens <= 0 {
+		return nil
+	}
+	bytes := o.CacheBytes
+	if bytes <= 0 {
+		bytes = defaultCacheBytes
+	}
+	return &cache{tokens: max(1, o.CacheTokens/2), bytes: bytes / 2, young: map[[sha256.Size]byte]accepted{}}
+}
+
+// verifyCached is Verify for a verifier with a cache.
+func (v *Verifier) verifyCached(ctx context.Context, raw string) (*Token, error) {
+	if len(raw) > MaxBytes {
+		return v.verify(ctx, raw)
+	}
+	sum := hashOf(raw)
+	if found, ok := v.cache.get(sum); ok && v.stillGood(ctx, found) {
+		return found.token, nil
+	}
+	generation := v.generation()
+	t, err := v.verify(ctx, raw)
+	// A set that changed meanwhile may not be the one that was asked.
+	if err == nil && v.generation() == generation {
+		v.cache.put(sum, accepted{t, generation})
+	}
+	return t, err
+}
+
+// stillGood asks what may have changed since the token was accepted: the time,
+// and the key set, which is renewed only by being asked. In any doubt the token
+// is judged in full.
+func (v *Verifier) stillGood(ctx context.Context, found accepted) bool {
+	t := found.token
+	if _, err := v.j.keys.Keys(ctx, t.header.kid, t.header.alg); err != nil || v.generation() != found.generation {
+		return false
+	}
+	e := v.j.expectation
+	e.now = v.j.options.Now()
+	return e.checkExpiry(t) == nil && e.checkNotBefore(t) == nil && e.checkIssuedAt(t) == nil
+}
+
+// generation is that of the key set; a set that cannot change has none.
+func (v *Verifier) generation() uint64 {
+	if set, ok := v.j.keys.(interface{ Generation() uint64 }); ok {
+		return set.Generation()
+	}
+	return 0
+}
+
+// hashOf copies a text of usual length to the stack, which is cheaper than the
+// heap.
+func hashOf(raw string) [sha256.Size]byte {
+	var usual [2048]byte
+	if len(raw) <= len(usual) {
+		return sha256.Sum256(usual[:copy(usual[:], raw)])
+	}
+	return sha256.Sum256([]byte(raw))
+}
+
+func (c *cache) get(sum [sha256.Size]byte) (accepted, bool) {
+	c.mu.RLock()
+	found, ok := c.young[sum]
+	if ok {
+		c.mu.RUnlock()
+		return found, true
+	}
+	found, ok = c.old[sum]
+	c.mu.RUnlock()
+	if ok {
+		c.put(sum, found)
+	}
+	return found, ok
+}
+
+func (c *cache) put(sum [sha256.Size]byte, a accepted) {
+	// A token holds its parts decoded beside the text, and a list of its claims.
+	size := 512 + 2*(len(a.token.headerJSON)+len(a.token.claimsJSON)) + 48*len(a.token.claims)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if size > c.bytes {
+		return
+	}
+	if _, ok := c.young[sum]; !ok {
+		if len(c.young) >= c.tokens || c.held+size > c.bytes {
+			c.young, c.old, c.held = map[[sha256.Size]byte]accepted{}, c.young, 0
+		}
+		c.held += size
+	}
+	c.young[sum] = a
+}

@@ -1,0 +1,179 @@
+package token_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// keySet is a set that changes, as one at a URL does.
+type keySet struct {
+	mu         sync.Mutex
+	set        *jwks.Set
+	generation atomic.Uint64
+	err        error
+	asked      atomic.Int64
+}
+
+func (s *keySet) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
+	s.asked.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	return s.set.Keys(ctx, kid, alg)
+}
+
+func (s *keySet) Generation() uint64 { return s.generation.Load() }
+
+func (s *keySet) change(set *jwks.Set, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set, s.err = set, err
+	s.generation.Add(1)
+}
+
+// A remembered token is judged as if it were not: whatever time, keys and text do.
+func TestCache(t *testing.T) {
+	key, other := newKey(t, "ES256"), newKey(t, "ES256")
+	raw := sign(t, key, "at+jwt", claims(nil))
+	tests := map[string]struct {
+		then func(clock *time.Time, keys *keySet) string // the token to ask about
+		want diagnosis.ID
+	}{
+		"again": {func(*time.Time, *keySet) string { return raw }, ""},
+		"another set, key in it": {func(_ *time.Time, k *keySet) string {
+			k.change(jwks.NewSet(other.Public(), key.Public()), nil)
+			return raw
+		}, ""},
+		"expired":            {func(c *time.Time, _ *keySet) string { *c = c.Add(time.Hour); return raw }, diagnosis.Expired},
+		"the clock set back": {func(c *time.Time, _ *keySet) string { *c = c.Add(-time.Hour); return raw }, diagnosis.IssuedInFuture},
+		"the key removed": {func(_ *time.Time, k *keySet) string {
+			k.change(jwks.NewSet(other.Public()), nil)
+			return raw
+		}, diagnosis.KeyUnknown},
+		"no keys to be had": {func(_ *time.Time, k *keySet) string {
+			k.change(nil, &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable})
+			return raw
+		}, diagnosis.KeysUnavailable},
+		"one letter of the signature": {func(*time.Time, *keySet) string {
+			last := map[bool]string{true: "A", false: "Q"}[raw[len(raw)-5] != 'A']
+			return raw[:len(raw)-5] + last + raw[len(raw)-4:]
+		}, diagnosis.SignatureInvalid},
+		"no signature": {func(*time.Time, *keySet) string { return raw[:strings.LastIndex(raw, ".")+1] }, diagnosis.SignatureInvalid},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			clock := now
+			keys := &keySet{set: jwks.NewSet(key.Public())}
+			v, err := token.NewVerifier(issuer, []string{audience}, keys, token.Options{CacheTokens: 10, Now: func() time.Time { return clock }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := v.Verify(t.Context(), raw); err != nil {
+				t.Fatal(err)
+			}
+			got, err := v.Verify(t.Context(), tt.then(&clock, keys))
+			if idOf(err) != tt.want || (got == nil) != (tt.want != "") {
+				t.Errorf("Verify = %v, %v, want %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
+// A hit costs no signature check, yet asks the key set, which is renewed by being
+// asked; what was refused is judged each time.
+func TestCacheHits(t *testing.T) {
+	key := newKey(t, "ES256")
+	keys := &keySet{set: jwks.NewSet(key.Public())}
+	v, err := token.NewVerifier(issuer, []string{audience}, keys, token.Options{CacheTokens: 4, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := sign(t, key, "at+jwt", claims(nil))
+	first, err := v.Verify(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := v.Verify(t.Context(), raw)
+	if err != nil || again != first || keys.asked.Load() != 2 {
+		t.Errorf("the second time: the same token %v, %v, the set was asked %d times", again == first, err, keys.asked.Load())
+	}
+	for i := range 20 {
+		if _, err := v.Verify(t.Context(), sign(t, key, "at+jwt", claims(map[string]any{"jti": fmt.Sprint(i)}))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if later, err := v.Verify(t.Context(), raw); err != nil || later == first {
+		t.Errorf("after many others it is judged anew: %v, %v", later != first, err)
+	}
+	if _, err := v.Verify(t.Context(), "x."+strings.Repeat("y", token.MaxBytes)); idOf(err) != diagnosis.TokenTooLarge {
+		t.Errorf("too large: %v", err)
+	}
+}
+
+// Whatever goes on at once, no token is taken for another.
+func TestCacheAtOnce(t *testing.T) {
+	key := newKey(t, "EdDSA")
+	keys := &keySet{set: jwks.NewSet(key.Public())}
+	v, err := token.NewVerifier(issuer, []string{audience}, keys, token.Options{CacheTokens: 8, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for i := range 8 {
+		subject := fmt.Sprint("subject-", i)
+		raw := sign(t, key, "at+jwt", claims(map[string]any{"sub": subject}))
+		bad := raw[:len(raw)-20] + "AAAAAAAAAAAAAAAAAAAA"
+		group.Go(func() {
+			for range 200 {
+				got, err := v.Verify(context.Background(), raw)
+				if err != nil || got.Subject() != subject {
+					t.Errorf("Verify = %v, %v", got, err)
+				}
+				if got, err := v.Verify(context.Background(), bad); err == nil {
+					t.Errorf("a wrong signature: %v", got)
+				}
+			}
+		})
+	}
+	for range 50 {
+		keys.change(jwks.NewSet(key.Public()), nil)
+	}
+	group.Wait()
+	keys.change(nil, errors.New("away"))
+	if _, err := v.Verify(t.Context(), "a.b.c"); err == nil {
+		t.Error("positive control failed")
+	}
+}
+
+func BenchmarkVerifyAgain(b *testing.B) {
+	key, err := jwks.Generate("ES256")
+	if err != nil {
+		b.Fatal(err)
+	}
+	raw, err := token.Sign(key, "at+jwt", claims(map[string]any{"email": "a@example.com", "tenant": "acme", "nbf": 1, "auth_time": 1}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	v, err := token.NewVerifier(issuer, []string{audience}, jwks.NewSet(key.Public()), token.Options{CacheTokens: 100, Now: func() time.Time { return now }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(b.Context(), raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
