@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/oauthctl/oauthctl/pkg/bearer"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // BenchmarkHandler tells what the middleware adds to the verifier alone.
@@ -34,5 +36,23 @@ func BenchmarkHandler(b *testing.B) {
 				b.Fatal(w.Code)
 			}
 		})
+	}
+}
+
+// BenchmarkHandlerAgain tells what a token costs that the verifier remembers.
+func BenchmarkHandlerAgain(b *testing.B) {
+	f := newFixture(b, "ES256")
+	v, err := token.NewVerifier(issuer, []string{audience}, jwks.NewSet(f.key.Public()), token.Options{CacheTokens: 100})
+	if err != nil {
+		b.Fatal(err)
+	}
+	raw := f.token(b, map[string]any{"client_id": "app", "nbf": 1, "auth_time": 1, "tenant": "acme", "email": "a@example.com"})
+	h := bearer.Require(v, bearer.Scopes("items:read"))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	r := httptest.NewRequest("GET", "/items", nil)
+	r.Header.Set("Authorization", "Bearer "+raw)
+	w := httptest.NewRecorder()
+	b.ReportAllocs()
+	for b.Loop() {
+		h.ServeHTTP(w, r)
 	}
 }
