@@ -23,12 +23,13 @@ const (
 	defaultFresh = 5 * time.Minute  // without Cache-Control
 	defaultStale = 24 * time.Hour   // how long old keys serve when the endpoint fails
 
-	unknownBurst  = 2                // refetches for unknown kids at once
-	unknownRefill = 10 * time.Second // until one more is allowed
-	missingFor    = 10 * time.Second // how long a kid is known to be missing
-	maxMissing    = 256              // how many of those are remembered
-	coldRetry     = time.Second      // between fetches while there is no set at all
-	fetchTimeout  = 10 * time.Second // for one fetch
+	unknownBurst  = 2                      // refetches for unknown kids at once
+	unknownRefill = 10 * time.Second       // until one more is allowed
+	missingFor    = 10 * time.Second       // how long a kid is known to be missing
+	maxMissing    = 256                    // how many of those are remembered
+	coldRetry     = time.Second            // between fetches while there is no set at all
+	fetchTimeout  = 10 * time.Second       // for one fetch
+	patience      = 250 * time.Millisecond // how long a request waits for a newer set
 )
 
 // RemoteOptions are the options of a [Remote]; the zero value is the safe
@@ -53,9 +54,9 @@ type RemoteOptions struct {
 //     kid is unknown for now, and the set is fetched when it has refilled. So a
 //     rotation is taken at once after a forged kid, and within 10 seconds after
 //     a flood of them.
-//   - An endpoint that fails, or answers with something that is no key set or
-//     holds no usable key, changes nothing: the last good set serves for up to
-//     MaxStale. After that, or when there never was one, the error is
+//   - An endpoint that fails or hangs, or answers with something that is no key
+//     set or holds no usable key, changes nothing: the last good set serves for
+//     up to MaxStale, and nobody waits longer than 250 ms. After that, or when there never was one, the error is
 //     KEYS_UNAVAILABLE (HTTP 503, never 401), with at most one fetch a second.
 //
 // A key that is gone from the set stops working when the set is renewed; the
@@ -80,6 +81,8 @@ type Remote struct {
 	timer    *time.Timer
 	renewing bool
 	closed   bool
+
+	slow atomic.Bool // the endpoint let somebody wait in vain
 
 	fetches, failures, refused, generation atomic.Uint64
 }
@@ -205,10 +208,10 @@ func (r *Remote) get(ctx context.Context) (*snapshot, error) {
 		r.renewInBackground()
 		return c, nil
 	}
+	if c != nil && now.Before(c.fetched.Add(r.stale)) {
+		return r.newer(ctx, c, now), nil
+	}
 	if !r.mayTry(now) {
-		if c != nil && now.Before(c.fetched.Add(r.stale)) {
-			return c, nil
-		}
 		return nil, r.unavailable()
 	}
 	next, err := r.fetch(ctx)
@@ -217,10 +220,31 @@ func (r *Remote) get(ctx context.Context) (*snapshot, error) {
 		return next, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("jwks: %w", ctx.Err())
-	case c != nil && r.now().Before(c.fetched.Add(r.stale)):
-		return c, nil
 	}
 	return nil, r.unavailable()
+}
+
+// newer waits a moment for the set that follows c, which is past its time. Once
+// an endpoint was too slow nobody waits any more until it has answered well:
+// the old keys serve.
+func (r *Remote) newer(ctx context.Context, c *snapshot, now time.Time) *snapshot {
+	if r.slow.Load() {
+		r.renewInBackground()
+		return c
+	}
+	if !r.mayTry(now) {
+		return c
+	}
+	bounded, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	next, err := r.fetch(bounded)
+	if err == nil {
+		return next
+	}
+	if bounded.Err() != nil && ctx.Err() == nil {
+		r.slow.Store(true)
+	}
+	return c
 }
 
 // mayTry spaces fetches out while the endpoint fails.
@@ -345,6 +369,7 @@ func (r *Remote) fetch(ctx context.Context) (*snapshot, error) {
 			return nil, err
 		}
 		clear(r.missing)
+		r.slow.Store(false)
 		r.current.Store(next)
 		return next, nil
 	})
