@@ -43,9 +43,9 @@ type Env struct {
 	// IsTerminal reports whether one of the three streams is a terminal.
 	IsTerminal func(stream any) bool
 
-	// watch returns a context that signals end; nil leaves signals alone. A command
-	// that only prints a text is over before anybody could interrupt it.
+	// watch returns a context that signals end; nil leaves signals alone.
 	watch  func(context.Context) (context.Context, func())
+	stop   func() // ends the watch
 	global globalFlags
 }
 
@@ -118,25 +118,31 @@ func withSignals(parent context.Context) (context.Context, func()) {
 	return ctx, func() { signal.Stop(signals); cancel(context.Canceled) }
 }
 
+// listenForSignals gives a command that waits for something a context that
+// signals end.
+func (env *Env) listenForSignals(cmd *cobra.Command, _ []string) {
+	if env.watch == nil {
+		return
+	}
+	ctx, stop := env.watch(cmd.Context())
+	env.stop = stop
+	cmd.SetContext(ctx)
+}
+
 // Run runs one command line and returns its exit code. It is the only place
 // where an error becomes a message and a code.
 func Run(ctx context.Context, env *Env, args []string) int {
 	root := newRoot(env, args)
 	root.SetArgs(args)
-	stop := func() {}
-	defer func() { stop() }()
-	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
-		if env.watch != nil {
-			ctx, stop = env.watch(ctx)
-			cmd.SetContext(ctx)
-		}
-	}
 	cmd, err := root.ExecuteContextC(ctx)
+	if env.stop != nil {
+		defer env.stop()
+	}
 	if err == nil {
 		return exitDone
 	}
 	var interrupted signalError
-	if errors.As(context.Cause(ctx), &interrupted) && errors.Is(err, context.Canceled) {
+	if errors.As(context.Cause(cmd.Context()), &interrupted) && errors.Is(err, context.Canceled) {
 		err = interrupted
 	}
 	return env.fail(cmd, err)

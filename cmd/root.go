@@ -14,6 +14,9 @@ type verb struct {
 	group string
 	short string
 	make  func(*Env) *cobra.Command
+	// waits is false for a command that contacts nobody: it is over before anybody
+	// could interrupt it, and needs no ear for signals.
+	waits bool
 }
 
 // The groups in which help shows the commands, by what a developer does.
@@ -28,28 +31,28 @@ const (
 // verbs returns the table of commands. A new command is one row here.
 func verbs() []verb {
 	return []verb{
-		{"login", groupGet, "Log in: authorization code with PKCE in the browser", newLogin},
-		{"logout", groupGet, "Revoke the session's tokens and forget them", newLogout},
-		{"token", groupGet, "Print an access token that is good for a while", newToken},
-		{"status", groupGet, "Show who is logged in, with what, and for how long", newStatus},
-		{"profile", groupGet, "List, show and change profiles", newProfile},
-		{"discover", groupGet, "Show a server's or an API's metadata, each check told", newDiscover},
+		{"login", groupGet, "Log in: authorization code with PKCE in the browser", newLogin, true},
+		{"logout", groupGet, "Revoke the session's tokens and forget them", newLogout, true},
+		{"token", groupGet, "Print an access token that is good for a while", newToken, true},
+		{"status", groupGet, "Show who is logged in, with what, and for how long", newStatus, true},
+		{"profile", groupGet, "List, show and change profiles", newProfile, false},
+		{"discover", groupGet, "Show a server's or an API's metadata, each check told", newDiscover, true},
 
-		{"decode", groupJudge, "Show what a token holds, verifying nothing", newDecode},
-		{"verify", groupJudge, "Verify a token: signature, issuer, audience, times", newVerify},
-		{"check", groupJudge, "Verify a token, then the scopes and claims it needs", newCheck},
-		{"jwks", groupJudge, "Look into key sets, make and convert keys", newJWKS},
-		{"explain", groupJudge, "Explain a diagnosis by its id", newExplain},
+		{"decode", groupJudge, "Show what a token holds, verifying nothing", newDecode, false},
+		{"verify", groupJudge, "Verify a token: signature, issuer, audience, times", newVerify, true},
+		{"check", groupJudge, "Verify a token, then the scopes and claims it needs", newCheck, true},
+		{"jwks", groupJudge, "Look into key sets, make and convert keys", newJWKS, true},
+		{"explain", groupJudge, "Explain a diagnosis by its id", newExplain, false},
 
-		{"call", groupUse, "Call a protected API with the token attached", newCall},
+		{"call", groupUse, "Call a protected API with the token attached", newCall, true},
 
-		{"dev", groupSecure, "Run a development authorization server and a protected API", newDev},
-		{"demo", groupSecure, "Watch the whole flow, seven steps and four refusals", newDemo},
-		{"guard", groupSecure, "Protect any API with a reverse proxy and a policy", newGuard},
-		{"sign", groupSecure, "Mint a token for tests", newSign},
+		{"dev", groupSecure, "Run a development authorization server and a protected API", newDev, true},
+		{"demo", groupSecure, "Watch the whole flow, seven steps and four refusals", newDemo, true},
+		{"guard", groupSecure, "Protect any API with a reverse proxy and a policy", newGuard, true},
+		{"sign", groupSecure, "Mint a token for tests", newSign, false},
 
-		{"completion", groupMore, "Print the completion script for a shell", newCompletion},
-		{"version", groupMore, "Print the version", newVersion},
+		{"completion", groupMore, "Print the completion script for a shell", newCompletion, false},
+		{"version", groupMore, "Print the version", newVersion, false},
 	}
 }
 
@@ -130,6 +133,9 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 func (v verb) complete(env *Env) *cobra.Command {
 	cmd := v.make(env)
 	cmd.Short, cmd.GroupID = v.short, v.group
+	if v.waits {
+		cmd.PersistentPreRun = env.listenForSignals
+	}
 	return cmd
 }
 
