@@ -36,6 +36,9 @@ func verbs() []verb {
 		{"token", groupGet, "Print an access token that is good for a while", newToken, true},
 		{"status", groupGet, "Show who is logged in, with what, and for how long", newStatus, true},
 		{"profile", groupGet, "List, show and change profiles", newProfile, false},
+		{"userinfo", groupGet, "Print what the server says about the user", newUserinfo, true},
+		{"introspect", groupJudge, "Ask the server whether a token is active", newIntrospect, true},
+		{"revoke", groupGet, "Revoke a token at the server", newRevoke, true},
 		{"discover", groupGet, "Show a server's or an API's metadata, each check told", newDiscover, true},
 
 		{"decode", groupJudge, "Show what a token holds, verifying nothing", newDecode, false},

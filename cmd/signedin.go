@@ -54,18 +54,21 @@ func (env *Env) source(r *resolved) (*session.Source, error) {
 	}}, nil
 }
 
-func loginRequired(profile string) error {
+func loginRequired(r *resolved) error {
 	hint := "oauthctl login"
-	if profile != "default" {
-		hint += " -p " + profile
+	if r.Issuer == "" && r.API == "" {
+		hint += " URL"
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: "profile " + profile, Hint: hint}
+	if r.name != "default" {
+		hint += " -p " + r.name
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: "profile " + r.name, Hint: hint}
 }
 
 // renew refreshes a session at the server that issued it.
 func (env *Env) renew(ctx context.Context, r *resolved, s *session.Session) (*session.Session, error) {
 	if s == nil || s.RefreshToken.IsZero() {
-		return nil, loginRequired(r.name)
+		return nil, loginRequired(r)
 	}
 	client, err := env.sessionClient(ctx, r, s)
 	if err != nil {
@@ -174,7 +177,7 @@ func (env *Env) tokenOrSession(_ context.Context, args []string) (secret.String,
 	s, err := env.loadSession(r.name)
 	switch {
 	case errors.Is(err, session.ErrNotFound):
-		return secret.String{}, loginRequired(r.name)
+		return secret.String{}, loginRequired(r)
 	case err != nil:
 		return secret.String{}, err
 	}

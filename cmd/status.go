@@ -56,7 +56,7 @@ func runStatus(_ context.Context, env *Env) error {
 		showStatus(env.stdout(), report, env.Now())
 	}
 	if !report.Usable {
-		unusable := loginRequired(r.name)
+		unusable := loginRequired(r)
 		if env.global.wantsJSON() {
 			return told{unusable}
 		}

@@ -1,0 +1,35 @@
+package cmd
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+func newUserinfo(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "userinfo",
+		Long: `Print what the authorization server's userinfo endpoint says about the user
+(OpenID Connect Core, section 5.3). It must be the user who logged in.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runUserinfo(cmd.Context(), env) },
+	}
+}
+
+func runUserinfo(ctx context.Context, env *Env) error {
+	client, s, err := env.signedIn(ctx)
+	if err != nil {
+		return err
+	}
+	value, _, err := env.accessToken(ctx, minTTL, secret.String{})
+	if err != nil {
+		return err
+	}
+	answer, err := client.Userinfo(ctx, value, s.Subject)
+	if err != nil {
+		return err
+	}
+	return env.printJSON(answer.Raw)
+}
