@@ -40,13 +40,9 @@ as a dotted path; of a list one element has to match.
   oauthctl check --claim tenant=acme --claim 'email~@example\.com$'
   oauthctl check @token.txt --policy policy.yaml --operation "DELETE /api/users/123"`,
 		Args: upTo(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			raw, err := env.tokenOrSession(cmd.Context(), args)
-			if err != nil {
-				return err
-			}
-			return runCheck(cmd.Context(), env, raw, o)
-		},
+		RunE: env.withToken(func(ctx context.Context, env *Env, raw secret.String) error {
+			return runCheck(ctx, env, raw, o)
+		}),
 	}
 	f := cmd.Flags()
 	o.judgingOptions.addFlags(f)

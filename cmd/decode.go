@@ -26,13 +26,7 @@ contacted: anybody can write such a token.
   oauthctl decode @token.txt
   pbpaste | oauthctl decode - --json --jq .claims.sub`,
 		Args: upTo(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			raw, err := env.tokenOrSession(cmd.Context(), args)
-			if err != nil {
-				return err
-			}
-			return runDecode(cmd.Context(), env, raw)
-		},
+		RunE: env.withToken(runDecode),
 	}
 }
 

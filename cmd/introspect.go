@@ -20,13 +20,7 @@ the client of the session. The exit code is 3 if it is not.
 
 ` + longTokenArg,
 		Args: upTo(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			raw, err := env.tokenOrSession(cmd.Context(), args)
-			if err != nil {
-				return err
-			}
-			return runIntrospect(cmd.Context(), env, raw)
-		},
+		RunE: env.withToken(runIntrospect),
 	}
 }
 

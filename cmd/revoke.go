@@ -17,13 +17,7 @@ ends the session altogether.
 
 ` + longTokenArg,
 		Args: upTo(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			raw, err := env.tokenOrSession(cmd.Context(), args)
-			if err != nil {
-				return err
-			}
-			return runRevoke(cmd.Context(), env, raw)
-		},
+		RunE: env.withToken(runRevoke),
 	}
 }
 

@@ -163,7 +163,7 @@ func (env *Env) accessToken(ctx context.Context, ttl time.Duration, rejected sec
 
 // tokenOrSession returns the token that a judging command is to look at: the
 // argument, or the profile's access token as it is, expired or not.
-func (env *Env) tokenOrSession(_ context.Context, args []string) (secret.String, error) {
+func (env *Env) tokenOrSession(args []string) (secret.String, error) {
 	if len(args) > 0 {
 		return env.tokenArg(args[0])
 	}

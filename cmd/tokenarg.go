@@ -1,11 +1,14 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
@@ -44,6 +47,18 @@ func (env *Env) tokenArg(arg string) (secret.String, error) {
 		return secret.String{}, &diagnosis.Diagnosis{ID: diagnosis.TokenMissing}
 	}
 	return secret.New(text), nil
+}
+
+// withToken makes of run what cobra calls: run is given the token of the argument
+// or, without one, the profile's.
+func (env *Env) withToken(run func(context.Context, *Env, secret.String) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		raw, err := env.tokenOrSession(args)
+		if err != nil {
+			return err
+		}
+		return run(cmd.Context(), env, raw)
+	}
 }
 
 // readInput reads at most limit bytes of a file, or of standard input for "-".

@@ -39,11 +39,9 @@ shown as not checked, never as passed.
 			if o.batch != "" {
 				return runVerifyBatch(cmd.Context(), env, o)
 			}
-			raw, err := env.tokenOrSession(cmd.Context(), args)
-			if err != nil {
-				return err
-			}
-			return runVerify(cmd.Context(), env, raw, o)
+			return env.withToken(func(ctx context.Context, env *Env, raw secret.String) error {
+				return runVerify(ctx, env, raw, o)
+			})(cmd, args)
 		},
 	}
 	f := cmd.Flags()
