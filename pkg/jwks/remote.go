@@ -209,7 +209,7 @@ func (r *Remote) get(ctx context.Context) (*snapshot, error) {
 		return c, nil
 	}
 	if c != nil && now.Before(c.fetched.Add(r.stale)) {
-		return r.newer(ctx, c, now), nil
+		return r.newer(ctx, c), nil
 	}
 	if !r.mayTry(now) {
 		return nil, r.unavailable()
@@ -225,14 +225,11 @@ func (r *Remote) get(ctx context.Context) (*snapshot, error) {
 }
 
 // newer waits a moment for the set that follows c, which is past its time. Once
-// an endpoint was too slow nobody waits any more until it has answered well:
-// the old keys serve.
-func (r *Remote) newer(ctx context.Context, c *snapshot, now time.Time) *snapshot {
-	if r.slow.Load() {
+// the endpoint failed or was too slow, or is already being asked in the
+// background, nobody waits: the old keys serve.
+func (r *Remote) newer(ctx context.Context, c *snapshot) *snapshot {
+	if r.isInTrouble() {
 		r.renewInBackground()
-		return c
-	}
-	if !r.mayTry(now) {
 		return c
 	}
 	bounded, cancel := context.WithTimeout(ctx, patience)
@@ -258,6 +255,12 @@ func (r *Remote) unavailable() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable, Err: r.failed}
+}
+
+func (r *Remote) isInTrouble() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.slow.Load() || r.renewing || r.failed != nil
 }
 
 func (r *Remote) renewInBackground() {
