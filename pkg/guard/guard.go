@@ -229,6 +229,12 @@ func fitsHeader(text string) bool {
 func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 	p.SetURL(h.config.Upstream)
 	p.Out.Trailer = nil
+	// Any other protocol (h2c) would carry requests that nobody judged.
+	if !strings.EqualFold(p.Out.Header.Get("Upgrade"), "websocket") {
+		p.Out.Header.Del("Upgrade")
+		p.Out.Header.Del("Connection")
+		p.Out.Header.Del("Http2-Settings")
+	}
 	for name := range p.Out.Header {
 		if h.takesAway(name) {
 			delete(p.Out.Header, name)

@@ -239,6 +239,8 @@ func TestHeaders(t *testing.T) {
 		"another method":      {[]string{"X-HTTP-Method-Override: DELETE", "X_HTTP_Method: DELETE", "X-Method-Override: PUT"}, nil, ""},
 		"another path":        {[]string{"X-Original-URL: /admin", "X-Rewrite-URL: /admin", "X-Forwarded-Prefix: /admin"}, nil, ""},
 		"another client":      {[]string{"X-Forwarded-For: 1.2.3.4", "Forwarded: for=1.2.3.4", "X-Real-IP: 1.2.3.4", "X-Forwarded-User: root", "Remote-User: root"}, nil, ""},
+		"another protocol":    {[]string{"Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"}, nil, ""},
+		"a WebSocket":         {[]string{"Connection: Upgrade", "Upgrade: WebSocket"}, nil, "Connection: Upgrade\nUpgrade: WebSocket\n"},
 		"the token by name":   {nil, func(c *guard.Config) { c.ForwardToken = true }, "Authorization: Bearer TOKEN\n"},
 	}
 	for name, tt := range tests {
