@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/oauthctl/oauthctl/pkg/bearer"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
@@ -149,7 +151,7 @@ func eventually(t *testing.T, limit time.Duration, holds func() bool) time.Durat
 // The library writes to stderr each time it cannot connect, which here is often.
 func TestMain(m *testing.M) {
 	redis.DiscardLibraryLog()
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func TestEntries(t *testing.T) {

@@ -1,0 +1,16 @@
+package revocation_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// Goroutines go back to the start; those of idle connections belong to the
+// transport that the whole program shares.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(
+		m,
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
+	)
+}
