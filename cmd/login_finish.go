@@ -26,7 +26,7 @@ func (l *login) finish(ctx context.Context, request *oauth.AuthorizationRequest,
 	}
 	s := &session.Session{
 		Profile: l.profile.name, Issuer: l.client.Server.Issuer, ClientID: l.client.ID, TokenEndpoint: l.client.Server.TokenEndpoint,
-		AuthMethod: l.client.AuthMethod, Resource: l.resources,
+		AuthMethod: l.client.AuthMethod, Resource: l.resources, Grant: grantCode,
 	}
 	if l.registered {
 		s.ClientSecret = l.client.Secret

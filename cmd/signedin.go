@@ -65,9 +65,27 @@ func loginRequired(r *resolved) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: "profile " + r.name, Hint: hint}
 }
 
-// renew refreshes a session at the server that issued it.
+// The grants that sessions are obtained by (RFC 6749, sections 4.1 and 4.4).
+const (
+	grantCode   = "authorization_code"
+	grantClient = "client_credentials"
+)
+
+// actsForItself reports whether the profile is that of a client that needs no
+// user: it has a secret or key, and nobody is logged in. Where somebody was, the
+// client never silently takes that user's place.
+func (r *resolved) actsForItself(s *session.Session) bool {
+	configured := r.Issuer != "" && r.ClientID != "" && (r.ClientRef != "" || r.SigningKey != "")
+	return configured && (s == nil || s.Grant == grantClient)
+}
+
+// renew gets new tokens for a session from the server that issued it, or the
+// first ones for a client that acts for itself.
 func (env *Env) renew(ctx context.Context, r *resolved, s *session.Session) (*session.Session, error) {
-	if s == nil || s.RefreshToken.IsZero() {
+	switch {
+	case r.actsForItself(s):
+		return env.clientCredentials(ctx, r)
+	case s == nil || s.RefreshToken.IsZero():
 		return nil, loginRequired(r)
 	}
 	client, err := env.sessionClient(ctx, r, s)
@@ -92,6 +110,33 @@ func (env *Env) renew(ctx context.Context, r *resolved, s *session.Session) (*se
 		return nil, err
 	}
 	return &next, nil
+}
+
+// clientCredentials gets a token of the client's own (RFC 6749, section 4.4).
+func (env *Env) clientCredentials(ctx context.Context, r *resolved) (*session.Session, error) {
+	httpClient, err := env.client()
+	if err != nil {
+		return nil, err
+	}
+	server, _, err := discovery.FindServer(ctx, httpClient, r.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	client := &oauth.Client{Server: server, HTTP: httpClient, Now: env.Now}
+	if err := env.authenticate(ctx, client, r, ""); err != nil {
+		return nil, err
+	}
+	resource := strings.Fields(r.Resource)
+	answer, err := client.Token(ctx, oauth.ClientCredentials(strings.Fields(r.Scope), strings.Fields(r.Audience), resource))
+	if err != nil {
+		return nil, err
+	}
+	s := &session.Session{
+		Profile: r.name, Issuer: server.Issuer, ClientID: client.ID, TokenEndpoint: server.TokenEndpoint,
+		AuthMethod: client.AuthMethod, Resource: resource, Grant: grantClient,
+	}
+	take(s, answer, env.Now())
+	return s, nil
 }
 
 // take puts a token response into a session. What the response leaves out stays

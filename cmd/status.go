@@ -80,13 +80,16 @@ func (env *Env) status(r *resolved) (*statusReport, error) {
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		report.Source = "no session"
+		if r.actsForItself(nil) {
+			report.Usable, report.Source = true, "the client's own credentials"
+		}
 		return report, nil
 	case err != nil:
 		return nil, err
 	}
 	report.Issuer, report.ClientID, report.Subject, report.Name, report.Scope = s.Issuer, s.ClientID, s.Subject, s.Name, s.Scope
 	report.Refreshable, report.expires = !s.RefreshToken.IsZero(), s.ExpiresAt
-	report.Usable = report.Refreshable || s.Lives(env.Now(), 0)
+	report.Usable = report.Refreshable || s.Lives(env.Now(), 0) || r.actsForItself(s)
 	if !s.ExpiresAt.IsZero() {
 		report.ExpiresAt = s.ExpiresAt.UTC().Format(time.RFC3339)
 	}

@@ -1,11 +1,15 @@
 // Package session keeps a signed-in session between runs: its tokens, where they
 // came from, and when they have to be renewed.
 //
-// Start with [Open] for a [Store], and a [Source] to get an access token from it.
+// Start with [New] for a [Store], and a [Source] to get an access token from it.
 // Any number of processes may share a store: the one that renews holds a lock
 // and looks again before it asks, so N processes with one expired session send
 // one refresh request. Readers take no lock. A session is replaced in one step,
 // so a crash leaves the old one or the new one.
+//
+// With a keychain the files are sealed with a key that lies there; without one
+// they are plain, readable by their owner only: a key beside its lock would be
+// theatre. [Store.Place] and [Store.PlaceOf] say which.
 //
 // The package sends no request itself; what renews a session is given to it.
 package session
@@ -13,11 +17,12 @@ package session
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -34,7 +39,7 @@ type Session struct {
 	ClientSecret secret.String
 	AuthMethod   string
 	// TokenEndpoint is where the tokens came from. A refresh token goes to its
-	// host only.
+	// host only; see [Session.SameHost].
 	TokenEndpoint string
 	TokenType     string
 	AccessToken   secret.String
@@ -46,68 +51,55 @@ type Session struct {
 	Name          string // what a person calls the subject, "" if not known
 	ExpiresAt     time.Time
 	ObtainedAt    time.Time
-}
-
-// formatVersion is the version of the stored form.
-const formatVersion = 1
-
-// stored is a session as it is written. It is the one place where secrets are
-// written out.
-type stored struct {
-	Version       int       `json:"version"`
-	Profile       string    `json:"profile"`
-	Issuer        string    `json:"issuer"`
-	ClientID      string    `json:"client_id"`
-	ClientSecret  string    `json:"client_secret,omitempty"`
-	AuthMethod    string    `json:"auth_method,omitempty"`
-	TokenEndpoint string    `json:"token_endpoint"`
-	TokenType     string    `json:"token_type"`
-	AccessToken   string    `json:"access_token"`
-	RefreshToken  string    `json:"refresh_token,omitempty"`
-	IDToken       string    `json:"id_token,omitempty"`
-	Scope         []string  `json:"scope,omitempty"`
-	Resource      []string  `json:"resource,omitempty"`
-	Subject       string    `json:"subject,omitempty"`
-	Name          string    `json:"name,omitempty"`
-	ExpiresAt     time.Time `json:"expires_at,omitzero"`
-	ObtainedAt    time.Time `json:"obtained_at,omitzero"`
-}
-
-func encode(s *Session) ([]byte, error) {
-	data, err := json.Marshal(stored{
-		formatVersion, s.Profile, s.Issuer, s.ClientID, s.ClientSecret.Reveal(), s.AuthMethod, s.TokenEndpoint, s.TokenType,
-		s.AccessToken.Reveal(), s.RefreshToken.Reveal(), s.IDToken.Reveal(), s.Scope, s.Resource, s.Subject, s.Name, s.ExpiresAt, s.ObtainedAt,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("session: %w", err)
-	}
-	return append(data, '\n'), nil
-}
-
-// decode reads a stored session. Its errors quote nothing of the text.
-func decode(data []byte) (*Session, error) {
-	var s stored
-	if err := json.Unmarshal(data, &s); err != nil {
-		return nil, unreadable("a session in JSON", "something else")
-	}
-	if s.Version != formatVersion {
-		return nil, unreadable(fmt.Sprintf("format version %d", formatVersion), fmt.Sprintf("version %d", s.Version))
-	}
-	if s.AccessToken == "" {
-		return nil, unreadable("an access token", "none")
-	}
-	return &Session{
-		s.Profile, s.Issuer, s.ClientID, secret.New(s.ClientSecret), s.AuthMethod, s.TokenEndpoint, s.TokenType,
-		secret.New(s.AccessToken), secret.New(s.RefreshToken), secret.New(s.IDToken), s.Scope, s.Resource, s.Subject, s.Name, s.ExpiresAt, s.ObtainedAt,
-	}, nil
-}
-
-func unreadable(expected, got string) error {
-	return &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Expected: expected, Got: got}
+	// DPoPKey is the private key, as a JWK, that the tokens are bound to (RFC
+	// 9449); empty for Bearer tokens.
+	DPoPKey secret.String
 }
 
 // Lives reports whether the access token is good for at least ttl after now. One
 // whose expiry is not known counts as living.
 func (s *Session) Lives(now time.Time, ttl time.Duration) bool {
 	return s.ExpiresAt.IsZero() || now.Add(ttl).Before(s.ExpiresAt)
+}
+
+// SameHost errs unless endpoint is of the origin that the session's tokens came
+// from: a refresh token goes nowhere else. Ask it before the refresh token is
+// sent. The error is a Diagnosis, ENDPOINT_MOVED.
+func (s *Session) SameHost(endpoint string) error {
+	before, err := url.Parse(s.TokenEndpoint)
+	if err != nil || before.Host == "" {
+		return unreadable(s.Profile, "the token endpoint that the session came from", "none")
+	}
+	now, err := url.Parse(endpoint)
+	if err != nil || safehttp.Origin(now) != safehttp.Origin(before) {
+		got := "something that is no URL"
+		if err == nil {
+			got = fmt.Sprintf("%.200q", now.Scheme+"://"+now.Host)
+		}
+		return &diagnosis.Diagnosis{
+			ID: diagnosis.EndpointMoved, Expected: fmt.Sprintf("%.200q", before.Scheme+"://"+before.Host), Got: got, Hint: login(s.Profile),
+		}
+	}
+	return nil
+}
+
+// login is the command that begins the session of a profile anew.
+func login(profile string) string {
+	if profile == "" || profile == "default" {
+		return "oauthctl login"
+	}
+	return "oauthctl login -p " + profile
+}
+
+func unreadable(profile, expected, got string) error {
+	return &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Expected: expected, Got: got, Hint: login(profile)}
+}
+
+// checkName refuses a profile's name that is not fit to be a file's.
+func checkName(name string) error {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+	if name == "" || len(name) > 64 || strings.Trim(name, letters+".") != "" || strings.HasPrefix(name, ".") {
+		return fmt.Errorf("session: %.200q cannot be a profile's name: expected at most 64 letters, digits, dots, dashes and underscores", name)
+	}
+	return nil
 }

@@ -28,7 +28,7 @@ var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 func example() *session.Session {
 	return &session.Session{
-		Profile: "default", Issuer: "https://auth.example.com", ClientID: "app", TokenEndpoint: "https://auth.example.com/token", TokenType: "Bearer",
+		Profile: "default", Issuer: "https://auth.example.com", ClientID: "app", TokenEndpoint: "https://auth.example.com/token", Grant: "authorization_code", TokenType: "Bearer",
 		AccessToken: secret.New("access-1"), RefreshToken: secret.New("refresh-1"), IDToken: secret.New("id-1"),
 		Scope: []string{"items:read"}, Resource: []string{"https://api.example.com"}, Subject: "alice", Name: "Alice",
 		ExpiresAt: now.Add(time.Minute), ObtainedAt: now,
