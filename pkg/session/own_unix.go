@@ -1,41 +1,40 @@
-//go:build !windows
+//go:build unix
 
 package session
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
-
-	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // openOwn opens a session file if it is one: no link, of this user, readable by
 // nobody else. What was opened is what is looked at.
-func openOwn(path string) (*os.File, error) {
+func openOwn(path, profile string) (*os.File, error) {
+	// Without blocking, so that a pipe in its place does not hang.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	switch {
-	case os.IsNotExist(err):
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fs.ErrNotExist
-	case isLink(err):
-		return nil, insecure(path, "a file", "a symbolic link")
+	case errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EMLINK):
+		return nil, insecure(path, profile, "a file", "a symbolic link", "")
 	case err != nil:
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Got: path, Err: err.(*fs.PathError).Err}
+		return nil, unopened(path, profile, err)
 	}
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Got: path, Err: err}
+		return nil, unopened(path, profile, err)
 	}
-	owner, _ := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.Mode().IsRegular():
-		err = insecure(path, "a file", "something else")
+		err = insecure(path, profile, "a file", "something else", "rm -r")
+	case !own(info):
+		err = insecure(path, profile, "a file of yours", "one of another user", "")
 	case info.Mode().Perm()&0o077 != 0:
-		err = insecure(path, "mode 0600", fmt.Sprintf("mode %04o", info.Mode().Perm()))
-	case owner != nil && int(owner.Uid) != os.Geteuid():
-		err = insecure(path, "a file of yours", "one of another user")
+		err = insecure(path, profile, "mode 0600", fmt.Sprintf("mode %04o", info.Mode().Perm()), "chmod 600")
 	}
 	if err != nil {
 		f.Close()
@@ -44,17 +43,34 @@ func openOwn(path string) (*os.File, error) {
 	return f, nil
 }
 
-func isLink(err error) bool {
-	var inner *fs.PathError
-	inner, _ = err.(*fs.PathError)
-	return inner != nil && (inner.Err == syscall.ELOOP || inner.Err == syscall.EMLINK)
+// ownDir refuses a state directory in which others may write.
+func ownDir(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return unwritable(dir, err)
+	case !own(info):
+		return insecure(dir, "", "a directory of yours", "one of another user", "sudo chown -R $USER")
+	case info.Mode().Perm()&0o022 != 0:
+		return insecure(dir, "", "mode 0700", fmt.Sprintf("mode %04o", info.Mode().Perm()), "chmod 700")
+	}
+	return nil
 }
 
+func own(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int64(stat.Uid) == int64(os.Geteuid())
+}
+
+// syncDir makes a rename outlive a power cut.
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return f.Sync()
+	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+		return err // some network file systems cannot sync a directory
+	}
+	return nil
 }

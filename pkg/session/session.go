@@ -41,6 +41,7 @@ type Session struct {
 	// TokenEndpoint is where the tokens came from. A refresh token goes to its
 	// host only; see [Session.SameHost].
 	TokenEndpoint string
+	Grant         string // the grant type that the session was obtained by
 	TokenType     string
 	AccessToken   secret.String
 	RefreshToken  secret.String
@@ -89,6 +90,13 @@ func login(profile string) string {
 		return "oauthctl login"
 	}
 	return "oauthctl login -p " + profile
+}
+
+func newer(profile string, version int) error {
+	return &diagnosis.Diagnosis{
+		ID: diagnosis.StoreUnreadable, Expected: fmt.Sprintf("format version %d", formatVersion), Got: fmt.Sprintf("version %d, of a newer oauthctl", version),
+		Hint: "use the newer oauthctl, or begin a session that this one can read: " + login(profile),
+	}
 }
 
 func unreadable(profile, expected, got string) error {
