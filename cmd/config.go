@@ -25,6 +25,7 @@ type profile struct {
 	Audience    string
 	Resource    string
 	RedirectURI string
+	Store       string
 }
 
 // setting is a row of the table of what a profile holds. The file's key, the
@@ -47,6 +48,7 @@ func settings() []setting {
 		{"audience", "the audiences `verify` expects and a login asks for", func(p *profile) *string { return &p.Audience }},
 		{"resource", "the resource indicators sent on every token request (RFC 8707)", func(p *profile) *string { return &p.Resource }},
 		{"redirect_uri", "the redirect URI, exactly as registered", func(p *profile) *string { return &p.RedirectURI }},
+		{"store", "where new sessions are kept: auto, keyring, file or memory", func(p *profile) *string { return &p.Store }},
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/loopback"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
 type loginOptions struct {
@@ -38,6 +39,7 @@ type loginOptions struct {
 	loginHint   string
 	acrValues   []string
 	maxAge      time.Duration // negative: not asked for
+	keepIn      string
 	print       string
 }
 
@@ -96,6 +98,7 @@ fails, nothing is stored.`,
 	f.StringVar(&o.loginHint, "login-hint", "", "the user's name or address, for the server to fill in")
 	f.StringArrayVar(&o.acrValues, "acr-values", nil, "ask for this authentication context (repeatable)")
 	f.DurationVar(&o.maxAge, "max-age", -1, "ask for a login that is at most this old, 0s for a new one")
+	f.StringVar(&o.keepIn, "store", "", "where the session is kept: auto, keyring, file or memory")
 	f.StringVar(&o.print, "print", "", "print access_token, id_token or response on stdout")
 	return cmd
 }
@@ -116,6 +119,9 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 		return err
 	}
 	if l.opens, err = l.mayOpenBrowser(); err != nil {
+		return err
+	}
+	if err := l.prepareStore(ctx); err != nil {
 		return err
 	}
 	if err := l.findServer(ctx); err != nil {
@@ -140,6 +146,22 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 		return err
 	}
 	return l.finish(ctx, request, code)
+}
+
+// prepareStore settles where the session will be kept before anybody spends time
+// on a login that could not be.
+func (l *login) prepareStore(ctx context.Context) error {
+	l.profile.use("store", l.keepIn)
+	store, err := l.env.store(l.profile.Store)
+	if err != nil {
+		return err
+	}
+	warning, err := store.Prepare(ctx)
+	if warning != nil && l.profile.Store == string(session.Auto) {
+		l.env.warn("%s", clean(warning.Error()))
+	}
+	l.store = store
+	return err
 }
 
 // mayOpenBrowser says whether a browser is opened, or fails at once where nobody

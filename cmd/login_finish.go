@@ -35,17 +35,13 @@ func (l *login) finish(ctx context.Context, request *oauth.AuthorizationRequest,
 		s.Subject, s.Name = id.Subject(), nameOf(id)
 	}
 	take(s, answer, l.env.Now())
-	store, err := l.env.store()
-	if err != nil {
-		return err
-	}
-	if err := store.Save(ctx, s); err != nil {
+	if err := l.store.Save(ctx, s); err != nil {
 		return err
 	}
 	if err := l.saveProfile(); err != nil {
 		return err
 	}
-	l.tell(s, store)
+	l.tell(s)
 	return l.printAsked(answer)
 }
 
@@ -96,7 +92,7 @@ func (l *login) saveProfile() error {
 }
 
 // tell says who logged in, what was granted, for how long, and where it is kept.
-func (l *login) tell(s *session.Session, store *session.Store) {
+func (l *login) tell(s *session.Session) {
 	if l.env.global.quiet {
 		return
 	}
@@ -124,7 +120,7 @@ func (l *login) tell(s *session.Session, store *session.Store) {
 		{"API", clean(l.profile.API)},
 		{"scopes", clean(strings.Join(s.Scope, " "))},
 		{"expires", expires},
-		{"kept in", clean(store.Place())},
+		{"kept in", clean(l.store.PlaceOf(s.Profile))},
 		{"profile", l.profile.name},
 	})
 	var missing []string

@@ -19,6 +19,7 @@ type login struct {
 	http    *safehttp.Client
 	profile *resolved
 	opens   bool
+	store   *session.Store
 	before  *session.Session // the session this login replaces, nil if there is none
 
 	resource   *discovery.Resource // nil where the login began with an issuer

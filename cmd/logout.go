@@ -31,7 +31,7 @@ func runLogout(ctx context.Context, env *Env, all bool) error {
 	}
 	profiles := []string{r.name}
 	if all {
-		store, err := env.store()
+		store, err := env.store("")
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,17 +19,22 @@ import (
 // minTTL is for how long a token that is about to be used has to live.
 const minTTL = time.Minute
 
-func (env *Env) store() (*session.Store, error) {
-	if env.StateDir == "" {
+// store returns the store of sessions. Kind says where new ones go, "" by what
+// the system has; those that are there are read where they are.
+func (env *Env) store(kind string) (*session.Store, error) {
+	if kind != "" && !slices.Contains(session.Kinds(), session.Kind(kind)) {
+		return nil, usage("store: expected one of %q, got %q", session.Kinds(), kind)
+	}
+	if env.StateDir == "" && kind != string(session.Memory) {
 		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnwritable, Got: "there is no home directory", Hint: "set HOME or XDG_STATE_HOME"}
 	}
-	return session.Open(env.StateDir), nil
+	return session.New(session.Options{Dir: env.StateDir, Kind: session.Kind(kind)})
 }
 
 // loadSession returns the stored session of a profile, session.ErrNotFound if
 // there is none.
 func (env *Env) loadSession(profile string) (*session.Session, error) {
-	store, err := env.store()
+	store, err := env.store("")
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +42,7 @@ func (env *Env) loadSession(profile string) (*session.Session, error) {
 }
 
 func (env *Env) forgetSession(ctx context.Context, profile string) error {
-	store, err := env.store()
+	store, err := env.store("")
 	if err != nil {
 		return err
 	}
@@ -45,7 +51,7 @@ func (env *Env) forgetSession(ctx context.Context, profile string) error {
 
 // source gives the profile's access token, renewed when it is due.
 func (env *Env) source(r *resolved) (*session.Source, error) {
-	store, err := env.store()
+	store, err := env.store(r.Store)
 	if err != nil {
 		return nil, err
 	}

@@ -71,11 +71,11 @@ func (env *Env) status(r *resolved) (*statusReport, error) {
 		report.Usable, report.Source, report.Store = true, "OAUTHCTL_TOKEN, which wins over the session", "none"
 		return report, nil
 	}
-	store, err := env.store()
+	store, err := env.store(r.Store)
 	if err != nil {
 		return nil, err
 	}
-	report.Store, report.Source = store.Place(), "session"
+	report.Store, report.Source = store.PlaceOf(r.name), "session"
 	s, err := store.Load(r.name)
 	switch {
 	case errors.Is(err, session.ErrNotFound):
