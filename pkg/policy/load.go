@@ -16,6 +16,16 @@ const maxBytes = 1 << 20
 // Load reads a policy in YAML. Name is the file's, for errors, which begin with
 // name:line:column. An unknown or doubled key is refused, since a mistyped one
 // would leave a route open; so are YAML's aliases and nulls.
+//
+//	issuer: https://auth.example.com
+//	audience: https://api.example.com   # or a list; or none, with a client_id in every route
+//	algorithms: [RS256, ES256]          # optional: what the keys can do
+//	scope_claims: [permissions]         # optional: claims that hold scopes beside scope and scp
+//	routes:                             # patterns of net/http.ServeMux, each with its method
+//	  "GET /api/items":         {scopes: [items:read]}
+//	  "POST /api/items":        {any_scopes: [items:write, items:admin]}
+//	  "DELETE /api/users/{id}": {scopes: [users:delete], claims: {tenant: acme, email: {matches: "@example\\.com$"}}}
+//	  "GET /healthz":           {public: true}
 func Load(data []byte, name string) (*Policy, error) {
 	p, err := parse(data)
 	if err != nil {

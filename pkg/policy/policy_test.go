@@ -349,3 +349,20 @@ func ExampleLoad() {
 	fmt.Println(err)
 	// Output: policy.yaml:2:1: unknown key "audiences", expected one of issuer, audience, algorithms, scope_claims, routes
 }
+
+func TestClaimPatternInAFile(t *testing.T) {
+	p := "issuer: a\naudience: b\nroutes:\n  \"GET /x\": {claims: {tenant: acme, email: {matches: \"@example\\\\.com$\"}}}\n"
+	loaded, err := policy.Load([]byte(p), "p.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	need, _, _ := loaded.Operation("GET", "/x")
+	for email, want := range map[string]bool{"a@example.com": true, "a@example.com.evil": false, "a@examplexcom": false} {
+		if got := need.Allows(decoded(t, map[string]any{"tenant": "acme", "email": email})); got != want {
+			t.Errorf("%s: Allows = %v, want %v", email, got, want)
+		}
+	}
+	if need.Allows(decoded(t, map[string]any{"email": "a@example.com"})) {
+		t.Error("one of two claims is enough")
+	}
+}
