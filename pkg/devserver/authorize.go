@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,8 +55,14 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	s.begin(w, r, q)
 }
 
-// challengeForm is what the base64url of a SHA-256 looks like.
-var challengeForm = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+// unreserved are the characters of a code_verifier (RFC 7636, section 4.1); a
+// challenge has no dot and no tilde.
+const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
+
+// isChallenge reports whether text has the form of an S256 challenge.
+func isChallenge(text string) bool {
+	return len(text) == 43 && strings.Trim(text, unreserved) == "" && !strings.ContainsAny(text, ".~")
+}
 
 // read reads what goes beyond client and redirect URI.
 func (s *Server) read(q *authorizationRequest, form url.Values) *oauthError {
@@ -86,7 +91,7 @@ func (s *Server) read(q *authorizationRequest, form url.Values) *oauthError {
 		return refuse("unsupported_response_type", "response_type has to be code")
 	case !slices.Contains(q.client.grantTypes, "authorization_code"):
 		return refuse("unauthorized_client", "the client is not registered for authorization_code")
-	case form.Get("code_challenge_method") != "S256" || !challengeForm.MatchString(q.challenge):
+	case form.Get("code_challenge_method") != "S256" || !isChallenge(q.challenge):
 		return refuse("invalid_request", "PKCE is required: code_challenge and code_challenge_method=S256 (RFC 7636)")
 	case q.prompts("none") && len(q.prompt) > 1:
 		return refuse("invalid_request", "prompt=none stands alone")
