@@ -374,6 +374,8 @@ func (r *Remote) fetch(ctx context.Context) (*snapshot, error) {
 		clear(r.missing)
 		r.slow.Store(false)
 		r.current.Store(next)
+		// Only now: who reads the new number must find the new set.
+		r.generation.Store(next.generation)
 		return next, nil
 	})
 	select {
@@ -408,10 +410,9 @@ func (r *Remote) load(ctx context.Context) (*snapshot, error) {
 	fresh := freshness(res.Header)
 	now := r.now()
 	next := &snapshot{set: set, fetched: now, renew: now.Add(fresh * 8 / 10), expires: now.Add(fresh)}
+	next.generation = r.generation.Load()
 	if before := r.current.Load(); before == nil || !sameKeys(before.set, set) {
-		next.generation = r.generation.Add(1)
-	} else {
-		next.generation = before.generation
+		next.generation++
 	}
 	return next, nil
 }
