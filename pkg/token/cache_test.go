@@ -46,6 +46,7 @@ func (s *keySet) change(set *jwks.Set, err error) {
 // A remembered token is judged as if it were not: whatever time, keys and text do.
 func TestCache(t *testing.T) {
 	key, other := newKey(t, "ES256"), newKey(t, "ES256")
+	sameKid := named(t, newKey(t, "ES256"), key.ID())
 	raw := sign(t, key, "at+jwt", claims(nil))
 	tests := map[string]struct {
 		then func(clock *time.Time, keys *keySet) string // the token to ask about
@@ -62,6 +63,10 @@ func TestCache(t *testing.T) {
 			k.change(jwks.NewSet(other.Public()), nil)
 			return raw
 		}, diagnosis.KeyUnknown},
+		"another key of that kid": {func(_ *time.Time, k *keySet) string {
+			k.change(jwks.NewSet(sameKid.Public()), nil)
+			return raw
+		}, diagnosis.SignatureInvalid},
 		"no keys to be had": {func(_ *time.Time, k *keySet) string {
 			k.change(nil, &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable})
 			return raw
@@ -89,6 +94,20 @@ func TestCache(t *testing.T) {
 			}
 		})
 	}
+}
+
+// named returns key under another kid.
+func named(t *testing.T, key *jwks.PrivateKey, kid string) *jwks.PrivateKey {
+	t.Helper()
+	data, err := key.MarshalJWK()
+	if err != nil {
+		t.Fatal(err)
+	}
+	renamed, err := jwks.ParsePrivate([]byte(strings.ReplaceAll(string(data), key.ID(), kid)))
+	if err != nil || renamed.ID() != kid {
+		t.Fatalf("%v, %v", renamed, err)
+	}
+	return renamed
 }
 
 // A hit costs no signature check, yet asks the key set, which is renewed by being
