@@ -1,32 +1,36 @@
-// Package apicall sends one authenticated request to a protected API (RFC 6750)
-// and understands what the API says when it refuses.
+// Package apicall sends one authenticated request to a protected API (RFC 6750,
+// RFC 9449) and understands what the API says when it refuses.
 //
-// Start with a [Client] and its Do. A token goes to the API's own origin (scheme,
-// host, port) and to those the caller allows, and to no other, whatever redirects
-// say: it is added to each request here, never by a transport. A 401 that says
-// invalid_token renews the token once. What a refusal means is told by
-// [Diagnose]. The package gets no tokens itself; see [TokenSource].
+// Start with a [Client] and its Do; [Client.Pages] goes through a collection, and
+// a [Proxy] lends the token to programs that have none. A token goes to the API's
+// own origin (scheme, host, port) and to those the caller allows, and to no
+// other, whatever redirects say: it is added to each request here, never by a
+// transport. A 401 that says invalid_token renews the token once. What a refusal
+// means is told by [Refused]. [ParseItems] reads requests as people write them on
+// a command line, [Client.Curl] writes them for curl.
+//
+// The package gets no tokens itself; see [TokenSource].
 package apicall
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/dpop"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-const maxRedirects = 10
-
-// AccessToken is a token with the scheme it is sent under: Bearer, in the usual
-// spelling.
+// AccessToken is a token with the scheme it is sent under: Bearer or DPoP, in the
+// usual spelling.
 type AccessToken struct {
 	Type  string
 	Value secret.String
@@ -44,33 +48,56 @@ type Client struct {
 	HTTP *safehttp.Client
 	// Source gives the token; nil sends none, to any origin.
 	Source TokenSource
+	// Prover makes the proof that goes with a token of type DPoP (RFC 9449).
+	Prover *dpop.Prover
 	// API is the API's base URL, to which paths are appended.
 	API string
 	// AllowOrigins are URLs whose origins may have the token as well.
 	AllowOrigins []string
+	// Retries is how often a request that failed for a passing reason is sent
+	// again: an answer of 429, 502, 503 or 504 or none at all, to a method that may
+	// be repeated (GET, HEAD, OPTIONS, PUT, DELETE; RFC 9110, section 9.2.2).
+	Retries int
+	// Wait waits before a request is sent again; nil means for that time, or until
+	// the context ends.
+	Wait func(ctx context.Context, d time.Duration) error
+	// Now is the clock that Retry-After is compared with; nil means time.Now.
+	Now func() time.Time
+
 	// Dropped is told when a redirect leaves the origin, so that the token stays
 	// behind; nil means nobody is.
 	Dropped func(from, to *url.URL)
+	// NotRepeated is told why a request was not sent again with another token: its
+	// body was read from a stream, or there is no other token.
+	NotRepeated func(why error)
+	// Retrying is told before a request that failed is sent again.
+	Retrying func(after time.Duration, why error)
 }
 
 // Request is one request. Target is a path of the API or a whole URL.
 type Request struct {
 	Method string
 	Target string
-	Query  url.Values
+	Query  url.Values // added to the target's own
 	Header http.Header
 	Body   []byte
+	// Open opens a body that is too large to be held; it is opened again each time
+	// the request is sent. It goes before Body.
+	Open func() (io.ReadCloser, error)
 	// Stream is a body that can be read only once and so is never sent again; it
-	// goes before Body.
+	// goes before Body and Open.
 	Stream io.Reader
 }
+
+// ErrBodySpent is why a request was not repeated: its body came from a stream.
+var ErrBodySpent = errors.New("apicall: the body was read from a stream and cannot be sent again")
 
 // URL returns where target leads: a path is appended to the API's URL, so that
 // https://host/v1 and /items make https://host/v1/items. It errs on a path that
 // climbs out of the API's URL, and with a Diagnosis, ORIGIN_REFUSED, on a URL of
 // another origin when there is a token that may not go there.
 func (c *Client) URL(target string) (*url.URL, error) {
-	if strings.Contains(target, "://") {
+	if scheme, _, found := strings.Cut(target, "://"); found && isToken(scheme) {
 		u, err := safehttp.CheckURL(target)
 		if err != nil {
 			return nil, err
@@ -78,10 +105,11 @@ func (c *Client) URL(target string) (*url.URL, error) {
 		if c.Source != nil && !c.mayHaveToken(u) {
 			return nil, &diagnosis.Diagnosis{ID: diagnosis.OriginRefused, Expected: c.API, Got: safehttp.Origin(u)}
 		}
+		u.Fragment, u.RawFragment = "", ""
 		return u, nil
 	}
 	if c.API == "" {
-		return nil, fmt.Errorf("apicall: expected a whole URL, since no API is known, got %q", target)
+		return nil, fmt.Errorf("apicall: expected a whole URL, since no API is known, got %.200q", target)
 	}
 	base, err := safehttp.CheckURL(c.API)
 	if err != nil {
@@ -89,26 +117,41 @@ func (c *Client) URL(target string) (*url.URL, error) {
 	}
 	relative, err := url.Parse("/" + strings.TrimLeft(target, "/"))
 	if err != nil || relative.Fragment != "" {
-		return nil, fmt.Errorf("apicall: %q is not a path", target)
+		return nil, fmt.Errorf("apicall: %.200q is not a path", target)
 	}
-	if climbs(relative.Path) {
-		return nil, fmt.Errorf("apicall: the path %q climbs: its segments . and .. could leave %s", target, c.API)
+	if climbs(relative) {
+		return nil, fmt.Errorf("apicall: the path %.200q climbs: its segments . and .. could leave %s", target, c.API)
 	}
+	return under(base, relative), nil
+}
+
+// under appends a path with its query to a base URL.
+func under(base, relative *url.URL) *url.URL {
 	u := *base
 	u.Path = strings.TrimSuffix(base.Path, "/") + relative.Path
 	u.RawPath = strings.TrimSuffix(base.EscapedPath(), "/") + relative.EscapedPath()
-	u.RawQuery = relative.RawQuery
-	return &u, nil
+	u.RawQuery, u.Fragment, u.RawFragment = relative.RawQuery, "", ""
+	return &u
 }
 
-// climbs reports whether a path has dot segments, also between backslashes.
-func climbs(p string) bool {
-	for segment := range strings.SplitSeq(strings.ReplaceAll(p, `\`, "/"), "/") {
-		if segment == "." || segment == ".." {
-			return true
+// climbs reports whether a path has dot segments, also where a server might
+// decode it once more, or takes a backslash for a slash.
+func climbs(u *url.URL) bool {
+	p := u.Path
+	for range 3 {
+		for segment := range strings.SplitSeq(strings.ReplaceAll(p, `\`, "/"), "/") {
+			segment, _, _ = strings.Cut(segment, ";") // some servers drop what stands behind
+			if segment == "." || segment == ".." {
+				return true
+			}
 		}
+		decoded, err := url.PathUnescape(p)
+		if err != nil || decoded == p {
+			break
+		}
+		p = decoded
 	}
-	return path.Clean(p) != p && strings.Contains(p, "/../")
+	return path.Clean(u.Path) != u.Path && strings.Contains(u.Path, "/../")
 }
 
 func (c *Client) mayHaveToken(u *url.URL) bool {
@@ -120,145 +163,89 @@ func (c *Client) mayHaveToken(u *url.URL) bool {
 	return false
 }
 
-// Do sends the request with a token and returns the answer, its body unread.
-// Redirects are followed for GET and HEAD, at most 10; the token stays behind
-// where one leaves its origins, and does not come back. A 401 that says
-// invalid_token is answered by one renewal and one repetition, if the body can
-// be sent again: at most two requests.
-func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
+// where returns the URL of a request, its query complete.
+func (c *Client) where(r Request) (*url.URL, error) {
 	u, err := c.URL(r.Target)
+	if err != nil || len(r.Query) == 0 {
+		return u, err
+	}
+	// What the target says itself stays as it is written.
+	u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+r.Query.Encode(), "&")
+	return u, nil
+}
+
+// Do sends the request with a token and returns the answer, its body unread.
+//
+// Redirects are followed for GET and HEAD, and those of other methods where 307
+// or 308 ask for the same request again within the origin; at most 10. The token
+// stays behind where one leaves its origin, with every header field that is not
+// known to be harmless, and does not come back. A 401 that says invalid_token is
+// answered by one renewal and one repetition, if the body can be sent again: at
+// most two requests. Other failures are repeated as Retries says.
+//
+// Errors are Diagnoses (ORIGIN_REFUSED, REDIRECT_REFUSED, INSECURE_URL and those
+// of package safehttp), what the token source returned, or plain ones for a
+// request that cannot be sent.
+func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
+	u, err := c.where(r)
 	if err != nil {
 		return nil, err
-	}
-	if len(r.Query) > 0 {
-		query := u.Query()
-		for name, values := range r.Query {
-			query[name] = append(query[name], values...)
-		}
-		u.RawQuery = query.Encode()
 	}
 	if err := checkHeader(r.Header, c.Source != nil); err != nil {
 		return nil, err
 	}
+	for attempt := 0; ; attempt++ {
+		res, err := c.renewing(ctx, r, u)
+		wait, why := c.again(ctx, r, res, err, attempt)
+		if why == nil {
+			return res, err
+		}
+		if res != nil {
+			res.Body.Close()
+		}
+		if err := c.pause(ctx, wait, why); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// renewing sends the request, and once more with another token if the API says
+// that this one is no good.
+func (c *Client) renewing(ctx context.Context, r Request, u *url.URL) (*http.Response, error) {
 	token, err := c.token(ctx, secret.String{})
 	if err != nil {
 		return nil, err
 	}
-	res, err := c.follow(ctx, r, u, token)
-	if err != nil || !invalidToken(res) || c.Source == nil || r.Stream != nil {
+	res, sent, err := c.follow(ctx, r, u, token)
+	if err != nil || sent.IsZero() || !invalidToken(res) {
 		return res, err
 	}
-	next, err := c.token(ctx, token.Value)
-	if err != nil || next.Value.Equal(token.Value) {
+	next, err := c.token(ctx, sent)
+	switch {
+	case err == nil && next.Value.Equal(sent):
+		err = errors.New("apicall: there is no other token")
+	case err == nil && r.Stream != nil:
+		err = ErrBodySpent
+	}
+	if err != nil {
 		// The API's own answer says more than the failed renewal.
-		return res, nil //nolint:nilerr // see above
+		if c.NotRepeated != nil {
+			c.NotRepeated(err)
+		}
+		return res, nil
 	}
 	res.Body.Close()
-	return c.follow(ctx, r, u, next)
+	res, _, err = c.follow(ctx, r, u, next)
+	return res, err
 }
 
 func (c *Client) token(ctx context.Context, rejected secret.String) (AccessToken, error) {
 	if c.Source == nil {
 		return AccessToken{}, nil
 	}
-	return c.Source.Token(ctx, rejected)
-}
-
-// follow sends the request and what redirects make of it.
-func (c *Client) follow(ctx context.Context, r Request, u *url.URL, token AccessToken) (*http.Response, error) {
-	for range maxRedirects + 1 {
-		req, err := r.build(ctx, u, token)
-		if err != nil {
-			return nil, err
-		}
-		res, err := c.HTTP.Stream(req)
-		if err != nil {
-			return nil, err
-		}
-		next, err := redirect(req, res)
-		if err != nil || next == nil {
-			return res, err
-		}
-		res.Body.Close()
-		if safehttp.Origin(next) != safehttp.Origin(u) {
-			r.Header = withoutSecrets(r.Header)
-			if !token.Value.IsZero() {
-				token = AccessToken{}
-				if c.Dropped != nil {
-					c.Dropped(u, next)
-				}
-			}
-		}
-		u = next
+	token, err := c.Source.Token(ctx, rejected)
+	if err == nil && token.Value.IsZero() {
+		err = &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Hint: "oauthctl login"}
 	}
-	return nil, &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: fmt.Sprintf("at most %d redirects", maxRedirects), Got: "more"}
-}
-
-func (r Request) build(ctx context.Context, u *url.URL, token AccessToken) (*http.Request, error) {
-	body := r.Stream
-	if body == nil && r.Body != nil {
-		body = bytes.NewReader(r.Body)
-	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), body)
-	if err != nil {
-		return nil, fmt.Errorf("apicall: the method %q or the URL cannot be sent", r.Method)
-	}
-	for name, values := range r.Header {
-		req.Header[name] = values
-	}
-	if !token.Value.IsZero() {
-		req.Header.Set("Authorization", token.Type+" "+token.Value.Reveal())
-	}
-	return req, nil
-}
-
-// redirect returns where an answer leads on, nil if it is to be handed back: a
-// redirect of a request that changes something is for the user to see.
-func redirect(req *http.Request, res *http.Response) (*url.URL, error) {
-	switch res.StatusCode {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-	default:
-		return nil, nil
-	}
-	location := res.Header.Get("Location")
-	if location == "" || req.Method != http.MethodGet && req.Method != http.MethodHead {
-		return nil, nil
-	}
-	next, err := req.URL.Parse(location)
-	if err == nil {
-		_, err = safehttp.CheckURL(next.String())
-	}
-	if err != nil {
-		res.Body.Close()
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: "a redirect to https", Got: fmt.Sprintf("%.200q", location)}
-	}
-	return next, nil
-}
-
-// withoutSecrets drops the header fields that belong to one origin.
-func withoutSecrets(h http.Header) http.Header {
-	h = h.Clone()
-	for _, name := range []string{"Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key"} {
-		h.Del(name)
-	}
-	return h
-}
-
-// checkHeader refuses what would change the request's shape, and a second way of
-// authorization beside the token.
-func checkHeader(h http.Header, token bool) error {
-	for name, values := range h {
-		if name == "" || strings.Trim(name, "!#$%&'*+-.^_`|~ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") != "" {
-			return fmt.Errorf("apicall: %q cannot be a header's name", name)
-		}
-		for _, value := range values {
-			if strings.ContainsAny(value, "\r\n\x00") {
-				return fmt.Errorf("apicall: the header %s holds a line break", name)
-			}
-		}
-		if token && http.CanonicalHeaderKey(name) == "Authorization" {
-			return fmt.Errorf("apicall: the header Authorization is the token's; without a token it may be set")
-		}
-	}
-	return nil
+	return token, err
 }
