@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 
@@ -115,6 +116,9 @@ func (o *checkOptions) fromPolicy() (policy.Requirement, error) {
 	method, path, ok := strings.Cut(o.operation, " ")
 	if !ok || !strings.HasPrefix(path, "/") {
 		return policy.Requirement{}, usage(`--operation: expected "METHOD /path", got %q`, o.operation)
+	}
+	if u, err := url.ParseRequestURI(path); err != nil || policy.CheckPath(u) != nil {
+		return policy.Requirement{}, &diagnosis.Diagnosis{ID: diagnosis.PathAmbiguous, Got: fmt.Sprintf("%q", cut(path))}
 	}
 	need, _, listed := p.Operation(method, path)
 	if !listed {
