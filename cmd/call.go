@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
@@ -26,6 +27,8 @@ type callOptions struct {
 	include     bool
 	noToken     bool
 	allowOrigin []string
+	retry       int
+	curl        bool
 }
 
 func newCall(env *Env) *cobra.Command {
@@ -39,6 +42,8 @@ due. PATH is appended to the API's URL. The items make the request:
   name:=json    a field with any JSON value
   name==value   a query parameter
   Name:value    a header field
+  name@file     a file; it makes the body a form
+  a[b]=value    a field inside another; a[]=value adds to a list
 
 The body of the answer goes to stdout, untouched when it is piped. The token goes
 to the API's own origin only; another one needs --allow-origin.`,
@@ -62,6 +67,8 @@ to the API's own origin only; another one needs --allow-origin.`,
 	f.StringVarP(&o.data, "data", "d", "", "send `DATA` as the body, @FILE a file's, - standard input")
 	f.StringArrayVarP(&o.header, "header", "H", nil, "add the header field `\"NAME: VALUE\"` (repeatable)")
 	f.BoolVarP(&o.include, "include", "i", false, "print the status and the header as well")
+	f.IntVar(&o.retry, "retry", 0, "repeat a GET, HEAD, PUT or DELETE that failed for a passing reason `N` times")
+	f.BoolVar(&o.curl, "curl", false, "print the request as a curl command, the token by reference, and send nothing")
 	f.BoolVar(&o.noToken, "no-token", false, "send no token")
 	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "let the origin of this `URL` have the token too (repeatable)")
 	return cmd
@@ -79,6 +86,14 @@ func runCall(ctx context.Context, env *Env, o callOptions) error {
 	client, err := env.apiClient(r, o)
 	if err != nil {
 		return err
+	}
+	if o.curl {
+		line, err := client.Curl(request, "oauthctl token --format header")
+		if err != nil {
+			return callFault(err)
+		}
+		env.stdout().line("%s", line)
+		return nil
 	}
 	res, err := client.Do(ctx, request)
 	if err != nil {
@@ -109,12 +124,19 @@ func (env *Env) apiClient(r *resolved, o callOptions) (*apicall.Client, error) {
 	if r.API == "" && !isURL(o.target) {
 		return nil, &usageError{what: "the profile names no API", hint: "oauthctl profile set api=URL, or give a whole URL"}
 	}
-	client := &apicall.Client{HTTP: httpClient, API: r.API, AllowOrigins: o.allowOrigin}
+	if o.retry < 0 {
+		return nil, usage("--retry: expected a number from 0, got %d", o.retry)
+	}
+	client := &apicall.Client{HTTP: httpClient, API: r.API, AllowOrigins: o.allowOrigin, Retries: o.retry, Now: env.Now}
 	if !o.noToken {
 		client.Source = tokenSource{env}
 	}
 	client.Dropped = func(_, to *url.URL) {
 		env.warn("redirected to %s: the token stays behind", clean(safehttp.Origin(to)))
+	}
+	client.NotRepeated = func(why error) { env.warn("not sent again with another token: %s", clean(why.Error())) }
+	client.Retrying = func(after time.Duration, why error) {
+		env.warn("%s; trying again in %s", clean(why.Error()), span(after))
 	}
 	return client, nil
 }
@@ -215,29 +237,19 @@ func bodyValue(body []byte, isJSON bool) any {
 
 // explainRefusal tells what a 401 or 403 means and which command helps.
 func (env *Env) explainRefusal(res *http.Response) error {
-	d := apicall.Diagnose(res)
-	if d == nil {
+	refusal := apicall.Refused(res)
+	if refusal == nil {
 		return nil
 	}
-	c, _ := apicall.Challenge(res)
-	login := "oauthctl login"
-	if env.global.profile != "" {
-		login += " -p " + shellQuote(env.global.profile)
+	if flags := refusal.LoginFlags(); flags != nil {
+		login := "oauthctl login"
+		if env.global.profile != "" {
+			login += " -p " + shellQuote(env.global.profile)
+		}
+		for _, flag := range flags {
+			login += " " + shellQuote(flag)
+		}
+		refusal.Hint = login
 	}
-	switch d.ID {
-	case diagnosis.ScopeMissing:
-		for _, scope := range strings.Fields(c.Get("scope")) {
-			login += " --add-scope " + shellQuote(scope)
-		}
-		d.Hint = login
-	case diagnosis.StepUpRequired:
-		for _, v := range strings.Fields(c.Get("acr_values")) {
-			login += " --acr-values " + shellQuote(v)
-		}
-		if age := c.Get("max_age"); age != "" {
-			login += " --max-age " + shellQuote(age+"s")
-		}
-		d.Hint = login
-	}
-	return d
+	return refusal.Diagnosis
 }

@@ -47,6 +47,7 @@ func verbs() []verb {
 		{"jwks", groupJudge, "Look into key sets, make and convert keys", newJWKS, true},
 		{"explain", groupJudge, "Explain a diagnosis by its id", newExplain, false},
 
+		{"proxy", groupUse, "Lend the token to programs on this machine", newProxy, true},
 		{"call", groupUse, "Call a protected API with the token attached", newCall, true},
 
 		{"dev", groupSecure, "Run a development authorization server and a protected API", newDev, true},
