@@ -190,9 +190,27 @@ func (f *forge) times() {
 		leeway  int
 		id      diagnosis.ID
 	}{
-		{"exp", 1, 0, ""}, {"exp", 0, 0, diagnosis.Expired}, {"exp", -1, 0, diagnosis.Expired}, {"exp", -86400, 0, diagnosis.Expired}, {"exp", -29, 30, ""}, {"exp", -30, 30, diagnosis.Expired},
-		{"nbf", -1, 0, ""}, {"nbf", 0, 0, ""}, {"nbf", 60, 0, ""}, {"nbf", 61, 0, diagnosis.ClockSkew}, {"nbf", 300, 0, diagnosis.ClockSkew}, {"nbf", 301, 0, diagnosis.NotYetValid}, {"nbf", 100, 120, ""}, {"nbf", 11, 10, diagnosis.ClockSkew},
-		{"iat", 0, 0, ""}, {"iat", 60, 0, ""}, {"iat", 61, 0, diagnosis.ClockSkew}, {"iat", 300, 0, diagnosis.ClockSkew}, {"iat", 301, 0, diagnosis.IssuedInFuture}, {"iat", 100, 120, ""}, {"iat", 121, 120, diagnosis.ClockSkew},
+		{"exp", 1, 0, ""},
+		{"exp", 0, 0, diagnosis.Expired},
+		{"exp", -1, 0, diagnosis.Expired},
+		{"exp", -86400, 0, diagnosis.Expired},
+		{"exp", -29, 30, ""},
+		{"exp", -30, 30, diagnosis.Expired},
+		{"nbf", -1, 0, ""},
+		{"nbf", 0, 0, ""},
+		{"nbf", 60, 0, ""},
+		{"nbf", 61, 0, diagnosis.ClockSkew},
+		{"nbf", 300, 0, diagnosis.ClockSkew},
+		{"nbf", 301, 0, diagnosis.NotYetValid},
+		{"nbf", 100, 120, ""},
+		{"nbf", 11, 10, diagnosis.ClockSkew},
+		{"iat", 0, 0, ""},
+		{"iat", 60, 0, ""},
+		{"iat", 61, 0, diagnosis.ClockSkew},
+		{"iat", 300, 0, diagnosis.ClockSkew},
+		{"iat", 301, 0, diagnosis.IssuedInFuture},
+		{"iat", 100, 120, ""},
+		{"iat", 121, 120, diagnosis.ClockSkew},
 	} {
 		name := fmt.Sprintf("%s %+d s", tt.claim, tt.seconds)
 		if tt.leeway > 0 {

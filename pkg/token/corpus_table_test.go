@@ -89,8 +89,17 @@ func (f *forge) vendors() {
 	}, corpusOptions{Issuer: "https://token.actions.githubusercontent.com"})
 	good("an ID token for this very audience is only warned of", `"JWT"`, append([]string{`nonce="n-0S6_WzA2Mj"`, `at_hash="77QmUPtjPfzWtF2AnpK9RQ"`}, keycloak...), corpusOptions{})
 	for _, a := range [][2]string{
-		{"RS256", "rsa"}, {"RS384", "rsa"}, {"RS512", "rsa"}, {"PS256", "rsa"}, {"PS384", "rsa"}, {"PS512", "rsa"},
-		{"ES256", "ec"}, {"ES384", "ec-384"}, {"ES512", "ec-521"}, {"EdDSA", "ed"}, {"Ed25519", "ed"},
+		{"RS256", "rsa"},
+		{"RS384", "rsa"},
+		{"RS512", "rsa"},
+		{"PS256", "rsa"},
+		{"PS384", "rsa"},
+		{"PS512", "rsa"},
+		{"ES256", "ec"},
+		{"ES384", "ec-384"},
+		{"ES512", "ec-521"},
+		{"EdDSA", "ed"},
+		{"Ed25519", "ed"},
 	} {
 		f.add(a[0], "main.json", f.jwt(a[0], a[1], fmt.Sprintf(`{"alg":%q,"kid":"%s-1"}`, a[0], a[1]), claimsText(keycloak)), "")
 	}
