@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
 // Pages sends the request and then goes from page to page by the Link field with
@@ -17,7 +18,8 @@ import (
 //
 // The iteration ends with an error that [Client.Do] has returned, and with one
 // where a link leads back to a page that was there, or, with a token, to another
-// origin (a Diagnosis, ORIGIN_REFUSED): no token goes there.
+// origin (a Diagnosis, ORIGIN_REFUSED): no token goes there. Where a link may leave
+// the origin, the header fields that are not known to be harmless stay behind.
 func (c *Client) Pages(ctx context.Context, r Request) iter.Seq2[*http.Response, error] {
 	return func(yield func(*http.Response, error) bool) {
 		if r.Method != http.MethodGet {
@@ -49,6 +51,7 @@ func (c *Client) Pages(ctx context.Context, r Request) iter.Seq2[*http.Response,
 				return
 			}
 			// Relative to where the page was found, behind any redirect.
+			before := u
 			if u, err = res.Request.URL.Parse(next); err == nil {
 				u.Fragment = ""
 				u, err = c.URL(u.String())
@@ -56,6 +59,9 @@ func (c *Client) Pages(ctx context.Context, r Request) iter.Seq2[*http.Response,
 			if err != nil {
 				yield(nil, err)
 				return
+			}
+			if safehttp.Origin(u) != safehttp.Origin(before) {
+				r.Header = harmless(r.Header) // as behind a redirect
 			}
 		}
 	}
