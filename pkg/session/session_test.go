@@ -3,23 +3,16 @@ package session_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
@@ -35,13 +28,13 @@ func example() *session.Session {
 	}
 }
 
-func openStore(t *testing.T) (*session.Store, string) {
+func openStore(t testing.TB) (*session.Store, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "state")
 	return session.Open(dir), dir
 }
 
-func save(t *testing.T, store *session.Store, s *session.Session) {
+func save(t testing.TB, store *session.Store, s *session.Session) {
 	t.Helper()
 	if err := store.Save(t.Context(), s); err != nil {
 		t.Fatal(err)
@@ -110,6 +103,10 @@ func TestLoadRefuses(t *testing.T) {
 		"truncated":       {func(p string) error { return os.Truncate(p, 40) }, diagnosis.StoreUnreadable},
 		"empty":           {func(p string) error { return os.Truncate(p, 0) }, diagnosis.StoreUnreadable},
 		"newer format":    {replace(`"version":1`, `"version":2`), diagnosis.StoreUnreadable},
+		"older format":    {replace(`"version":1`, `"version":0`), diagnosis.StoreUnreadable},
+		"no version":      {replace(`"version":1,`, ``), diagnosis.StoreUnreadable},
+		"unknown member":  {replace(`"version":1`, `"version":1,"more":1`), diagnosis.StoreUnreadable},
+		"huge":            {func(p string) error { return os.WriteFile(p, make([]byte, 2<<20), 0o600) }, diagnosis.StoreUnreadable},
 		"another profile": {replace(`"profile":"default"`, `"profile":"other"`), diagnosis.StoreUnreadable},
 		"doubled member":  {replace(`"version":1`, `"version":1,"version":1`), diagnosis.StoreUnreadable},
 	}
@@ -124,8 +121,22 @@ func TestLoadRefuses(t *testing.T) {
 			if idOf(err) != tt.want || (err == nil) != (tt.want == "") {
 				t.Errorf("Load = %v, want %q", err, tt.want)
 			}
-			if err != nil && strings.Contains(err.Error(), "refresh-1") {
+			if err == nil {
+				return
+			}
+			if strings.Contains(err.Error(), "refresh-1") {
 				t.Errorf("the error shows a token: %v", err)
+			}
+			var d *diagnosis.Diagnosis
+			if errors.As(err, &d) && (d.Kind() != diagnosis.Store || !strings.Contains(d.Hint, "oauthctl login") && !strings.Contains(d.Hint, "chmod 600")) {
+				t.Errorf("%s, kind %v: hint %q names no command", d.ID, d.Kind(), d.Hint)
+			}
+			if name == "a directory" {
+				return
+			}
+			save(t, store, example()) // a login always recovers
+			if _, err := store.Load("default"); err != nil {
+				t.Errorf("after a login: %v", err)
 			}
 		})
 	}
@@ -226,94 +237,6 @@ func TestSameHost(t *testing.T) {
 			t.Errorf("SameHost(%q) = %v", moved, err)
 		}
 	}
-}
-
-// TestProcesses starts many processes with one expired session at a server that
-// rotates strictly: a refresh token that is used twice ends the session. One
-// refresh must be sent, and every process must get the token.
-func TestProcesses(t *testing.T) {
-	trials, processes := 2, 10
-	if os.Getenv("OAUTHCTL_TEST_LONG") == "1" {
-		trials, processes = 20, 50
-	}
-	for _, delay := range []time.Duration{0, 50 * time.Millisecond, 500 * time.Millisecond} {
-		t.Run(delay.String(), func(t *testing.T) {
-			for range trials {
-				oneRefresh(t, processes, delay)
-			}
-		})
-	}
-}
-
-func oneRefresh(t *testing.T, processes int, delay time.Duration) {
-	t.Helper()
-	var refreshes, current atomic.Int64
-	current.Store(1)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refreshes.Add(1)
-		time.Sleep(delay)
-		n := current.Load()
-		if r.FormValue("refresh_token") != fmt.Sprint("refresh-", n) || !current.CompareAndSwap(n, n+1) {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		fmt.Fprint(w, n+1)
-	}))
-	defer server.Close()
-	store, dir := openStore(t)
-	s := example()
-	s.TokenEndpoint, s.ExpiresAt = server.URL, time.Now().Add(-time.Minute)
-	save(t, store, s)
-	var all sync.WaitGroup
-	for range processes {
-		all.Go(func() {
-			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
-			child.Env = append(os.Environ(), "SESSION_TEST_DIR="+dir)
-			if out, err := child.CombinedOutput(); err != nil || string(out) != "access-2" {
-				t.Errorf("a process got %q, %v", out, err)
-			}
-		})
-	}
-	all.Wait()
-	if n := refreshes.Load(); n != 1 {
-		t.Errorf("%d refresh requests, want 1", n)
-	}
-	if got, err := store.Load("default"); err != nil || got.RefreshToken.Reveal() != "refresh-2" {
-		t.Errorf("the session afterwards: %v, %v", got, err)
-	}
-}
-
-func TestMain(m *testing.M) {
-	if dir := os.Getenv("SESSION_TEST_DIR"); dir != "" {
-		os.Exit(asProcess(dir))
-	}
-	os.Exit(m.Run())
-}
-
-// asProcess is one of the many: it wants the token and prints it.
-func asProcess(dir string) int {
-	source := &session.Source{Store: session.Open(dir), Profile: "default", Renew: refresh}
-	s, _, err := source.Session(context.Background(), 0, secret.String{})
-	if err != nil {
-		fmt.Print(err)
-		return 1
-	}
-	fmt.Print(s.AccessToken.Reveal())
-	return 0
-}
-
-func refresh(ctx context.Context, s *session.Session) (*session.Session, error) {
-	res, err := (&safehttp.Client{}).PostForm(ctx, s.TokenEndpoint, map[string][]string{"refresh_token": {s.RefreshToken.Reveal()}}, nil, 1<<10)
-	if err != nil {
-		return nil, err
-	}
-	if res.Status != http.StatusOK {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.GrantInvalid}
-	}
-	next := *s
-	next.AccessToken, next.RefreshToken = secret.New("access-"+string(res.Body)), secret.New("refresh-"+string(res.Body))
-	next.ExpiresAt = time.Now().Add(time.Hour)
-	return &next, nil
 }
 
 // No damage goes unnoticed that the encoding can show, and a login mends it.

@@ -1,0 +1,201 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/session"
+)
+
+// Somebody who does not know the lock, a copied or restored file, used the
+// refresh token first: what is stored now is taken, not thrown away.
+func TestReusedRefreshToken(t *testing.T) {
+	invalid := &diagnosis.Diagnosis{ID: diagnosis.GrantInvalid}
+	for name, tt := range map[string]struct {
+		lives   time.Duration
+		warning diagnosis.ID
+		err     diagnosis.ID
+	}{"newer one lives": {time.Hour, diagnosis.RefreshReused, ""}, "newer one has expired": {-time.Hour, "", diagnosis.RefreshReused}} {
+		t.Run(name, func(t *testing.T) {
+			store, dir := openStore(t)
+			s := example()
+			s.ExpiresAt = now.Add(-time.Minute)
+			save(t, store, s)
+			other, otherDir := openStore(t)
+			newer := example()
+			newer.AccessToken, newer.RefreshToken, newer.ExpiresAt = secret.New("access-9"), secret.New("refresh-9"), now.Add(tt.lives)
+			save(t, other, newer)
+			source := &session.Source{Store: store, Profile: "default", Now: func() time.Time { return now }, Renew: func(context.Context, *session.Session) (*session.Session, error) {
+				if err := os.Rename(filepath.Join(otherDir, "default.json"), filepath.Join(dir, "default.json")); err != nil {
+					t.Error(err)
+				}
+				return nil, invalid
+			}}
+			got, warning, err := source.Session(t.Context(), 0, secret.String{})
+			if idOf(warning) != tt.warning || idOf(err) != tt.err || err == nil && got.AccessToken.Reveal() != "access-9" {
+				t.Errorf("Session = %v, %v, %v", got, warning, err)
+			}
+			if kept, err := store.Load("default"); err != nil || kept.RefreshToken.Reveal() != "refresh-9" {
+				t.Errorf("the newer session was not kept: %v", err)
+			}
+		})
+	}
+}
+
+// A token endpoint on another host gets no refresh token.
+func TestMovedEndpoint(t *testing.T) {
+	var received atomic.Int64
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { received.Add(1) }))
+	defer elsewhere.Close()
+	home := newRotation(t)
+	store, _ := openStore(t)
+	home.begin(t, store)
+	endpoint := elsewhere.URL
+	source := &session.Source{Store: store, Profile: "default", Renew: func(ctx context.Context, s *session.Session) (*session.Session, error) {
+		if err := s.SameHost(endpoint); err != nil {
+			return nil, err
+		}
+		return refresh(ctx, s)
+	}}
+	_, _, err := source.Session(t.Context(), 0, secret.String{})
+	var d *diagnosis.Diagnosis
+	if !errors.As(err, &d) || d.ID != diagnosis.EndpointMoved || d.Kind() != diagnosis.Unsafe || !strings.Contains(d.Hint, "oauthctl login") {
+		t.Errorf("moved: %v", err)
+	}
+	if received.Load() != 0 {
+		t.Error("the other host was asked")
+	}
+	// Renewed there all the same, it is not kept.
+	source.Renew = func(context.Context, *session.Session) (*session.Session, error) {
+		next := example()
+		next.TokenEndpoint = elsewhere.URL
+		return next, nil
+	}
+	if _, _, err := source.Session(t.Context(), 0, secret.String{}); idOf(err) != diagnosis.EndpointMoved {
+		t.Errorf("renewed elsewhere: %v", err)
+	}
+	endpoint = home.URL
+	source.Renew = func(ctx context.Context, s *session.Session) (*session.Session, error) {
+		if err := s.SameHost(endpoint); err != nil {
+			return nil, err
+		}
+		return refresh(ctx, s)
+	}
+	if s, _, err := source.Session(t.Context(), 0, secret.String{}); err != nil || s.AccessToken.Reveal() != "access-2" {
+		t.Errorf("positive control: %v", err)
+	}
+}
+
+func TestLockIsHeld(t *testing.T) {
+	store, _ := openStore(t)
+	s := example()
+	s.ExpiresAt = now.Add(-time.Minute)
+	save(t, store, s)
+	holding, release := make(chan struct{}), make(chan struct{})
+	held := &session.Source{Store: store, Profile: "default", Now: func() time.Time { return now }, Renew: func(context.Context, *session.Session) (*session.Session, error) {
+		close(holding)
+		<-release
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.Unreachable}
+	}}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _, _ = held.Session(context.WithoutCancel(t.Context()), 0, secret.String{})
+	}()
+	<-holding
+	store.Hasten(30*time.Millisecond, time.Second)
+	err := store.Save(t.Context(), example())
+	if idOf(err) != diagnosis.StoreLocked {
+		t.Errorf("Save = %v", err)
+	}
+	if _, err := store.Load("default"); err != nil {
+		t.Errorf("a reader waits for nobody: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := store.Save(ctx, example()); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+	close(release)
+	<-done
+	if err := store.Save(t.Context(), example()); err != nil {
+		t.Errorf("positive control: %v", err)
+	}
+}
+
+// Nobody can be asked, but the token lives: it is given with a warning. Without
+// a session a login is needed.
+func TestWithoutRenewal(t *testing.T) {
+	store, _ := openStore(t)
+	source := &session.Source{Store: store, Profile: "default", Now: func() time.Time { return now }}
+	_, _, err := source.Session(t.Context(), 0, secret.String{})
+	var d *diagnosis.Diagnosis
+	if !errors.As(err, &d) || d.ID != diagnosis.LoginRequired || d.Hint != "oauthctl login" {
+		t.Errorf("no session: %v", err)
+	}
+	save(t, store, example())
+	if s, warning, err := source.Session(t.Context(), time.Hour, secret.String{}); err != nil || idOf(warning) != diagnosis.LoginRequired || s.AccessToken.Reveal() != "access-1" {
+		t.Errorf("still lives: %v, %v", warning, err)
+	}
+	if _, _, err := source.Session(t.Context(), time.Hour, secret.New("access-1")); idOf(err) != diagnosis.LoginRequired {
+		t.Errorf("rejected: %v", err)
+	}
+}
+
+func TestMemoryKeepsNothing(t *testing.T) {
+	dir := t.TempDir()
+	store, err := session.New(session.Options{Dir: dir, Kind: session.Memory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, store, example())
+	got, err := store.Load("default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Scope[0] = "changed"
+	if again, err := store.Load("default"); err != nil || again.Scope[0] != "items:read" {
+		t.Errorf("a caller changes what is kept: %v", err)
+	}
+	if names, err := store.Profiles(); err != nil || len(names) != 1 {
+		t.Errorf("Profiles = %v, %v", names, err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("files: %v, %v", entries, err)
+	}
+	if err := store.Delete(t.Context(), "default"); err != nil {
+		t.Error(err)
+	}
+	if _, err := store.Load("default"); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("deleted: %v", err)
+	}
+}
+
+func TestNew(t *testing.T) {
+	if _, err := session.New(session.Options{Dir: "x", Kind: "cloud"}); err == nil {
+		t.Error("an unknown kind is taken")
+	}
+	if _, err := session.New(session.Options{Kind: session.File}); idOf(err) != diagnosis.StoreUnwritable {
+		t.Errorf("no directory: %v", err)
+	}
+	store, err := session.New(session.Options{Dir: filepath.Join(t.TempDir(), "state"), Kind: session.File})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if warning, err := store.Prepare(t.Context()); err != nil || warning != nil {
+		t.Errorf("Prepare: %v, %v", warning, err)
+	}
+	if names, err := store.Profiles(); err != nil || names != nil {
+		t.Errorf("Prepare leaves something behind: %v, %v", names, err)
+	}
+}
