@@ -1,6 +1,7 @@
 package apicall
 
 import (
+	"errors"
 	"bytes"
 	"crypto/rand"
 	"fmt"
@@ -81,7 +82,7 @@ const itemForms = "expected name=value, name:=json, name==value, Name:value or n
 func (all *Items) add(item string) error {
 	i := separator(item)
 	if i < 1 {
-		return fmt.Errorf(itemForms)
+		return errors.New(itemForms)
 	}
 	name, rest := item[:i], item[i:]
 	switch {
