@@ -1,9 +1,9 @@
 package apicall
 
 import (
-	"errors"
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
