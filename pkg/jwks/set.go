@@ -27,7 +27,14 @@ const (
 type Set struct {
 	keys    []*Key
 	skipped []Skipped
+
+	named     map[string]bool   // the kids there are
+	fitting   map[choice][]*Key // by kid and alg; under the empty kid all that fit the alg
+	anonymous map[string][]*Key // by alg, the keys without a kid
 }
+
+// choice is what a token says about its key.
+type choice struct{ kid, alg string }
 
 // Skipped is a key of a set that could not be used.
 type Skipped struct {
@@ -37,7 +44,36 @@ type Skipped struct {
 }
 
 // NewSet returns a set of these keys.
-func NewSet(keys ...*Key) *Set { return &Set{keys: slices.Clone(keys)} }
+func NewSet(keys ...*Key) *Set {
+	s := &Set{keys: slices.Clone(keys)}
+	s.index()
+	return s
+}
+
+// index settles which keys are tried for which token, which is asked for every
+// token and changes for none.
+func (s *Set) index() {
+	s.named, s.fitting, s.anonymous = map[string]bool{}, map[choice][]*Key{}, map[string][]*Key{}
+	for _, k := range s.keys {
+		if k.id != "" {
+			s.named[k.id] = true
+		}
+		for _, alg := range k.algorithms {
+			add(s.fitting, choice{"", alg}, k)
+			if k.id != "" {
+				add(s.fitting, choice{k.id, alg}, k)
+			} else {
+				add(s.anonymous, alg, k)
+			}
+		}
+	}
+}
+
+func add[K comparable](to map[K][]*Key, under K, k *Key) {
+	if len(to[under]) < maxCandidates {
+		to[under] = slices.Clip(append(to[under], k))
+	}
+}
 
 // Parse reads a key set. A key that cannot be used is skipped and reported by
 // [Set.Skipped]. It errs on what is no key set, and beyond 1 MiB or 100 keys.
@@ -71,6 +107,7 @@ func Parse(data []byte) (*Set, error) {
 		}
 		s.keys = append(s.keys, key)
 	}
+	s.index()
 	return s, nil
 }
 
@@ -91,30 +128,15 @@ func (s *Set) MarshalJSON() ([]byte, error) {
 
 // Keys returns the keys that may have signed a token with that kid and alg, at
 // most 4: those of the kid, or without a kid in the token those that fit. A key
-// without a kid fits any. Errors are Diagnoses of kind Rejected: KEY_SET_EMPTY,
-// KID_UNKNOWN, ALG_MISMATCH, HS_TOKEN_NO_SECRET.
+// without a kid fits any. The caller must not change the list. Errors are
+// Diagnoses of kind Rejected: KEY_SET_EMPTY, KID_UNKNOWN, ALG_MISMATCH,
+// HS_TOKEN_NO_SECRET.
 func (s *Set) Keys(_ context.Context, kid, alg string) ([]*Key, error) {
-	var fitting []*Key
-	named := false
-	for _, k := range s.keys {
-		if kid != "" && k.id == kid {
-			named = true
-		}
-		if k.Fits(alg) && (kid == "" || k.id == kid) && len(fitting) < maxCandidates {
-			fitting = append(fitting, k)
-		}
-	}
-	if len(fitting) > 0 {
+	if fitting := s.fitting[choice{kid, alg}]; fitting != nil {
 		return fitting, nil
 	}
-	if !named {
-		for _, k := range s.keys {
-			if k.id == "" && k.Fits(alg) && len(fitting) < maxCandidates {
-				fitting = append(fitting, k)
-			}
-		}
-	}
-	if len(fitting) > 0 {
+	named := kid != "" && s.named[kid]
+	if fitting := s.anonymous[alg]; fitting != nil && !named {
 		return fitting, nil
 	}
 	return nil, s.noKey(kid, alg, named)

@@ -64,9 +64,8 @@ func (v *Verifier) stillGood(ctx context.Context, found accepted) bool {
 	if _, err := v.j.keys.Keys(ctx, t.header.kid, t.header.alg); err != nil || v.generation() != found.generation {
 		return false
 	}
-	e := v.j.expectation
-	e.now = v.j.options.Now()
-	return e.checkExpiry(t) == nil && e.checkNotBefore(t) == nil && e.checkIssuedAt(t) == nil
+	e, now := &v.j.expectation, v.j.options.Now()
+	return e.checkExpiry(t, now) == nil && e.checkNotBefore(t, now) == nil && e.checkIssuedAt(t, now) == nil
 }
 
 // generation is that of the key set; a set that cannot change has none.

@@ -16,7 +16,6 @@ type expectation struct {
 	audience     []string
 	clientIDs    []string
 	require      []string
-	now          time.Time
 	leeway       time.Duration // for nbf and iat
 	expiryLeeway time.Duration
 }
@@ -24,45 +23,41 @@ type expectation struct {
 // claimCheck is a row of the table of what is checked once the signature holds.
 // A new check is one row.
 type claimCheck struct {
-	name  string
-	run   func(*expectation, *Token) *diagnosis.Diagnosis
+	check checkNumber
+	run   func(*expectation, *Token, time.Time) *diagnosis.Diagnosis
 	asked func(*expectation) bool // nil means always
 }
 
-func claimChecks() []claimCheck {
-	return []claimCheck{
-		{checkIssuer, (*expectation).checkIssuer, func(e *expectation) bool { return e.issuer != "" }},
-		{checkAudience, (*expectation).checkAudience, func(e *expectation) bool { return e.audience != nil }},
-		{checkExpiry, (*expectation).checkExpiry, nil},
-		{checkNotBefore, (*expectation).checkNotBefore, nil},
-		{checkIssuedAt, (*expectation).checkIssuedAt, nil},
-		{checkClientID, (*expectation).checkClientID, func(e *expectation) bool { return e.clientIDs != nil }},
-		{checkRequired, (*expectation).checkRequired, func(e *expectation) bool { return len(e.require) > 0 }},
-	}
+var claimChecks = [...]claimCheck{
+	{checkIssuer, (*expectation).checkIssuer, func(e *expectation) bool { return e.issuer != "" }},
+	{checkAudience, (*expectation).checkAudience, func(e *expectation) bool { return e.audience != nil }},
+	{checkExpiry, (*expectation).checkExpiry, nil},
+	{checkNotBefore, (*expectation).checkNotBefore, nil},
+	{checkIssuedAt, (*expectation).checkIssuedAt, nil},
+	{checkClientID, (*expectation).checkClientID, func(e *expectation) bool { return e.clientIDs != nil }},
+	{checkRequired, (*expectation).checkRequired, func(e *expectation) bool { return len(e.require) > 0 }},
 }
 
-func (e *expectation) checkIssuer(t *Token) *diagnosis.Diagnosis {
+func (e *expectation) checkIssuer(t *Token, _ time.Time) *diagnosis.Diagnosis {
 	if e.issuer == "" {
 		return nil
 	}
 	text := t.lookup("iss")
 	got, ok := unquote(text)
-	d := &diagnosis.Diagnosis{Expected: e.issuer, Got: cut(got)}
+	id := diagnosis.IssuerMismatch
 	switch {
+	case got == e.issuer:
+		return nil
 	case text == "":
 		return &diagnosis.Diagnosis{ID: diagnosis.IssuerMissing, Expected: e.issuer, Got: "none"}
 	case !ok:
 		return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "iss to be a string", Got: cut(text)}
-	case got == e.issuer:
-		return nil
 	case strings.TrimSuffix(got, "/") == strings.TrimSuffix(e.issuer, "/"):
-		d.ID = diagnosis.IssuerSlash
+		id = diagnosis.IssuerSlash
 	case samePath(got, e.issuer):
-		d.ID = diagnosis.IssuerHost
-	default:
-		d.ID = diagnosis.IssuerMismatch
+		id = diagnosis.IssuerHost
 	}
-	return d
+	return &diagnosis.Diagnosis{ID: id, Expected: e.issuer, Got: cut(got)}
 }
 
 // samePath reports whether two issuers with a path differ only in scheme, host
@@ -76,69 +71,66 @@ func samePath(a, b string) bool {
 	return err == nil && u.Host != "" && u.Path == v.Path && u.RawQuery == v.RawQuery
 }
 
-func (e *expectation) checkAudience(t *Token) *diagnosis.Diagnosis {
+func (e *expectation) checkAudience(t *Token, _ time.Time) *diagnosis.Diagnosis {
 	if e.audience == nil {
 		return nil
 	}
 	text := t.lookup("aud")
-	want := strings.Join(e.audience, " or ")
-	if text == "" {
-		return &diagnosis.Diagnosis{ID: diagnosis.AudienceMissing, Expected: want, Got: "none"}
+	meant := false
+	isList := eachString(text, func(a string) { meant = meant || slices.Contains(e.audience, a) })
+	if isList && meant {
+		return nil
 	}
-	got, ok := stringOrList(text)
-	if !ok {
-		return &diagnosis.Diagnosis{ID: diagnosis.AudienceInvalid, Expected: "a string or a list of strings", Got: cut(text)}
-	}
-	for _, a := range got {
-		if slices.Contains(e.audience, a) {
-			return nil
-		}
-	}
-	d := &diagnosis.Diagnosis{ID: diagnosis.AudienceMismatch, Expected: want, Got: cut(strings.Join(got, ", "))}
-	if t.Kind() == KindIDToken {
+	d := &diagnosis.Diagnosis{ID: diagnosis.AudienceMismatch, Expected: strings.Join(e.audience, " or "), Got: cut(strings.Join(t.Audience(), ", "))}
+	switch {
+	case text == "":
+		d.ID, d.Got = diagnosis.AudienceMissing, "none"
+	case !isList:
+		d.ID, d.Expected, d.Got = diagnosis.AudienceInvalid, "a string or a list of strings", cut(text)
+	case t.Kind() == KindIDToken:
 		d.ID = diagnosis.IDTokenAsAccess
 	}
 	return d
 }
 
-func (e *expectation) checkExpiry(t *Token) *diagnosis.Diagnosis {
-	at, d := e.date(t, "exp")
+func (e *expectation) checkExpiry(t *Token, now time.Time) *diagnosis.Diagnosis {
+	at, d := date(t, "exp")
 	switch {
 	case d != nil:
 		return d
 	case at.IsZero():
 		return &diagnosis.Diagnosis{ID: diagnosis.ExpiryMissing, Expected: "exp", Got: "none"}
-	case !e.now.Before(at.Add(e.expiryLeeway)):
-		return &diagnosis.Diagnosis{ID: diagnosis.Expired, Expected: "a time after " + stamp(e.now), Got: stamp(at) + ", " + words(e.now.Sub(at)) + " ago"}
+	case !now.Before(at.Add(e.expiryLeeway)):
+		return &diagnosis.Diagnosis{ID: diagnosis.Expired, Expected: "a time after " + stamp(now), Got: stamp(at) + ", " + words(now.Sub(at)) + " ago"}
 	}
 	return nil
 }
 
-func (e *expectation) checkNotBefore(t *Token) *diagnosis.Diagnosis {
-	return e.checkNotAhead(t, "nbf", diagnosis.NotYetValid)
+func (e *expectation) checkNotBefore(t *Token, now time.Time) *diagnosis.Diagnosis {
+	return e.checkNotAhead(t, "nbf", now, diagnosis.NotYetValid)
 }
 
-func (e *expectation) checkIssuedAt(t *Token) *diagnosis.Diagnosis {
-	return e.checkNotAhead(t, "iat", diagnosis.IssuedInFuture)
+func (e *expectation) checkIssuedAt(t *Token, now time.Time) *diagnosis.Diagnosis {
+	return e.checkNotAhead(t, "iat", now, diagnosis.IssuedInFuture)
 }
 
 // skewLimit is how far ahead a time may lie to be taken for a clock that is off.
 const skewLimit = 5 * time.Minute
 
-func (e *expectation) checkNotAhead(t *Token, name string, id diagnosis.ID) *diagnosis.Diagnosis {
-	at, d := e.date(t, name)
-	if d != nil || at.IsZero() || !at.After(e.now.Add(e.leeway)) {
+func (e *expectation) checkNotAhead(t *Token, name string, now time.Time, id diagnosis.ID) *diagnosis.Diagnosis {
+	at, d := date(t, name)
+	if d != nil || at.IsZero() || !at.After(now.Add(e.leeway)) {
 		return d
 	}
-	ahead := at.Sub(e.now)
+	ahead := at.Sub(now)
 	if ahead <= skewLimit {
 		id = diagnosis.ClockSkew
 	}
-	return &diagnosis.Diagnosis{ID: id, Expected: name + " at most " + words(e.leeway) + " ahead of " + stamp(e.now), Got: stamp(at) + ", " + words(ahead) + " ahead"}
+	return &diagnosis.Diagnosis{ID: id, Expected: name + " at most " + words(e.leeway) + " ahead of " + stamp(now), Got: stamp(at) + ", " + words(ahead) + " ahead"}
 }
 
 // date reads a time claim; zero where it is missing.
-func (e *expectation) date(t *Token, name string) (time.Time, *diagnosis.Diagnosis) {
+func date(t *Token, name string) (time.Time, *diagnosis.Diagnosis) {
 	text := t.lookup(name)
 	if text == "" {
 		return time.Time{}, nil
@@ -153,14 +145,14 @@ func (e *expectation) date(t *Token, name string) (time.Time, *diagnosis.Diagnos
 	return unixTime(seconds), nil
 }
 
-func (e *expectation) checkClientID(t *Token) *diagnosis.Diagnosis {
+func (e *expectation) checkClientID(t *Token, _ time.Time) *diagnosis.Diagnosis {
 	if e.clientIDs == nil || slices.Contains(e.clientIDs, t.ClientID()) {
 		return nil
 	}
 	return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "client_id " + strings.Join(e.clientIDs, " or "), Got: fmt.Sprintf("%q", cut(t.ClientID()))}
 }
 
-func (e *expectation) checkRequired(t *Token) *diagnosis.Diagnosis {
+func (e *expectation) checkRequired(t *Token, _ time.Time) *diagnosis.Diagnosis {
 	for _, name := range e.require {
 		if _, ok := t.Claim(name); !ok {
 			return &diagnosis.Diagnosis{ID: diagnosis.ClaimMissing, Expected: "the claim " + name, Got: "none"}

@@ -15,44 +15,48 @@ func Decode(raw string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := p.readHeader()
+	var w workspace
+	t, err := w.readHeader(p)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := decodePart("signature", p.signature); err != nil {
+	if _, err := decodePart(nil, "signature", p.signature); err != nil {
 		return nil, err
 	}
-	return t, t.readClaims(p)
+	return t, w.readClaims(t, p)
 }
 
-func (p parts) readHeader() (*Token, error) {
-	data, err := decodePart("header", p.header)
+func (w *workspace) readHeader(p parts) (*Token, error) {
+	data, err := decodePart(w.part[:0], "header", p.header)
 	if err != nil {
 		return nil, err
 	}
-	members, err := readObject(data, diagnosis.HeaderInvalid)
-	if err != nil {
-		return nil, err
-	}
+	w.part = data
 	t := &Token{headerJSON: string(data), raw: secret.New(p.raw)}
-	t.header, err = readHeader(members)
+	members, err := w.readObject(data, t.headerJSON, diagnosis.HeaderInvalid)
+	if err != nil {
+		return nil, err
+	}
+	t.header, err = headerOf(members)
 	return t, err
 }
 
 // readClaims reads the payload; a verifier does so only after the signature.
-func (t *Token) readClaims(p parts) error {
-	data, err := decodePart("payload", p.payload)
+func (w *workspace) readClaims(t *Token, p parts) error {
+	data, err := decodePart(w.part[:0], "payload", p.payload)
 	if err != nil {
 		return err
 	}
-	claims, err := readObject(data, diagnosis.PayloadInvalid)
+	w.part = data
+	text := string(data)
+	claims, err := w.readObject(data, text, diagnosis.PayloadInvalid)
 	if err != nil {
 		return err
 	}
 	if name, meant := misspelt(claims, registeredClaims); name != "" {
 		return &diagnosis.Diagnosis{ID: diagnosis.MemberCase, Expected: meant, Got: fmt.Sprintf("%q", name)}
 	}
-	t.claimsJSON, t.claims = string(data), claims
+	t.claimsJSON, t.claims = text, claims
 	return nil
 }
 

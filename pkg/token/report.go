@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -10,23 +11,39 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// The names of the checks, in their order.
+// checkNumber names a check, in their order.
+type checkNumber uint8
+
 const (
-	checkStructure = "structure"
-	checkHeader    = "header"
-	checkAlgorithm = "algorithm"
-	checkType      = "type"
-	checkKey       = "key"
-	checkSignature = "signature"
-	checkClaims    = "claims"
-	checkIssuer    = "issuer"
-	checkAudience  = "audience"
-	checkExpiry    = "expiry"
-	checkNotBefore = "not_before"
-	checkIssuedAt  = "issued_at"
-	checkClientID  = "client_id"
-	checkRequired  = "required"
+	checkStructure checkNumber = iota
+	checkHeader
+	checkAlgorithm
+	checkType
+	checkKey
+	checkSignature
+	checkClaims
+	checkIssuer
+	checkAudience
+	checkExpiry
+	checkNotBefore
+	checkIssuedAt
+	checkClientID
+	checkRequired
 )
+
+// String returns the name of the check as a report has it.
+func (c checkNumber) String() string {
+	return [...]string{
+		"structure", "header", "algorithm", "type", "key", "signature", "claims",
+		"issuer", "audience", "expiry", "not_before", "issued_at", "client_id", "required",
+	}[c]
+}
+
+// checkSet holds a bit for each check that passed; what is to be said of them is
+// made only for a report.
+type checkSet uint16
+
+func (s checkSet) has(c checkNumber) bool { return s&(1<<c) != 0 }
 
 // Status is how a check ended.
 type Status string
@@ -68,6 +85,8 @@ type Report struct {
 	Checks []Check        `json:"checks"`
 	// Unverified is what the claims would have failed, had the signature held.
 	Unverified []Check `json:"unverified,omitempty"`
+	// Payload is what was signed where it is opaque, otherwise nil.
+	Payload []byte `json:"payload,omitempty"`
 	// Token is the token if it is good, otherwise nil.
 	Token *Token `json:"-"`
 
@@ -83,8 +102,10 @@ func (r *Report) Err() error {
 	return r.first
 }
 
-func (j *judge) report(x *examination) *Report {
-	r := &Report{Valid: len(x.failed) == 0}
+func (j *judge) report(ctx context.Context, raw string) *Report {
+	x := &examination{thorough: true}
+	j.examine(ctx, raw, x)
+	r := &Report{Valid: x.failed == nil, Payload: x.payload}
 	if x.token != nil {
 		r.Header = jsontext.Value(x.token.headerJSON)
 		if x.token.claims != nil {
@@ -94,16 +115,17 @@ func (j *judge) report(x *examination) *Report {
 	if x.key != nil {
 		r.Key = &KeyInfo{x.key.ID(), x.key.Type(), x.token.header.alg}
 	}
-	for _, name := range []string{checkStructure, checkHeader, checkAlgorithm, checkType, checkKey, checkSignature, checkClaims} {
-		r.add(j.check(x, name, true))
+	for c := checkStructure; c <= checkClaims; c++ {
+		r.add(c, j.check(x, c, true))
 	}
-	for _, c := range claimChecks() {
-		r.add(j.check(x, c.name, c.asked == nil || c.asked(&j.expectation)))
+	for i := range claimChecks {
+		c := &claimChecks[i]
+		r.add(c.check, j.check(x, c.check, j.asks(c)))
 	}
 	for _, f := range x.unverified {
 		r.Unverified = append(r.Unverified, failedCheck(f))
 	}
-	if len(x.failed) > 0 {
+	if x.failed != nil {
 		r.first = x.failed[0].diagnosis
 	}
 	j.demandAll(r)
@@ -113,10 +135,15 @@ func (j *judge) report(x *examination) *Report {
 	return r
 }
 
+// asks reports whether there is an expectation for a check.
+func (j *judge) asks(c *claimCheck) bool {
+	return !j.options.OpaquePayload && (c.asked == nil || c.asked(&j.expectation))
+}
+
 // add leaves out checks that come to one with another: a reader wants to know
 // that the claims could be read only if they could not.
-func (r *Report) add(c Check) {
-	quiet := c.Check == checkHeader || c.Check == checkClaims || c.Check == checkClientID || c.Check == checkRequired
+func (r *Report) add(n checkNumber, c Check) {
+	quiet := n == checkHeader || n == checkClaims || n == checkClientID || n == checkRequired
 	if quiet && c.Status != Failed && (c.Status != Passed || c.Got == "") {
 		return
 	}
@@ -130,8 +157,8 @@ func (j *judge) demandAll(r *Report) {
 	}
 	for i := range r.Checks {
 		if c := &r.Checks[i]; c.Status == NotChecked {
-			d := &diagnosis.Diagnosis{ID: diagnosis.NotChecked, Got: c.Check}
-			*c = failedCheck(fault{c.Check, d})
+			d := notChecked(c.Check)
+			*c = Check{c.Check, Failed, d.Expected, d.Got, d.ID, d.Summary()}
 			if r.first == nil {
 				r.first = d
 			}
@@ -140,28 +167,41 @@ func (j *judge) demandAll(r *Report) {
 	}
 }
 
-func (j *judge) check(x *examination, name string, asked bool) Check {
+// unasked is what demandAll would say first.
+func (j *judge) unasked() *diagnosis.Diagnosis {
+	for i := range claimChecks {
+		c := &claimChecks[i]
+		if j.options.Strict && c.check < checkClientID && !j.asks(c) {
+			return notChecked(c.check.String())
+		}
+	}
+	return nil
+}
+
+func notChecked(name string) *diagnosis.Diagnosis {
+	return &diagnosis.Diagnosis{ID: diagnosis.NotChecked, Got: name}
+}
+
+func (j *judge) check(x *examination, c checkNumber, asked bool) Check {
 	for _, f := range x.failed {
-		if f.check == name {
+		if f.check == c {
 			return failedCheck(f)
 		}
 	}
-	for _, p := range x.passed {
-		if p == name && asked {
-			return Check{Check: name, Status: Passed, Got: j.found(x, name)}
-		}
+	if asked && x.passed.has(c) {
+		return Check{Check: c.String(), Status: Passed, Got: j.found(x, c)}
 	}
-	return Check{Check: name, Status: NotChecked}
+	return Check{Check: c.String(), Status: NotChecked}
 }
 
 func failedCheck(f fault) Check {
-	return Check{f.check, Failed, f.diagnosis.Expected, f.diagnosis.Got, f.diagnosis.ID, f.diagnosis.Summary()}
+	return Check{f.check.String(), Failed, f.diagnosis.Expected, f.diagnosis.Got, f.diagnosis.ID, f.diagnosis.Summary()}
 }
 
 // found tells what a check that passed found.
-func (j *judge) found(x *examination, name string) string {
+func (j *judge) found(x *examination, c checkNumber) string {
 	t := x.token
-	switch name {
+	switch c {
 	case checkStructure:
 		return "three parts"
 	case checkAlgorithm:

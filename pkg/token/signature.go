@@ -4,83 +4,122 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/hmac"
 	"crypto/rsa"
-	"encoding/base64"
-	"errors"
+	"crypto/sha256"
+	"crypto/sha512"
 	"fmt"
-
-	"github.com/go-json-experiment/json"
-	"github.com/golang-jwt/jwt/v5"
+	"math/big"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// methodOf returns how an algorithm signs and verifies, nil for one that is not
-// supported. none is not an algorithm.
-func methodOf(alg string) jwt.SigningMethod {
-	switch alg {
-	case "RS256":
-		return jwt.SigningMethodRS256
-	case "RS384":
-		return jwt.SigningMethodRS384
-	case "RS512":
-		return jwt.SigningMethodRS512
-	case "PS256":
-		return jwt.SigningMethodPS256
-	case "PS384":
-		return jwt.SigningMethodPS384
-	case "PS512":
-		return jwt.SigningMethodPS512
-	case "ES256":
-		return jwt.SigningMethodES256
-	case "ES384":
-		return jwt.SigningMethodES384
-	case "ES512":
-		return jwt.SigningMethodES512
-	case "HS256":
-		return jwt.SigningMethodHS256
-	case "HS384":
-		return jwt.SigningMethodHS384
-	case "HS512":
-		return jwt.SigningMethodHS512
-	case "EdDSA", "Ed25519":
-		return jwt.SigningMethodEdDSA
-	}
-	return nil
+// algorithm is how a signature is checked.
+type algorithm struct {
+	name  string
+	hash  crypto.Hash // 0 for Ed25519, which takes the text itself
+	check func(a *algorithm, w *workspace, k *jwks.Key) bool
+	curve string // of ECDSA
+	size  int    // of each of the two numbers of an ECDSA signature, in bytes
 }
 
+// algorithms are those of RFC 7518, section 3.1, but none, and RFC 8037 with
+// the name of RFC 9864.
+var algorithms = map[string]*algorithm{
+	"RS256":   {name: "RS256", hash: crypto.SHA256, check: checkPKCS1},
+	"RS384":   {name: "RS384", hash: crypto.SHA384, check: checkPKCS1},
+	"RS512":   {name: "RS512", hash: crypto.SHA512, check: checkPKCS1},
+	"PS256":   {name: "PS256", hash: crypto.SHA256, check: checkPSS},
+	"PS384":   {name: "PS384", hash: crypto.SHA384, check: checkPSS},
+	"PS512":   {name: "PS512", hash: crypto.SHA512, check: checkPSS},
+	"ES256":   {name: "ES256", hash: crypto.SHA256, check: checkECDSA, curve: "P-256", size: 32},
+	"ES384":   {name: "ES384", hash: crypto.SHA384, check: checkECDSA, curve: "P-384", size: 48},
+	"ES512":   {name: "ES512", hash: crypto.SHA512, check: checkECDSA, curve: "P-521", size: 66},
+	"HS256":   {name: "HS256", hash: crypto.SHA256, check: checkHMAC},
+	"HS384":   {name: "HS384", hash: crypto.SHA384, check: checkHMAC},
+	"HS512":   {name: "HS512", hash: crypto.SHA512, check: checkHMAC},
+	"EdDSA":   {name: "EdDSA", check: checkEd25519},
+	"Ed25519": {name: "Ed25519", check: checkEd25519},
+}
+
+// algorithmOf returns nil for a name that is not supported. Names are compared
+// as they are: none, in any case, is not among them.
+func algorithmOf(alg string) *algorithm { return algorithms[alg] }
+
 // verifySignature returns the first of the keys whose signature it is.
-func verifySignature(keys []*jwks.Key, alg, signed string, signature []byte) (*jwks.Key, error) {
-	method := methodOf(alg)
+func (w *workspace) verifySignature(keys []*jwks.Key, a *algorithm, p parts) (*jwks.Key, error) {
+	var err error
+	if w.signature, err = decodePart(w.signature[:0], "signature", p.signature); err != nil {
+		return nil, err
+	}
+	w.signed = append(w.signed[:0], p.signed...)
 	for _, k := range keys {
 		// Said once more where it counts, whatever a KeySet of somebody else does.
-		if !k.Fits(alg) {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: "a key for " + alg, Got: k.Type()}
+		if !k.Fits(a.name) {
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: "a key for " + a.name, Got: k.Type()}
 		}
-		if verifyWith(method, k, signed, signature) == nil {
+		if a.check(a, w, k) {
 			return k, nil
 		}
 	}
 	return nil, &diagnosis.Diagnosis{ID: diagnosis.SignatureInvalid, Expected: "a signature by " + keyNames(keys), Got: "another"}
 }
 
-func verifyWith(method jwt.SigningMethod, k *jwks.Key, signed string, signature []byte) error {
-	if pss, ok := method.(*jwt.SigningMethodRSAPSS); ok {
-		// The library would take any salt length; RFC 7518, section 3.5, has the
-		// hash's.
-		public, ok := k.Public().(*rsa.PublicKey)
-		if !ok {
-			return jwt.ErrInvalidKeyType
-		}
-		h := pss.Hash.New()
-		h.Write([]byte(signed))
-		return rsa.VerifyPSS(public, pss.Hash, h.Sum(nil), signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+// sum hashes the signed text.
+func (w *workspace) sum(h crypto.Hash) []byte {
+	switch h {
+	case crypto.SHA256:
+		sum := sha256.Sum256(w.signed)
+		return append(w.digest[:0], sum[:]...)
+	case crypto.SHA384:
+		sum := sha512.Sum384(w.signed)
+		return append(w.digest[:0], sum[:]...)
 	}
-	if k.Public() == nil {
-		return method.Verify(signed, signature, k.Secret())
+	w.digest = sha512.Sum512(w.signed)
+	return w.digest[:]
+}
+
+func checkPKCS1(a *algorithm, w *workspace, k *jwks.Key) bool {
+	public, ok := k.Public().(*rsa.PublicKey)
+	return ok && rsa.VerifyPKCS1v15(public, a.hash, w.sum(a.hash), w.signature) == nil
+}
+
+// checkPSS wants a salt as long as the hash (RFC 7518, section 3.5), where
+// others take any length.
+func checkPSS(a *algorithm, w *workspace, k *jwks.Key) bool {
+	public, ok := k.Public().(*rsa.PublicKey)
+	if !ok {
+		return false
 	}
-	return method.Verify(signed, signature, k.Public())
+	o := rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+	return rsa.VerifyPSS(public, a.hash, w.sum(a.hash), w.signature, &o) == nil
+}
+
+// checkECDSA takes the two numbers at their full length only (RFC 7518, section
+// 3.4).
+func checkECDSA(a *algorithm, w *workspace, k *jwks.Key) bool {
+	public, ok := k.Public().(*ecdsa.PublicKey)
+	if !ok || len(w.signature) != 2*a.size || public.Curve.Params().Name != a.curve {
+		return false
+	}
+	r, s := new(big.Int).SetBytes(w.signature[:a.size]), new(big.Int).SetBytes(w.signature[a.size:])
+	return ecdsa.Verify(public, w.sum(a.hash), r, s)
+}
+
+func checkEd25519(_ *algorithm, w *workspace, k *jwks.Key) bool {
+	public, ok := k.Public().(ed25519.PublicKey)
+	return ok && len(public) == ed25519.PublicKeySize && ed25519.Verify(public, w.signed, w.signature)
+}
+
+func checkHMAC(a *algorithm, w *workspace, k *jwks.Key) bool {
+	secret := k.Secret()
+	if len(secret) == 0 {
+		return false
+	}
+	mac := hmac.New(a.hash.New, secret)
+	mac.Write(w.signed)
+	return hmac.Equal(mac.Sum(w.digest[:0]), w.signature)
 }
 
 func keyNames(keys []*jwks.Key) string {
@@ -88,57 +127,4 @@ func keyNames(keys []*jwks.Key) string {
 		return fmt.Sprintf("key %q", cut(keys[0].ID()))
 	}
 	return fmt.Sprintf("one of %d keys", len(keys))
-}
-
-// Sign returns claims as a JWT in compact form, signed by key, with that typ
-// ("at+jwt" for an access token; "" leaves it out) and the key's kid. Claims is
-// anything that marshals to a JSON object.
-func Sign(key *jwks.PrivateKey, typ string, claims any) (string, error) {
-	header := map[string]any{"alg": key.Algorithm(), "kid": key.ID()}
-	if typ != "" {
-		header["typ"] = typ
-	}
-	return SignWithHeader(key, header, claims)
-}
-
-// SignWithHeader returns claims as a JWT with exactly that header, whose alg
-// must be one that the key can do. It is for tests and tools; [Sign] writes the
-// usual header.
-func SignWithHeader(key *jwks.PrivateKey, header map[string]any, claims any) (string, error) {
-	alg, _ := header["alg"].(string)
-	method := methodOf(alg)
-	if method == nil || !key.Public().Fits(alg) {
-		return "", fmt.Errorf("token: the key cannot sign with alg %q", cut(alg))
-	}
-	head, err := encodeJSON(header)
-	if err != nil {
-		return "", err
-	}
-	payload, err := encodeJSON(claims)
-	if err != nil {
-		return "", err
-	}
-	signed := head + "." + payload
-	signature, err := method.Sign(signed, signingKey(key.Signer()))
-	if err != nil {
-		return "", errors.New("token: signing failed")
-	}
-	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
-}
-
-// signingKey gives the library the type that it asks for.
-func signingKey(s crypto.Signer) any {
-	switch k := s.(type) {
-	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
-		return k
-	}
-	return s
-}
-
-func encodeJSON(v any) (string, error) {
-	data, err := json.Marshal(v, json.Deterministic(true))
-	if err != nil {
-		return "", fmt.Errorf("token: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(data), nil
 }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
@@ -29,12 +28,6 @@ type Token struct {
 	header     header
 	claims     []member
 	raw        secret.String
-}
-
-// member is one member of a JSON object: its name and the text of its value.
-type member struct {
-	name  string
-	value string
 }
 
 // Raw returns the token as it was sent, for who has to ask a server about it.
@@ -175,38 +168,4 @@ func parseValue(text string) (any, bool) {
 		return nil, false
 	}
 	return v, true
-}
-
-// unquote returns the string that a JSON text is, if it is one.
-func unquote(text string) (string, bool) {
-	if len(text) < 2 || text[0] != '"' {
-		return "", false
-	}
-	if inner := text[1 : len(text)-1]; strings.IndexByte(inner, '\\') < 0 {
-		return inner, true
-	}
-	out, err := jsontext.AppendUnquote(nil, text)
-	return string(out), err == nil
-}
-
-func stringOrList(text string) ([]string, bool) {
-	if s, ok := unquote(text); ok {
-		return []string{s}, true
-	}
-	if text == "" || text[0] != '[' {
-		return nil, false
-	}
-	var elements []jsontext.Value
-	if err := json.Unmarshal([]byte(text), &elements); err != nil {
-		return nil, false
-	}
-	list := make([]string, len(elements))
-	for i, element := range elements {
-		s, ok := unquote(string(element))
-		if !ok {
-			return nil, false
-		}
-		list[i] = s
-	}
-	return list, true
 }

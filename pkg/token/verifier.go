@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 // KeySet finds the keys that may have signed a token with that kid and alg.
@@ -54,6 +56,9 @@ type Options struct {
 	CacheTokens int
 	// CacheBytes bounds the memory of that; 0 means 64 MiB.
 	CacheBytes int
+	// OpaquePayload takes the payload for bytes that are no claims (a JWS, RFC
+	// 7515): only header and signature are checked. It is for an [Inspector].
+	OpaquePayload bool
 }
 
 // Verifier judges access tokens for an API. It is safe for concurrent use.
@@ -75,6 +80,8 @@ func NewVerifier(issuer string, audience []string, keys KeySet, o Options) (*Ver
 		return nil, errors.New("token: InsecureSkipAudience needs ClientIDs")
 	case !o.InsecureSkipAudience && len(audience) == 0, slices.Contains(audience, ""):
 		return nil, errors.New("token: a verifier needs an audience")
+	case o.OpaquePayload:
+		return nil, errors.New("token: a verifier needs claims")
 	}
 	if o.InsecureSkipAudience {
 		audience = nil
@@ -97,17 +104,16 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 }
 
 func (v *Verifier) verify(ctx context.Context, raw string) (*Token, error) {
-	x := v.j.examine(ctx, raw)
-	if len(x.failed) > 0 {
+	var x examination
+	v.j.examine(ctx, raw, &x)
+	if x.failed != nil {
 		return nil, x.failed[0].diagnosis
 	}
 	return x.token, nil
 }
 
 // Report judges a token as Verify does and tells every check.
-func (v *Verifier) Report(ctx context.Context, raw string) *Report {
-	return v.j.report(v.j.examine(ctx, raw))
-}
+func (v *Verifier) Report(ctx context.Context, raw string) *Report { return v.j.report(ctx, raw) }
 
 // Inspector judges tokens to tell about them: what it was given no expectation
 // for is reported as not checked. It cannot guard an API.
@@ -126,8 +132,20 @@ func NewInspector(issuer string, audience []string, keys KeySet, o Options) (*In
 }
 
 // Report judges a token and tells every check.
-func (i *Inspector) Report(ctx context.Context, raw string) *Report {
-	return i.j.report(i.j.examine(ctx, raw))
+func (i *Inspector) Report(ctx context.Context, raw string) *Report { return i.j.report(ctx, raw) }
+
+// Check judges a token and tells only the first check that failed, as
+// [Report.Err] does, at the cost of [Verifier.Verify].
+func (i *Inspector) Check(ctx context.Context, raw string) error {
+	var x examination
+	i.j.examine(ctx, raw, &x)
+	if x.failed != nil {
+		return x.failed[0].diagnosis
+	}
+	if d := i.j.unasked(); d != nil {
+		return d
+	}
+	return nil
 }
 
 // judge is what verifier and inspector share.
@@ -135,11 +153,13 @@ type judge struct {
 	keys    KeySet
 	options Options
 	expectation
+	headers    *headers
+	workspaces *sync.Pool
 }
 
 func newJudge(issuer string, audience []string, keys KeySet, o Options) (judge, error) {
 	for _, alg := range o.Algorithms {
-		if methodOf(alg) == nil {
+		if algorithmOf(alg) == nil {
 			return judge{}, fmt.Errorf("token: expected RS, PS, ES or HS with 256, 384 or 512, EdDSA or Ed25519, got algorithm %q", cut(alg))
 		}
 	}
@@ -160,29 +180,32 @@ func newJudge(issuer string, audience []string, keys KeySet, o Options) (judge, 
 	if o.Leeway > 0 {
 		e.leeway, e.expiryLeeway = o.Leeway, o.Leeway
 	}
-	return judge{keys, o, e}, nil
+	workspaces := &sync.Pool{New: func() any { return new(workspace) }}
+	return judge{keys, o, e, newHeaders(), workspaces}, nil
 }
 
 // fault is a check that failed.
 type fault struct {
-	check     string
+	check     checkNumber
 	diagnosis *diagnosis.Diagnosis
 }
 
 // examination is one token under way: how far it came and what failed.
 type examination struct {
+	thorough   bool // goes on after a claim failed, and reads those of a token that is forged
 	token      *Token
 	key        *jwks.Key
-	passed     []string
+	passed     checkSet
 	failed     []fault
 	unverified []fault // what the claims would say, after the signature failed
+	payload    []byte  // where it is opaque
 	at         time.Time
-	raw        parts
 }
 
-func (x *examination) fail(check string, err error) bool {
+// fail notes how a check ended, and reports whether it failed.
+func (x *examination) fail(check checkNumber, err error) bool {
 	if err == nil {
-		x.passed = append(x.passed, check)
+		x.passed |= 1 << check
 		return false
 	}
 	var d *diagnosis.Diagnosis
@@ -195,60 +218,82 @@ func (x *examination) fail(check string, err error) bool {
 
 // examine is the order of work: size and shape, header, algorithm, key,
 // signature, and only then the payload and its claims.
-func (j *judge) examine(ctx context.Context, raw string) *examination {
-	x := &examination{at: j.options.Now()}
+func (j *judge) examine(ctx context.Context, raw string, x *examination) {
+	x.at = j.options.Now()
 	p, err := split(raw)
 	if x.fail(checkStructure, err) {
-		return x
+		return
 	}
-	x.raw = p
-	t, err := p.readHeader()
-	if x.fail(checkHeader, err) {
-		return x
+	w := j.workspaces.Get().(*workspace)
+	defer j.workspaces.Put(w)
+	if !j.examineHeader(w, p, x) || !j.examineSignature(ctx, w, p, x) {
+		return
 	}
-	x.token = t
-	if x.fail(checkAlgorithm, j.checkAlgorithm(t)) || x.fail(checkType, j.checkType(t)) {
-		return x
+	if j.options.OpaquePayload {
+		x.payload, err = decodePart(nil, "payload", p.payload)
+		x.fail(checkClaims, err)
+		return
 	}
-	keys, err := j.keys.Keys(ctx, t.header.kid, t.header.alg)
-	if x.fail(checkKey, err) {
-		return x
+	if x.fail(checkClaims, w.readClaims(x.token, p)) {
+		return
 	}
-	signature, err := decodePart("signature", p.signature)
-	if err == nil {
-		x.key, err = verifySignature(keys, t.header.alg, p.signed, signature)
-	}
-	if x.fail(checkSignature, err) {
-		x.unverified = j.unverified(t, p, x.at)
-		return x
-	}
-	if x.fail(checkClaims, t.readClaims(p)) {
-		return x
-	}
-	e := j.expectation
-	e.now = x.at
-	for _, c := range claimChecks() {
-		if d := c.run(&e, t); d != nil {
-			x.fail(c.name, d)
-		} else {
-			x.passed = append(x.passed, c.name)
+	for i := range claimChecks {
+		c := &claimChecks[i]
+		d := c.run(&j.expectation, x.token, x.at)
+		if d == nil {
+			x.passed |= 1 << c.check
+			continue
+		}
+		x.failed = append(x.failed, fault{c.check, d})
+		if !x.thorough {
+			return
 		}
 	}
-	return x
+}
+
+// examineHeader reports whether the token comes into question.
+func (j *judge) examineHeader(w *workspace, p parts, x *examination) bool {
+	if known := j.headers.get(p.header); known != nil {
+		x.token = &Token{headerJSON: known.text, header: known.header, raw: secret.New(p.raw)}
+		x.passed |= 1<<checkHeader | 1<<checkAlgorithm | 1<<checkType
+		return true
+	}
+	t, err := w.readHeader(p)
+	if x.fail(checkHeader, err) {
+		return false
+	}
+	x.token = t
+	return !x.fail(checkAlgorithm, j.checkAlgorithm(t)) && !x.fail(checkType, j.checkType(t))
+}
+
+// examineSignature reports whether the issuer wrote the token.
+func (j *judge) examineSignature(ctx context.Context, w *workspace, p parts, x *examination) bool {
+	t := x.token
+	keys, err := j.keys.Keys(ctx, t.header.kid, t.header.alg)
+	if x.fail(checkKey, err) {
+		return false
+	}
+	x.key, err = w.verifySignature(keys, t.header.algorithm, p)
+	if x.fail(checkSignature, err) {
+		if x.thorough {
+			x.unverified = j.unverified(w, t, p, x.at)
+		}
+		return false
+	}
+	j.headers.put(p.header, t)
+	return true
 }
 
 // unverified tells what the claims would say if they could be believed.
-func (j *judge) unverified(t *Token, p parts, at time.Time) []fault {
+func (j *judge) unverified(w *workspace, t *Token, p parts, at time.Time) []fault {
 	copied := *t
-	if copied.readClaims(p) != nil {
+	if j.options.OpaquePayload || w.readClaims(&copied, p) != nil {
 		return nil
 	}
-	e := j.expectation
-	e.now = at
 	var found []fault
-	for _, c := range claimChecks() {
-		if d := c.run(&e, &copied); d != nil {
-			found = append(found, fault{c.name, d})
+	for _, c := range claimChecks {
+		if d := c.run(&j.expectation, &copied, at); d != nil {
+			found = append(found, fault{c.check, d})
 		}
 	}
 	return found
@@ -259,7 +304,7 @@ func (j *judge) checkAlgorithm(t *Token) error {
 	switch {
 	case strings.EqualFold(alg, "none"):
 		return &diagnosis.Diagnosis{ID: diagnosis.AlgNone, Expected: "a signature", Got: fmt.Sprintf("alg %q", alg)}
-	case methodOf(alg) == nil:
+	case t.header.algorithm == nil:
 		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: "an algorithm such as RS256, ES256 or EdDSA", Got: fmt.Sprintf("%q", cut(alg))}
 	case j.options.Algorithms != nil && !slices.Contains(j.options.Algorithms, alg):
 		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: strings.Join(j.options.Algorithms, ", "), Got: alg}
@@ -276,6 +321,9 @@ func (j *judge) checkType(t *Token) error {
 			}
 		}
 		return &diagnosis.Diagnosis{ID: diagnosis.TypeRefused, Expected: "typ " + strings.Join(j.options.Types, " or "), Got: fmt.Sprintf("%q", cut(typ))}
+	}
+	if j.options.OpaquePayload {
+		return nil
 	}
 	switch kindOfType(typ) {
 	case KindUnknown, KindAccessToken, KindOther:

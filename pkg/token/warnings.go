@@ -15,10 +15,10 @@ const longLived = 24 * time.Hour
 // Warnings returns what is odd about the token as of now, whether or not it is
 // reason to refuse it. A warning names claims, never a secret's value.
 func (t *Token) Warnings(now time.Time) []*diagnosis.Diagnosis {
-	e := expectation{now: now, leeway: defaultLeeway}
+	e := expectation{leeway: defaultLeeway}
 	var found []*diagnosis.Diagnosis
 	for _, d := range []*diagnosis.Diagnosis{
-		t.warnOfHeader(), e.checkExpiry(t), e.checkNotBefore(t), e.checkIssuedAt(t),
+		t.warnOfHeader(), e.checkExpiry(t, now), e.checkNotBefore(t, now), e.checkIssuedAt(t, now),
 		t.warnOfAudience(), t.warnOfLifetime(), t.warnOfSecrets(), t.warnOfPersonalData(),
 	} {
 		if d != nil {

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+
+	gojwt "github.com/golang-jwt/jwt/v5"
+
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+const (
+	issuer   = "https://auth.example.com/realms/acme"
+	audience = "https://api.example.com"
+	keyID    = "2026-11-24-k1"
+)
+
+// subject is the token that all judge, and the key that it is judged by.
+type subject struct {
+	alg    string
+	raw    string
+	public crypto.PublicKey // nil for a shared secret
+	secret []byte
+	key    *jwks.Key
+}
+
+// verifyingKey is the key as most libraries want it.
+func (s subject) verifyingKey() any {
+	if s.public == nil {
+		return s.secret
+	}
+	return s.public
+}
+
+func newSubject(alg string) (subject, error) {
+	s := subject{alg: alg}
+	var err error
+	if alg == "HS256" {
+		s.secret = []byte(strings.Repeat("k", 32))
+		if s.key, err = jwks.SecretKey(s.secret); err != nil {
+			return s, err
+		}
+		t := gojwt.NewWithClaims(gojwt.SigningMethodHS256, gojwt.MapClaims(claims()))
+		t.Header["kid"], t.Header["typ"] = keyID, "at+jwt"
+		s.raw, err = t.SignedString(s.secret)
+		return s, err
+	}
+	private, err := newKey(alg)
+	if err != nil {
+		return s, err
+	}
+	s.public, s.key = private.Public().Public(), private.Public()
+	s.raw, err = token.Sign(private, "at+jwt", claims())
+	return s, err
+}
+
+func newKey(alg string) (*jwks.PrivateKey, error) {
+	if alg != "RS256" && alg != "PS256" {
+		return jwks.Generate(alg)
+	}
+	// 2048 bits, as most issuers have them, so that what is around the check
+	// weighs most.
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	private, err := jwks.ParsePrivate(text)
+	if err != nil || private.Algorithm() == alg {
+		return private, err
+	}
+	jwk, err := private.MarshalJWK()
+	if err != nil {
+		return nil, err
+	}
+	return jwks.ParsePrivate([]byte(strings.Replace(string(jwk), `"RS256"`, `"`+alg+`"`, 1)))
+}
+
+// claims are the twelve of a usual access token.
+func claims() map[string]any {
+	now := time.Now()
+	return map[string]any{
+		"iss": issuer, "aud": audience, "sub": "6f0d8f6c-2d2e-4d0a-9a0e-0d9c3f2b7a11", "jti": "7d3f3a52-3f0e-4b5e-8d0a-f1c5d4a7e2b9",
+		"exp": now.Add(time.Hour).Unix(), "iat": now.Unix(), "nbf": now.Unix(), "client_id": "web", "scope": "openid profile items:read items:write",
+		"tenant": "acme", "roles": []string{"reader", "writer"}, "email_verified": true,
+	}
+}
+
+// contenders returns all who can judge tokens of an algorithm, each of which was
+// seen to accept a good token and to refuse a forged and an expired one.
+func contenders(alg string) ([]contender, error) {
+	s, err := newSubject(alg)
+	if err != nil {
+		return nil, err
+	}
+	check, err := bareCheck(s)
+	if err != nil {
+		return nil, err
+	}
+	all := []contender{{bare, must(check)}}
+	for _, add := range []func(subject) (named, error){golangMap, golangRegistered, keyfuncSet, goJose, goOIDC, jwx, cristalhq, auth0Handler, ours, oursHandler} {
+		n, err := add(s)
+		switch {
+		case errors.Is(err, errors.ErrUnsupported):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		if err := n.prove(s); err != nil {
+			return nil, fmt.Errorf("%s: %w", n.name, err)
+		}
+		all = append(all, contender{n.name, must(func() error { return n.judge(s.raw) })})
+	}
+	again, err := cached(s)
+	return append(all, again...), err
+}
+
+// named is a contender that takes any token.
+type named struct {
+	name  string
+	judge func(raw string) error
+}
+
+// prove shows that a contender does what it is measured for.
+func (n named) prove(s subject) error {
+	if err := n.judge(s.raw); err != nil {
+		return fmt.Errorf("refuses a good token: %w", err)
+	}
+	at := len(s.raw) - 10
+	other := map[bool]string{true: "B", false: "A"}[s.raw[at] == 'A']
+	if n.judge(s.raw[:at]+other+s.raw[at+1:]) == nil {
+		return errors.New("accepts a forged token")
+	}
+	return nil
+}
+
+func must(f func() error) func() {
+	return func() {
+		if err := f(); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// bareCheck is what no verifier can do without: the hash and the check of
+// crypto/*, of a signature that is decoded already.
+func bareCheck(s subject) (func() error, error) {
+	dot := strings.LastIndexByte(s.raw, '.')
+	signed := []byte(s.raw[:dot])
+	signature, err := base64.RawURLEncoding.DecodeString(s.raw[dot+1:])
+	if err != nil {
+		return nil, err
+	}
+	failed := errors.New("not the signature")
+	switch key := s.verifyingKey().(type) {
+	case *rsa.PublicKey:
+		if s.alg == "PS256" {
+			o := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+			return func() error {
+				sum := sha256.Sum256(signed)
+				return rsa.VerifyPSS(key, crypto.SHA256, sum[:], signature, o)
+			}, nil
+		}
+		return func() error {
+			sum := sha256.Sum256(signed)
+			return rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], signature)
+		}, nil
+	case *ecdsa.PublicKey:
+		half := len(signature) / 2
+		der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(signature[:half]), new(big.Int).SetBytes(signature[half:])})
+		return func() error {
+			if sum := sha256.Sum256(signed); !ecdsa.VerifyASN1(key, sum[:], der) {
+				return failed
+			}
+			return nil
+		}, err
+	case ed25519.PublicKey:
+		return func() error {
+			if !ed25519.Verify(key, signed, signature) {
+				return failed
+			}
+			return nil
+		}, nil
+	}
+	return func() error {
+		mac := hmac.New(sha256.New, s.secret)
+		mac.Write(signed)
+		if !hmac.Equal(mac.Sum(nil), signature) {
+			return failed
+		}
+		return nil
+	}, nil
+}

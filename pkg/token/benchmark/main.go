@@ -1,0 +1,85 @@
+// Command benchmark prints what judging a token costs beside the bare signature
+// check that it contains, for this toolkit and for its peers:
+//
+//	go run .
+//
+// All of them judge the same token of twelve claims, for signature, issuer,
+// audience and expiry, on one core. A round lets each have a turn, in an order
+// drawn anew; a turn is measured in CPU time of the whole process, so garbage
+// collection counts. The table holds the medians over the rounds of the ratios to
+// the bare check of the same round, so that what slows the machine down for a
+// while slows down both.
+//
+// It is a module of its own, so that nobody who uses the toolkit downloads its
+// peers.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+func main() {
+	rounds := flag.Int("rounds", 40, "how often each has a `turn`")
+	turn := flag.Duration("turn", 20*time.Millisecond, "the CPU `time` of a turn")
+	algs := flag.String("alg", "RS256,PS256,ES256,EdDSA,HS256", "the algorithms, joined by commas")
+	only := flag.String("only", "", "run only those whose names hold this `text`, and the bare check")
+	flag.Parse()
+	runtime.GOMAXPROCS(1)
+	if err := run(*rounds, *turn, strings.Split(*algs, ","), *only); err != nil {
+		fmt.Fprintln(os.Stderr, "benchmark:", err)
+		os.Exit(1)
+	}
+}
+
+func run(rounds int, turn time.Duration, algs []string, only string) error {
+	var order []string // of the rows
+	table := map[string]map[string]result{}
+	for _, alg := range algs {
+		all, err := contenders(alg)
+		if err != nil {
+			return fmt.Errorf("%s: %w", alg, err)
+		}
+		var some []contender
+		for _, c := range all {
+			if c.name != bare && !strings.Contains(c.name, only) {
+				continue
+			}
+			some = append(some, c)
+			if table[c.name] == nil {
+				table[c.name] = map[string]result{}
+				order = append(order, c.name)
+			}
+		}
+		for name, r := range measure(some, rounds, turn) {
+			table[name][alg] = r
+		}
+	}
+	print(order, algs, table)
+	return nil
+}
+
+func print(order, algs []string, table map[string]map[string]result) {
+	fmt.Printf("%s, %s/%s, one core; ratio to the bare check, CPU time of one judgement\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(out, "\t%s\n", strings.Join(algs, "\t"))
+	for _, name := range order {
+		fmt.Fprint(out, name)
+		for _, alg := range algs {
+			r, ok := table[name][alg]
+			switch {
+			case !ok:
+				fmt.Fprint(out, "\t-")
+			default:
+				fmt.Fprintf(out, "\t%.2f  %s", r.ratio, r.each.Round(10*time.Nanosecond))
+			}
+		}
+		fmt.Fprintln(out)
+	}
+	_ = out.Flush()
+}

@@ -1,0 +1,103 @@
+package token
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+)
+
+// Sign returns claims as a JWT in compact form, signed by key, with that typ
+// ("at+jwt" for an access token; "" leaves it out) and the key's kid. Claims is
+// anything that marshals to a JSON object.
+func Sign(key *jwks.PrivateKey, typ string, claims any) (string, error) {
+	header := map[string]any{"alg": key.Algorithm(), "kid": key.ID()}
+	if typ != "" {
+		header["typ"] = typ
+	}
+	return SignWithHeader(key, header, claims)
+}
+
+// SignWithHeader returns claims as a JWT with exactly that header, whose alg
+// must be one that the key can do. It is for tests and tools; [Sign] writes the
+// usual header.
+func SignWithHeader(key *jwks.PrivateKey, header map[string]any, claims any) (string, error) {
+	alg, _ := header["alg"].(string)
+	method := methodOf(alg)
+	if method == nil || !key.Public().Fits(alg) {
+		return "", fmt.Errorf("token: the key cannot sign with alg %q", cut(alg))
+	}
+	head, err := encodeJSON(header)
+	if err != nil {
+		return "", err
+	}
+	payload, err := encodeJSON(claims)
+	if err != nil {
+		return "", err
+	}
+	signed := head + "." + payload
+	signature, err := method.Sign(signed, signingKey(key.Signer()))
+	if err != nil {
+		return "", errors.New("token: signing failed")
+	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+}
+
+// signingKey gives the library the type that it asks for.
+func signingKey(s crypto.Signer) any {
+	switch k := s.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+		return k
+	}
+	return s
+}
+
+func encodeJSON(v any) (string, error) {
+	data, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return "", fmt.Errorf("token: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(data), nil
+}
+
+// methodOf returns how an algorithm signs, nil for one that is not supported.
+// none is not an algorithm.
+func methodOf(alg string) jwt.SigningMethod {
+	switch alg {
+	case "RS256":
+		return jwt.SigningMethodRS256
+	case "RS384":
+		return jwt.SigningMethodRS384
+	case "RS512":
+		return jwt.SigningMethodRS512
+	case "PS256":
+		return jwt.SigningMethodPS256
+	case "PS384":
+		return jwt.SigningMethodPS384
+	case "PS512":
+		return jwt.SigningMethodPS512
+	case "ES256":
+		return jwt.SigningMethodES256
+	case "ES384":
+		return jwt.SigningMethodES384
+	case "ES512":
+		return jwt.SigningMethodES512
+	case "HS256":
+		return jwt.SigningMethodHS256
+	case "HS384":
+		return jwt.SigningMethodHS384
+	case "HS512":
+		return jwt.SigningMethodHS512
+	case "EdDSA", "Ed25519":
+		return jwt.SigningMethodEdDSA
+	}
+	return nil
+}
