@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"sync"
+	"time"
 )
 
 // The bounds of a cache where Options name none.
@@ -21,10 +22,12 @@ type cache struct {
 	held       int // bytes of the young generation
 }
 
-// accepted is a token and the state of the key set by which it was.
+// accepted is a token, the state of the key set by which it was, and from when
+// until when its times are good.
 type accepted struct {
-	token      *Token
-	generation uint64
+	token       *Token
+	generation  uint64
+	from, until time.Time
 }
 
 func newCache(o Options) *cache {
@@ -43,7 +46,7 @@ func (v *Verifier) verifyCached(ctx context.Context, raw string) (*Token, error)
 	if len(raw) > MaxBytes {
 		return v.verify(ctx, raw)
 	}
-	sum := hashOf(raw)
+	sum := v.j.hashOf(raw)
 	if found, ok := v.cache.get(sum); ok && v.stillGood(ctx, found) {
 		return found.token, nil
 	}
@@ -51,7 +54,8 @@ func (v *Verifier) verifyCached(ctx context.Context, raw string) (*Token, error)
 	t, err := v.verify(ctx, raw)
 	// A set that changed meanwhile may not be the one that was asked.
 	if err == nil && v.generation() == generation {
-		v.cache.put(sum, accepted{t, generation})
+		from, until := v.j.window(t)
+		v.cache.put(sum, accepted{t, generation, from, until})
 	}
 	return t, err
 }
@@ -64,8 +68,8 @@ func (v *Verifier) stillGood(ctx context.Context, found accepted) bool {
 	if _, err := v.j.keys.Keys(ctx, t.header.kid, t.header.alg); err != nil || v.generation() != found.generation {
 		return false
 	}
-	e, now := &v.j.expectation, v.j.options.Now()
-	return e.checkExpiry(t, now) == nil && e.checkNotBefore(t, now) == nil && e.checkIssuedAt(t, now) == nil
+	now := v.j.options.Now()
+	return !now.Before(found.from) && now.Before(found.until)
 }
 
 // generation is that of the key set; a set that cannot change has none.
@@ -76,14 +80,12 @@ func (v *Verifier) generation() uint64 {
 	return 0
 }
 
-// hashOf copies a text of usual length to the stack, which is cheaper than the
-// heap.
-func hashOf(raw string) [sha256.Size]byte {
-	var usual [2048]byte
-	if len(raw) <= len(usual) {
-		return sha256.Sum256(usual[:copy(usual[:], raw)])
-	}
-	return sha256.Sum256([]byte(raw))
+func (j *judge) hashOf(raw string) [sha256.Size]byte {
+	w := j.workspaces.Get().(*workspace)
+	w.signed = append(w.signed[:0], raw...)
+	sum := sha256.Sum256(w.signed)
+	j.workspaces.Put(w)
+	return sum
 }
 
 func (c *cache) get(sum [sha256.Size]byte) (accepted, bool) {

@@ -129,6 +129,16 @@ func (e *expectation) checkNotAhead(t *Token, name string, now time.Time, id dia
 	return &diagnosis.Diagnosis{ID: id, Expected: name + " at most " + words(e.leeway) + " ahead of " + stamp(now), Got: stamp(at) + ", " + words(ahead) + " ahead"}
 }
 
+// window is from when until when the three checks above say that the times of a
+// good token are good.
+func (e *expectation) window(t *Token) (from, until time.Time) {
+	from = t.NotBefore()
+	if issued := t.IssuedAt(); issued.After(from) {
+		from = issued
+	}
+	return from.Add(-e.leeway), t.Expiry().Add(e.expiryLeeway)
+}
+
 // date reads a time claim; zero where it is missing.
 func date(t *Token, name string) (time.Time, *diagnosis.Diagnosis) {
 	text := t.lookup(name)

@@ -2,8 +2,10 @@ package token
 
 import (
 	"bytes"
+	"crypto"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
 // member is one member of a JSON object: its name and the text of its value.
@@ -26,6 +29,10 @@ type workspace struct {
 	part      []byte // a part, decoded
 	signature []byte
 	digest    [64]byte
+	der       []byte
+	mac       hash.Hash // for macKey, which is immutable, and macHash
+	macKey    *jwks.Key
+	macHash   crypto.Hash
 	input     bytes.Buffer
 	decoder   jsontext.Decoder
 	members   []member

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"fmt"
-	"math/big"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
@@ -103,8 +102,40 @@ func checkECDSA(a *algorithm, w *workspace, k *jwks.Key) bool {
 	if !ok || len(w.signature) != 2*a.size || public.Curve.Params().Name != a.curve {
 		return false
 	}
-	r, s := new(big.Int).SetBytes(w.signature[:a.size]), new(big.Int).SetBytes(w.signature[a.size:])
-	return ecdsa.Verify(public, w.sum(a.hash), r, s)
+	w.der = appendSequence(w.der[:0], w.signature[:a.size], w.signature[a.size:])
+	return ecdsa.VerifyASN1(public, w.sum(a.hash), w.der)
+}
+
+// appendSequence writes two numbers as a DER sequence, the one form that the
+// library takes without making numbers of its own.
+func appendSequence(der, r, s []byte) []byte {
+	r, s = trimInteger(r), trimInteger(s)
+	der = append(der, 0x30)
+	content := 2 + integerSize(r) + 2 + integerSize(s)
+	if content > 0x7f {
+		der = append(der, 0x81)
+	}
+	der = append(der, byte(content))
+	return appendInteger(appendInteger(der, r), s)
+}
+
+// trimInteger leaves out leading zeros but the last byte.
+func trimInteger(n []byte) []byte {
+	for len(n) > 1 && n[0] == 0 {
+		n = n[1:]
+	}
+	return n
+}
+
+// integerSize counts a zero in front where the number would look negative.
+func integerSize(n []byte) int { return len(n) + int(n[0]>>7) }
+
+func appendInteger(der, n []byte) []byte {
+	der = append(der, 0x02, byte(integerSize(n)))
+	if n[0]&0x80 != 0 {
+		der = append(der, 0)
+	}
+	return append(der, n...)
 }
 
 func checkEd25519(_ *algorithm, w *workspace, k *jwks.Key) bool {
@@ -117,9 +148,12 @@ func checkHMAC(a *algorithm, w *workspace, k *jwks.Key) bool {
 	if len(secret) == 0 {
 		return false
 	}
-	mac := hmac.New(a.hash.New, secret)
-	mac.Write(w.signed)
-	return hmac.Equal(mac.Sum(w.digest[:0]), w.signature)
+	if w.mac == nil || w.macKey != k || w.macHash != a.hash {
+		w.mac, w.macKey, w.macHash = hmac.New(a.hash.New, secret), k, a.hash
+	}
+	w.mac.Reset()
+	w.mac.Write(w.signed)
+	return hmac.Equal(w.mac.Sum(w.digest[:0]), w.signature)
 }
 
 func keyNames(keys []*jwks.Key) string {
