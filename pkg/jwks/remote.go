@@ -29,7 +29,9 @@ const (
 	maxMissing    = 256                    // how many of those are remembered
 	coldRetry     = time.Second            // between fetches while there is no set at all
 	fetchTimeout  = 10 * time.Second       // for one fetch
-	patience      = 250 * time.Millisecond // how long a request waits for a newer set
+	firstPatience = 3 * time.Second        // how long a lookup waits for the first set
+	askPatience   = 2 * time.Second        // how long one waits for a set that may hold its kid
+	patience      = 250 * time.Millisecond // how long one waits otherwise, and once the endpoint was too slow
 )
 
 // RemoteOptions are the options of a [Remote]; the zero value is the safe
@@ -51,13 +53,17 @@ type RemoteOptions struct {
 //     the background while requests go on with the old one.
 //   - A kid that is not in the set asks again, from a bucket of 2 that refills
 //     by one every 10 seconds. Nobody waits for the bucket: when it is empty the
-//     kid is unknown for now, and the set is fetched when it has refilled. So a
-//     rotation is taken at once after a forged kid, and within 10 seconds after
-//     a flood of them.
+//     kid is unknown for now, and the set is fetched when it has refilled. All
+//     who look for a kid while a fetch for one is under way wait for that fetch,
+//     at most 2 seconds. So a rotation is taken at once after a forged kid, and
+//     within 10 seconds after a flood of them.
 //   - An endpoint that fails or hangs, or answers with something that is no key
 //     set or holds no usable key, changes nothing: the last good set serves for
-//     up to MaxStale, and nobody waits longer than 250 ms. After that, or when there never was one, the error is
-//     KEYS_UNAVAILABLE (HTTP 503, never 401), with at most one fetch a second.
+//     up to MaxStale, and nobody waits longer than 250 ms. After that, or when
+//     there never was one, the error is KEYS_UNAVAILABLE (HTTP 503, never 401),
+//     with at most one fetch a second. [Remote.Keys] waits 3 seconds for the first
+//     set, and 250 ms once somebody waited in vain; [Remote.Set] waits as long as
+//     its context lasts and the fetch may take, 10 seconds.
 //
 // A key that is gone from the set stops working when the set is renewed; the
 // same kid with another key is taken over.
@@ -79,6 +85,7 @@ type Remote struct {
 	tried    time.Time
 	failed   error
 	timer    *time.Timer
+	asking   chan struct{} // closed when the fetch for a kid is over; nil if there is none
 	renewing bool
 	closed   bool
 
@@ -93,6 +100,7 @@ type snapshot struct {
 	fetched    time.Time
 	renew      time.Time // when to renew in the background
 	expires    time.Time // when to renew before answering
+	former     map[string]*Key
 	generation uint64
 }
 
@@ -157,7 +165,7 @@ func (r *Remote) State() RemoteState {
 // Set returns the key set, fetched if there is none or it is out of date.
 // Errors are Diagnoses of kind Unavailable.
 func (r *Remote) Set(ctx context.Context) (*Set, error) {
-	c, err := r.get(ctx)
+	c, err := r.get(ctx, fetchTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -168,19 +176,19 @@ func (r *Remote) Set(ctx context.Context) (*Set, error) {
 // [Set.Keys] does. A kid that is not in the set asks the endpoint again, within
 // the limits of the contract.
 func (r *Remote) Keys(ctx context.Context, kid, alg string) ([]*Key, error) {
-	c, err := r.get(ctx)
+	c, err := r.get(ctx, firstPatience)
 	if err != nil {
 		return nil, err
 	}
 	keys, err := c.set.Keys(ctx, kid, alg)
-	if err == nil || !worthAsking(err) || !r.mayAsk(kid, alg, c) {
+	if err == nil || !worthAsking(err) {
 		return keys, err
 	}
-	next, fetchErr := r.fetch(ctx)
-	if fetchErr != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("jwks: %w", ctx.Err())
-		}
+	next := r.ask(ctx, kid, alg, c)
+	switch {
+	case next == nil && ctx.Err() != nil:
+		return nil, fmt.Errorf("jwks: %w", ctx.Err())
+	case next == nil:
 		return nil, err // the old set still speaks
 	}
 	keys, err = next.set.Keys(ctx, kid, alg)
@@ -190,6 +198,16 @@ func (r *Remote) Keys(ctx context.Context, kid, alg string) ([]*Key, error) {
 	return keys, err
 }
 
+// Former returns the key that kid named before the issuer gave the name to
+// another, nil if it had no other since the first fetch. It is for telling why a
+// signature fails, never for accepting one.
+func (r *Remote) Former(kid string) *Key {
+	if c := r.current.Load(); c != nil {
+		return c.former[kid]
+	}
+	return nil
+}
+
 // worthAsking reports whether a newer set could hold the key.
 func worthAsking(err error) bool {
 	var d *diagnosis.Diagnosis
@@ -197,8 +215,9 @@ func worthAsking(err error) bool {
 }
 
 // get returns the set in use, which it renews in the background or before
-// answering as its age demands.
-func (r *Remote) get(ctx context.Context) (*snapshot, error) {
+// answering as its age demands. Where there is none it waits so long for one,
+// unless the endpoint has kept somebody waiting before.
+func (r *Remote) get(ctx context.Context, wait time.Duration) (*snapshot, error) {
 	c := r.current.Load()
 	now := r.now()
 	switch {
@@ -214,12 +233,19 @@ func (r *Remote) get(ctx context.Context) (*snapshot, error) {
 	if !r.mayTry(now) {
 		return nil, r.unavailable()
 	}
-	next, err := r.fetch(ctx)
+	if wait < fetchTimeout && r.slow.Load() {
+		wait = patience
+	}
+	bounded, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	next, err := r.fetch(bounded)
 	switch {
 	case err == nil:
 		return next, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("jwks: %w", ctx.Err())
+	case bounded.Err() != nil:
+		r.slow.Store(true)
 	}
 	return nil, r.unavailable()
 }
@@ -282,81 +308,6 @@ func (r *Remote) renewInBackground() {
 // background runs f until Close; the caller holds mu.
 func (r *Remote) background(f func()) { r.running.Go(f) }
 
-// mayAsk takes a token from the bucket for a kid that the set c does not hold.
-// When the bucket is empty, a fetch is scheduled for when it is not.
-func (r *Remote) mayAsk(kid, alg string, c *snapshot) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := r.now()
-	r.refill(now)
-	if at, known := r.missing[fingerprint(kid, alg)]; known && now.Sub(at) < missingFor {
-		r.schedule(now)
-		return false
-	}
-	if r.tokens == 0 {
-		r.refused.Add(1)
-		r.schedule(now)
-		return false
-	}
-	if r.current.Load() != c {
-		return true // somebody else has just fetched
-	}
-	r.tokens--
-	return true
-}
-
-func (r *Remote) refill(now time.Time) {
-	if r.tokens == unknownBurst || now.Before(r.refilled) {
-		r.refilled = now
-	}
-	for r.tokens < unknownBurst && now.Sub(r.refilled) >= unknownRefill {
-		r.tokens++
-		r.refilled = r.refilled.Add(unknownRefill)
-	}
-}
-
-// schedule fetches once when the bucket has refilled, so that a rotation during
-// a flood is taken although no lookup may ask. The caller holds mu.
-func (r *Remote) schedule(now time.Time) {
-	if r.timer != nil || r.closed {
-		return
-	}
-	wait := unknownRefill - now.Sub(r.refilled)
-	if r.tokens > 0 {
-		wait = unknownRefill
-	}
-	r.timer = time.AfterFunc(max(wait, 0), func() {
-		r.mu.Lock()
-		r.timer = nil
-		r.refill(r.now())
-		if r.closed {
-			r.mu.Unlock()
-			return
-		}
-		r.tokens = max(r.tokens-1, 0)
-		r.background(func() { _, _ = r.fetch(r.ctx) })
-		r.mu.Unlock()
-	})
-}
-
-func fingerprint(kid, alg string) [sha256.Size]byte { return sha256.Sum256([]byte(alg + "\x00" + kid)) }
-
-func (r *Remote) rememberMissing(kid, alg string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := r.now()
-	if len(r.missing) >= maxMissing {
-		for k, at := range r.missing {
-			if now.Sub(at) >= missingFor {
-				delete(r.missing, k)
-			}
-		}
-	}
-	if len(r.missing) < maxMissing {
-		r.missing[fingerprint(kid, alg)] = now
-	}
-}
-
 // fetch gets the set once for all who ask at the same time. The request outlives
 // a caller who gives up, since others wait for it.
 func (r *Remote) fetch(ctx context.Context) (*snapshot, error) {
@@ -411,9 +362,11 @@ func (r *Remote) load(ctx context.Context) (*snapshot, error) {
 	now := r.now()
 	next := &snapshot{set: set, fetched: now, renew: now.Add(fresh * 8 / 10), expires: now.Add(fresh)}
 	next.generation = r.generation.Load()
-	if before := r.current.Load(); before == nil || !sameKeys(before.set, set) {
+	before := r.current.Load()
+	if before == nil || !sameKeys(before.set, set) {
 		next.generation++
 	}
+	next.former = formerKeys(before, set)
 	return next, nil
 }
 
@@ -429,4 +382,26 @@ func sameKeys(a, b *Set) bool {
 		}
 	}
 	return true
+}
+
+// formerKeys returns the keys that a kid of set named before.
+func formerKeys(before *snapshot, set *Set) map[string]*Key {
+	if before == nil {
+		return nil
+	}
+	former := map[string]*Key{}
+	for _, k := range set.keys {
+		if k.id == "" {
+			continue
+		}
+		if old := before.former[k.id]; old != nil {
+			former[k.id] = old
+		}
+		for _, old := range before.set.keys {
+			if old.id == k.id && old.Thumbprint() != k.Thumbprint() {
+				former[k.id] = old
+			}
+		}
+	}
+	return former
 }

@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -87,12 +88,9 @@ func Parse(data []byte) (*Set, error) {
 	if err := json.Unmarshal(data, &document); err != nil || document.Keys.Kind() != '[' {
 		return nil, errors.New("jwks: expected a JSON object with an array keys")
 	}
-	var members []jsontext.Value
-	if err := json.Unmarshal(document.Keys, &members); err != nil {
-		return nil, fmt.Errorf("jwks: %w", err)
-	}
-	if len(members) > MaxKeys {
-		return nil, fmt.Errorf("jwks: expected at most %d keys, got %d", MaxKeys, len(members))
+	members, err := elements(document.Keys)
+	if err != nil {
+		return nil, err
 	}
 	s := &Set{}
 	for i, member := range members {
@@ -109,6 +107,26 @@ func Parse(data []byte) (*Set, error) {
 	}
 	s.index()
 	return s, nil
+}
+
+// elements returns those of an array, of which it reads no more than may be there.
+func elements(array jsontext.Value) ([]jsontext.Value, error) {
+	d := jsontext.NewDecoder(bytes.NewBuffer(array))
+	if _, err := d.ReadToken(); err != nil {
+		return nil, fmt.Errorf("jwks: %w", err)
+	}
+	var values []jsontext.Value
+	for d.PeekKind() != ']' {
+		if len(values) == MaxKeys {
+			return nil, fmt.Errorf("jwks: expected at most %d keys, got more", MaxKeys)
+		}
+		v, err := d.ReadValue()
+		if err != nil {
+			return nil, fmt.Errorf("jwks: %w", err)
+		}
+		values = append(values, v.Clone())
+	}
+	return values, nil
 }
 
 // All returns the keys in their order.

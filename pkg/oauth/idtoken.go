@@ -72,7 +72,7 @@ func (c *Client) verifySigned(ctx context.Context, raw string) (*token.Token, er
 	if err != nil {
 		return nil, invalidIDToken("", "", err)
 	}
-	algorithms, keys, done, err := c.idTokenKeys(decoded.Algorithm())
+	algorithms, keys, done, err := c.idTokenKeys(ctx, decoded.Algorithm())
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (c *Client) verifySigned(ctx context.Context, raw string) (*token.Token, er
 // idTokenKeys returns the algorithms and keys for an ID token of that alg. The
 // client secret is a key only where the server announces such an algorithm:
 // otherwise the choice would be the token's.
-func (c *Client) idTokenKeys(alg string) (algorithms []string, keys token.KeySet, done func(), err error) {
+func (c *Client) idTokenKeys(ctx context.Context, alg string) (algorithms []string, keys token.KeySet, done func(), err error) {
 	announced := c.server().IDTokenSigningAlgValuesSupported
 	done = func() {}
 	if strings.HasPrefix(alg, "HS") {
@@ -123,6 +123,10 @@ func (c *Client) idTokenKeys(alg string) (algorithms []string, keys token.KeySet
 		return nil, nil, done, &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: "jwks_uri, to verify the ID token", Got: "none"}
 	}
 	remote := jwks.NewRemote(c.server().JWKSURI, jwks.RemoteOptions{HTTP: c.HTTP, Now: c.Now})
+	if _, err := remote.Set(ctx); err != nil {
+		remote.Close()
+		return nil, nil, done, err
+	}
 	return algorithms, remote, remote.Close, nil
 }
 

@@ -1,0 +1,121 @@
+package jwks
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+)
+
+// ask returns a set newer than c, which does not hold the key for that kid and
+// alg; nil if there is none, or may be none for now.
+func (r *Remote) ask(ctx context.Context, kid, alg string, c *snapshot) *snapshot {
+	over := r.mayAsk(kid, alg, c)
+	if over != nil {
+		wait := askPatience
+		if r.slow.Load() {
+			wait = patience
+		}
+		limit := time.NewTimer(wait)
+		defer limit.Stop()
+		select {
+		case <-over:
+		case <-ctx.Done():
+		case <-limit.C:
+			r.slow.Store(true)
+		}
+	}
+	if next := r.current.Load(); next != c {
+		return next
+	}
+	return nil
+}
+
+// mayAsk starts a fetch for a kid that the set c does not hold, paid for from the
+// bucket, or joins the one that is under way; what it returns is closed when that
+// is over. It is nil where there is nothing to wait for: somebody else has just
+// fetched, or the kid is known to be missing, or the bucket is empty. Then a fetch
+// is scheduled for when it is not.
+func (r *Remote) mayAsk(kid, alg string, c *snapshot) <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || r.current.Load() != c {
+		return nil
+	}
+	now := r.now()
+	r.refill(now)
+	if at, known := r.missing[fingerprint(kid, alg)]; known && now.Sub(at) < missingFor {
+		r.schedule(now)
+		return nil
+	}
+	if r.asking != nil {
+		return r.asking
+	}
+	if r.tokens == 0 {
+		r.refused.Add(1)
+		r.schedule(now)
+		return nil
+	}
+	r.tokens--
+	over := make(chan struct{})
+	r.asking = over
+	r.background(func() {
+		_, _ = r.fetch(r.ctx)
+		r.mu.Lock()
+		r.asking = nil
+		r.mu.Unlock()
+		close(over)
+	})
+	return over
+}
+
+func (r *Remote) refill(now time.Time) {
+	if r.tokens == unknownBurst || now.Before(r.refilled) {
+		r.refilled = now
+	}
+	for r.tokens < unknownBurst && now.Sub(r.refilled) >= unknownRefill {
+		r.tokens++
+		r.refilled = r.refilled.Add(unknownRefill)
+	}
+}
+
+// schedule fetches once when the bucket has refilled, so that a rotation during
+// a flood is taken although no lookup may ask. The caller holds mu.
+func (r *Remote) schedule(now time.Time) {
+	if r.timer != nil || r.closed {
+		return
+	}
+	wait := unknownRefill - now.Sub(r.refilled)
+	if r.tokens > 0 {
+		wait = unknownRefill
+	}
+	r.timer = time.AfterFunc(max(wait, 0), func() {
+		r.mu.Lock()
+		r.timer = nil
+		r.refill(r.now())
+		if r.closed {
+			r.mu.Unlock()
+			return
+		}
+		r.tokens = max(r.tokens-1, 0)
+		r.background(func() { _, _ = r.fetch(r.ctx) })
+		r.mu.Unlock()
+	})
+}
+
+func fingerprint(kid, alg string) [sha256.Size]byte { return sha256.Sum256([]byte(alg + "\x00" + kid)) }
+
+func (r *Remote) rememberMissing(kid, alg string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	if len(r.missing) >= maxMissing {
+		for k, at := range r.missing {
+			if now.Sub(at) >= missingFor {
+				delete(r.missing, k)
+			}
+		}
+	}
+	if len(r.missing) < maxMissing {
+		r.missing[fingerprint(kid, alg)] = now
+	}
+}
