@@ -9,9 +9,13 @@ import (
 	"sync"
 )
 
-// batchLines is how many lines a worker takes at a time: enough that handing
-// them over costs little beside judging them.
-const batchLines = 64
+// batchLines and batchBytes are how much a worker takes at a time: enough that
+// handing it over costs little beside judging it, and not more than fits into
+// little memory where tokens are large.
+const (
+	batchLines = 64
+	batchBytes = 64 << 10
+)
 
 // chunk is a run of lines on its way from the reader through a worker to the
 // writer.
@@ -69,12 +73,13 @@ func readChunks(ctx context.Context, r io.Reader, inOrder, work chan<- *chunk) e
 	in := bufio.NewReaderSize(r, MaxBytes+2)
 	for more := true; more; {
 		c := &chunk{done: make(chan struct{})}
-		for len(c.lines) < batchLines && more {
+		for size := 0; len(c.lines) < batchLines && size < batchBytes && more; {
 			line, err := readLine(in)
 			if err != nil && err != io.EOF {
 				return fmt.Errorf("token: reading the batch: %w", err)
 			}
 			more = err == nil
+			size += len(line)
 			if more || line != "" {
 				c.lines = append(c.lines, line)
 			}

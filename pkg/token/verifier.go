@@ -274,6 +274,9 @@ func (j *judge) examineSignature(ctx context.Context, w *workspace, p parts, x *
 		return false
 	}
 	x.key, err = w.verifySignature(keys, t.header.algorithm, p)
+	if err != nil {
+		err = j.reassigned(w, t, err)
+	}
 	if x.fail(checkSignature, err) {
 		if x.thorough {
 			x.unverified = j.unverified(w, t, p, x.at)
@@ -282,6 +285,21 @@ func (j *judge) examineSignature(ctx context.Context, w *workspace, p parts, x *
 	}
 	j.headers.put(p.header, t)
 	return true
+}
+
+// reassigned tells of a signature that is good by the key that the kid named
+// before the issuer gave it to another.
+func (j *judge) reassigned(w *workspace, t *Token, err error) error {
+	past, ok := j.keys.(interface{ Former(kid string) *jwks.Key })
+	if !ok {
+		return err
+	}
+	k, a := past.Former(t.header.kid), t.header.algorithm
+	var d *diagnosis.Diagnosis
+	if k == nil || !k.Fits(a.name) || !errors.As(err, &d) || d.ID != diagnosis.SignatureInvalid || !a.check(a, w, k) {
+		return err
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.KeyChanged, Expected: d.Expected, Got: fmt.Sprintf("one by the key that kid %q named before", cut(t.header.kid))}
 }
 
 // unverified tells what the claims would say if they could be believed.
