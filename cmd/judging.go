@@ -29,6 +29,7 @@ type judgingOptions struct {
 	at         string
 	rfc9068    bool
 	strict     bool
+	opaque     bool // verify's --jws
 }
 
 func (o *judgingOptions) addFlags(f *pflag.FlagSet) {
@@ -71,6 +72,8 @@ func (env *Env) inspector(ctx context.Context, o judgingOptions, raw secret.Stri
 		Now:        now,
 		RFC9068:    o.rfc9068,
 		Strict:     o.strict,
+
+		OpaquePayload: o.opaque,
 	})
 }
 
@@ -143,7 +146,17 @@ func (env *Env) remoteKeys(url string) (token.KeySet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return jwks.NewRemote(url, jwks.RemoteOptions{HTTP: client, Now: env.Now}), nil
+	return patientKeys{jwks.NewRemote(url, jwks.RemoteOptions{HTTP: client, Now: env.Now})}, nil
+}
+
+// patientKeys waits for a slow endpoint, as a person does and an API must not.
+type patientKeys struct{ *jwks.Remote }
+
+func (k patientKeys) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
+	if _, err := k.Set(ctx); err != nil {
+		return nil, err
+	}
+	return k.Remote.Keys(ctx, kid, alg)
 }
 
 // trustUnknown names the token's own issuer and the command to trust it; it is

@@ -36,6 +36,9 @@ shown as not checked, never as passed.
   oauthctl verify --batch=tokens.txt --jwks keys.json --issuer https://auth.example.com`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.checkOpaque(); err != nil {
+				return err
+			}
 			if o.batch != "" {
 				return runVerifyBatch(cmd.Context(), env, o)
 			}
@@ -48,7 +51,16 @@ shown as not checked, never as passed.
 	o.judgingOptions.addFlags(f)
 	f.StringVar(&o.batch, "batch", "", "judge one token a line, from `FILE` or standard input; one line answers each")
 	f.Lookup("batch").NoOptDefVal = "-"
+	f.BoolVar(&o.opaque, "jws", false, "take the payload for bytes that are no claims; check header and signature only")
 	return cmd
+}
+
+// checkOpaque refuses to expect claims of a payload that has none.
+func (o *verifyOptions) checkOpaque() error {
+	if o.opaque && (o.audience != nil || o.require != nil || o.rfc9068 || o.leeway != 0 || o.at != "") {
+		return usage("--jws checks no claims: --audience, --require, --rfc9068, --leeway and --at do not go with it")
+	}
+	return nil
 }
 
 func runVerify(ctx context.Context, env *Env, raw secret.String, o verifyOptions) error {

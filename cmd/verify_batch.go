@@ -60,28 +60,34 @@ type batch struct {
 }
 
 func (b *batch) judge(out []byte, line string) []byte {
-	report := b.inspector.Report(b.ctx, line)
-	err := report.Err()
-	var d *diagnosis.Diagnosis
-	switch {
-	case err == nil:
-	case errors.As(err, &d) && d.Kind() == diagnosis.Unavailable:
-		b.unknown.Add(1)
-	default:
-		b.invalid.Add(1)
+	if !b.json {
+		err := b.inspector.Check(b.ctx, line)
+		return append(append(out, b.count(err)...), '\n')
 	}
-	b.judged.Add(1)
-	switch {
-	case b.json:
-		if data, err := json.Marshal(report); err == nil {
-			out = append(out, escapeJSON(string(data))...)
-		}
-	case err == nil:
-		out = append(out, "valid"...)
-	case d != nil:
-		out = append(out, d.ID...)
+	report := b.inspector.Report(b.ctx, line)
+	b.count(report.Err())
+	if data, err := json.Marshal(report); err == nil {
+		out = append(out, escapeJSON(string(data))...)
 	}
 	return append(out, '\n')
+}
+
+// count takes a verdict into the sums and returns its short line.
+func (b *batch) count(verdict error) string {
+	b.judged.Add(1)
+	if verdict == nil {
+		return "valid"
+	}
+	var d *diagnosis.Diagnosis
+	if !errors.As(verdict, &d) {
+		d = &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable}
+	}
+	if d.Kind() == diagnosis.Unavailable {
+		b.unknown.Add(1)
+	} else {
+		b.invalid.Add(1)
+	}
+	return string(d.ID)
 }
 
 // summary tells the counts on stderr and what they mean for the exit code.
