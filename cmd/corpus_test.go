@@ -127,7 +127,7 @@ func judgeByCommand(t *testing.T, raw string, args []string) (int, diagnosis.ID)
 	}
 	code := cmd.Run(t.Context(), env, args)
 	var shown struct {
-		Valid bool `json:"valid"`
+		Valid  bool `json:"valid"`
 		Checks []struct {
 			Status token.Status `json:"status"`
 			ID     diagnosis.ID `json:"id"`

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
@@ -66,10 +67,15 @@ func (b *batch) judge(out []byte, line string) []byte {
 	}
 	report := b.inspector.Report(b.ctx, line)
 	b.count(report.Err())
-	if data, err := json.Marshal(report); err == nil {
-		out = append(out, escapeJSON(string(data))...)
+	// The texts in it were read strictly: nothing is named twice.
+	data, err := json.Marshal(report, jsontext.AllowDuplicateNames(true))
+	if err != nil {
+		data = nil // a report of texts that were read can be written
 	}
-	return append(out, '\n')
+	if text := string(data); !isClean(text) {
+		data = []byte(escapeJSON(text))
+	}
+	return append(append(out, data...), '\n')
 }
 
 // count takes a verdict into the sums and returns its short line.

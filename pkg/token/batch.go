@@ -2,6 +2,7 @@ package token
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -21,7 +22,7 @@ const (
 // writer.
 type chunk struct {
 	lines  []string
-	result []byte
+	result *bytes.Buffer
 	done   chan struct{}
 }
 
@@ -36,12 +37,14 @@ func Batch(ctx context.Context, r io.Reader, w io.Writer, judge func(out []byte,
 	defer cancel(nil)
 	workers := runtime.GOMAXPROCS(0)
 	work, inOrder := make(chan *chunk), make(chan *chunk, 4*workers)
+	results := &sync.Pool{New: func() any { return new(bytes.Buffer) }}
 	var all sync.WaitGroup
 	for range workers {
 		all.Go(func() {
 			for c := range work {
+				c.result = results.Get().(*bytes.Buffer)
 				for _, line := range c.lines {
-					c.result = judge(c.result, line)
+					c.result.Write(judge(c.result.AvailableBuffer(), line))
 				}
 				close(c.done)
 			}
@@ -54,7 +57,7 @@ func Batch(ctx context.Context, r io.Reader, w io.Writer, judge func(out []byte,
 			cancel(err)
 		}
 	})
-	err := writeChunks(w, inOrder)
+	err := writeChunks(w, inOrder, results)
 	if err != nil {
 		cancel(err)
 		for range inOrder { // what was read before the reader noticed
@@ -116,12 +119,17 @@ func readLine(in *bufio.Reader) (string, error) {
 	return text, err
 }
 
-func writeChunks(w io.Writer, inOrder <-chan *chunk) error {
+func writeChunks(w io.Writer, inOrder <-chan *chunk, results *sync.Pool) error {
 	for c := range inOrder {
 		<-c.done
-		if _, err := w.Write(c.result); err != nil {
+		if c.result == nil { // nobody took it before the end
+			continue
+		}
+		if _, err := w.Write(c.result.Bytes()); err != nil {
 			return err
 		}
+		c.result.Reset()
+		results.Put(c.result)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -175,15 +176,17 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // words tells a duration in its largest units.
 func words(d time.Duration) string {
+	unit, name := time.Second, " s"
 	switch {
 	case d < time.Minute:
-		return fmt.Sprintf("%d s", d/time.Second)
 	case d < time.Hour:
-		return fmt.Sprintf("%d m", d/time.Minute)
+		unit, name = time.Minute, " m"
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", d/time.Hour)
+		unit, name = time.Hour, " h"
 	case d > 2*365*24*time.Hour:
-		return fmt.Sprintf("%d years", d/(365*24*time.Hour))
+		unit, name = 365*24*time.Hour, " years"
+	default:
+		unit, name = 24*time.Hour, " d"
 	}
-	return fmt.Sprintf("%d d", d/(24*time.Hour))
+	return strconv.FormatInt(int64(d/unit), 10) + name
 }

@@ -2,7 +2,6 @@ package token
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -105,7 +104,7 @@ func (r *Report) Err() error {
 func (j *judge) report(ctx context.Context, raw string) *Report {
 	x := &examination{thorough: true}
 	j.examine(ctx, raw, x)
-	r := &Report{Valid: x.failed == nil, Payload: x.payload}
+	r := &Report{Valid: x.failed == nil, Payload: x.payload, Checks: make([]Check, 0, checkRequired+1)}
 	if x.token != nil {
 		r.Header = jsontext.Value(x.token.headerJSON)
 		if x.token.claims != nil {
@@ -241,7 +240,7 @@ func until(at, now time.Time) string {
 	case at.IsZero():
 		return "none"
 	case at.After(now):
-		return fmt.Sprintf("%s, in %s", stamp(at), words(at.Sub(now)))
+		return stamp(at) + ", in " + words(at.Sub(now))
 	}
-	return fmt.Sprintf("%s, %s ago", stamp(at), words(now.Sub(at)))
+	return stamp(at) + ", " + words(now.Sub(at)) + " ago"
 }
