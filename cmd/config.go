@@ -12,120 +12,6 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// profile is what a login remembers so that later commands need no flags. Every
-// field is text; lists are separated by spaces, as OAuth writes scopes.
-type profile struct {
-	Issuer      string
-	ClientID    string
-	ClientRef   string // client_secret: env:NAME, file:PATH or command:CMD
-	AuthMethod  string
-	SigningKey  string
-	Scope       string
-	API         string
-	Audience    string
-	Resource    string
-	RedirectURI string
-	Store       string
-}
-
-// setting is a row of the table of what a profile holds. The file's key, the
-// variable OAUTHCTL_<KEY> and `profile set KEY=` are all made from it.
-type setting struct {
-	key   string
-	help  string
-	field func(*profile) *string
-}
-
-func settings() []setting {
-	return []setting{
-		{"issuer", "the authorization server's issuer URL", func(p *profile) *string { return &p.Issuer }},
-		{"client_id", "the client's id at that server", func(p *profile) *string { return &p.ClientID }},
-		{"client_secret", "where the client's secret is: env:NAME, file:PATH or command:CMD", func(p *profile) *string { return &p.ClientRef }},
-		{"auth_method", "how the client authenticates, for instance client_secret_basic", func(p *profile) *string { return &p.AuthMethod }},
-		{"signing_key", "the private key file for private_key_jwt", func(p *profile) *string { return &p.SigningKey }},
-		{"scope", "the scopes a login asks for, separated by spaces", func(p *profile) *string { return &p.Scope }},
-		{"api", "the API's base URL, to which `call` appends paths", func(p *profile) *string { return &p.API }},
-		{"audience", "the audiences `verify` expects and a login asks for", func(p *profile) *string { return &p.Audience }},
-		{"resource", "the resource indicators sent on every token request (RFC 8707)", func(p *profile) *string { return &p.Resource }},
-		{"redirect_uri", "the redirect URI, exactly as registered", func(p *profile) *string { return &p.RedirectURI }},
-		{"store", "where new sessions are kept: auto, keyring, file or memory", func(p *profile) *string { return &p.Store }},
-	}
-}
-
-func variable(key string) string { return "OAUTHCTL_" + strings.ToUpper(key) }
-
-// resolved is a profile with the environment laid over it, and where each value
-// came from.
-type resolved struct {
-	profile
-	name string
-	from map[string]string
-}
-
-// resolve returns the profile that the flags and the environment choose:
-// variable over profile; a command lays its own flags over both with use. A
-// profile that does not exist is empty, unless it was asked for by name and
-// must exist.
-func (env *Env) resolve() (*resolved, error) {
-	c, err := env.openConfig()
-	if err != nil {
-		return nil, err
-	}
-	name, err := env.profileName(c)
-	if err != nil {
-		return nil, err
-	}
-	r := &resolved{name: name, from: map[string]string{}}
-	if p := c.profiles[name]; p != nil {
-		r.profile = *p
-	}
-	for _, s := range settings() {
-		field := s.field(&r.profile)
-		if *field != "" {
-			r.from[s.key] = "profile " + name
-		}
-		v := env.Getenv(variable(s.key))
-		if v == "" {
-			continue
-		}
-		if s.key == "client_secret" {
-			v = "env:" + variable(s.key)
-		}
-		*field, r.from[s.key] = v, variable(s.key)
-	}
-	return r, nil
-}
-
-// use lays a flag's value over the profile, if the flag was given.
-func (r *resolved) use(key, value string) {
-	if value == "" {
-		return
-	}
-	for _, s := range settings() {
-		if s.key == key {
-			*s.field(&r.profile), r.from[key] = value, "flag"
-		}
-	}
-}
-
-func (env *Env) profileName(c *config) (string, error) {
-	for _, name := range []string{env.global.profile, env.Getenv("OAUTHCTL_PROFILE"), c.current, "default"} {
-		if name != "" {
-			return name, checkProfileName(name)
-		}
-	}
-	return "", nil
-}
-
-// checkProfileName keeps profile names fit to be file names.
-func checkProfileName(name string) error {
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
-	if name == "" || len(name) > 64 || strings.Trim(name, letters+".-") != "" || strings.IndexByte(letters, name[0]) < 0 {
-		return usage("profile %q: expected at most 64 letters, digits, dots, dashes and underscores", name)
-	}
-	return nil
-}
-
 // config is the profile file. The YAML tree is kept so that comments and order
 // survive a change.
 type config struct {
@@ -224,34 +110,12 @@ func parseProfile(body *yaml.Node) (*profile, error) {
 			return nil, at(key, "unknown key %q, expected one of %s", key.Value, strings.Join(settingKeys(), ", "))
 		case value.Kind != yaml.ScalarNode:
 			return nil, at(value, "%s: expected text; lists are separated by spaces", key.Value)
-		case s.key == "client_secret" && !isReference(value.Value):
-			return nil, at(value, "client_secret: expected env:NAME, file:PATH or command:CMD, never the secret itself")
+		case !s.mayHold(value.Value):
+			return nil, at(value, "%s: expected %s, never the secret itself", s.key, s.form)
 		}
 		*s.field(p) = value.Value
 	}
 	return p, nil
-}
-
-func isReference(v string) bool {
-	kind, rest, ok := strings.Cut(v, ":")
-	return ok && rest != "" && (kind == "env" || kind == "file" || kind == "command")
-}
-
-func findSetting(key string) (setting, bool) {
-	for _, s := range settings() {
-		if s.key == key {
-			return s, true
-		}
-	}
-	return setting{}, false
-}
-
-func settingKeys() []string {
-	var keys []string
-	for _, s := range settings() {
-		keys = append(keys, s.key)
-	}
-	return keys
 }
 
 func at(n *yaml.Node, format string, args ...any) error {

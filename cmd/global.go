@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -67,6 +68,14 @@ func (env *Env) client() (*safehttp.Client, error) {
 		c.Trace = &safehttp.Trace{Show: env.showExchange, ShowSecrets: env.global.showSecrets}
 	}
 	return c, nil
+}
+
+// underlay lets the profile say what the flags about certificates do not.
+func (g *globalFlags) underlay(p *profile) {
+	g.caCert = cmp.Or(g.caCert, p.CACert)
+	if g.clientCert == "" && g.clientKey == "" {
+		g.clientCert, g.clientKey = p.ClientCert, p.ClientKey
+	}
 }
 
 func (g *globalFlags) hasTLS() bool {

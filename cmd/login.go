@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/loopback"
@@ -41,21 +40,6 @@ type loginOptions struct {
 	maxAge      time.Duration // negative: not asked for
 	keepIn      string
 	print       string
-}
-
-// clientOptions are the flags that say which client this is.
-type clientOptions struct {
-	clientID   string
-	secretFile string
-	authMethod string
-	signingKey string
-}
-
-func (o *clientOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.clientID, "client-id", "", "the client's `ID` at the authorization server")
-	f.StringVar(&o.secretFile, "client-secret-file", "", "read the client's secret from `FILE`, - for standard input")
-	f.StringVar(&o.authMethod, "auth-method", "", "how the client authenticates: none, client_secret_basic, client_secret_post,\nclient_secret_jwt, private_key_jwt or tls_client_auth")
-	f.StringVar(&o.signingKey, "signing-key", "", "the private key for private_key_jwt, a PEM or JWK `FILE`")
 }
 
 func newLogin(env *Env) *cobra.Command {

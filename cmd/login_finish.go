@@ -28,7 +28,7 @@ func (l *login) finish(ctx context.Context, request *oauth.AuthorizationRequest,
 		Profile: l.profile.name, Issuer: l.client.Server.Issuer, ClientID: l.client.ID, TokenEndpoint: l.client.Server.TokenEndpoint,
 		AuthMethod: l.client.AuthMethod, Resource: l.resources, Grant: grantCode,
 	}
-	if l.registered {
+	if l.registered || l.secretFile == "-" {
 		s.ClientSecret = l.client.Secret
 	}
 	if id != nil {
@@ -145,13 +145,18 @@ func (l *login) printAsked(answer *oauth.TokenResponse) error {
 	s := l.env.stdout()
 	switch l.print {
 	case "access_token":
+		l.env.mask(answer.AccessToken)
 		s.line("%s", answer.AccessToken.Reveal())
 	case "id_token":
 		if answer.IDToken.IsZero() {
 			return &diagnosis.Diagnosis{ID: diagnosis.IDTokenMissing, Hint: "ask for it: --scope openid"}
 		}
+		l.env.mask(answer.IDToken)
 		s.line("%s", answer.IDToken.Reveal())
 	case "response":
+		for _, token := range []secret.String{answer.AccessToken, answer.RefreshToken, answer.IDToken} {
+			l.env.mask(token)
+		}
 		s.line("%s", answer.Raw.Reveal())
 	}
 	return nil

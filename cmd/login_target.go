@@ -158,9 +158,7 @@ func fields(values []string) []string { return strings.Fields(strings.Join(value
 // knows, or one that the server registers now.
 func (l *login) findClient(ctx context.Context, redirectURI string) error {
 	r := l.profile
-	r.use("client_id", l.clientID)
-	r.use("auth_method", l.authMethod)
-	r.use("signing_key", l.signingKey)
+	l.lay(r)
 	if r.ClientID == "" {
 		return l.register(ctx, redirectURI)
 	}
@@ -169,7 +167,7 @@ func (l *login) findClient(ctx context.Context, redirectURI string) error {
 		l.client.ID, l.client.Secret, l.client.AuthMethod = r.ClientID, l.before.ClientSecret, l.before.AuthMethod
 		return nil
 	}
-	return l.env.authenticate(ctx, l.client, r, l.secretFile)
+	return l.env.authenticate(ctx, l.client, r, l.clientOptions)
 }
 
 // register asks the server for a client of our own (RFC 7591).

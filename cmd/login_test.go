@@ -28,6 +28,7 @@ type world struct {
 	codesSent      atomic.Int64 // requests to the token endpoint
 	stdout, stderr bytes.Buffer
 	getenv         map[string]string
+	stdin          string
 }
 
 type deferrer struct{ *testing.T }
@@ -62,7 +63,7 @@ func (w *world) run(args ...string) int {
 	w.stdout.Reset()
 	w.stderr.Reset()
 	env := &cmd.Env{
-		Stdin: strings.NewReader(""), Stdout: &w.stdout, Stderr: &w.stderr,
+		Stdin: strings.NewReader(w.stdin), Stdout: &w.stdout, Stderr: &w.stderr,
 		Getenv: func(name string) string { return w.getenv[name] },
 		Now:    time.Now, HTTP: w, Browse: w.browse,
 		ConfigDir: filepath.Join(w.home, "config"), StateDir: filepath.Join(w.home, "state"),

@@ -165,8 +165,8 @@ func runProfileSet(env *Env, args []string) error {
 			return usage("expected KEY=VALUE, got %q", arg)
 		case !known:
 			return &usageError{what: fmt.Sprintf("unknown key %q", key), hint: "the keys are " + strings.Join(settingKeys(), ", ")}
-		case key == "client_secret" && value != "" && !isReference(value):
-			return &usageError{what: "client_secret: a profile never holds the secret itself", hint: "expected env:NAME, file:PATH or command:CMD"}
+		case !row.mayHold(value):
+			return &usageError{what: key + ": a profile never holds the secret itself", hint: "expected " + row.form}
 		}
 		*row.field(&p) = value
 	}

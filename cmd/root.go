@@ -34,6 +34,7 @@ func verbs() []verb {
 		{"login", groupGet, "Log in: authorization code with PKCE in the browser", newLogin, true},
 		{"logout", groupGet, "Revoke the session's tokens and forget them", newLogout, true},
 		{"token", groupGet, "Print an access token that is good for a while", newToken, true},
+		{"exchange", groupGet, "Exchange a token for another, or an assertion for a token", newExchange, true},
 		{"status", groupGet, "Show who is logged in, with what, and for how long", newStatus, true},
 		{"profile", groupGet, "List, show and change profiles", newProfile, false},
 		{"userinfo", groupGet, "Print what the server says about the user", newUserinfo, true},

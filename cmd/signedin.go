@@ -10,7 +10,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/apicall"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/dpop"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/session"
 	"github.com/oauthctl/oauthctl/pkg/token"
@@ -71,18 +74,50 @@ func loginRequired(r *resolved) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: "profile " + r.name, Hint: hint}
 }
 
-// The grants that sessions are obtained by (RFC 6749, sections 4.1 and 4.4).
+// The grants that sessions are obtained by (RFC 6749, sections 4.1 and 4.4; RFC
+// 8628), as --grant-type names them.
 const (
 	grantCode   = "authorization_code"
+	grantDevice = "device_code"
 	grantClient = "client_credentials"
 )
 
 // actsForItself reports whether the profile is that of a client that needs no
-// user: it has a secret or key, and nobody is logged in. Where somebody was, the
-// client never silently takes that user's place.
+// user: it says so, or the client can authenticate and nobody is logged in. Where
+// somebody was, the client never silently takes that user's place.
 func (r *resolved) actsForItself(s *session.Session) bool {
-	configured := r.Issuer != "" && r.ClientID != "" && (r.ClientRef != "" || r.SigningKey != "")
-	return configured && (s == nil || s.Grant == grantClient)
+	if r.ClientID == "" || r.Issuer == "" && r.TokenURL == "" || s != nil && s.Grant != grantClient {
+		return false
+	}
+	proves := r.ClientRef != "" || r.SigningKey != "" || r.ClientAssertion != "" || r.AuthMethod == oauth.AuthTLS
+	return r.GrantType == grantClient || r.GrantType == "" && proves
+}
+
+// server returns the metadata of the authorization server: what is found at the
+// issuer or, where there is none, what the profile names itself.
+func (env *Env) server(ctx context.Context, c *safehttp.Client, r *resolved, issuer string) (*discovery.Server, discovery.Trail, error) {
+	if issuer != "" {
+		return discovery.FindServer(ctx, c, issuer)
+	}
+	if r.TokenURL == "" {
+		return nil, nil, &usageError{what: "the profile names no authorization server", hint: "oauthctl profile set issuer=URL, or token_endpoint=URL where a server has no metadata"}
+	}
+	return &discovery.Server{AuthorizationEndpoint: r.AuthorizeURL, TokenEndpoint: r.TokenURL, DeviceAuthorizationEndpoint: r.DeviceURL}, nil, nil
+}
+
+// configuredClient is the client that the flags and the profile name, at its
+// server.
+func (env *Env) configuredClient(ctx context.Context, r *resolved, o clientOptions) (*oauth.Client, error) {
+	httpClient, err := env.client()
+	if err != nil {
+		return nil, err
+	}
+	server, _, err := env.server(ctx, httpClient, r, r.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	client := &oauth.Client{Server: server, HTTP: httpClient, Now: env.Now}
+	return client, env.authenticate(ctx, client, r, o)
 }
 
 // renew gets new tokens for a session from the server that issued it, or the
@@ -90,7 +125,7 @@ func (r *resolved) actsForItself(s *session.Session) bool {
 func (env *Env) renew(ctx context.Context, r *resolved, s *session.Session) (*session.Session, error) {
 	switch {
 	case r.actsForItself(s):
-		return env.clientCredentials(ctx, r)
+		return env.clientCredentials(ctx, r, s)
 	case s == nil || s.RefreshToken.IsZero():
 		return nil, loginRequired(r)
 	}
@@ -118,31 +153,68 @@ func (env *Env) renew(ctx context.Context, r *resolved, s *session.Session) (*se
 	return &next, nil
 }
 
-// clientCredentials gets a token of the client's own (RFC 6749, section 4.4).
-func (env *Env) clientCredentials(ctx context.Context, r *resolved) (*session.Session, error) {
-	httpClient, err := env.client()
-	if err != nil {
-		return nil, err
-	}
-	server, _, err := discovery.FindServer(ctx, httpClient, r.Issuer)
-	if err != nil {
-		return nil, err
-	}
-	client := &oauth.Client{Server: server, HTTP: httpClient, Now: env.Now}
-	if err := env.authenticate(ctx, client, r, ""); err != nil {
-		return nil, err
-	}
-	resource := strings.Fields(r.Resource)
-	answer, err := client.Token(ctx, oauth.ClientCredentials(strings.Fields(r.Scope), strings.Fields(r.Audience), resource))
+// clientCredentials gets a token of the client's own (RFC 6749, section 4.4). A
+// session that it had lends its key.
+func (env *Env) clientCredentials(ctx context.Context, r *resolved, before *session.Session) (*session.Session, error) {
+	client, err := env.configuredClient(ctx, r, clientOptions{})
 	if err != nil {
 		return nil, err
 	}
 	s := &session.Session{
-		Profile: r.name, Issuer: server.Issuer, ClientID: client.ID, TokenEndpoint: server.TokenEndpoint,
-		AuthMethod: client.AuthMethod, Resource: resource, Grant: grantClient,
+		Profile: r.name, Issuer: client.Server.Issuer, ClientID: client.ID, TokenEndpoint: client.Server.TokenEndpoint,
+		AuthMethod: client.AuthMethod, Resource: strings.Fields(r.Resource), Grant: grantClient,
+	}
+	if before != nil {
+		s.DPoPKey = before.DPoPKey
+	}
+	if err := env.bind(client, s, r.DPoP == "true"); err != nil {
+		return nil, err
+	}
+	answer, err := client.Token(ctx, oauth.ClientCredentials(strings.Fields(r.Scope), r.audiences(), s.Resource))
+	if err != nil {
+		return nil, err
 	}
 	take(s, answer, env.Now())
 	return s, nil
+}
+
+// bind gives the client the key that the session's tokens are bound to (RFC
+// 9449), a new one if there has to be one and is none.
+func (env *Env) bind(client *oauth.Client, s *session.Session, wanted bool) error {
+	if s.DPoPKey.IsZero() && wanted {
+		key, err := jwks.Generate("ES256")
+		if err != nil {
+			return err
+		}
+		jwk, err := key.MarshalJWK()
+		if err != nil {
+			return err
+		}
+		s.DPoPKey = secret.New(string(jwk))
+	}
+	prover, err := env.prover(s)
+	client.DPoP = prover
+	return err
+}
+
+// prover makes the proofs of a session's tokens, nil if they are bound to no key.
+func (env *Env) prover(s *session.Session) (*dpop.Prover, error) {
+	if s.DPoPKey.IsZero() {
+		return nil, nil
+	}
+	key, err := jwks.ParsePrivate([]byte(s.DPoPKey.Reveal()))
+	if err != nil {
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Expected: "the key that the session's tokens are bound to", Got: "something else", Hint: "oauthctl login"}
+	}
+	return dpop.NewProver(key, env.Now)
+}
+
+// audiences are the audience parameters to send: those that somebody named. The
+// audience that was found with the API is asked for as its resource.
+func (r *resolved) audiences() []string {
+	return slices.DeleteFunc(strings.Fields(r.Audience), func(a string) bool {
+		return a == r.API || slices.Contains(strings.Fields(r.Resource), a)
+	})
 }
 
 // take puts a token response into a session. What the response leaves out stays
@@ -168,7 +240,7 @@ func (env *Env) sessionClient(ctx context.Context, r *resolved, s *session.Sessi
 	if err != nil {
 		return nil, err
 	}
-	server, _, err := discovery.FindServer(ctx, httpClient, s.Issuer)
+	server, _, err := env.server(ctx, httpClient, r, s.Issuer)
 	if err != nil {
 		return nil, err
 	}
@@ -176,10 +248,12 @@ func (env *Env) sessionClient(ctx context.Context, r *resolved, s *session.Sessi
 		return nil, err
 	}
 	client := &oauth.Client{ID: s.ClientID, Server: server, HTTP: httpClient, Now: env.Now, Secret: s.ClientSecret, AuthMethod: s.AuthMethod}
-	if r.ClientID == s.ClientID && (r.ClientRef != "" || r.SigningKey != "") {
-		err = env.authenticate(ctx, client, r, "")
+	if r.ClientID == s.ClientID && s.ClientSecret.IsZero() {
+		if err := env.authenticate(ctx, client, r, clientOptions{}); err != nil {
+			return nil, err
+		}
 	}
-	return client, err
+	return client, env.bind(client, s, false)
 }
 
 // environmentToken is an access token given by the environment, which wins over

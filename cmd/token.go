@@ -67,6 +67,7 @@ func runToken(ctx context.Context, env *Env, o tokenOptions) error {
 }
 
 func (env *Env) printToken(format string, value secret.String, s *session.Session) error {
+	env.mask(value)
 	out := env.stdout()
 	kind := "Bearer"
 	if s != nil {

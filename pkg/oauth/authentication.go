@@ -55,6 +55,8 @@ func (c *Client) authMethod() string {
 func (c *Client) authenticate(values url.Values, header http.Header, endpoint string) error {
 	method := c.authMethod()
 	switch {
+	case c.ID == "" && method == AuthNone && isAuthorization(values.Get("grant_type")):
+		return nil
 	case c.ID == "":
 		return incomplete("a client id")
 	case c.Secret.IsZero() && (method == AuthSecretBasic || method == AuthSecretPost || method == AuthSecretJWT):
@@ -84,6 +86,12 @@ func (c *Client) authenticate(values url.Values, header http.Header, endpoint st
 		return &diagnosis.Diagnosis{ID: diagnosis.ClientIncomplete, Expected: "a client authentication method", Got: fmt.Sprintf("%q", cut(method))}
 	}
 	return nil
+}
+
+// isAuthorization reports that a grant carries all that the server needs to know,
+// so that a client is optional (RFC 7523, section 3.1; RFC 8693, section 2.1).
+func isAuthorization(grantType string) bool {
+	return grantType == grantJWTBearer || grantType == grantTokenExchange
 }
 
 func incomplete(needs string) error {

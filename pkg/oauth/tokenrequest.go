@@ -38,7 +38,7 @@ func ClientCredentials(scope, audience, resource []string) TokenRequest {
 
 // JWTBearer presents an assertion as a grant (RFC 7523, section 2.1).
 func JWTBearer(assertion secret.String, scope, audience, resource []string) TokenRequest {
-	t := TokenRequest{GrantType: "urn:ietf:params:oauth:grant-type:jwt-bearer", scope: slices.Clone(scope)}
+	t := TokenRequest{GrantType: grantJWTBearer, scope: slices.Clone(scope)}
 	return t.secret("assertion", assertion).with("scope", spaced(scope)).with("audience", audience...).with("resource", resource...)
 }
 
@@ -64,7 +64,10 @@ const (
 	TokenTypeJWT          = "urn:ietf:params:oauth:token-type:jwt"
 )
 
-const grantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+const (
+	grantJWTBearer     = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	grantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+)
 
 // TokenExchange exchanges a token for another (RFC 8693).
 func TokenExchange(p TokenExchangeParams) TokenRequest {

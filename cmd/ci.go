@@ -1,0 +1,101 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+const longCredential = `A token may be - for standard input, @FILE, the token itself (visible to other
+users in the list of processes), or the identity token of the CI job that this
+runs in: ci:github, whose audience is the server unless ci:github:AUDIENCE names
+another, or ci:gitlab:NAME, the variable under which the job's id_tokens has it.`
+
+// credential reads a token argument, of which ci:… is the CI job's own identity
+// token, made out to audience.
+func (env *Env) credential(ctx context.Context, arg, audience string) (secret.String, error) {
+	system, isCI := strings.CutPrefix(arg, "ci:")
+	if !isCI {
+		return env.tokenArg(arg)
+	}
+	system, rest, _ := strings.Cut(system, ":")
+	switch {
+	case system == "github":
+		if rest != "" {
+			audience = rest
+		}
+		return env.githubToken(ctx, audience)
+	case system == "gitlab" && rest != "":
+		if value := env.Getenv(rest); value != "" {
+			return secret.New(value), nil
+		}
+		return secret.String{}, &usageError{
+			what: fmt.Sprintf("the variable %s, which should hold GitLab's identity token, is not set", rest),
+			hint: fmt.Sprintf("in .gitlab-ci.yml: id_tokens: {%s: {aud: %s}}", rest, audience),
+		}
+	}
+	return secret.String{}, usage("expected ci:github or ci:gitlab:NAME, got %q", cut(arg))
+}
+
+// githubToken asks GitHub Actions for the job's identity token, at the address
+// and with the token that the runner gives to jobs that may have one.
+func (env *Env) githubToken(ctx context.Context, audience string) (secret.String, error) {
+	address, bearer := env.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL"), env.Getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+	u, err := url.Parse(address)
+	if address == "" || bearer == "" || err != nil {
+		return secret.String{}, &usageError{
+			what: "GitHub Actions gives this job no identity token: ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN are not set",
+			hint: "in the workflow: permissions: {id-token: write, contents: read}",
+		}
+	}
+	query := u.Query()
+	query.Set("audience", audience)
+	u.RawQuery = query.Encode()
+	client, err := env.client()
+	if err != nil {
+		return secret.String{}, err
+	}
+	client.Trace = nil // the answer's one member is the token
+	whole, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(whole, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return secret.String{}, usage("ACTIONS_ID_TOKEN_REQUEST_URL is no URL")
+	}
+	req.Header.Set("Authorization", "Bearer "+bearer)
+	req.Header.Set("Accept", "application/json")
+	res, err := client.Do(req, 1<<20)
+	if err != nil {
+		return secret.String{}, fmt.Errorf("asking GitHub for the job's identity token: %w", err)
+	}
+	var answer struct {
+		Value string `json:"value"`
+	}
+	if res.Status == http.StatusOK && json.Unmarshal(res.Body, &answer) == nil && answer.Value != "" {
+		return secret.New(answer.Value), nil
+	}
+	d := &diagnosis.Diagnosis{ID: diagnosis.RequestRefused, Expected: "an identity token from GitHub Actions", Got: fmt.Sprintf("status %d", res.Status)}
+	if res.Status >= 500 || res.Status == http.StatusTooManyRequests {
+		d.ID = diagnosis.ServerError
+	}
+	return secret.String{}, d
+}
+
+// mask keeps a token that is about to be printed out of the log of a GitHub
+// Actions job. The runner takes such lines from either stream, and stdout belongs
+// to the datum.
+func (env *Env) mask(token secret.String) {
+	if env.Getenv("GITHUB_ACTIONS") != "true" || token.IsZero() {
+		return
+	}
+	value := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(token.Reveal())
+	env.stderr().line("::add-mask::%s", value)
+}

@@ -1,0 +1,179 @@
+package cmd
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+type exchangeOptions struct {
+	clientOptions
+	grantType        string
+	subjectToken     string
+	subjectTokenType string
+	actorToken       string
+	assertion        string
+	audience         []string
+	resource         []string
+	scope            []string
+}
+
+// The grants of exchange, as --grant-type names them.
+const (
+	grantExchange  = "token-exchange"
+	grantJWTBearer = "jwt-bearer"
+)
+
+func newExchange(env *Env) *cobra.Command {
+	var o exchangeOptions
+	cmd := &cobra.Command{
+		Use: "exchange",
+		Long: `Exchange a token for another at the profile's authorization server (RFC 8693),
+as the profile's client, and print it. The profile's own session stays as it is;
+its access token is the one exchanged unless --subject-token names another.
+With --grant-type jwt-bearer an assertion is presented instead (RFC 7523).
+
+` + longCredential,
+		Example: `  oauthctl exchange --audience https://orders.example.com
+  oauthctl exchange --subject-token @user.jwt --actor-token @service.jwt
+  oauthctl exchange --subject-token ci:github --scope deploy
+  oauthctl exchange --grant-type jwt-bearer --assertion ci:gitlab:ID_TOKEN`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runExchange(cmd.Context(), env, o) },
+	}
+	f := cmd.Flags()
+	o.clientOptions.addFlags(f)
+	f.StringVar(&o.grantType, "grant-type", grantExchange, "the grant: token-exchange or jwt-bearer")
+	f.StringVar(&o.subjectToken, "subject-token", "", "the `TOKEN` to exchange (default: the profile's access token)")
+	f.StringVar(&o.subjectTokenType, "subject-token-type", "", "what it is: access_token, refresh_token, id_token, jwt or a `URI`\n(default access_token, for a CI job's token jwt)")
+	f.StringVar(&o.actorToken, "actor-token", "", "the `TOKEN` of who acts for the subject")
+	f.StringVar(&o.assertion, "assertion", "", "the JWT that --grant-type jwt-bearer presents, a `TOKEN`")
+	f.StringArrayVar(&o.audience, "audience", nil, "ask for a token for this audience (repeatable)")
+	f.StringArrayVar(&o.resource, "resource", nil, "ask for a token for this resource, RFC 8707 (repeatable)")
+	f.StringArrayVar(&o.scope, "scope", nil, "ask for these scopes (repeatable)")
+	return cmd
+}
+
+// check finds what does not go together before anybody is asked for anything.
+func (o *exchangeOptions) check() error {
+	stdin := 0
+	for _, arg := range []string{o.secretFile, o.clientOptions.assertion, o.subjectToken, o.actorToken, o.assertion} {
+		if arg == "-" {
+			stdin++
+		}
+	}
+	switch {
+	case stdin > 1:
+		return usage("standard input holds one value: only one flag may be -")
+	case o.grantType == grantExchange && o.assertion != "":
+		return &usageError{what: "--assertion: a token exchange has none", hint: "--subject-token TOKEN, or --grant-type jwt-bearer"}
+	case o.grantType == grantExchange:
+		return nil
+	case o.grantType != grantJWTBearer:
+		return usage("--grant-type: expected %s or %s, got %q", grantExchange, grantJWTBearer, o.grantType)
+	case o.assertion == "":
+		return &usageError{what: "--grant-type jwt-bearer needs an assertion", hint: "--assertion @FILE, or - for standard input"}
+	case o.subjectToken != "" || o.actorToken != "" || o.subjectTokenType != "":
+		return usage("--grant-type jwt-bearer has an assertion, but no subject and no actor token")
+	}
+	return nil
+}
+
+func runExchange(ctx context.Context, env *Env, o exchangeOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	r, err := env.resolve()
+	if err != nil {
+		return err
+	}
+	o.lay(r)
+	client, err := env.exchangingClient(ctx, r, o.clientOptions)
+	if err != nil {
+		return err
+	}
+	request, err := env.exchangeRequest(ctx, client, o)
+	if err != nil {
+		return err
+	}
+	answer, err := client.Token(ctx, request)
+	if err != nil {
+		return err
+	}
+	env.mask(answer.AccessToken)
+	return env.printExchanged(answer)
+}
+
+// exchangingClient is the session's client unless another one is named. Its
+// tokens leave this program, so they are not bound to a key in here.
+func (env *Env) exchangingClient(ctx context.Context, r *resolved, o clientOptions) (*oauth.Client, error) {
+	s, err := env.loadSession(r.name)
+	if err != nil || r.Issuer != s.Issuer || r.ClientID != "" && r.ClientID != s.ClientID || o != (clientOptions{}) {
+		return env.configuredClient(ctx, r, o)
+	}
+	client, err := env.sessionClient(ctx, r, s)
+	if err != nil {
+		return nil, err
+	}
+	client.DPoP = nil
+	return client, nil
+}
+
+func (env *Env) exchangeRequest(ctx context.Context, client *oauth.Client, o exchangeOptions) (oauth.TokenRequest, error) {
+	audience := audienceAt(client)
+	if o.grantType == grantJWTBearer {
+		assertion, err := env.credential(ctx, o.assertion, audience)
+		return oauth.JWTBearer(assertion, fields(o.scope), o.audience, o.resource), err
+	}
+	p := oauth.TokenExchangeParams{
+		SubjectTokenType: tokenType(o.subjectTokenType), Scope: fields(o.scope), Audience: o.audience, Resource: o.resource,
+	}
+	if p.SubjectTokenType == "" && strings.HasPrefix(o.subjectToken, "ci:") {
+		p.SubjectTokenType = oauth.TokenTypeJWT
+	}
+	var err error
+	if o.subjectToken == "" {
+		p.SubjectToken, _, err = env.accessToken(ctx, minTTL, secret.String{})
+	} else {
+		p.SubjectToken, err = env.credential(ctx, o.subjectToken, audience)
+	}
+	if err == nil && o.actorToken != "" {
+		p.ActorToken, err = env.credential(ctx, o.actorToken, audience)
+		if strings.HasPrefix(o.actorToken, "ci:") {
+			p.ActorTokenType = oauth.TokenTypeJWT
+		}
+	}
+	return oauth.TokenExchange(p), err
+}
+
+// tokenType takes the last word of RFC 8693's token types for the whole URI.
+func tokenType(name string) string {
+	if slices.Contains([]string{"access_token", "refresh_token", "id_token", "jwt", "saml1", "saml2"}, name) {
+		return "urn:ietf:params:oauth:token-type:" + name
+	}
+	return name
+}
+
+func (env *Env) printExchanged(answer *oauth.TokenResponse) error {
+	if !env.global.wantsJSON() {
+		env.stdout().line("%s", answer.AccessToken.Reveal())
+		return nil
+	}
+	shown := struct {
+		AccessToken     string `json:"access_token"`
+		TokenType       string `json:"token_type"`
+		IssuedTokenType string `json:"issued_token_type,omitempty"`
+		ExpiresAt       string `json:"expires_at,omitempty"`
+		Scope           string `json:"scope,omitempty"`
+	}{AccessToken: answer.AccessToken.Reveal(), TokenType: answer.TokenType, IssuedTokenType: answer.IssuedTokenType, Scope: strings.Join(answer.Scope, " ")}
+	if !answer.ExpiresAt.IsZero() {
+		shown.ExpiresAt = answer.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	return env.printJSON(shown)
+}
