@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // openOwn opens a session file. On Windows the user's profile directory is
@@ -28,6 +29,20 @@ func openOwn(path, profile string) (*os.File, error) {
 }
 
 func ownDir(string) error { return nil }
+
+// replace lets a file take another's place. On Windows that fails while somebody
+// has the other one open, and readers take no lock; they are done in a moment.
+func replace(from, to string) error {
+	err := os.Rename(from, to)
+	for range 100 {
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		err = os.Rename(from, to)
+	}
+	return err
+}
 
 // syncDir does nothing: Windows writes a rename through.
 func syncDir(string) error { return nil }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -112,8 +113,14 @@ func (s *Store) settle(ctx context.Context) (warning, err error) {
 	}
 	_, unable := newCipher(make([]byte, keySize))
 	if unable == nil {
-		// Any name will do: that there is no such key is an answer too.
-		unable = s.ask(ctx, func(keys KeyHolder) error { _, err := keys.Key("probe"); return err })
+		// One that can be read may still keep nothing, which would show only after
+		// the login.
+		unable = s.ask(ctx, func(keys KeyHolder) error {
+			if err := keys.SetKey("probe", make([]byte, keySize)); err != nil {
+				return err
+			}
+			return keys.DeleteKey("probe")
+		})
 	} else {
 		unable = keychainFails(unable)
 	}
@@ -198,15 +205,25 @@ func (s *Store) load(ctx context.Context, profile string) (*Session, seal, error
 	if err != nil {
 		return nil, seal{}, err
 	}
-	with, err := sealOf(data, profile)
-	if err != nil {
-		return nil, seal{}, err
+	for {
+		with, err := sealOf(data, profile)
+		if err != nil {
+			return nil, seal{}, err
+		}
+		if with, err = s.key(ctx, profile, with); err == nil {
+			session, err := decode(data, profile, with)
+			return session, with, err
+		}
+		// A login that comes between takes away the key of the file it replaces.
+		now, gone := s.readFile(profile)
+		switch {
+		case gone != nil:
+			return nil, seal{}, gone
+		case bytes.Equal(now, data):
+			return nil, seal{}, err
+		}
+		data = now
 	}
-	if with, err = s.key(ctx, profile, with); err != nil {
-		return nil, seal{}, err
-	}
-	session, err := decode(data, profile, with)
-	return session, with, err
 }
 
 func (s *Store) readFile(profile string) ([]byte, error) {

@@ -65,7 +65,7 @@ func (s *Store) commit(d *draft, session *Session, with seal) error {
 		err = closed
 	}
 	if err == nil {
-		err = os.Rename(d.path, path)
+		err = replace(d.path, path)
 	}
 	if err != nil {
 		_ = os.Remove(d.path)
