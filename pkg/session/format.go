@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/hex"
@@ -141,6 +142,10 @@ func decode(data []byte, profile string, with seal) (*Session, error) {
 		var e envelope
 		if json.Unmarshal(data, &e, json.RejectUnknownMembers(true)) != nil {
 			return nil, unreadable(profile, "a sealed session", "something else")
+		}
+		// Base64 has bits that carry nothing, and so are not under the seal.
+		if again, err := json.Marshal(e); err != nil || !bytes.Equal(again, bytes.TrimSpace(data)) {
+			return nil, unreadable(profile, "a sealed session as it was written", "one that was changed")
 		}
 		box, bound, err := e.box(with.key)
 		if err != nil {
