@@ -257,35 +257,3 @@ func TestDiagnose(t *testing.T) {
 		}
 	}
 }
-
-func TestParseItems(t *testing.T) {
-	items, err := apicall.ParseItems([]string{"id:=3", "name=Gizmo: a=b", "q==x=y", "X-Trace: 1", `tags:=["a"]`, "empty="})
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := items.Body()
-	if err != nil || string(body) != `{"empty":"","id":3,"name":"Gizmo: a=b","tags":["a"]}` {
-		t.Errorf("Body = %s, %v", body, err)
-	}
-	if items.Query.Get("q") != "x=y" || items.Header.Get("X-Trace") != "1" {
-		t.Errorf("items = %+v", items)
-	}
-	for _, bad := range []string{"", "x", "=x", ":x", "a:={", "a:=", "X-A: b\nc", "A B: c"} {
-		if _, err := apicall.ParseItems([]string{bad}); err == nil || !strings.Contains(err.Error(), "item") {
-			t.Errorf("ParseItems(%q): %v", bad, err)
-		}
-	}
-	if _, err := apicall.ParseItems([]string{"a=1", "a=2"}); err == nil {
-		t.Error("a field may not stand twice")
-	}
-}
-
-func FuzzParseItems(f *testing.F) {
-	f.Add("id:=3")
-	f.Add("a==b:c=d")
-	f.Fuzz(func(_ *testing.T, item string) {
-		if items, err := apicall.ParseItems([]string{item}); err == nil {
-			_, _ = items.Body()
-		}
-	})
-}

@@ -181,9 +181,11 @@ func (all Items) formBody() ([]byte, error) {
 		return nil, fmt.Errorf("apicall: %w", err)
 	}
 	for _, p := range all.form {
-		err := w.WriteField(p.name, p.value)
+		var err error
 		if p.file {
 			err = attach(w, p, maxForm-int64(body.Len()))
+		} else {
+			err = w.WriteField(p.name, p.value)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("apicall: the item %.200q: %w", p.item, err)

@@ -98,23 +98,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the path climbs", http.StatusBadRequest)
 		return
 	}
-	if c := p.client; c.Source != nil && c.Prover == nil {
-		// Asked here, so that an answer of our own is never taken for the API's.
-		token, err := c.token(r.Context(), secret.String{})
-		if err != nil {
-			fail(w, r, err)
-			return
-		}
-		r = r.WithContext(context.WithValue(r.Context(), tokenKey{}, token))
-	}
-	r = r.WithContext(context.WithValue(r.Context(), restKey{}, rest))
-	p.relay.ServeHTTP(w, r)
+	p.relay.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), restKey{}, rest)))
 }
 
-type (
-	restKey  struct{}
-	tokenKey struct{}
-)
+type restKey struct{}
 
 // inside returns what stands behind the secret.
 func (p *Proxy) inside(u *url.URL) (*url.URL, bool) {
@@ -202,11 +189,9 @@ func (a *attaching) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	token, ok := req.Context().Value(tokenKey{}).(AccessToken)
-	if !ok {
-		if token, err = a.c.token(req.Context(), secret.String{}); err != nil {
-			return nil, err
-		}
+	token, err := a.c.token(req.Context(), secret.String{})
+	if err != nil {
+		return nil, err
 	}
 	res, err := a.send(req, token, body)
 	if err != nil || token.Value.IsZero() || !held {

@@ -107,7 +107,7 @@ func trials(full int) int {
 func child(t *testing.T, role, dir string, more ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
-	c.Env = append(append(os.Environ(), "SESSION_TEST_ROLE="+role, "SESSION_TEST_DIR="+dir), more...)
+	c.Env = append(append(os.Environ(), "SESSION_TEST_ROLE="+role, "SESSION_TEST_DIR="+dir, "GORACE=atexit_sleep_ms=0"), more...)
 	return c
 }
 

@@ -82,13 +82,13 @@ func TestKilled(t *testing.T) {
 		case generation == strconv.Itoa(current):
 			alive++
 		case generation == strconv.Itoa(current-1):
-			onItsWay++ // no client can keep an answer that it never saw
+			onItsWay++ // no client can keep what was not on its disk yet
 			server.begin(t, store)
 		default:
 			t.Fatalf("trial %d: stored generation %s, the server is at %d", i, generation, current)
 		}
 	}
-	t.Logf("killed %d times: the store was readable each time, %d sessions alive, %d killed while the answer was on its way", n, alive, onItsWay)
+	t.Logf("killed %d times: the store was readable each time, %d sessions alive, %d killed between the rotation at the server and the end of the write", n, alive, onItsWay)
 }
 
 type discard struct{}
