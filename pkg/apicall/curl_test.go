@@ -1,6 +1,7 @@
 package apicall_test
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -24,16 +25,12 @@ func TestCurlSendsTheSame(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil || runtime.GOOS == "windows" {
 		t.Skip("no curl and shell here")
 	}
-	var last arrived
+	// One request at a time, but the server has goroutines of its own.
+	came := make(chan arrived, 1)
 	api := newReceiver(t, nil)
 	api.Config.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body := new(strings.Builder)
-		if r.Body != nil {
-			b := make([]byte, 1<<16)
-			n, _ := r.Body.Read(b)
-			body.Write(b[:n])
-		}
-		last = arrived{r.Method, r.RequestURI, r.Header.Get("Authorization"), r.Header.Get("Content-Type"), strings.Join(r.Header.Values("X-A"), "|"), body.String()}
+		body, _ := io.ReadAll(r.Body)
+		came <- arrived{r.Method, r.RequestURI, r.Header.Get("Authorization"), r.Header.Get("Content-Type"), strings.Join(r.Header.Values("X-A"), "|"), string(body)}
 	})
 	nasty := `'; echo "$HOME" \ $(id) ` + "`id`" + ` @x {a,b} [1-3] ü`
 	tests := map[string]apicall.Request{
@@ -57,7 +54,7 @@ func TestCurlSendsTheSame(t *testing.T) {
 			if _, err := do(t, c, r); err != nil {
 				t.Fatal(err)
 			}
-			want := last
+			want := <-came
 			command, err := c.Curl(r, "cat token")
 			if err != nil {
 				t.Fatal(err)
@@ -71,11 +68,10 @@ func TestCurlSendsTheSame(t *testing.T) {
 			}
 			sh := exec.CommandContext(t.Context(), "sh", "-c", command)
 			sh.Dir = dir
-			last = arrived{}
 			if out, err := sh.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s\n%s", err, out, command)
 			}
-			if diff := cmp.Diff(want, last); diff != "" {
+			if diff := cmp.Diff(want, <-came); diff != "" {
 				t.Errorf("%s\n(-call +curl):\n%s", command, diff)
 			}
 		})

@@ -41,6 +41,10 @@ func (r *Refusal) LoginFlags() []string {
 	return flags
 }
 
+// Unwrap returns the Diagnosis, so that a Refusal that is returned as an error is
+// found as what it is.
+func (r *Refusal) Unwrap() error { return r.Diagnosis }
+
 // Refused tells what a refusal means, by its status and challenge; nil below 400.
 // The body is not read.
 func Refused(res *http.Response) *Refusal {
