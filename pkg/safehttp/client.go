@@ -44,6 +44,9 @@ type Client struct {
 	// Timeout bounds the wait for the response's header and then for each next
 	// byte, not the whole; 0 means 30 seconds.
 	Timeout time.Duration
+	// Patient lets a body be silent for as long as it likes, as a stream of events
+	// may be; Timeout then bounds the wait for the header only.
+	Patient bool
 	// Trace is told of each exchange; nil means nobody is.
 	Trace *Trace
 }
@@ -183,7 +186,12 @@ func (c *Client) send(req *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	idle.Reset(limit)
+	if c.Patient {
+		idle.Stop()
+		limit = 0
+	} else {
+		idle.Reset(limit)
+	}
 	res.Body = &timedBody{res.Body, ctx, cancel, idle, limit, req}
 	return res, nil
 }
@@ -196,14 +204,16 @@ type timedBody struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	idle   *time.Timer
-	limit  time.Duration
+	limit  time.Duration // 0: none
 	req    *http.Request
 }
 
 func (b *timedBody) Read(p []byte) (int, error) {
 	// The clock runs only while somebody waits for the server: a reader that
 	// pauses is not the server's fault.
-	b.idle.Reset(b.limit)
+	if b.limit > 0 {
+		b.idle.Reset(b.limit)
+	}
 	n, err := b.ReadCloser.Read(p)
 	b.idle.Stop()
 	if err != nil && err != io.EOF {

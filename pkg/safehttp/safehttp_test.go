@@ -267,3 +267,43 @@ func FuzzTrace(f *testing.F) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A stream of events may be silent for longer than the limit, once its header
+// has come; before, and for any other client, the limit holds.
+func TestPatient(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hang" {
+			<-r.Context().Done()
+			return
+		}
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(300 * time.Millisecond)
+		io.WriteString(w, "late")
+	}))
+	defer server.Close()
+	read := func(path string, patient bool) (string, error) {
+		c := client(t)
+		c.Timeout, c.Patient = 50*time.Millisecond, patient
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := c.Stream(req)
+		if err != nil {
+			return "", err
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		return string(body), err
+	}
+	if body, err := read("/", true); err != nil || body != "late" {
+		t.Errorf("patient: %q, %v", body, err)
+	}
+	var d *diagnosis.Diagnosis
+	if _, err := read("/", false); !errors.As(err, &d) || d.ID != diagnosis.Timeout {
+		t.Errorf("not patient: %v", err)
+	}
+	if _, err := read("/hang", true); !errors.As(err, &d) || d.ID != diagnosis.Timeout {
+		t.Errorf("patient, no header: %v", err)
+	}
+}
