@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -27,20 +28,54 @@ type rotation struct {
 	current  int
 	dead     bool
 	requests int
-	working  sync.WaitGroup
+	open     int           // connections
 	arrived  chan struct{} // told of each request, if somebody listens
 }
 
 func newRotation(t *testing.T) *rotation {
 	s := &rotation{current: 1, arrived: make(chan struct{}, 1)}
-	s.Server = httptest.NewServer(s)
+	s.Server = httptest.NewUnstartedServer(s)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		switch state {
+		case http.StateNew:
+			s.open++
+		case http.StateClosed:
+			s.open--
+		}
+	}
+	s.Start()
 	t.Cleanup(s.Close)
 	return s
 }
 
+// settle ends when all has been dealt with that was sent before: connections are
+// taken in the order in which they came, so one of our own is behind them.
+func (s *rotation) settle(t *testing.T) {
+	t.Helper()
+	res, err := s.Client().Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	s.CloseClientConnections()
+	for range 5000 {
+		s.mu.Lock()
+		open := s.open
+		s.mu.Unlock()
+		if open == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("a request is still at work")
+}
+
 func (s *rotation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.working.Add(1)
-	defer s.working.Done()
+	if r.Method != http.MethodPost || r.ParseForm() != nil {
+		return // it asks for nothing, or was cut short
+	}
 	sent := r.FormValue("refresh_token")
 	time.Sleep(s.before)
 	s.mu.Lock()

@@ -68,9 +68,7 @@ func TestKilled(t *testing.T) {
 		time.Sleep(rand.N(15 * time.Millisecond))
 		_ = c.Process.Kill()
 		_ = c.Wait()
-		// What it had sent may still be at work; what it had not sent whole never is.
-		server.CloseClientConnections()
-		server.working.Wait()
+		server.settle(t) // what it had sent may still be at work
 		s, err := store.Load("default")
 		if err != nil {
 			t.Fatalf("trial %d: %v", i, err)
