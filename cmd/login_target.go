@@ -192,13 +192,15 @@ func (l *login) register(ctx context.Context, redirectURI string) error {
 	return nil
 }
 
-// forgetServer drops what belongs to one authorization server.
+// forgetServer drops what belongs to one authorization server, which is all but
+// how this machine keeps sessions and whom it trusts: a secret must never go to
+// another server because a new setting was not thought of.
 func (r *resolved) forgetServer() {
-	for _, key := range []string{"client_id", "client_secret", "auth_method", "signing_key", "resource", "audience", "api", "scope"} {
-		if from := r.from[key]; from != "" && from[0] == 'p' {
-			s, _ := findSetting(key)
+	for _, s := range settings() {
+		mine := s.key == "store" || s.key == "redirect_uri" || s.key == "ca_cert"
+		if from := r.from[s.key]; !mine && from != "" && from[0] == 'p' {
 			*s.field(&r.profile) = ""
-			delete(r.from, key)
+			delete(r.from, s.key)
 		}
 	}
 }

@@ -16,9 +16,7 @@ type profile struct {
 	AuthMethod      string
 	SigningKey      string
 	ClientAssertion string
-	Registered      string // the client id, if the server made it for us
 	GrantType       string
-	DPoP            string
 	Scope           string
 	API             string
 	Audience        string
@@ -56,9 +54,7 @@ func settings() []setting {
 		{"auth_method", "how the client authenticates, for instance client_secret_basic", func(p *profile) *string { return &p.AuthMethod }, ""},
 		{"signing_key", "the private key file for private_key_jwt", func(p *profile) *string { return &p.SigningKey }, ""},
 		{"client_assertion", "where the client's assertion is: " + formAssertion, func(p *profile) *string { return &p.ClientAssertion }, formAssertion},
-		{"registered", "the client id, if the server made it for this profile", func(p *profile) *string { return &p.Registered }, ""},
 		{"grant_type", "how a login gets its token: authorization_code, device_code or client_credentials", func(p *profile) *string { return &p.GrantType }, ""},
-		{"dpop", "true binds new sessions to a key of their own (RFC 9449)", func(p *profile) *string { return &p.DPoP }, ""},
 		{"scope", "the scopes a login asks for, separated by spaces", func(p *profile) *string { return &p.Scope }, ""},
 		{"api", "the API's base URL, to which `call` appends paths", func(p *profile) *string { return &p.API }, ""},
 		{"audience", "the audiences `verify` expects and a login asks for", func(p *profile) *string { return &p.Audience }, ""},

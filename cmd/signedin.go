@@ -167,7 +167,7 @@ func (env *Env) clientCredentials(ctx context.Context, r *resolved, before *sess
 	if before != nil {
 		s.DPoPKey = before.DPoPKey
 	}
-	if err := env.bind(client, s, r.DPoP == "true"); err != nil {
+	if err := env.bind(client, s); err != nil {
 		return nil, err
 	}
 	answer, err := client.Token(ctx, oauth.ClientCredentials(strings.Fields(r.Scope), r.audiences(), s.Resource))
@@ -179,19 +179,8 @@ func (env *Env) clientCredentials(ctx context.Context, r *resolved, before *sess
 }
 
 // bind gives the client the key that the session's tokens are bound to (RFC
-// 9449), a new one if there has to be one and is none.
-func (env *Env) bind(client *oauth.Client, s *session.Session, wanted bool) error {
-	if s.DPoPKey.IsZero() && wanted {
-		key, err := jwks.Generate("ES256")
-		if err != nil {
-			return err
-		}
-		jwk, err := key.MarshalJWK()
-		if err != nil {
-			return err
-		}
-		s.DPoPKey = secret.New(string(jwk))
-	}
+// 9449), if they are.
+func (env *Env) bind(client *oauth.Client, s *session.Session) error {
 	prover, err := env.prover(s)
 	client.DPoP = prover
 	return err
@@ -253,7 +242,7 @@ func (env *Env) sessionClient(ctx context.Context, r *resolved, s *session.Sessi
 			return nil, err
 		}
 	}
-	return client, env.bind(client, s, false)
+	return client, env.bind(client, s)
 }
 
 // environmentToken is an access token given by the environment, which wins over
