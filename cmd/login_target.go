@@ -105,7 +105,9 @@ func (l *login) chooseAudience() {
 	case l.resource != nil:
 		r.Audience = l.resource.Resource
 	}
-	l.audiences = l.audience
+	if l.audiences = l.audience; l.audiences == nil {
+		l.audiences = r.audiences()
+	}
 	l.resources = strings.Fields(r.Resource)
 }
 

@@ -1,0 +1,43 @@
+package cmd_test
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oauthctl/oauthctl/pkg/devserver"
+)
+
+// An audience that was named at the first login is asked for at the next one as
+// well; the one that was found with the API goes as its resource alone.
+func TestLoginKeepsTheAudience(t *testing.T) {
+	w := newWorld(t, devserver.Config{})
+	var asked url.Values
+	click := w.browse
+	w.browse = func(address string) error {
+		u, err := url.Parse(address)
+		if err != nil {
+			return err
+		}
+		asked = u.Query()
+		return click(address)
+	}
+	logins := []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"login", w.api, "--browser"}, nil},
+		{[]string{"login", "--browser"}, nil},
+		{[]string{"login", w.issuer, "--browser", "--audience", "urn:other"}, []string{"urn:other"}},
+		{[]string{"login", "--browser"}, []string{"urn:other"}},
+	}
+	for _, l := range logins {
+		if code := w.run(l.args...); code != 0 {
+			t.Fatalf("%v: exit %d: %s", l.args, code, &w.stderr)
+		}
+		if diff := cmp.Diff(l.want, asked["audience"]); diff != "" {
+			t.Errorf("%v: audience (-want +got):\n%s", l.args, diff)
+		}
+	}
+}
