@@ -88,6 +88,9 @@ func runCall(ctx context.Context, env *Env, o callOptions) error {
 		return err
 	}
 	if o.curl {
+		if err := env.unbound(r, "--curl"); err != nil && !o.noToken {
+			return err
+		}
 		line, err := client.Curl(request, "oauthctl token --format header")
 		if err != nil {
 			return callFault(err)
@@ -129,7 +132,7 @@ func (env *Env) apiClient(r *resolved, o callOptions) (*apicall.Client, error) {
 	}
 	client := &apicall.Client{HTTP: httpClient, API: r.API, AllowOrigins: o.allowOrigin, Retries: o.retry, Now: env.Now}
 	if !o.noToken {
-		client.Source = tokenSource{env}
+		client.Source = &tokenSource{env: env}
 	}
 	client.Dropped = func(_, to *url.URL) {
 		env.warn("redirected to %s: the token stays behind", clean(safehttp.Origin(to)))

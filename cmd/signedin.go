@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/apicall"
@@ -299,16 +300,40 @@ func (env *Env) tokenOrSession(args []string) (secret.String, error) {
 }
 
 // tokenSource is the profile's session as package apicall asks for tokens.
-type tokenSource struct{ env *Env }
+type tokenSource struct {
+	env *Env
 
-func (t tokenSource) Token(ctx context.Context, rejected secret.String) (apicall.AccessToken, error) {
+	mu     sync.Mutex
+	key    secret.String // the one that prover has
+	prover *dpop.Prover
+}
+
+func (t *tokenSource) Token(ctx context.Context, rejected secret.String) (apicall.AccessToken, error) {
 	value, s, err := t.env.accessToken(ctx, minTTL, rejected)
-	if err != nil {
-		return apicall.AccessToken{}, err
+	if err != nil || s == nil {
+		return apicall.AccessToken{Type: "Bearer", Value: value}, err
 	}
-	kind := "Bearer"
-	if s != nil {
-		kind = s.TokenType
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	// One prover for as long as the key stays, for the nonces that it learned.
+	if !t.key.Equal(s.DPoPKey) {
+		if t.prover, err = t.env.prover(s); err != nil {
+			return apicall.AccessToken{}, err
+		}
+		t.key = s.DPoPKey
 	}
-	return apicall.AccessToken{Type: kind, Value: value}, nil
+	return apicall.AccessToken{Type: s.TokenType, Value: value, Prover: t.prover}, nil
+}
+
+// unbound refuses what would hand a token to a program that cannot make the
+// proofs it needs (RFC 9449); what names that in the message.
+func (env *Env) unbound(r *resolved, what string) error {
+	s, err := env.loadSession(r.name)
+	if err != nil || s.DPoPKey.IsZero() || !env.environmentToken().IsZero() {
+		return nil
+	}
+	return &usageError{
+		what: what + ": the session's tokens are bound to a key (DPoP) and need a proof with each request",
+		hint: "`oauthctl call` and `oauthctl proxy` make the proofs",
+	}
 }

@@ -34,6 +34,10 @@ import (
 type AccessToken struct {
 	Type  string
 	Value secret.String
+	// Prover makes the proof that goes with a token of type DPoP (RFC 9449). The
+	// nonces it learns are good for later requests, so a source gives the same one
+	// for the same key.
+	Prover *dpop.Prover
 }
 
 // TokenSource gives access tokens. It is asked for each request.
@@ -48,8 +52,6 @@ type Client struct {
 	HTTP *safehttp.Client
 	// Source gives the token; nil sends none, to any origin.
 	Source TokenSource
-	// Prover makes the proof that goes with a token of type DPoP (RFC 9449).
-	Prover *dpop.Prover
 	// API is the API's base URL, to which paths are appended.
 	API string
 	// AllowOrigins are URLs whose origins may have the token as well.

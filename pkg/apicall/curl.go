@@ -25,9 +25,6 @@ func (c *Client) Curl(r Request, header string) (string, error) {
 	if err := checkHeader(r.Header, c.Source != nil); err != nil {
 		return "", err
 	}
-	if c.Prover != nil && c.Source != nil {
-		return "", errors.New("apicall: a token that is bound to a key needs a proof for each request, which curl cannot make; use call or proxy")
-	}
 	req, err := Request{Method: r.Method, Header: r.Header}.build(context.Background(), u)
 	if err != nil {
 		return "", err

@@ -11,13 +11,16 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-type bound struct{ n int }
+type bound struct {
+	n      int
+	prover *dpop.Prover
+}
 
 func (b *bound) Token(_ context.Context, rejected secret.String) (apicall.AccessToken, error) {
 	if !rejected.IsZero() {
 		b.n++
 	}
-	return apicall.AccessToken{Type: "DPoP", Value: secret.New(canary)}, nil
+	return apicall.AccessToken{Type: "DPoP", Value: secret.New(canary), Prover: b.prover}, nil
 }
 
 // A bound token goes with a proof that the API's own verifier takes, its nonce
@@ -47,9 +50,9 @@ func TestDPoP(t *testing.T) {
 		w.Header().Set("WWW-Authenticate", `DPoP error="use_dpop_nonce"`)
 		w.WriteHeader(http.StatusUnauthorized)
 	})
-	source := &bound{}
+	source := &bound{prover: prover}
 	c := newClient(t, api.URL)
-	c.Source, c.Prover = source, prover
+	c.Source = source
 	for i, want := range []int{2, 3} { // the nonce is known the second time
 		if status, err := do(t, c, apicall.Request{Method: "POST", Target: "/x?q=1", Body: []byte("x")}); err != nil || status != http.StatusOK || requests != want {
 			t.Errorf("call %d: %d, %v, %d requests", i, status, err, requests)
@@ -58,7 +61,7 @@ func TestDPoP(t *testing.T) {
 	if source.n != 0 {
 		t.Error("a missing nonce renewed the token")
 	}
-	c.Prover = nil
+	source.prover = nil
 	if _, err := do(t, c, apicall.Request{Target: "/x"}); err == nil || requests != 3 {
 		t.Errorf("without its key a bound token was sent: %v", err)
 	}

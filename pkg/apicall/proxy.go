@@ -198,7 +198,7 @@ func (a *attaching) RoundTrip(req *http.Request) (*http.Response, error) {
 		return res, err
 	}
 	switch {
-	case wantsNonce(res) && a.c.Prover != nil:
+	case wantsNonce(res) && token.Prover != nil:
 	case invalidToken(res):
 		next, err := a.c.token(req.Context(), token.Value)
 		if err != nil || next.Value.Equal(token.Value) {
@@ -240,7 +240,7 @@ func (a *attaching) send(in *http.Request, token AccessToken, body []byte) (*htt
 	if body != nil {
 		req.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	if err := a.c.authorize(req, token); err != nil {
+	if err := token.authorize(req); err != nil {
 		return nil, err
 	}
 	res, err := a.next.RoundTrip(req)
@@ -250,8 +250,8 @@ func (a *attaching) send(in *http.Request, token AccessToken, body []byte) (*htt
 	case err != nil && in.Context().Err() == nil:
 		return nil, &diagnosis.Diagnosis{ID: diagnosis.Unreachable, Got: safehttp.Origin(req.URL), Err: err}
 	}
-	if err == nil && a.c.Prover != nil {
-		a.c.Prover.Learn(req.URL.String(), res.Header)
+	if err == nil && token.Prover != nil {
+		token.Prover.Learn(req.URL.String(), res.Header)
 	}
 	return res, err
 }

@@ -51,17 +51,17 @@ func (c *Client) send(ctx context.Context, r Request, u *url.URL, token AccessTo
 		if err != nil {
 			return nil, nil, err
 		}
-		if err := c.authorize(req, token); err != nil {
+		if err := token.authorize(req); err != nil {
 			return nil, nil, err
 		}
 		res, err := c.HTTP.Stream(req)
 		if err != nil {
 			return nil, nil, err
 		}
-		if c.Prover == nil || token.Type != "DPoP" {
+		if token.Type != "DPoP" {
 			return req, res, nil
 		}
-		learned := c.Prover.Learn(u.String(), res.Header)
+		learned := token.Prover.Learn(u.String(), res.Header)
 		if !first || !learned || r.Stream != nil || !wantsNonce(res) {
 			return req, res, nil
 		}
@@ -70,20 +70,20 @@ func (c *Client) send(ctx context.Context, r Request, u *url.URL, token AccessTo
 }
 
 // authorize adds the token to one request, with its proof if it is bound.
-func (c *Client) authorize(req *http.Request, token AccessToken) error {
+func (t AccessToken) authorize(req *http.Request) error {
 	switch {
-	case token.Value.IsZero():
+	case t.Value.IsZero():
 		return nil
-	case token.Type == "DPoP" && c.Prover == nil:
+	case t.Type == "DPoP" && t.Prover == nil:
 		return errors.New("apicall: the token is bound to a key, which is not at hand")
-	case token.Type == "DPoP":
-		proof, err := c.Prover.Proof(req.Method, req.URL.String(), token.Value)
+	case t.Type == "DPoP":
+		proof, err := t.Prover.Proof(req.Method, req.URL.String(), t.Value)
 		if err != nil {
 			return fmt.Errorf("apicall: %w", err)
 		}
 		req.Header.Set("DPoP", proof)
 	}
-	req.Header.Set("Authorization", token.Type+" "+token.Value.Reveal())
+	req.Header.Set("Authorization", t.Type+" "+t.Value.Reveal())
 	return nil
 }
 
