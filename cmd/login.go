@@ -3,8 +3,6 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,10 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	"github.com/oauthctl/oauthctl/pkg/loopback"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
-	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
@@ -40,6 +35,10 @@ type loginOptions struct {
 	maxAge      time.Duration // negative: not asked for
 	keepIn      string
 	print       string
+	grantType   string
+	device      bool
+	par         bool
+	dpop        bool
 }
 
 func newLogin(env *Env) *cobra.Command {
@@ -52,10 +51,16 @@ itself (RFC 9728), or an issuer. The profile remembers what was found, so that
 later commands need no flags.
 
 State, nonce, issuer (RFC 9207) and ID token are always checked; when a check
-fails, nothing is stored.`,
+fails, nothing is stored.
+
+Where no browser is at hand: --device shows a code to enter on another device
+(RFC 8628); on a terminal the address that the browser ended at can be pasted;
+over SSH the line that forwards the port is shown. A program that acts for
+itself uses --grant-type client_credentials.`,
 		Example: `  oauthctl login https://api.example.com
   oauthctl login https://auth.example.com --client-id my-app --scope items:read
-  oauthctl login --add-scope users:delete`,
+  oauthctl login --add-scope users:delete
+  oauthctl login https://api.example.com --device`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -83,12 +88,77 @@ fails, nothing is stored.`,
 	f.StringArrayVar(&o.acrValues, "acr-values", nil, "ask for this authentication context (repeatable)")
 	f.DurationVar(&o.maxAge, "max-age", -1, "ask for a login that is at most this old, 0s for a new one")
 	f.StringVar(&o.keepIn, "store", "", "where the session is kept: auto, keyring, file or memory")
+	f.StringVar(&o.grantType, "grant-type", "", "get the token by authorization_code (default), device_code or client_credentials")
+	f.BoolVar(&o.device, "device", false, "log in on another device this time, as --grant-type device_code does")
+	f.BoolVar(&o.par, "par", false, "push the request to the server beforehand, RFC 9126")
+	f.BoolVar(&o.dpop, "dpop", false, "bind the tokens to a key of this session, RFC 9449")
 	f.StringVar(&o.print, "print", "", "print access_token, id_token or response on stdout")
 	return cmd
 }
 
 // printable are the values of --print.
 func printable() []string { return []string{"access_token", "id_token", "response"} }
+
+// loginGrant is a row of the table of the ways in which a login gets its tokens.
+// obtain asks the user or the server, and returns what the ID token has to say.
+type loginGrant struct {
+	name   string
+	obtain func(context.Context, *login) (*oauth.TokenResponse, oauth.IDTokenExpectation, error)
+}
+
+// loginGrants returns the table. A new grant is one file and one row here.
+func loginGrants() []loginGrant {
+	return []loginGrant{
+		{grantCode, loginByCode},
+		{grantDevice, loginByDevice},
+		{grantClient, loginByClient},
+	}
+}
+
+// chooseGrant settles how the tokens are got: --device for this time, otherwise
+// --grant-type or the profile, otherwise the browser.
+func (l *login) chooseGrant() error {
+	l.profile.use("grant_type", l.grantType)
+	name := cmp.Or(l.profile.GrantType, grantCode)
+	if l.device {
+		if l.grantType != "" && l.grantType != grantDevice {
+			return usage("--device: not with --grant-type %s", l.grantType)
+		}
+		name = grantDevice
+	}
+	for _, g := range loginGrants() {
+		if g.name == name {
+			l.grant = g
+			return l.fits(name)
+		}
+	}
+	return usage("grant_type: expected %s, %s or %s, got %q", grantCode, grantDevice, grantClient, name)
+}
+
+// fits refuses flags that the grant could only ignore.
+func (l *login) fits(grant string) error {
+	if grant == grantCode {
+		return nil
+	}
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"--par", l.par},
+		{"--prompt", l.prompt != ""},
+		{"--login-hint", l.loginHint != ""},
+		{"--acr-values", l.acrValues != nil},
+		{"--max-age", l.maxAge >= 0},
+		{"--redirect-uri", l.redirectURI != ""},
+		{"--listen", l.listen != ""},
+		{"--browser", l.browser},
+	} {
+		if f.given {
+			return usage("%s: only with --grant-type %s, not with %s", f.name, grantCode, grant)
+		}
+	}
+	return nil
+}
 
 func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 	if o.print != "" && !slices.Contains(printable(), o.print) {
@@ -102,6 +172,10 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 	if l.http, err = env.client(); err != nil {
 		return err
 	}
+	if err := l.chooseGrant(); err != nil {
+		return err
+	}
+	// Looked at first, so that a login that cannot be fails at once.
 	if l.opens, err = l.mayOpenBrowser(); err != nil {
 		return err
 	}
@@ -111,25 +185,14 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 	if err := l.findServer(ctx); err != nil {
 		return err
 	}
-	// Bound before anything is asked of the server, so that nobody is sent to an
-	// address at which nobody listens.
-	receiver, err := loopback.Listen(cmp.Or(o.redirectURI, r.RedirectURI), o.listen)
-	if err != nil {
-		return usage("--redirect-uri: %w", err)
-	}
-	defer receiver.Close()
-	if err := l.findClient(ctx, receiver.RedirectURI()); err != nil {
+	if err := l.bindKey(); err != nil {
 		return err
 	}
-	request, err := l.request(receiver.RedirectURI())
+	answer, expected, err := l.grant.obtain(ctx, l)
 	if err != nil {
 		return err
 	}
-	code, err := l.awaitCode(ctx, receiver, request)
-	if err != nil {
-		return err
-	}
-	return l.finish(ctx, request, code)
+	return l.finish(ctx, answer, expected)
 }
 
 // prepareStore settles where the session will be kept before anybody spends time
@@ -148,29 +211,8 @@ func (l *login) prepareStore(ctx context.Context) error {
 	return err
 }
 
-// mayOpenBrowser says whether a browser is opened, or fails at once where nobody
-// could log in at all.
-func (l *login) mayOpenBrowser() (bool, error) {
-	terminal := l.env.IsTerminal(l.env.Stderr)
-	ci := l.env.Getenv("CI") != "" && l.env.Getenv("CI") != "false"
-	switch {
-	case l.noBrowser && (l.browser || !terminal && l.env.global.noInput):
-		return false, usage("--no-browser: nobody could open the URL")
-	case l.noBrowser:
-		return false, nil
-	case l.browser:
-		return true, nil
-	case terminal && !ci:
-		return true, nil
-	}
-	return false, &diagnosis.Diagnosis{
-		ID:   diagnosis.NoBrowser,
-		Hint: "run it in a terminal; --browser opens one all the same, --no-browser prints the URL and waits",
-	}
-}
-
-// request makes the authorization request from the flags and what was found.
-func (l *login) request(redirectURI string) (*oauth.AuthorizationRequest, error) {
+// extra reads --param.
+func (l *login) extra() (url.Values, error) {
 	extra := url.Values{}
 	for _, p := range l.param {
 		name, value, ok := strings.Cut(p, "=")
@@ -179,75 +221,5 @@ func (l *login) request(redirectURI string) (*oauth.AuthorizationRequest, error)
 		}
 		extra.Add(name, value)
 	}
-	params := oauth.AuthorizationParams{
-		RedirectURI: redirectURI,
-		Scope:       l.scopes,
-		Audience:    l.audiences,
-		Resource:    l.resources,
-		Prompt:      l.prompt,
-		LoginHint:   l.loginHint,
-		ACRValues:   l.acrValues,
-		Extra:       extra,
-	}
-	if l.maxAge >= 0 {
-		params.MaxAge = &l.maxAge
-	}
-	return l.client.NewAuthorizationRequest(params)
-}
-
-// awaitCode sends the user to the server and waits for the code.
-func (l *login) awaitCode(ctx context.Context, receiver *loopback.Receiver, request *oauth.AuthorizationRequest) (secret.String, error) {
-	// Printed even with --quiet: without it nobody could go on.
-	s := l.env.stderr()
-	s.line("%s", s.strong("Log in here:"))
-	s.line("%s", clean(request.URL()))
-	waiting, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	var (
-		code  secret.String
-		wrong error
-	)
-	address := ""
-	if l.opens {
-		address = request.URL()
-	}
-	err := l.env.awaitBrowser(address, func() error {
-		return receiver.Receive(waiting, func(values url.Values) error {
-			var err error
-			code, err = request.Code(values)
-			if errors.Is(err, oauth.ErrState) {
-				wrong = err
-				return fmt.Errorf("%w: %w", loopback.ErrStray, err)
-			}
-			return err
-		})
-	})
-	switch {
-	case errors.Is(err, context.DeadlineExceeded) && wrong != nil:
-		return secret.String{}, wrong
-	case errors.Is(err, context.DeadlineExceeded):
-		return secret.String{}, &diagnosis.Diagnosis{ID: diagnosis.LoginTimeout, Expected: "a login within " + span(l.timeout), Got: "none"}
-	}
-	return code, err
-}
-
-// awaitBrowser opens address, if it is not empty, and returns what receive
-// returns. It does not wait for the browser: some launchers end only with it. A
-// launcher that fails is a warning, since the URL was printed.
-func (env *Env) awaitBrowser(address string, receive func() error) error {
-	browsed, received := make(chan error, 1), make(chan error, 1)
-	if address != "" {
-		go func() { browsed <- env.Browse(address) }()
-	}
-	go func() { received <- receive() }()
-	for {
-		select {
-		case err := <-received:
-			return err
-		case err := <-browsed:
-			if err != nil {
-				env.warn("no browser could be opened (%s); open the URL above yourself", clean(err.Error()))
-			}
-		}
-	}
+	return extra, nil
 }

@@ -13,20 +13,16 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// finish exchanges the code, checks what came, keeps it, and tells the user.
-// Nothing is kept unless every check passed.
-func (l *login) finish(ctx context.Context, request *oauth.AuthorizationRequest, code secret.String) error {
-	answer, err := l.client.Token(ctx, request.TokenRequest(code))
-	if err != nil {
-		return err
-	}
-	id, err := l.identify(ctx, request, answer)
+// finish checks what came, keeps it, and tells the user. Nothing is kept unless
+// every check passed.
+func (l *login) finish(ctx context.Context, answer *oauth.TokenResponse, expected oauth.IDTokenExpectation) error {
+	id, err := l.identify(ctx, answer, expected)
 	if err != nil {
 		return err
 	}
 	s := &session.Session{
 		Profile: l.profile.name, Issuer: l.client.Server.Issuer, ClientID: l.client.ID, TokenEndpoint: l.client.Server.TokenEndpoint,
-		AuthMethod: l.client.AuthMethod, Resource: l.resources, Grant: grantCode,
+		AuthMethod: l.client.AuthMethod, Resource: l.resources, Grant: l.grant.name, DPoPKey: l.key,
 	}
 	if l.registered || l.secretFile == "-" {
 		s.ClientSecret = l.client.Secret
@@ -47,11 +43,11 @@ func (l *login) finish(ctx context.Context, request *oauth.AuthorizationRequest,
 
 // identify verifies the ID token. That there is none matters only if the user
 // asked for openid; if only we added it, it is a warning.
-func (l *login) identify(ctx context.Context, request *oauth.AuthorizationRequest, answer *oauth.TokenResponse) (*token.Token, error) {
+func (l *login) identify(ctx context.Context, answer *oauth.TokenResponse, expected oauth.IDTokenExpectation) (*token.Token, error) {
 	if !slices.Contains(l.scopes, "openid") && answer.IDToken.IsZero() {
 		return nil, nil
 	}
-	id, err := l.client.VerifyIDToken(ctx, answer, request.IDTokenExpectation())
+	id, err := l.client.VerifyIDToken(ctx, answer, expected)
 	if errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.IDTokenMissing}) && slices.Contains(l.implied, "openid") {
 		l.env.warn("the server sent no ID token, so it is not known who logged in")
 		return nil, nil
@@ -99,6 +95,8 @@ func (l *login) tell(s *session.Session) {
 	out := l.env.stderr()
 	who := s.Name
 	switch {
+	case l.grant.name == grantClient:
+		out.line("%s as client %s", out.good("Logged in"), clean(s.ClientID))
 	case who == "" && s.Subject == "":
 		out.line("%s", out.good("Logged in"))
 	case who == "" || who == s.Subject:
@@ -110,16 +108,21 @@ func (l *login) tell(s *session.Session) {
 	if !s.ExpiresAt.IsZero() {
 		expires = ago(s.ExpiresAt, l.env.Now())
 	}
-	if s.RefreshToken.IsZero() {
+	if s.RefreshToken.IsZero() && l.grant.name != grantClient {
 		expires += ", then log in again: no refresh token came"
 	} else {
 		expires += ", renewed by itself"
+	}
+	bound := ""
+	if !s.DPoPKey.IsZero() {
+		bound = "to a key of this session (DPoP)"
 	}
 	out.table([][2]string{
 		{"issuer", clean(s.Issuer)},
 		{"API", clean(l.profile.API)},
 		{"scopes", clean(strings.Join(s.Scope, " "))},
 		{"expires", expires},
+		{"bound", bound},
 		{"kept in", clean(l.store.PlaceOf(s.Profile))},
 		{"profile", l.profile.name},
 	})
@@ -132,7 +135,7 @@ func (l *login) tell(s *session.Session) {
 	if len(missing) > 0 {
 		l.env.warn("asked for, but not granted: %s", clean(strings.Join(missing, " ")))
 	}
-	if s.RefreshToken.IsZero() && slices.Contains(l.scopes, "offline_access") && l.prompt == "" {
+	if s.RefreshToken.IsZero() && slices.Contains(l.scopes, "offline_access") && l.prompt == "" && l.grant.name == grantCode {
 		l.env.warn("no refresh token came; some servers give one only with `oauthctl login --prompt consent`")
 	}
 	if l.profile.API != "" {

@@ -7,8 +7,10 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
@@ -18,13 +20,15 @@ type login struct {
 	env     *Env
 	http    *safehttp.Client
 	profile *resolved
+	grant   loginGrant
 	opens   bool
 	store   *session.Store
 	before  *session.Session // the session this login replaces, nil if there is none
 
 	resource   *discovery.Resource // nil where the login began with an issuer
 	client     *oauth.Client
-	registered bool // the server made this client for us
+	key        secret.String // that the tokens are bound to, empty for Bearer tokens
+	registered bool          // the server made this client for us
 	scopes     []string
 	implied    []string // scopes of these that only we added
 	audiences  []string
@@ -63,8 +67,8 @@ func (l *login) discover(ctx context.Context) (*discovery.Found, error) {
 		found, trail, err := discovery.Find(ctx, l.http, l.url)
 		l.tellTrail(trail, err)
 		return found, err
-	case l.profile.Issuer != "":
-		server, trail, err := discovery.FindServer(ctx, l.http, l.profile.Issuer)
+	case l.profile.Issuer != "" || l.profile.TokenURL != "":
+		server, trail, err := l.env.server(ctx, l.http, l.profile, l.profile.Issuer)
 		if err != nil {
 			l.tellTrail(trail, err)
 		}
@@ -145,6 +149,9 @@ func (l *login) chooseScopes(found *discovery.Found) error {
 }
 
 func (l *login) addImplied(server *discovery.Server) {
+	if l.grant.name == grantClient {
+		return // nobody is there to be identified or to be away
+	}
 	for _, scope := range []string{"openid", "offline_access"} {
 		if discovery.Supports(server.ScopesSupported, scope) && !slices.Contains(l.scopes, scope) {
 			l.scopes = append(l.scopes, scope)
@@ -167,12 +174,33 @@ func (l *login) findClient(ctx context.Context, redirectURI string) error {
 	if l.before != nil && l.before.ClientID == r.ClientID && !l.before.ClientSecret.IsZero() {
 		l.registered = true
 		l.client.ID, l.client.Secret, l.client.AuthMethod = r.ClientID, l.before.ClientSecret, l.before.AuthMethod
+	} else if err := l.env.authenticate(ctx, l.client, r, l.clientOptions); err != nil {
+		return err
+	}
+	if !l.mayBeForgotten() {
 		return nil
 	}
-	return l.env.authenticate(ctx, l.client, r, l.clientOptions)
+	known, err := l.client.Known(ctx)
+	if err != nil || known {
+		return err
+	}
+	l.env.say("the server no longer knows the client %s", clean(r.ClientID))
+	l.client.Secret, l.client.AuthMethod, r.AuthMethod = secret.String{}, "", ""
+	return l.register(ctx, redirectURI)
 }
 
-// register asks the server for a client of our own (RFC 7591).
+// mayBeForgotten reports whether the client is one that an earlier login had
+// registered, as far as can be seen: the server registers clients, and the
+// profile names this one and nothing that it proves itself with.
+func (l *login) mayBeForgotten() bool {
+	r := l.profile
+	fromProfile := r.from["client_id"] == "profile "+r.name
+	return fromProfile && l.client.Server.RegistrationEndpoint != "" &&
+		r.ClientRef == "" && r.SigningKey == "" && r.ClientAssertion == "" && l.secretFile == "" && r.AuthMethod != oauth.AuthTLS
+}
+
+// register asks the server for a client of our own (RFC 7591), for every grant
+// that a user can log in by.
 func (l *login) register(ctx context.Context, redirectURI string) error {
 	server := l.client.Server
 	if server.RegistrationEndpoint == "" {
@@ -183,15 +211,53 @@ func (l *login) register(ctx context.Context, redirectURI string) error {
 		}
 	}
 	// No scope is named: a client registered for some could never widen them.
-	registered, err := oauth.Register(ctx, l.http, server, oauth.Registration{ClientName: "oauthctl", RedirectURIs: []string{redirectURI}})
+	wanted := oauth.Registration{ClientName: "oauthctl", RedirectURIs: []string{redirectURI}, GrantTypes: []string{grantCode, "refresh_token"}}
+	if l.grant.name == grantDevice || discovery.Supports(server.GrantTypesSupported, oauth.GrantDeviceCode) {
+		wanted.GrantTypes = append(wanted.GrantTypes, oauth.GrantDeviceCode)
+	}
+	registered, err := oauth.Register(ctx, l.http, server, wanted)
 	if err != nil {
 		return err
 	}
 	l.client.ID, l.client.Secret, l.client.AuthMethod = registered.ClientID, registered.ClientSecret, registered.TokenEndpointAuthMethod
 	l.registered = true
-	l.profile.ClientID = registered.ClientID
+	l.profile.use("client_id", registered.ClientID)
 	l.env.say("registered as client %s", clean(registered.ClientID))
 	return nil
+}
+
+// bindKey has the tokens bound to a key (RFC 9449) where that was asked for, now
+// or at the login that this one replaces, whose key it keeps.
+func (l *login) bindKey() error {
+	if l.before != nil {
+		l.key = l.before.DPoPKey
+	}
+	if l.key.IsZero() && !l.dpop {
+		return nil
+	}
+	if l.key.IsZero() {
+		key, err := jwks.Generate(proofAlgorithm(l.client.Server))
+		if err != nil {
+			return err
+		}
+		data, err := key.MarshalJWK()
+		if err != nil {
+			return err
+		}
+		l.key = secret.New(string(data))
+	}
+	return l.env.bind(l.client, &session.Session{DPoPKey: l.key})
+}
+
+// proofAlgorithm is the first that the server takes proofs in; ES256 where it
+// does not say.
+func proofAlgorithm(server *discovery.Server) string {
+	for _, alg := range []string{"ES256", "EdDSA", "ES384", "ES512", "PS256", "RS256"} {
+		if discovery.Supports(server.DPoPSigningAlgValuesSupported, alg) {
+			return alg
+		}
+	}
+	return "ES256"
 }
 
 // forgetServer drops what belongs to one authorization server, which is all but

@@ -10,11 +10,14 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -57,7 +60,7 @@ func Main() int {
 		Stderr:     os.Stderr,
 		Getenv:     os.Getenv,
 		Now:        time.Now,
-		Browse:     browse,
+		Browse:     func(url string) error { return browse(os.Getenv("BROWSER"), url) },
 		IsTerminal: isTerminal,
 		watch:      withSignals,
 	}
@@ -65,8 +68,32 @@ func Main() int {
 	return Run(context.Background(), env, os.Args[1:])
 }
 
-// browse opens the browser; its chatter goes to stderr, since stdout is data.
-func browse(url string) error {
+// browse opens the browser: the first of the variable BROWSER's commands that
+// works, where it names some, otherwise the system's. Its chatter goes to stderr,
+// since stdout is data.
+func browse(commands, url string) error {
+	var failed error
+	for command := range strings.SplitSeq(commands, string(os.PathListSeparator)) {
+		words := strings.Fields(command)
+		if len(words) == 0 {
+			continue
+		}
+		if strings.Contains(command, "%s") {
+			for i := range words {
+				words[i] = strings.ReplaceAll(words[i], "%s", url)
+			}
+		} else {
+			words = append(words, url)
+		}
+		cmd := exec.Command(words[0], words[1:]...)
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		if failed = cmd.Run(); failed == nil {
+			return nil
+		}
+	}
+	if failed != nil {
+		return fmt.Errorf("BROWSER: %w", failed)
+	}
 	browser.Stdout = os.Stderr
 	return browser.OpenURL(url)
 }

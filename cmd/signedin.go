@@ -167,6 +167,10 @@ func (env *Env) clientCredentials(ctx context.Context, r *resolved, before *sess
 	}
 	if before != nil {
 		s.DPoPKey = before.DPoPKey
+		if client.Secret.IsZero() && before.ClientID == client.ID {
+			// One that a login read from standard input.
+			client.Secret, s.ClientSecret = before.ClientSecret, before.ClientSecret
+		}
 	}
 	if err := env.bind(client, s); err != nil {
 		return nil, err

@@ -88,14 +88,21 @@ func (r *Receiver) bind(network, address string) error {
 // localhost to either. A machine without IPv6 listens on IPv4 alone; a port
 // that somebody else holds on ::1 would hand them the code.
 func (r *Receiver) bindBoth(port string) error {
-	if err := r.bind("tcp4", net.JoinHostPort("127.0.0.1", port)); err != nil {
-		return err
+	for tries := 10; ; tries-- {
+		if err := r.bind("tcp4", net.JoinHostPort("127.0.0.1", port)); err != nil {
+			return err
+		}
+		err := r.bind("tcp6", net.JoinHostPort("::1", r.port()))
+		if err == nil || !hasIPv6() {
+			return nil
+		}
+		if port != "0" || tries == 0 {
+			return err
+		}
+		// Free on one family only; another free port may be so on both.
+		r.Close()
+		r.listeners = nil
 	}
-	err := r.bind("tcp6", net.JoinHostPort("::1", r.port()))
-	if err != nil && hasIPv6() {
-		return err
-	}
-	return nil
 }
 
 func hasIPv6() bool {

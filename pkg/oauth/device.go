@@ -37,6 +37,9 @@ type DeviceAuthorization struct {
 	resource   []string
 }
 
+// GrantDeviceCode is the grant type of RFC 8628, section 3.4.
+const GrantDeviceCode = "urn:ietf:params:oauth:grant-type:device_code"
+
 const (
 	pollInterval   = 5 * time.Second // RFC 8628, section 3.2
 	pollSlower     = 5 * time.Second // RFC 8628, section 3.5
@@ -117,7 +120,7 @@ func opens(rawURL string) bool {
 // are Diagnoses as of [Client.Token]; LOGIN_TIMEOUT when the code has expired.
 func (c *Client) PollDevice(ctx context.Context, d *DeviceAuthorization) (*TokenResponse, error) {
 	interval := d.Interval
-	req := TokenRequest{GrantType: "urn:ietf:params:oauth:grant-type:device_code", scope: d.scope}
+	req := TokenRequest{GrantType: GrantDeviceCode, scope: d.scope}
 	req = req.secret("device_code", d.deviceCode).with("resource", d.resource...)
 	for {
 		if err := c.wait(ctx, interval); err != nil {
