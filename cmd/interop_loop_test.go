@@ -94,6 +94,7 @@ type interopUser struct {
 	t      *testing.T
 	home   string
 	person person
+	stderr *watcher // nil unless somebody looks on
 }
 
 // An outcome is what a command left: its exit code and what it printed.
@@ -106,9 +107,13 @@ func (u *interopUser) run(args ...string) outcome {
 	u.t.Helper()
 	ctx, cancel := context.WithTimeout(u.t.Context(), 30*time.Second)
 	defer cancel()
-	var stdout, stderr bytes.Buffer
+	var stdout bytes.Buffer
+	stderr := u.stderr
+	if stderr == nil {
+		stderr = &watcher{}
+	}
 	code := cmd.Run(ctx, &cmd.Env{
-		Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr,
+		Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: stderr,
 		Getenv: func(string) string { return "" },
 		Now:    time.Now,
 		Browse: func(address string) error {
