@@ -166,7 +166,7 @@ func (d *demo) logIn(ctx context.Context) error {
 	if d.browser {
 		d.screen.line("   %s", clean(d.request.URL()))
 		d.screen.line("   %s", d.screen.faint("alice, password \"password\""))
-		return d.env.awaitBrowser(d.request.URL(), receive)
+		return d.env.awaitBrowser(arrival{address: d.request.URL(), receive: receive})
 	}
 	received := make(chan error, 1)
 	go func() { received <- receive() }()

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"strings"
 	"sync"
@@ -143,7 +142,12 @@ func (l *login) awaitCode(ctx context.Context, receiver *loopback.Receiver, requ
 	if l.opens {
 		address = request.URL()
 	}
-	err := l.env.awaitBrowser(address, func() error { return l.receive(waiting, receiver, judge) })
+	err := l.env.awaitBrowser(arrival{
+		address: address,
+		receive: func() error { return receiver.Receive(waiting, judge) },
+		lines:   l.pasteable(waiting),
+		pasted:  func(line string) error { return l.pasted(line, receiver.RedirectURI(), judge) },
+	})
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) && wrong != nil:
 		return secret.String{}, wrong
@@ -175,74 +179,80 @@ func (l *login) mayPaste() bool {
 	return l.env.IsTerminal(l.env.Stdin) && l.env.IsTerminal(l.env.Stderr) && !l.env.global.noInput && l.secretFile != "-"
 }
 
-// receive waits for the redirect, at the loopback address or pasted.
-func (l *login) receive(ctx context.Context, receiver *loopback.Receiver, judge func(url.Values) error) error {
-	if !l.mayPaste() {
-		return receiver.Receive(ctx, judge)
-	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	received, pasted := make(chan error, 1), make(chan error, 1)
-	go func() { received <- receiver.Receive(ctx, judge) }()
-	go func() { pasted <- l.readPasted(receiver.RedirectURI(), judge) }()
-	for {
-		select {
-		case err := <-received:
-			return err
-		case err := <-pasted:
-			if errors.Is(err, io.EOF) {
-				pasted = nil // nobody can paste any more; the browser may still come
-				continue
-			}
-			return err
-		}
-	}
-}
-
 const maxPasted = 64 << 10
 
-// readPasted reads lines until one is the redirect, judged as the browser's
-// request is. It returns io.EOF when there are no more lines.
-func (l *login) readPasted(redirectURI string, judge func(url.Values) error) error {
+// pasteable returns the lines that are typed while the login waits, nil where
+// nobody may paste. It is closed when there can be no more.
+func (l *login) pasteable(ctx context.Context) <-chan string {
+	if !l.mayPaste() {
+		return nil
+	}
 	neverStop()
-	lines := bufio.NewScanner(l.env.Stdin)
-	lines.Buffer(nil, maxPasted)
-	for lines.Scan() {
-		text := strings.TrimSpace(lines.Text())
-		if text == "" {
-			continue
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		typed := bufio.NewScanner(l.env.Stdin)
+		typed.Buffer(nil, maxPasted)
+		for typed.Scan() {
+			select {
+			case lines <- strings.TrimSpace(typed.Text()):
+			case <-ctx.Done():
+				return
+			}
 		}
-		address, query, _ := strings.Cut(text, "?")
-		values, err := url.ParseQuery(query)
-		if address != redirectURI || err != nil {
-			l.env.warn("expected the whole address, beginning with %s?", clean(redirectURI))
-			continue
-		}
-		if err = judge(values); !errors.Is(err, loopback.ErrStray) {
-			return err
-		}
+	}()
+	return lines
+}
+
+// pasted judges a line as the browser's request is judged, and returns an error
+// that wraps [loopback.ErrStray] while the wait goes on.
+func (l *login) pasted(line, redirectURI string, judge func(url.Values) error) error {
+	if line == "" {
+		return loopback.ErrStray
+	}
+	address, query, _ := strings.Cut(line, "?")
+	values, err := url.ParseQuery(query)
+	if address != redirectURI || err != nil {
+		l.env.warn("expected the whole address, beginning with %s?", clean(redirectURI))
+		return loopback.ErrStray
+	}
+	if err = judge(values); errors.Is(err, loopback.ErrStray) {
 		l.env.warn("that address belongs to another login; paste the one that the URL above led to")
 	}
-	return io.EOF
+	return err
 }
 
 func loginTimeout(limit time.Duration) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.LoginTimeout, Expected: "a login within " + span(limit), Got: "none"}
 }
 
-// awaitBrowser opens address, if it is not empty, and returns what receive
-// returns. It does not wait for the browser: some launchers end only with it. A
-// launcher that fails is a warning, since the URL was printed.
-func (env *Env) awaitBrowser(address string, receive func() error) error {
+// arrival is how the redirect of a login may come.
+type arrival struct {
+	address string       // what to open in the browser, "" for nothing
+	receive func() error // returns when the redirect has come, or cannot any more
+	lines   <-chan string
+	pasted  func(line string) error // judges a line; loopback.ErrStray: not the one
+}
+
+// awaitBrowser opens the address and returns the verdict on what arrives first.
+// It does not wait for the browser: some launchers end only with it. A launcher
+// that fails is a warning, since the URL was printed.
+func (env *Env) awaitBrowser(a arrival) error {
 	browsed, received := make(chan error, 1), make(chan error, 1)
-	if address != "" {
-		go func() { browsed <- env.Browse(address) }()
+	if a.address != "" {
+		go func() { browsed <- env.Browse(a.address) }()
 	}
-	go func() { received <- receive() }()
+	go func() { received <- a.receive() }()
 	for {
 		select {
 		case err := <-received:
 			return err
+		case line, ok := <-a.lines:
+			if !ok {
+				a.lines = nil // nobody can paste any more; the browser may still come
+			} else if err := a.pasted(line); !errors.Is(err, loopback.ErrStray) {
+				return err
+			}
 		case err := <-browsed:
 			if err != nil {
 				env.warn("no browser could be opened (%s); open the URL above yourself", clean(err.Error()))

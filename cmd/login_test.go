@@ -29,6 +29,7 @@ type world struct {
 	stdout, stderr bytes.Buffer
 	getenv         map[string]string
 	stdin          string
+	terminal       io.Reader // what is typed, where all three streams are a terminal
 }
 
 type deferrer struct{ *testing.T }
@@ -67,7 +68,10 @@ func (w *world) run(args ...string) int {
 		Getenv: func(name string) string { return w.getenv[name] },
 		Now:    time.Now, HTTP: w, Browse: w.browse,
 		ConfigDir: filepath.Join(w.home, "config"), StateDir: filepath.Join(w.home, "state"),
-		IsTerminal: func(any) bool { return false },
+		IsTerminal: func(any) bool { return w.terminal != nil },
+	}
+	if w.terminal != nil {
+		env.Stdin = w.terminal
 	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
 	defer cancel()

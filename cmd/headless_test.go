@@ -1,0 +1,234 @@
+package cmd_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/devserver"
+)
+
+// redirectOf returns where the server sends the browser, which does not follow.
+func redirectOf(address string) (string, error) {
+	r, err := http.NewRequest(http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	if res.Header.Get("Location") == "" {
+		return "", fmt.Errorf("%s without a redirect", res.Status)
+	}
+	return res.Header.Get("Location"), nil
+}
+
+// A browser that cannot reach the loopback address ends at an error page whose address is pasted: judged as the
+// browser's own request would be.
+func TestLoginByPaste(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		lines func(redirect string) string
+		code  int
+		says  string
+	}{
+		{"pasted", func(r string) string { return r + "\n" }, 0, "Logged in as alice"},
+		{"spaces and empty lines", func(r string) string { return "\n  \n " + r + " \r\n" }, 0, "Logged in as alice"},
+		{"something else first", func(r string) string { return "yes\n" + r + "\n" }, 0, "expected the whole address, beginning with http://127.0.0.1:"},
+		{"another login's first", func(r string) string {
+			return strings.Replace(r, "state=", "state=x", 1) + "\n" + r + "\n"
+		}, 0, "belongs to another login"},
+		{"another host", func(r string) string { return strings.Replace(r, "127.0.0.1", "127.0.0.2", 1) + "\n" }, 5, "LOGIN_TIMEOUT"},
+		{"another issuer", func(r string) string { return strings.Replace(r, "iss=http", "iss=https", 1) + "\n" }, 7, "ISS_PARAM"},
+		{"only another state", func(r string) string { return strings.Replace(r, "state=", "state=x", 1) + "\n" }, 7, "STATE_MISMATCH"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, devserver.Config{AutoApprove: true})
+			typed, keyboard := io.Pipe()
+			w.terminal = typed
+			w.browse = func(address string) error {
+				redirect, err := redirectOf(address)
+				if err == nil {
+					_, err = keyboard.Write([]byte(tt.lines(redirect)))
+				}
+				return err
+			}
+			w.getenv["DISPLAY"], w.getenv["NO_COLOR"] = ":0", "1"
+			code := w.run("login", w.api, "--login-timeout", "1s")
+			if code != tt.code || !strings.Contains(w.stderr.String(), tt.says) {
+				t.Errorf("login: %d, want %d %q\n%s", code, tt.code, tt.says, &w.stderr)
+			}
+			if (len(w.stored()) == 1) != (tt.code == 0) {
+				t.Errorf("stored %v", w.stored())
+			}
+		})
+	}
+}
+
+// A terminal whose other end is gone is no reason to give up: the browser may still come.
+func TestLoginWithStdinClosed(t *testing.T) {
+	w := newWorld(t, devserver.Config{})
+	w.terminal = strings.NewReader("")
+	w.getenv["DISPLAY"], w.getenv["NO_COLOR"] = ":0", "1"
+	if code := w.run("login", w.api); code != 0 {
+		t.Errorf("login: %d\n%s", code, &w.stderr)
+	}
+}
+
+// Without a screen no browser is started, since some would take over the terminal; over SSH the line that forwards the
+// port is shown.
+func TestLoginOverSSH(t *testing.T) {
+	w := newWorld(t, devserver.Config{AutoApprove: true})
+	w.terminal = strings.NewReader("")
+	opened := atomic.Bool{}
+	w.browse = func(string) error { opened.Store(true); return nil }
+	w.getenv["SSH_CONNECTION"], w.getenv["NO_COLOR"] = "192.0.2.1 50000 192.0.2.2 22", "1"
+	if code := w.run("login", w.api, "--login-timeout", "10ms"); code != 5 || opened.Load() {
+		t.Errorf("login: %d, a browser was opened: %v", code, opened.Load())
+	}
+	if got := w.stderr.String(); !strings.Contains(got, "ssh -N -L ") || !strings.Contains(got, " 192.0.2.2\n") {
+		t.Errorf("no line for ssh:\n%s", got)
+	}
+	w.getenv["SSH_CONNECTION"] = ""
+	if w.run("login", "--login-timeout", "10ms"); strings.Contains(w.stderr.String(), "ssh -N") {
+		t.Errorf("a line for ssh on the machine itself:\n%s", &w.stderr)
+	}
+}
+
+// Nobody there and no browser: over at once, with the ways that are left.
+func TestLoginWithNobodyThere(t *testing.T) {
+	w := newWorld(t, devserver.Config{})
+	start := time.Now()
+	code := w.run("login", w.api)
+	for _, way := range []string{"--device", "pasted", "ssh -L"} {
+		if !strings.Contains(w.stderr.String(), way) {
+			t.Errorf("%s is not named:\n%s", way, &w.stderr)
+		}
+	}
+	if code != 5 || time.Since(start) > 10*time.Second || w.codesSent.Load() > 0 {
+		t.Errorf("login: %d after %s", code, time.Since(start))
+	}
+}
+
+// A server that has forgotten the client that was registered registers another one, and only then.
+func TestLoginAfterTheServerForgot(t *testing.T) {
+	var server atomic.Pointer[devserver.Server]
+	pick := func(of func(*devserver.Server) http.Handler) *httptest.Server {
+		s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { of(server.Load()).ServeHTTP(rw, r) }))
+		t.Cleanup(s.Close)
+		return s
+	}
+	as, api := pick((*devserver.Server).AuthorizationServer), pick((*devserver.Server).API)
+	restart := func() {
+		fresh, err := devserver.New(devserver.Config{Issuer: as.URL, API: api.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Store(fresh)
+	}
+	restart()
+	w := newWorld(t, devserver.Config{})
+	for i, want := range []bool{true, false} {
+		if code := w.run("login", api.URL, "--browser"); code != 0 || strings.Contains(w.stderr.String(), "registered as client") != want {
+			t.Errorf("login %d: %d\n%s", i+1, code, &w.stderr)
+		}
+	}
+	restart()
+	if code := w.run("login", "--browser", "--login-timeout", "5s"); code != 0 || !strings.Contains(w.stderr.String(), "no longer knows the client") {
+		t.Errorf("after the restart: %d\n%s", code, &w.stderr)
+	}
+	if code := w.run("call", "GET", "/api/items"); code != 0 {
+		t.Errorf("call: %d\n%s", code, &w.stderr)
+	}
+	// A client that was named is used as it is: it may be a spelling mistake, and is the user's to mend.
+	restart()
+	w.getenv["OAUTHCTL_CLIENT_ID"] = "no-such-client"
+	if w.run("login", "--browser", "--login-timeout", "200ms"); strings.Contains(w.stderr.String(), "registered as client") {
+		t.Errorf("a client that was named was replaced:\n%s", &w.stderr)
+	}
+}
+
+// A profile may name the endpoints of a server that has no metadata.
+func TestLoginWithoutMetadata(t *testing.T) {
+	w := newWorld(t, devserver.Config{Faults: []string{"no-iss-param"}})
+	for _, setting := range []string{
+		"authorization_endpoint=" + w.issuer + "/authorize", "token_endpoint=" + w.issuer + "/token", "client_id=oauthctl-dev",
+		"scope=items:read offline_access", "api=" + w.api,
+	} {
+		if code := w.run("profile", "set", setting); code != 0 {
+			t.Fatalf("profile set %s: %d\n%s", setting, code, &w.stderr)
+		}
+	}
+	for _, args := range [][]string{{"login", "--browser"}, {"call", "GET", "/api/items"}, {"token", "--refresh"}} {
+		if code := w.run(args...); code != 0 {
+			t.Errorf("%v: %d\n%s", args, code, &w.stderr)
+		}
+	}
+	w.getenv["OAUTHCTL_TOKEN_ENDPOINT"] = "https://elsewhere.example/token"
+	if code := w.run("token", "--refresh"); code != 7 || !strings.Contains(w.stderr.String(), "ENDPOINT_MOVED") {
+		t.Errorf("a moved endpoint: %d\n%s", code, &w.stderr)
+	}
+}
+
+// With localhost and port 0 a port is found that is free for both families.
+func TestLoginAtLocalhost(t *testing.T) {
+	if l, err := net.Listen("tcp6", "[::1]:0"); err != nil {
+		t.Skip("needs IPv6: ", err)
+	} else {
+		l.Close()
+	}
+	w := newWorld(t, devserver.Config{})
+	if code := w.run("login", w.api, "--browser", "--redirect-uri", "http://localhost:0/cb"); code != 0 {
+		t.Errorf("login: %d\n%s", code, &w.stderr)
+	}
+}
+
+// The secret that a login read from standard input is kept, and the client goes on by itself.
+func TestClientSecretFromStdin(t *testing.T) {
+	w := newWorld(t, devserver.Config{})
+	w.stdin = "secret\n"
+	login := []string{"login", w.issuer, "--grant-type", "client_credentials", "--client-id", "service", "--scope", "items:read", "--client-secret-file", "-"}
+	if code := w.run(login...); code != 0 || !strings.Contains(w.stderr.String(), "Logged in as client service") {
+		t.Fatalf("login: %d\n%s", code, &w.stderr)
+	}
+	w.stdin = ""
+	for range 2 {
+		if code := w.run("token", "--refresh"); code != 0 {
+			t.Errorf("token: %d\n%s", code, &w.stderr)
+		}
+	}
+	if config, err := os.ReadFile(filepath.Join(w.home, "config", "config.yaml")); err != nil || strings.Contains(string(config), "client_secret:") {
+		t.Errorf("%v\n%s", err, config)
+	}
+	w.stdin = "wrong\n"
+	if code := w.run(login...); code != 2 {
+		t.Errorf("with a wrong secret: %d\n%s", code, &w.stderr)
+	}
+	// A path is kept as one: nothing else could find the file again.
+	path := filepath.Join(w.home, "secret")
+	if err := os.WriteFile(path, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	login[len(login)-1] = path
+	if code := w.run(login...); code != 0 {
+		t.Fatalf("login: %d\n%s", code, &w.stderr)
+	}
+	if code := w.run("token", "--refresh"); code != 0 {
+		t.Errorf("token: %d\n%s", code, &w.stderr)
+	}
+	for _, args := range [][]string{{"--browser"}, {"--par"}, {"--prompt", "login"}, {"--max-age", "1m"}, {"--listen", "127.0.0.1:0"}} {
+		if code := w.run(append([]string{"login", "--grant-type", "client_credentials"}, args...)...); code != 2 || !strings.Contains(w.stderr.String(), args[0]+": only with --grant-type authorization_code") {
+			t.Errorf("%v: %d\n%s", args, code, &w.stderr)
+		}
+	}
+}
