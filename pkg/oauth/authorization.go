@@ -79,6 +79,10 @@ func (c *Client) NewAuthorizationRequest(p AuthorizationParams) (*AuthorizationR
 	if r.endpoint, err = authorizationEndpoint(server.AuthorizationEndpoint); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
+	// Looked at now: nobody is to log in for a code that no endpoint takes.
+	if _, err := c.endpoint("token_endpoint", server.TokenEndpoint); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
 	if len(server.CodeChallengeMethodsSupported) > 0 && !r.pkceAnnounced {
 		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{
 			ID: diagnosis.PKCEDowngrade, Expected: "S256", Got: fmt.Sprintf("%q", cut(spaced(server.CodeChallengeMethodsSupported))),

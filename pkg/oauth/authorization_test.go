@@ -19,7 +19,7 @@ import (
 )
 
 func public(change func(*discovery.Server)) *oauth.Client {
-	s := &discovery.Server{Issuer: "https://issuer.example", AuthorizationEndpoint: "https://issuer.example/authorize?tenant=1&state=fixed"}
+	s := &discovery.Server{Issuer: "https://issuer.example", AuthorizationEndpoint: "https://issuer.example/authorize?tenant=1&state=fixed", TokenEndpoint: "https://issuer.example/token"}
 	if change != nil {
 		change(s)
 	}

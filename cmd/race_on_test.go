@@ -1,0 +1,6 @@
+//go:build race
+
+package cmd_test
+
+// raceEnabled: the race detector multiplies time and memory.
+const raceEnabled = true
