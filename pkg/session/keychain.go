@@ -1,5 +1,3 @@
-//go:build keychain
-
 package session
 
 import (

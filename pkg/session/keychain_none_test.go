@@ -1,4 +1,4 @@
-//go:build unix && !(keychain && linux)
+//go:build unix && !linux
 
 package session_test
 

@@ -1,4 +1,4 @@
-//go:build keychain && linux
+//go:build linux
 
 package session_test
 
