@@ -51,8 +51,20 @@ func (s *Server) newAPI() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	plain, demanding := s.proofs(false), s.proofs(true)
 	require := func(scope string, next http.HandlerFunc) http.Handler {
-		return bearer.Require(verifier, bearer.Scopes(scope), bearer.Revocation(&s.grants), bearer.ResourceMetadata(s.config.API+resourceMetadata))(next)
+		protect := func(more ...bearer.Option) http.Handler {
+			return bearer.Require(verifier, append(more, bearer.Scopes(scope), bearer.Revocation(&s.grants), bearer.ResourceMetadata(s.config.API+resourceMetadata))...)(next)
+		}
+		withNonce := protect(bearer.DPoP(demanding, s.config.API), bearer.DPoPNonce(func() string { return s.nonce }))
+		without := protect(bearer.DPoP(plain, s.config.API))
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if faultsOf(r).has("dpop-nonce") {
+				withNonce.ServeHTTP(w, r)
+				return
+			}
+			without.ServeHTTP(w, r)
+		})
 	}
 	a := &api{items: []item{{1, "Widget"}, {2, "Gadget"}}}
 	mux := http.NewServeMux()
@@ -63,7 +75,7 @@ func (s *Server) newAPI() (http.Handler, error) {
 	mux.Handle("GET /api/items", require("items:read", a.list))
 	mux.Handle("POST /api/items", require("items:write", a.add))
 	mux.Handle("DELETE /api/users/{id}", require("users:delete", a.deleteUser))
-	return mux, nil
+	return s.withFaults(mux), nil
 }
 
 func (a *api) list(w http.ResponseWriter, _ *http.Request) {

@@ -23,6 +23,16 @@ type authorizationRequest struct {
 	prompt      []string
 	maxAge      time.Duration // -1 where none was asked for
 	loginHint   string
+	jkt         string      // dpop_jkt (RFC 9449, section 10)
+	device      *deviceCode // where the request is a device's, and nobody is redirected
+}
+
+// target is where the user's answer leads.
+func (q *authorizationRequest) target(issuer string) string {
+	if q.device != nil {
+		return issuer
+	}
+	return q.redirectURI
 }
 
 func (q *authorizationRequest) prompts(value string) bool { return slices.Contains(q.prompt, value) }
@@ -33,6 +43,12 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
 		s.showError(w, http.StatusBadRequest, "The request cannot be read.")
 		return
+	}
+	if name := r.Form.Get("request_uri"); strings.HasPrefix(name, pushedPrefix) {
+		if r.Form = s.grants.pull(name, r.Form.Get("client_id"), s.now()); r.Form == nil {
+			s.showError(w, http.StatusBadRequest, "The request_uri is unknown, was used before, has expired, or is another client's.")
+			return
+		}
 	}
 	// Until client and redirect URI are known to belong together, nothing is sent
 	// anywhere (RFC 6749, section 4.1.2.1).
@@ -72,7 +88,7 @@ func (s *Server) read(q *authorizationRequest, form url.Values) *oauthError {
 	if err := checkRepeated(form); err != nil {
 		return err
 	}
-	q.nonce, q.challenge, q.loginHint = form.Get("nonce"), form.Get("code_challenge"), form.Get("login_hint")
+	q.nonce, q.challenge, q.loginHint, q.jkt = form.Get("nonce"), form.Get("code_challenge"), form.Get("login_hint"), form.Get("dpop_jkt")
 	q.prompt = strings.Fields(form.Get("prompt"))
 	q.maxAge = -1
 	if text := form.Get("max_age"); text != "" {
@@ -141,17 +157,25 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, q *authorizatio
 		s.redirectError(w, r, q, refuse("access_denied", "the user refused"))
 		return
 	}
-	code := s.grants.newCode(&authorizationCode{
-		grant: &grant{
-			clientID: q.client.id, subject: login.user, scope: q.scope, resource: q.resource,
-			nonce: q.nonce, authTime: login.at,
-		},
-		redirectURI: q.redirectURI, challenge: q.challenge,
-	}, s.now())
+	agreed := &grant{
+		clientID: q.client.id, subject: login.user, scope: q.scope, resource: q.resource,
+		nonce: q.nonce, authTime: login.at,
+	}
+	if q.device != nil {
+		s.grants.decide(q.device, agreed)
+		s.showDecided(w, true)
+		return
+	}
+	code := s.grants.newCode(&authorizationCode{grant: agreed, redirectURI: q.redirectURI, challenge: q.challenge, jkt: q.jkt}, s.now())
 	s.redirect(w, r, q, url.Values{"code": {code}})
 }
 
 func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, q *authorizationRequest, e *oauthError) {
+	if q.device != nil {
+		s.grants.decide(q.device, nil)
+		s.showDecided(w, false)
+		return
+	}
 	s.redirect(w, r, q, url.Values{"error": {e.Code}, "error_description": {e.Description}})
 }
 

@@ -2,12 +2,12 @@ package devserver
 
 import (
 	"crypto/rand"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
@@ -15,14 +15,15 @@ import (
 // client is a registered client. It is immutable.
 type client struct {
 	id           string
-	secret       secret.String // empty for a public client
+	secret       secret.String // empty for a public client, and for one with keys
+	keys         *jwks.Set     // of a client that signs assertions; nil for others
 	authMethod   string
 	name         string
 	redirectURIs []string
 	grantTypes   []string
 }
 
-func (c *client) isPublic() bool { return c.secret.IsZero() }
+func (c *client) isPublic() bool { return c.secret.IsZero() && c.keys == nil }
 
 // clients is the register of clients.
 type clients struct {
@@ -35,11 +36,11 @@ func newClients() clients {
 		"oauthctl-dev": {
 			id: "oauthctl-dev", authMethod: "none", name: "oauthctl",
 			redirectURIs: []string{"http://127.0.0.1/callback", "http://[::1]/callback", "http://localhost/callback"},
-			grantTypes:   []string{"authorization_code", "refresh_token"},
+			grantTypes:   []string{"authorization_code", "refresh_token", grantDeviceCode, grantTokenExchange},
 		},
 		"service": {
 			id: "service", secret: secret.New("secret"), authMethod: "client_secret_basic", name: "service",
-			grantTypes: []string{"client_credentials"},
+			grantTypes: []string{"client_credentials", grantTokenExchange},
 		},
 	}}
 }
@@ -56,30 +57,6 @@ func (c *clients) add(n *client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.byID[n.id] = n
-}
-
-// authenticate finds the client of a request (RFC 6749, section 2.3): with a
-// secret in the header or in the form, or a public one by its client_id.
-func (c *clients) authenticate(r *http.Request, form url.Values) (*client, *oauthError) {
-	refused := &oauthError{Code: "invalid_client", Description: "the client is unknown, or its secret is wrong", status: http.StatusUnauthorized}
-	id, password := form.Get("client_id"), form.Get("client_secret")
-	if fields := r.Header.Values("Authorization"); len(fields) > 0 {
-		name, basic, ok := r.BasicAuth()
-		unescaped, err := url.QueryUnescape(name)
-		secretText, secretErr := url.QueryUnescape(basic)
-		switch {
-		case !ok || len(fields) > 1 || err != nil || secretErr != nil:
-			return nil, refused
-		case password != "" || id != "" && id != unescaped:
-			return nil, refuse("invalid_request", "the client is named in two ways")
-		}
-		id, password = unescaped, secretText
-	}
-	found := c.find(id)
-	if found == nil || !found.secret.Equal(secret.New(password)) {
-		return nil, refused
-	}
-	return found, nil
 }
 
 // redirectsTo reports whether a redirect URI is one of the client's: the same

@@ -166,7 +166,7 @@ func changed(v url.Values, pairs ...string) url.Values {
 }
 
 var (
-	inputTag = regexp.MustCompile(`<input type="hidden" name="([a-z]+)" value="([^"]*)">`)
+	inputTag = regexp.MustCompile(`<input type="hidden" name="([a-z_]+)" value="([^"]*)">`)
 	action   = regexp.MustCompile(`<form method="post" action="([^"]*)">`)
 )
 

@@ -61,6 +61,7 @@ var faultTable = []Fault{
 	{"no-expires-in", "", "", "the token response does not say when the access token expires"},
 	{"no-refresh-rotation", "", "", "a refresh token stays good and no other is given"},
 	{"reused-refresh", "", diagnosis.GrantInvalid, "every refresh token counts as used before"},
+	{"dpop-nonce", "", "", "proofs of possession need the server's nonce, which it tells when one is missing"},
 	{"discovery-issuer-mismatch", "", diagnosis.DiscoveryMismatch, "the metadata names another issuer"},
 }
 

@@ -106,7 +106,7 @@ func (d *desk) apiDiagnosis(accessToken string) diagnosis.ID {
 	}
 	decodeInto(d.t, got.text, &problem)
 	all, err := challenge.Parse(got.Header.Values("WWW-Authenticate"))
-	if err != nil || got.StatusCode != http.StatusServiceUnavailable && len(all) != 1 {
+	if err != nil || got.StatusCode != http.StatusServiceUnavailable && (len(all) != 2 || all[0].Scheme != "Bearer") {
 		d.t.Errorf("challenge %v, %v", got.Header.Values("WWW-Authenticate"), err)
 	}
 	return problem.ID

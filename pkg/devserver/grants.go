@@ -30,7 +30,17 @@ type grant struct {
 	resource []string // the audience of its access tokens
 	nonce    string
 	authTime time.Time // zero where nobody logged in
+	jkt      string    // the key that refresh tokens of a public client are bound to (RFC 9449, section 5)
+	actor    string    // who acts for the subject (RFC 8693, section 4.1), "" for nobody
 	revoked  bool      // guarded by grants.mu
+}
+
+// bind binds a public client's refresh tokens to the key that it proves first.
+// A confidential client proves itself in another way.
+func (g *grant) bind(q *tokenRequest) {
+	if q.client.isPublic() {
+		g.jkt = q.jkt
+	}
 }
 
 func (g *grant) has(scope string) bool { return slices.Contains(g.scope, scope) }
@@ -39,6 +49,7 @@ type authorizationCode struct {
 	grant       *grant
 	redirectURI string
 	challenge   string
+	jkt         string // dpop_jkt (RFC 9449, section 10)
 	expires     time.Time
 	used        bool
 }
@@ -54,6 +65,7 @@ type accessToken struct {
 	id       string // jti
 	scope    []string
 	audience []string
+	jkt      string
 	issued   time.Time
 	expires  time.Time
 	revoked  bool
@@ -67,12 +79,16 @@ type grants struct {
 	refresh map[digest]*refreshToken
 	access  map[digest]*accessToken
 	ids     map[string]*accessToken // by jti
+	devices map[digest]*deviceCode
+	entered map[string]*deviceCode // by user code
+	pushed  map[string]*pushedRequest
 }
 
 func newGrants() grants {
 	return grants{
 		codes: map[digest]*authorizationCode{}, refresh: map[digest]*refreshToken{},
 		access: map[digest]*accessToken{}, ids: map[string]*accessToken{},
+		devices: map[digest]*deviceCode{}, entered: map[string]*deviceCode{}, pushed: map[string]*pushedRequest{},
 	}
 }
 

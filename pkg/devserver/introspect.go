@@ -3,6 +3,7 @@ package devserver
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/oauthctl/oauthctl/pkg/token"
@@ -16,7 +17,7 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
 		writeError(w, refused)
 		return
 	}
-	c, refused := s.clients.authenticate(r, form)
+	c, refused := s.authenticate(r, form)
 	switch {
 	case refused != nil:
 		writeError(w, refused)
@@ -46,6 +47,8 @@ type introspection struct {
 	Audience  []string `json:"aud,omitzero"`
 	Issuer    string   `json:"iss,omitempty"`
 	ID        string   `json:"jti,omitempty"`
+	// Confirmation names the key that the token is bound to (RFC 9449, section 6.2).
+	Confirmation map[string]string `json:"cnf,omitempty"`
 }
 
 // serveIntrospect tells a confidential client of every token, a public one of
@@ -56,7 +59,7 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 		writeError(w, refused)
 		return
 	}
-	c, refused := s.clients.authenticate(r, form)
+	c, refused := s.authenticate(r, form)
 	switch {
 	case refused != nil:
 		writeError(w, refused)
@@ -74,11 +77,15 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) introspect(value string) introspection {
 	if t := s.grants.activeAccess(value, s.now()); t != nil {
-		return introspection{
+		told := introspection{
 			Active: true, Scope: strings.Join(t.scope, " "), ClientID: t.grant.clientID, TokenType: "Bearer",
 			Expiry: t.expires.Unix(), IssuedAt: t.issued.Unix(), Subject: t.grant.subject, Audience: t.audience,
 			Issuer: s.config.Issuer, ID: t.id,
 		}
+		if t.jkt != "" {
+			told.TokenType, told.Confirmation = "DPoP", map[string]string{"jkt": t.jkt}
+		}
+		return told
 	}
 	if g, expires := s.grants.activeRefresh(value, s.now()); g != nil {
 		return introspection{
@@ -94,18 +101,27 @@ func (s *Server) introspect(value string) introspection {
 func (s *Server) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 	scheme, raw, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	t := s.grants.activeAccess(raw, s.now())
+	kind := "Bearer"
+	if t != nil && t.jkt != "" {
+		kind = "DPoP"
+	}
 	switch {
 	case raw == "":
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		writeError(w, &oauthError{Code: "invalid_token", Description: "there is no token", status: http.StatusUnauthorized})
 		return
-	case t == nil || !strings.EqualFold(scheme, "Bearer"):
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-		writeError(w, &oauthError{Code: "invalid_token", Description: "the token is not one of this server, or not good any more", status: http.StatusUnauthorized})
+	case t == nil || !strings.EqualFold(scheme, kind):
+		w.Header().Set("WWW-Authenticate", kind+` error="invalid_token"`)
+		writeError(w, &oauthError{Code: "invalid_token", Description: "the token is not one of this server, not good any more, or bound to a key", status: http.StatusUnauthorized})
 		return
-	case !strings.Contains(" "+strings.Join(t.scope, " ")+" ", " openid "):
-		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="openid"`)
+	case !slices.Contains(t.scope, "openid"):
+		w.Header().Set("WWW-Authenticate", kind+` error="insufficient_scope", scope="openid"`)
 		writeError(w, &oauthError{Code: "insufficient_scope", Description: "openid is needed", status: http.StatusForbidden})
+		return
+	}
+	if refused := s.possession(w, r, t, raw); refused != nil {
+		w.Header().Set("WWW-Authenticate", `DPoP error="`+refused.Code+`"`)
+		writeError(w, refused)
 		return
 	}
 	who, _ := findUser(t.grant.subject)

@@ -56,6 +56,12 @@ func (s *Server) accessDraft(g *grant, t *accessToken) *draft {
 	if len(t.scope) > 0 {
 		claims["scope"] = strings.Join(t.scope, " ")
 	}
+	if t.jkt != "" {
+		claims["cnf"] = map[string]any{"jkt": t.jkt}
+	}
+	if g.actor != "" {
+		claims["act"] = map[string]any{"sub": g.actor}
+	}
 	if !g.authTime.IsZero() {
 		claims["auth_time"] = g.authTime.Unix()
 	}
@@ -63,10 +69,10 @@ func (s *Server) accessDraft(g *grant, t *accessToken) *draft {
 }
 
 // issueAccess makes an access token, with the faults that are in force.
-func (s *Server) issueAccess(g *grant, scope, audience []string, faults faultSet) (string, error) {
+func (s *Server) issueAccess(g *grant, scope, audience []string, jkt string, faults faultSet) (string, error) {
 	now := s.now()
 	t := &accessToken{
-		grant: g, id: rand.Text(), scope: scope, audience: audience,
+		grant: g, id: rand.Text(), scope: scope, audience: audience, jkt: jkt,
 		issued: now, expires: now.Add(s.config.AccessTokenTTL),
 	}
 	d := s.accessDraft(g, t)

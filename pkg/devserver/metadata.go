@@ -23,6 +23,9 @@ type metadata struct {
 	RevocationEndpoint                string   `json:"revocation_endpoint"`
 	IntrospectionEndpoint             string   `json:"introspection_endpoint"`
 	UserinfoEndpoint                  string   `json:"userinfo_endpoint"`
+	DeviceAuthorizationEndpoint       string   `json:"device_authorization_endpoint"`
+	PushedRequestEndpoint             string   `json:"pushed_authorization_request_endpoint"`
+	EndSessionEndpoint                string   `json:"end_session_endpoint"`
 	ScopesSupported                   []string `json:"scopes_supported"`
 	ResponseTypesSupported            []string `json:"response_types_supported"`
 	ResponseModesSupported            []string `json:"response_modes_supported"`
@@ -30,6 +33,8 @@ type metadata struct {
 	SubjectTypesSupported             []string `json:"subject_types_supported"`
 	IDTokenSigningAlgValuesSupported  []string `json:"id_token_signing_alg_values_supported"`
 	TokenEndpointAuthMethodsSupported []string `json:"token_endpoint_auth_methods_supported"`
+	TokenEndpointAuthAlgorithms       []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	DPoPAlgorithms                    []string `json:"dpop_signing_alg_values_supported"`
 	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 	PromptValuesSupported             []string `json:"prompt_values_supported"`
 	ClaimsSupported                   []string `json:"claims_supported"`
@@ -48,13 +53,18 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 		RevocationEndpoint:                issuer + "/revoke",
 		IntrospectionEndpoint:             issuer + "/introspect",
 		UserinfoEndpoint:                  issuer + "/userinfo",
+		DeviceAuthorizationEndpoint:       issuer + "/device_authorization",
+		PushedRequestEndpoint:             issuer + "/par",
+		EndSessionEndpoint:                issuer + "/end-session",
 		ScopesSupported:                   scopesSupported(),
 		ResponseTypesSupported:            []string{"code"},
 		ResponseModesSupported:            []string{"query"},
-		GrantTypesSupported:               []string{"authorization_code", "refresh_token", "client_credentials"},
+		GrantTypesSupported:               grantTypesSupported(),
 		SubjectTypesSupported:             []string{"public"},
 		IDTokenSigningAlgValuesSupported:  []string{s.key.Algorithm()},
-		TokenEndpointAuthMethodsSupported: []string{"none", "client_secret_basic", "client_secret_post"},
+		TokenEndpointAuthMethodsSupported: authMethods(),
+		TokenEndpointAuthAlgorithms:       []string{"ES256", "ES384", "ES512", "PS256", "RS256", "EdDSA", "HS256"},
+		DPoPAlgorithms:                    []string{"ES256", "ES384", "ES512", "PS256", "RS256", "EdDSA"},
 		CodeChallengeMethodsSupported:     []string{"S256"},
 		PromptValuesSupported:             []string{"none", "login", "consent", "select_account"},
 		ClaimsSupported:                   []string{"sub", "name", "preferred_username", "email", "email_verified"},

@@ -24,7 +24,7 @@ func (s *Server) Mint(name string, scope ...string) (string, error) {
 	default:
 		return "", fmt.Errorf("devserver: mint: there is no token %q", cut(name))
 	}
-	raw, err := s.issueAccess(g, g.scope, g.resource, faults)
+	raw, err := s.issueAccess(g, g.scope, g.resource, "", faults)
 	if err != nil {
 		return "", fmt.Errorf("devserver: mint: %w", err)
 	}

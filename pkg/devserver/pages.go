@@ -72,6 +72,14 @@ func placeOf(redirectURI string) string {
 	return "the application " + u.Scheme
 }
 
+// place says where the answer goes.
+func (q *authorizationRequest) place() string {
+	if q.device != nil {
+		return "the device whose code you entered"
+	}
+	return placeOf(q.redirectURI)
+}
+
 func (v *visit) clientName() string {
 	if name := v.request.client.name; name != "" {
 		return name
@@ -105,7 +113,7 @@ func (s *Server) showLogin(w http.ResponseWriter, status int, id string, v *visi
 		user, password = password, user
 	}
 	body := fill(loginPage, v.clientName(), alert, id, v.csrf, name, user, password)
-	show(w, status, "Sign in", body, v.request.redirectURI)
+	show(w, status, "Sign in", body, v.request.target(s.config.Issuer))
 }
 
 const consentPage markup = `<h1>Allow access?</h1>
@@ -130,8 +138,8 @@ func (s *Server) showConsent(w http.ResponseWriter, id string, v *visit) {
 		}
 		list += fill("<li%s>%s <code>%s</code></li>\n", class, p.Words, p.Scope)
 	}
-	body := fill(consentPage, v.clientName(), v.login.user, list, s.config.API, placeOf(v.request.redirectURI), id, v.csrf)
-	show(w, http.StatusOK, "Allow access?", body, v.request.redirectURI)
+	body := fill(consentPage, v.clientName(), v.login.user, list, s.config.API, v.request.place(), id, v.csrf)
+	show(w, http.StatusOK, "Allow access?", body, v.request.target(s.config.Issuer))
 }
 
 // showError tells a user what no client can be told.

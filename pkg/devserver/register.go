@@ -5,8 +5,10 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
@@ -26,6 +28,8 @@ type registration struct {
 	ResponseTypes           []string `json:"response_types,omitzero"`
 	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
 	Scope                   string   `json:"scope,omitempty"`
+	// JWKS holds the keys of a client that uses private_key_jwt.
+	JWKS jsontext.Value `json:"jwks,omitzero"`
 }
 
 // serveRegister registers whoever asks (RFC 7591, section 3).
@@ -44,8 +48,17 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 		authMethod: m.TokenEndpointAuthMethod, name: m.ClientName,
 		redirectURIs: m.RedirectURIs, grantTypes: m.GrantTypes,
 	}
-	if m.TokenEndpointAuthMethod != "none" {
-		m.ClientSecret, m.ClientSecretExpiresAt = rand.Text(), new(int64)
+	switch m.TokenEndpointAuthMethod {
+	case "none":
+	case "private_key_jwt":
+		var refused *oauthError
+		if c.keys, refused = readKeys(m.JWKS); refused != nil {
+			writeError(w, refused)
+			return
+		}
+	default:
+		// As long as HS256 wants its key to be.
+		m.ClientSecret, m.ClientSecretExpiresAt = rand.Text()+rand.Text(), new(int64)
 		c.secret = secret.New(m.ClientSecret)
 	}
 	s.clients.add(c)
@@ -77,8 +90,8 @@ func (m *registration) check() *oauthError {
 	switch {
 	case hasCode && len(m.RedirectURIs) == 0:
 		return refuse("invalid_redirect_uri", "authorization_code needs redirect_uris")
-	case !slices.Contains([]string{"none", "client_secret_basic", "client_secret_post"}, m.TokenEndpointAuthMethod):
-		return refuse("invalid_client_metadata", "token_endpoint_auth_method is none, client_secret_basic or client_secret_post")
+	case !slices.Contains(authMethods(), m.TokenEndpointAuthMethod):
+		return refuse("invalid_client_metadata", "token_endpoint_auth_method is one of "+strings.Join(authMethods(), " "))
 	case slices.Contains(m.GrantTypes, "client_credentials") && m.TokenEndpointAuthMethod == "none":
 		return refuse("invalid_client_metadata", "client_credentials needs a client with a secret")
 	case slices.ContainsFunc(m.ResponseTypes, func(t string) bool { return t != "code" }):

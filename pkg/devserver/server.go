@@ -1,8 +1,11 @@
 // Package devserver is an authorization server and a protected API for
 // development and tests, as two handlers: the authorization code grant with PKCE
-// (RFC 6749, RFC 7636), OpenID Connect, JWT access tokens (RFC 9068), metadata
-// (RFC 8414, RFC 9728), registration (RFC 7591), revocation and introspection
-// (RFC 7009, RFC 7662). It can misbehave on demand, see [Faults].
+// (RFC 6749, RFC 7636), also pushed beforehand (RFC 9126), refresh tokens with
+// strict rotation, client credentials, devices (RFC 8628), token exchange (RFC
+// 8693), assertions (RFC 7523), OpenID Connect, JWT access tokens (RFC 9068),
+// bound to a key on demand (RFC 9449), metadata (RFC 8414, RFC 9728),
+// registration (RFC 7591), revocation and introspection (RFC 7009, RFC 7662). It
+// can misbehave on demand, see [Faults].
 //
 // Start with [New], serve [Server.AuthorizationServer] at the issuer's address
 // and [Server.API] at the API's. The users are alice and bob with the password
@@ -15,6 +18,7 @@
 package devserver
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,6 +26,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oauthctl/oauthctl/pkg/dpop"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
@@ -55,6 +60,8 @@ type Server struct {
 	clients clients
 	visits  visits
 	grants  grants
+	used    *dpop.Memory // proofs and assertions, each good once
+	nonce   string       // that proofs need where the fault dpop-nonce is in force
 
 	mu     sync.Mutex
 	faults faultSet // those of every request; replaced, never changed
@@ -82,7 +89,7 @@ func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Server{config: c, clients: newClients(), visits: newVisits(), grants: newGrants()}
+	s := &Server{config: c, clients: newClients(), visits: newVisits(), grants: newGrants(), used: dpop.NewMemory(0, c.Now), nonce: rand.Text()}
 	var err error
 	if s.faults, err = parseFaults(c.Faults); err != nil {
 		return nil, fmt.Errorf("devserver: %w", err)
@@ -125,6 +132,12 @@ func (s *Server) routes() http.Handler {
 		"GET /authorize/consent":                      s.serveConsentPage,
 		"POST /authorize/consent":                     s.serveConsent,
 		"POST /token":                                 s.serveToken,
+		"POST /device_authorization":                  s.serveDeviceAuthorization,
+		"GET /device":                                 s.serveDevicePage,
+		"POST /device":                                s.serveDevice,
+		"POST /par":                                   s.servePushed,
+		"GET /end-session":                            s.serveEndSessionPage,
+		"POST /end-session":                           s.serveEndSession,
 		"POST /register":                              s.serveRegister,
 		"POST /revoke":                                s.serveRevoke,
 		"POST /introspect":                            s.serveIntrospect,

@@ -13,12 +13,49 @@ import (
 
 // tokenResponse is a successful answer (RFC 6749, section 5.1).
 type tokenResponse struct {
-	AccessToken  string `json:"access_token"`
-	TokenType    string `json:"token_type"`
-	ExpiresIn    int64  `json:"expires_in,omitzero"`
-	RefreshToken string `json:"refresh_token,omitempty"`
-	IDToken      string `json:"id_token,omitempty"`
-	Scope        string `json:"scope"`
+	AccessToken     string `json:"access_token"`
+	TokenType       string `json:"token_type"`
+	ExpiresIn       int64  `json:"expires_in,omitzero"`
+	RefreshToken    string `json:"refresh_token,omitempty"`
+	IDToken         string `json:"id_token,omitempty"`
+	Scope           string `json:"scope"`
+	IssuedTokenType string `json:"issued_token_type,omitempty"` // RFC 8693, section 2.2.1
+}
+
+// tokenRequest is a request to the token endpoint whose client is known.
+type tokenRequest struct {
+	request *http.Request
+	client  *client
+	form    url.Values
+	faults  faultSet
+	jkt     string // the key that the request proves (RFC 9449), "" for none
+}
+
+// tokenGrant is a row of the table of grants.
+type tokenGrant struct {
+	name string
+	// exchange gives tokens for what the grant presents.
+	exchange func(*Server, *tokenRequest) (*tokenResponse, *oauthError)
+}
+
+// tokenGrants returns the table. A new grant is one row here.
+func tokenGrants() []tokenGrant {
+	return []tokenGrant{
+		{"authorization_code", (*Server).exchangeCode},
+		{"refresh_token", (*Server).exchangeRefreshToken},
+		{"client_credentials", (*Server).exchangeCredentials},
+		{grantDeviceCode, (*Server).exchangeDeviceCode},
+		{grantTokenExchange, (*Server).exchangeToken},
+		{grantJWTBearer, (*Server).exchangeAssertion},
+	}
+}
+
+func grantTypesSupported() []string {
+	var names []string
+	for _, g := range tokenGrants() {
+		names = append(names, g.name)
+	}
+	return names
 }
 
 // serveToken is the token endpoint (RFC 6749, section 3.2).
@@ -33,10 +70,13 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 		writeError(w, refused)
 		return
 	}
-	c, refused := s.clients.authenticate(r, form)
+	q := &tokenRequest{request: r, form: form, faults: faults}
+	if q.client, refused = s.authenticate(r, form); refused == nil {
+		q.jkt, refused = s.proof(w, r, faults)
+	}
 	if refused == nil {
 		var answer *tokenResponse
-		if answer, refused = s.exchange(c, form, faults); refused == nil {
+		if answer, refused = s.exchange(q); refused == nil {
 			writeJSON(w, http.StatusOK, answer)
 			return
 		}
@@ -64,52 +104,51 @@ func misbehave(w http.ResponseWriter, faults faultSet) bool {
 	return true
 }
 
-func (s *Server) exchange(c *client, form url.Values, faults faultSet) (*tokenResponse, *oauthError) {
-	grantType := form.Get("grant_type")
-	switch grantType {
-	case "":
+func (s *Server) exchange(q *tokenRequest) (*tokenResponse, *oauthError) {
+	grantType := q.form.Get("grant_type")
+	if grantType == "" {
 		return nil, refuse("invalid_request", "grant_type is missing")
-	case "authorization_code", "refresh_token", "client_credentials":
-	default:
-		return nil, refuse("unsupported_grant_type", "this server knows authorization_code, refresh_token and client_credentials")
 	}
-	if !slices.Contains(c.grantTypes, grantType) {
-		return nil, refuse("unauthorized_client", "the client is not registered for "+grantType)
+	for _, g := range tokenGrants() {
+		switch {
+		case g.name != grantType:
+		case !slices.Contains(q.client.grantTypes, grantType):
+			return nil, refuse("unauthorized_client", "the client is not registered for "+grantType)
+		default:
+			return g.exchange(s, q)
+		}
 	}
-	switch grantType {
-	case "authorization_code":
-		return s.exchangeCode(c, form, faults)
-	case "refresh_token":
-		return s.exchangeRefreshToken(c, form, faults)
-	}
-	return s.exchangeCredentials(c, form, faults)
+	return nil, refuse("unsupported_grant_type", "this server knows "+strings.Join(grantTypesSupported(), ", "))
 }
 
 // exchangeCode gives tokens for a code (RFC 6749, section 4.1.3; RFC 7636,
 // section 4.6).
-func (s *Server) exchangeCode(c *client, form url.Values, faults faultSet) (*tokenResponse, *oauthError) {
-	if form.Get("code") == "" {
+func (s *Server) exchangeCode(q *tokenRequest) (*tokenResponse, *oauthError) {
+	if q.form.Get("code") == "" {
 		return nil, refuse("invalid_request", "code is missing")
 	}
-	verifier := form.Get("code_verifier")
+	verifier := q.form.Get("code_verifier")
 	if !isVerifier(verifier) {
 		return nil, refuse("invalid_grant", "code_verifier is missing, or not 43 to 128 unreserved characters")
 	}
-	g, refused := s.grants.redeem(form.Get("code"), s.now(), func(code *authorizationCode) *oauthError {
+	g, refused := s.grants.redeem(q.form.Get("code"), s.now(), func(code *authorizationCode) *oauthError {
 		switch {
-		case code.grant.clientID != c.id:
+		case code.grant.clientID != q.client.id:
 			return refuse("invalid_grant", "the code was given to another client")
-		case code.redirectURI != form.Get("redirect_uri"):
+		case code.redirectURI != q.form.Get("redirect_uri"):
 			return refuse("invalid_grant", "redirect_uri is not the one of the authorization request")
 		case subtle.ConstantTimeCompare([]byte(s256(verifier)), []byte(code.challenge)) != 1:
 			return refuse("invalid_grant", "the SHA-256 of code_verifier is not the code_challenge of the authorization request")
+		case code.jkt != "" && code.jkt != q.jkt:
+			return refuse("invalid_grant", "the code is bound to another key (dpop_jkt)")
 		}
-		return checkNarrower(form["resource"], code.grant.resource, "invalid_target")
+		return checkNarrower(q.form["resource"], code.grant.resource, "invalid_target")
 	})
 	if refused != nil {
 		return nil, refused
 	}
-	answer, refused := s.answer(g, g.scope, narrowed(form["resource"], g.resource), g.nonce, faults)
+	g.bind(q)
+	answer, refused := s.answer(q, g, g.scope, narrowed(q.form["resource"], g.resource), g.nonce)
 	if refused == nil && g.has("offline_access") {
 		answer.RefreshToken = s.grants.newRefreshToken(g, s.now())
 	}
@@ -129,29 +168,32 @@ func s256(verifier string) string {
 
 // exchangeRefreshToken gives new tokens for a refresh token, which is used up
 // (RFC 6749, section 6; RFC 9700, section 4.14.2).
-func (s *Server) exchangeRefreshToken(c *client, form url.Values, faults faultSet) (*tokenResponse, *oauthError) {
-	value := form.Get("refresh_token")
+func (s *Server) exchangeRefreshToken(q *tokenRequest) (*tokenResponse, *oauthError) {
+	value := q.form.Get("refresh_token")
 	if value == "" {
 		return nil, refuse("invalid_request", "refresh_token is missing")
 	}
-	if faults.has("reused-refresh") {
+	if q.faults.has("reused-refresh") {
 		return nil, refuse("invalid_grant", "the refresh token was used before; all tokens of this login are revoked")
 	}
-	scope := strings.Fields(form.Get("scope"))
-	keep := faults.has("no-refresh-rotation")
+	scope := strings.Fields(q.form.Get("scope"))
+	keep := q.faults.has("no-refresh-rotation")
 	g, refused := s.grants.rotate(value, s.now(), keep, func(g *grant) *oauthError {
-		if g.clientID != c.id {
+		if g.clientID != q.client.id {
 			return refuse("invalid_grant", "the refresh token was given to another client")
+		}
+		if g.jkt != "" && g.jkt != q.jkt {
+			return refuse("invalid_grant", "the refresh token is bound to a key, and the proof is by another or there is none")
 		}
 		if err := checkNarrower(scope, g.scope, "invalid_scope"); err != nil {
 			return err
 		}
-		return checkNarrower(form["resource"], g.resource, "invalid_target")
+		return checkNarrower(q.form["resource"], g.resource, "invalid_target")
 	})
 	if refused != nil {
 		return nil, refused
 	}
-	answer, refused := s.answer(g, narrowed(scope, g.scope), narrowed(form["resource"], g.resource), "", faults)
+	answer, refused := s.answer(q, g, narrowed(scope, g.scope), narrowed(q.form["resource"], g.resource), "")
 	if refused == nil && !keep {
 		answer.RefreshToken = s.grants.newRefreshToken(g, s.now())
 	}
@@ -159,11 +201,11 @@ func (s *Server) exchangeRefreshToken(c *client, form url.Values, faults faultSe
 }
 
 // exchangeCredentials gives a client a token of its own (RFC 6749, section 4.4).
-func (s *Server) exchangeCredentials(c *client, form url.Values, faults faultSet) (*tokenResponse, *oauthError) {
-	if c.isPublic() {
+func (s *Server) exchangeCredentials(q *tokenRequest) (*tokenResponse, *oauthError) {
+	if q.client.isPublic() {
 		return nil, refuse("unauthorized_client", "a public client has no credentials")
 	}
-	scope, refused := readScope(form.Get("scope"))
+	scope, refused := readScope(q.form.Get("scope"))
 	if refused != nil {
 		return nil, refused
 	}
@@ -172,30 +214,33 @@ func (s *Server) exchangeCredentials(c *client, form url.Values, faults faultSet
 			return nil, refuse("invalid_scope", user+" needs a user")
 		}
 	}
-	resource, refused := s.readResource(form["resource"])
+	resource, refused := s.readResource(q.form["resource"])
 	if refused != nil {
 		return nil, refused
 	}
-	g := &grant{clientID: c.id, subject: c.id, scope: scope, resource: resource}
-	return s.answer(g, scope, resource, "", faults)
+	g := &grant{clientID: q.client.id, subject: q.client.id, scope: scope, resource: resource}
+	return s.answer(q, g, scope, resource, "")
 }
 
 // answer makes the token response of a grant, but for the refresh token.
-func (s *Server) answer(g *grant, scope, audience []string, nonce string, faults faultSet) (*tokenResponse, *oauthError) {
-	if faults.has("narrower-scope") && len(scope) > 1 {
+func (s *Server) answer(q *tokenRequest, g *grant, scope, audience []string, nonce string) (*tokenResponse, *oauthError) {
+	if q.faults.has("narrower-scope") && len(scope) > 1 {
 		scope = scope[:len(scope)-1]
 	}
 	failed := &oauthError{Code: "server_error", status: http.StatusInternalServerError}
-	access, err := s.issueAccess(g, scope, audience, faults)
+	access, err := s.issueAccess(g, scope, audience, q.jkt, q.faults)
 	if err != nil {
 		return nil, failed
 	}
 	answer := &tokenResponse{AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(s.config.AccessTokenTTL.Seconds()), Scope: strings.Join(scope, " ")}
-	if faults.has("no-expires-in") {
+	if q.jkt != "" {
+		answer.TokenType = "DPoP"
+	}
+	if q.faults.has("no-expires-in") {
 		answer.ExpiresIn = 0
 	}
 	if slices.Contains(scope, "openid") {
-		if answer.IDToken, err = s.issueID(g, access, nonce, faults); err != nil {
+		if answer.IDToken, err = s.issueID(g, access, nonce, q.faults); err != nil {
 			return nil, failed
 		}
 	}

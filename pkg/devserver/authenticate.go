@@ -1,0 +1,106 @@
+package devserver
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// authMethods are the ways of client authentication that this server knows.
+func authMethods() []string {
+	return []string{"none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"}
+}
+
+// authenticate finds the client of a request (RFC 6749, section 2.3): with a
+// secret in the header or in the form, with an assertion (RFC 7523, section 2.2),
+// or a public one by its client_id.
+func (s *Server) authenticate(r *http.Request, form url.Values) (*client, *oauthError) {
+	refused := &oauthError{Code: "invalid_client", Description: "the client is unknown, or its secret is wrong", status: http.StatusUnauthorized}
+	id, password := form.Get("client_id"), form.Get("client_secret")
+	fields := r.Header.Values("Authorization")
+	if assertion := form.Get("client_assertion"); assertion != "" {
+		if password != "" || len(fields) > 0 {
+			return nil, refuse("invalid_request", "the client proves itself in two ways")
+		}
+		return s.asserted(r, id, assertion, form.Get("client_assertion_type"), refused)
+	}
+	if len(fields) > 0 {
+		name, basic, ok := r.BasicAuth()
+		unescaped, err := url.QueryUnescape(name)
+		secretText, secretErr := url.QueryUnescape(basic)
+		switch {
+		case !ok || len(fields) > 1 || err != nil || secretErr != nil:
+			return nil, refused
+		case password != "" || id != "" && id != unescaped:
+			return nil, refuse("invalid_request", "the client is named in two ways")
+		}
+		id, password = unescaped, secretText
+	}
+	found := s.clients.find(id)
+	if found == nil || found.signs() || !found.secret.Equal(secret.New(password)) {
+		return nil, refused
+	}
+	return found, nil
+}
+
+// signs reports whether the client proves itself by an assertion, and in no
+// weaker way.
+func (c *client) signs() bool {
+	return c.authMethod == "private_key_jwt" || c.authMethod == "client_secret_jwt"
+}
+
+func (s *Server) asserted(r *http.Request, id, assertion, kind string, refused *oauthError) (*client, *oauthError) {
+	unverified, err := token.Decode(assertion)
+	if err != nil || kind != assertionType || id != "" && id != unverified.Issuer() {
+		return nil, refused
+	}
+	c := s.clients.find(unverified.Issuer())
+	if c == nil || !c.signs() {
+		return nil, refused
+	}
+	if t := s.assertion(r, c, assertion); t == nil || t.Subject() != c.id {
+		return nil, refused
+	}
+	return c, nil
+}
+
+// assertion verifies what a client signed: issued by it, for this server, not
+// used before (RFC 7523, section 3). It returns nil for anything else.
+func (s *Server) assertion(r *http.Request, c *client, raw string) *token.Token {
+	keys := c.keys
+	if keys == nil {
+		key, err := jwks.SecretKey([]byte(c.secret.Reveal()))
+		if err != nil {
+			return nil
+		}
+		keys = jwks.NewSet(key)
+	}
+	audience := []string{s.config.Issuer, s.config.Issuer + "/token"}
+	v, err := token.NewVerifier(c.id, audience, keys, token.Options{Now: s.config.Now, Require: []string{"jti", "exp", "sub"}})
+	if err != nil {
+		return nil
+	}
+	t, err := v.Verify(r.Context(), raw)
+	if err != nil {
+		return nil
+	}
+	if fresh, err := s.used.Use(r.Context(), "assertion "+c.id+" "+t.ID(), t.Expiry()); err != nil || !fresh {
+		return nil
+	}
+	return t
+}
+
+// readKeys reads the keys that a client registers with.
+func readKeys(data []byte) (*jwks.Set, *oauthError) {
+	set, err := jwks.Parse(data)
+	if err != nil || len(set.All()) == 0 || slices.ContainsFunc(set.All(), func(k *jwks.Key) bool { return k.Secret() != nil }) {
+		return nil, refuse("invalid_client_metadata", "private_key_jwt needs jwks with at least one public key")
+	}
+	return set, nil
+}
