@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -155,6 +156,32 @@ func TestLoginAfterTheServerForgot(t *testing.T) {
 	w.getenv["OAUTHCTL_CLIENT_ID"] = "no-such-client"
 	if w.run("login", "--browser", "--login-timeout", "200ms"); strings.Contains(w.stderr.String(), "registered as client") {
 		t.Errorf("a client that was named was replaced:\n%s", &w.stderr)
+	}
+}
+
+// A key endpoint that is away during a renewal costs nobody the session: the refresh token was spent for what came.
+func TestRenewalWithoutKeys(t *testing.T) {
+	w := newWorld(t, devserver.Config{})
+	if code := w.run("login", w.api, "--browser"); code != 0 {
+		t.Fatalf("login: %d\n%s", code, &w.stderr)
+	}
+	fault := func(name string) {
+		t.Helper()
+		res, err := http.PostForm(w.issuer+"/_control/fault", url.Values{"fault": {name}})
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("%v, %v", res, err)
+		}
+		res.Body.Close()
+	}
+	fault("jwks-500")
+	for range 2 {
+		if code := w.run("token", "--refresh"); code != 0 {
+			t.Errorf("token: %d\n%s", code, &w.stderr)
+		}
+	}
+	fault("wrong-issuer") // of access tokens, which say nothing about the user
+	if code := w.run("token", "--refresh"); code != 0 {
+		t.Errorf("token: %d\n%s", code, &w.stderr)
 	}
 }
 

@@ -58,7 +58,9 @@ func metadata(name string, value any) func(*hostileServer) {
 }
 
 func redirects(name, value string) func(*hostileServer) {
-	return func(s *hostileServer) { s.redirect = func(q url.Values) { q.Set(name, strings.ReplaceAll(value, "ISSUER", s.URL)) } }
+	return func(s *hostileServer) {
+		s.redirect = func(q url.Values) { q.Set(name, strings.ReplaceAll(value, "ISSUER", s.URL)) }
+	}
 }
 
 func forges(f func(*hostileServer, map[string]any, map[string]any) string) func(*hostileServer) {
@@ -140,7 +142,10 @@ func TestHostileServer(t *testing.T) {
 		{"redirect: another state", 7, "STATE_MISMATCH", redirects("state", "other")},
 		{"redirect: denied", 5, "ACCESS_DENIED", redirects("error", "access_denied")},
 		{"redirect: denied with escapes", 5, "ACCESS_DENIED", func(s *hostileServer) {
-			s.redirect = func(q url.Values) { q.Set("error", "access_denied"); q.Set("error_description", escapes+strings.Repeat("x", 1000)) }
+			s.redirect = func(q url.Values) {
+				q.Set("error", "access_denied")
+				q.Set("error_description", escapes+strings.Repeat("x", 1000))
+			}
 		}},
 		{"redirect: denied by another", 7, "ISS_PARAM", func(s *hostileServer) {
 			s.redirect = func(q url.Values) { q.Set("error", "access_denied"); q.Set("iss", "https://evil.example") }

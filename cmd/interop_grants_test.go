@@ -40,6 +40,15 @@ func (w *watcher) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// deviceWatcher enters the code that a login shows, on another device.
+func deviceWatcher(t *testing.T, who person) *watcher {
+	return &watcher{when: regexp.MustCompile(`with the code in it: (\S+)\n`), act: func(match []string) {
+		if _, err := clickThrough(t.Context(), match[1], who); err != nil && !who.Cancel {
+			t.Error(err)
+		}
+	}}
+}
+
 func (u *interopUser) file(name, content string) string {
 	u.t.Helper()
 	path := filepath.Join(u.home, name)
@@ -155,11 +164,7 @@ func TestInteropDeviceByCommand(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			user := &interopUser{t: t, home: t.TempDir(), person: tt.who}
-			user.stderr = &watcher{when: regexp.MustCompile(`with the code in it: (\S+)`), act: func(match []string) {
-				if _, err := clickThrough(t.Context(), match[1], tt.who); err != nil && !tt.who.Cancel {
-					t.Error(err)
-				}
-			}}
+			user.stderr = deviceWatcher(t, tt.who)
 			user.want(tt.code, "login", issuer, "--device", "--resource", api, "--scope", "openid offline_access items:read")
 			user.stderr = nil
 			if tt.code != 0 {

@@ -152,7 +152,7 @@ func (l *login) awaitCode(ctx context.Context, receiver *loopback.Receiver, requ
 	case errors.Is(err, context.DeadlineExceeded) && wrong != nil:
 		return secret.String{}, wrong
 	case errors.Is(err, context.DeadlineExceeded):
-		return secret.String{}, loginTimeout(l.timeout)
+		return secret.String{}, cmp.Or[error](l.refusedThere(ctx, request), loginTimeout(l.timeout))
 	}
 	return code, err
 }
@@ -177,6 +177,23 @@ func (l *login) showURL(receiver *loopback.Receiver, address string) {
 // mayPaste reports whether somebody at a terminal may paste the redirect URL.
 func (l *login) mayPaste() bool {
 	return l.env.IsTerminal(l.env.Stdin) && l.env.IsTerminal(l.env.Stderr) && !l.env.global.noInput && l.secretFile != "-"
+}
+
+// refusedThere looks, once nothing has come back in time, whether the server
+// refuses the request itself. It then tells only the browser (RFC 6749, section
+// 4.1.2.1), as it must for a redirect URI that is not registered.
+func (l *login) refusedThere(ctx context.Context, request *oauth.AuthorizationRequest) error {
+	if request.Pushed() {
+		return nil // the server has looked at it, and takes it once
+	}
+	res, err := l.http.Get(ctx, request.URL(), "text/html", 1<<20)
+	if err != nil || res.Status < 400 || res.Status >= 500 {
+		return nil
+	}
+	return &diagnosis.Diagnosis{
+		ID: diagnosis.RedirectMismatch, Expected: fmt.Sprintf("client %.100q with the redirect URI %s", l.client.ID, request.RedirectURI),
+		Got: fmt.Sprintf("%d from the authorization endpoint", res.Status),
+	}
 }
 
 const maxPasted = 64 << 10

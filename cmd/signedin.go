@@ -148,7 +148,14 @@ func (env *Env) renew(ctx context.Context, r *resolved, s *session.Session) (*se
 	if before, err := token.Decode(s.IDToken.Reveal()); err == nil {
 		want.Previous = before
 	}
-	if _, err := client.VerifyIDToken(ctx, answer, want); err != nil {
+	_, err = client.VerifyIDToken(ctx, answer, want)
+	var d *diagnosis.Diagnosis
+	if errors.As(err, &d) && d.Kind() == diagnosis.Unavailable {
+		// The keys are not to be had now, and the old refresh token is spent: what
+		// came is kept, but for what could not be verified.
+		next.IDToken, err = s.IDToken, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	return &next, nil

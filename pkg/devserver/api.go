@@ -183,6 +183,9 @@ type within struct{ handler http.Handler }
 func (t within) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer := &recorded{header: http.Header{}, status: http.StatusOK}
 	t.handler.ServeHTTP(answer, r)
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
 	return &http.Response{
 		Status: http.StatusText(answer.status), StatusCode: answer.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: answer.header, Body: io.NopCloser(&answer.body), ContentLength: int64(answer.body.Len()), Request: r,

@@ -60,7 +60,7 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	case q.client == nil:
 		s.showError(w, http.StatusBadRequest, "No client is registered with this client_id. Registrations are forgotten when the server ends: register again.")
 		return
-	case !q.client.redirectsTo(q.redirectURI):
+	case !q.client.redirectsTo(q.redirectURI), faultsOf(r).has("redirect-mismatch"):
 		s.showError(w, http.StatusBadRequest, "The redirect_uri is not one of those that the client registered.")
 		return
 	}

@@ -3,6 +3,7 @@ package devserver
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -40,11 +41,14 @@ var faultTable = []Fault{
 	{"alg-none", "", diagnosis.AlgNone, "access tokens are not signed"},
 	{"alg-confusion", "", diagnosis.HSTokenNoSecret, "access tokens are signed with HS256 and the public key as the secret"},
 	{"unknown-kid", "", diagnosis.KeyUnknown, "access tokens name a key that is not published"},
+	{"rotate", "", "", "each token is signed by a new key, published beside the one before it"},
+	{"same-kid-new-key", "", diagnosis.KeyChanged, "from the second time on the key set holds another key under the same kid"},
 	{"missing-scope", "", diagnosis.ScopeMissing, "access tokens hold none of the API's scopes, though the response says they do"},
 	{"scope-as-array", "", "", "the scope in access tokens is an array, which some servers write"},
 	{"id-token-as-access-token", "", diagnosis.IDTokenAsAccess, "the access token is an ID token"},
 	{"opaque-token", "", diagnosis.OpaqueToken, "access tokens are random strings, not JWTs"},
 	{"jwks-500", "", diagnosis.KeysUnavailable, "the key set answers 500"},
+	{"jwks-hang", "", diagnosis.KeysUnavailable, "the key set never answers"},
 	{"jwks-slow", "DURATION", "", "the key set answers after that time"},
 	{"empty-jwks", "", diagnosis.KeySetEmpty, "the key set holds no key"},
 	{"bad-key-in-set", "", "", "the key set holds a broken key before the good one"},
@@ -52,9 +56,11 @@ var faultTable = []Fault{
 	{"wrong-iss-param", "", diagnosis.IssuerParam, "the redirect names another issuer"},
 	{"no-iss-param", "", diagnosis.IssuerParam, "the redirect names no issuer, though the metadata says it does"},
 	{"wrong-nonce", "", diagnosis.NonceMismatch, "the ID token holds another nonce"},
+	{"redirect-mismatch", "", diagnosis.RedirectMismatch, "the redirect URI counts as not registered, which the user is told and nobody else"},
 	{"consent-denied", "", diagnosis.AccessDenied, "the user's consent counts as a refusal"},
 	{"token-500", "", diagnosis.ServerError, "the token endpoint answers 500"},
 	{"token-429", "", diagnosis.RateLimited, "the token endpoint answers 429 with Retry-After: 1"},
+	{"token-hang", "", diagnosis.Timeout, "the token endpoint never answers"},
 	{"token-html", "", diagnosis.TokenEndpointShape, "the token endpoint answers 200 with an HTML page"},
 	{"token-slow", "DURATION", "", "the token endpoint answers after that time"},
 	{"narrower-scope", "", diagnosis.ScopeMissing, "the last scope asked for is not granted, and the response says so"},
@@ -176,4 +182,13 @@ func wait(r *http.Request, d time.Duration) {
 	case <-timer.C:
 	case <-r.Context().Done():
 	}
+}
+
+// hang waits until the client has gone, which is noticed only once its request
+// was read; five minutes at most.
+func hang(r *http.Request) {
+	if r.Body != nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, bodyLimit))
+	}
+	wait(r, 5*time.Minute)
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -43,7 +44,7 @@ func TestFaultsFireTheirDiagnosis(t *testing.T) {
 // the first diagnosis on the way.
 func (d *desk) wholeWay() diagnosis.ID {
 	d.t.Helper()
-	ctx, c := d.t.Context(), &safehttp.Client{}
+	ctx, c := d.t.Context(), &safehttp.Client{Timeout: time.Second}
 	found, _, err := discovery.Find(ctx, c, d.api)
 	if err != nil {
 		return idOf(err)
@@ -62,6 +63,9 @@ func (d *desk) wholeWay() diagnosis.ID {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	if page := d.get(asked.String()); page.StatusCode == http.StatusBadRequest {
+		return diagnosis.RedirectMismatch // as the login command concludes
+	}
 	code, err := request.Code(d.login(asked.Query()))
 	if err != nil {
 		return idOf(err)
@@ -75,8 +79,12 @@ func (d *desk) wholeWay() diagnosis.ID {
 			return idOf(err)
 		}
 	}
-	if id := d.apiDiagnosis(res.AccessToken.Reveal()); id != "" {
-		return id
+	for range 2 { // the second time with a key set that was fetched anew
+		if id := d.apiDiagnosis(res.AccessToken.Reveal()); id != "" {
+			return id
+		}
+		d.offset.Add(int64(15 * time.Second))
+		time.Sleep(50 * time.Millisecond)
 	}
 	if _, err := client.Token(ctx, oauth.Refresh(res.RefreshToken, nil, nil)); err != nil {
 		return idOf(err)

@@ -77,8 +77,8 @@ func makeIDToken(_ *Server, d *draft) {
 	}
 }
 
-func spoilSignature(s *Server, d *draft) (string, error) {
-	raw, err := token.SignWithHeader(s.key, d.header, d.claims)
+func spoilSignature(_ *Server, d *draft) (string, error) {
+	raw, err := token.SignWithHeader(d.key, d.header, d.claims)
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
@@ -100,8 +100,8 @@ func leaveUnsigned(_ *Server, d *draft) (string, error) {
 
 // signWithPublicKey is what an attacker does to a verifier that takes the
 // algorithm from the token (RFC 8725, section 2.1).
-func signWithPublicKey(s *Server, d *draft) (string, error) {
-	public, err := s.key.Public().MarshalPEM()
+func signWithPublicKey(_ *Server, d *draft) (string, error) {
+	public, err := d.key.Public().MarshalPEM()
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}

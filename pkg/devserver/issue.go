@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -19,6 +20,7 @@ const idTokenTTL = 5 * time.Minute
 
 // draft is a token before it is signed.
 type draft struct {
+	key    *jwks.PrivateKey
 	header map[string]any
 	claims map[string]any
 	// finish makes the token; nil signs it with the server's key.
@@ -29,15 +31,17 @@ func (s *Server) sign(d *draft) (string, error) {
 	if d.finish != nil {
 		return d.finish(s, d)
 	}
-	raw, err := token.SignWithHeader(s.key, d.header, d.claims)
+	raw, err := token.SignWithHeader(d.key, d.header, d.claims)
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
 	return raw, nil
 }
 
-func (s *Server) header(typ string) map[string]any {
-	return map[string]any{"alg": s.key.Algorithm(), "kid": s.key.ID(), "typ": typ}
+// newDraft is a token with the header of the key that signs now.
+func (s *Server) newDraft(typ string, claims map[string]any) *draft {
+	key := s.keys.signing()
+	return &draft{key: key, header: map[string]any{"alg": key.Algorithm(), "kid": key.ID(), "typ": typ}, claims: claims}
 }
 
 // accessDraft is an access token (RFC 9068, section 2).
@@ -65,7 +69,7 @@ func (s *Server) accessDraft(g *grant, t *accessToken) *draft {
 	if !g.authTime.IsZero() {
 		claims["auth_time"] = g.authTime.Unix()
 	}
-	return &draft{header: s.header("at+jwt"), claims: claims}
+	return s.newDraft("at+jwt", claims)
 }
 
 // issueAccess makes an access token, with the faults that are in force.
@@ -97,7 +101,7 @@ func (s *Server) issueID(g *grant, accessToken, nonce string, faults faultSet) (
 	claims := map[string]any{
 		"iss": s.config.Issuer, "sub": g.subject, "aud": g.clientID,
 		"iat": now.Unix(), "exp": now.Add(idTokenTTL).Unix(), "auth_time": g.authTime.Unix(),
-		"at_hash": leftHalf(s.key.Algorithm(), accessToken),
+		"at_hash": leftHalf(s.config.Algorithm, accessToken),
 	}
 	switch {
 	case nonce == "":
@@ -106,7 +110,7 @@ func (s *Server) issueID(g *grant, accessToken, nonce string, faults faultSet) (
 	default:
 		claims["nonce"] = nonce
 	}
-	return s.sign(&draft{header: s.header("JWT"), claims: claims})
+	return s.sign(s.newDraft("JWT", claims))
 }
 
 // leftHalf is the left half of the hash that belongs to the algorithm.

@@ -1,10 +1,6 @@
 package devserver
 
-import (
-	"net/http"
-
-	"github.com/go-json-experiment/json/jsontext"
-)
+import "net/http"
 
 // scopesSupported are the scopes that clients find; users:delete is there for
 // who asks for it by name.
@@ -61,7 +57,7 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 		ResponseModesSupported:            []string{"query"},
 		GrantTypesSupported:               grantTypesSupported(),
 		SubjectTypesSupported:             []string{"public"},
-		IDTokenSigningAlgValuesSupported:  []string{s.key.Algorithm()},
+		IDTokenSigningAlgValuesSupported:  []string{s.config.Algorithm},
 		TokenEndpointAuthMethodsSupported: authMethods(),
 		TokenEndpointAuthAlgorithms:       []string{"ES256", "ES384", "ES512", "PS256", "RS256", "EdDSA", "HS256"},
 		DPoPAlgorithms:                    []string{"ES256", "ES384", "ES512", "PS256", "RS256", "EdDSA"},
@@ -77,23 +73,4 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	w.Header().Set("Cache-Control", "no-cache")
 	writeJSON(w, http.StatusOK, m)
-}
-
-func (s *Server) serveKeys(w http.ResponseWriter, r *http.Request) {
-	faults := faultsOf(r)
-	wait(r, faults.delay("jwks-slow"))
-	if faults.has("jwks-500") {
-		http.Error(w, "the key set is not available", http.StatusInternalServerError)
-		return
-	}
-	keys := []any{s.key.Public()}
-	if faults.has("bad-key-in-set") {
-		keys = append([]any{jsontext.Value(`{"kty":"EC","crv":"P-256","kid":"broken","x":"AA","y":"AA"}`)}, keys...)
-	}
-	if faults.has("empty-jwks") {
-		keys = []any{}
-	}
-	w.Header().Set("Access-Control-Allow-Origin", "*")
-	w.Header().Set("Cache-Control", "max-age=10")
-	writeJSON(w, http.StatusOK, map[string]any{"keys": keys})
 }

@@ -396,7 +396,9 @@ func TestBoundTokens(t *testing.T) {
 func TestEndSession(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	d.login(parameters())
-	asks := func() bool { return strings.Contains(d.get(d.issuer+"/authorize?"+parameters().Encode()).text, `name="username"`) }
+	asks := func() bool {
+		return strings.Contains(d.get(d.issuer+"/authorize?"+parameters().Encode()).text, `name="username"`)
+	}
 	if asks() {
 		t.Error("the browser is not logged in")
 	}

@@ -56,7 +56,7 @@ type Config struct {
 // concurrent use.
 type Server struct {
 	config  Config
-	key     *jwks.PrivateKey
+	keys    keys
 	clients clients
 	visits  visits
 	grants  grants
@@ -94,9 +94,11 @@ func New(c Config) (*Server, error) {
 	if s.faults, err = parseFaults(c.Faults); err != nil {
 		return nil, fmt.Errorf("devserver: %w", err)
 	}
-	if s.key, err = jwks.Generate(c.Algorithm); err != nil {
+	key, err := jwks.Generate(c.Algorithm)
+	if err != nil {
 		return nil, fmt.Errorf("devserver: %w", err)
 	}
+	s.keys.list = []*jwks.PrivateKey{key}
 	s.authorizationServer = s.routes()
 	if s.api, err = s.newAPI(); err != nil {
 		return nil, fmt.Errorf("devserver: %w", err)

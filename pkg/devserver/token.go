@@ -62,8 +62,15 @@ func grantTypesSupported() []string {
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	faults := faultsOf(r)
 	wait(r, faults.delay("token-slow"))
+	if faults.has("token-hang") {
+		hang(r)
+		return
+	}
 	if misbehave(w, faults) {
 		return
+	}
+	if faults.has("rotate") {
+		s.keys.rotate()
 	}
 	form, refused := readForm(w, r)
 	if refused != nil {

@@ -73,6 +73,7 @@ const (
 	APIError            ID = "API_ERROR"
 	LoginRequired       ID = "LOGIN_REQUIRED"
 	LoginTimeout        ID = "LOGIN_TIMEOUT"
+	RedirectMismatch    ID = "REDIRECT_MISMATCH"
 	NoBrowser           ID = "NO_BROWSER"
 	AccessDenied        ID = "ACCESS_DENIED"
 	GrantInvalid        ID = "GRANT_INVALID"
@@ -493,6 +494,11 @@ var catalogue = []Entry{
 		LoginTimeout, LoginNeeded, "the login was not completed in time",
 		"No answer of the authorization server came back to this machine before the time was up.",
 		"Run `oauthctl login` again; `--login-timeout` gives more time.",
+	},
+	{
+		RedirectMismatch, Usage, "the server shows the user an error page in place of the login",
+		"It does not know the client, or the redirect URI is not one that is registered for it. An answer that could not be sent back safely is shown in the browser only, so nothing arrives here.",
+		"Register the redirect URI exactly as printed, or log in with the registered one: `oauthctl login --redirect-uri URI`. Many servers take any port of 127.0.0.1, some only the port that is registered.",
 	},
 	{
 		NoBrowser, LoginNeeded, "a login needs a browser and there is none here",

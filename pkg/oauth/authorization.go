@@ -204,6 +204,10 @@ func (r *AuthorizationRequest) URL() string {
 	return u.String()
 }
 
+// Pushed reports whether the request was pushed beforehand, so that its URL is
+// good once.
+func (r *AuthorizationRequest) Pushed() bool { return !r.requestURI.IsZero() }
+
 // CodeVerifier returns the PKCE verifier of this request (RFC 7636, section 4.1).
 func (r *AuthorizationRequest) CodeVerifier() secret.String { return r.verifier }
 

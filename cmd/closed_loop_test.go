@@ -1,0 +1,113 @@
+package cmd_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/devserver"
+)
+
+// The closed loop: whatever the development server does wrong, the command that meets it names the diagnosis that the
+// fault's row names; and where a row names none, nothing is wrong.
+func TestClosedLoop(t *testing.T) {
+	for _, f := range append(devserver.Faults(), devserver.Fault{Name: "none"}) {
+		t.Run(f.Name, func(t *testing.T) {
+			t.Parallel()
+			var ahead atomic.Int64
+			config := devserver.Config{Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }}
+			switch {
+			case f.Value != "":
+				config.Faults = []string{f.Name + "=1ms"}
+			case f.Name != "none":
+				config.Faults = []string{f.Name}
+			}
+			w := newWorld(t, config)
+			// A login that judged the keys itself would meet their faults before the API does.
+			scope := "offline_access items:write items:read"
+			if f.Name == "wrong-nonce" {
+				scope += " openid"
+			}
+			met := ""
+			for _, step := range [][]string{
+				{"login", w.api, "--browser", "--login-timeout", "2s", "--timeout", "1s", "--scope", scope},
+				{"call", "GET", "/api/items"},
+				{"call", "GET", "/api/items"}, // with a key set that the API fetched anew
+				{"verify"},
+				{"token", "--refresh"},
+			} {
+				code := w.run(step...)
+				if code != 0 {
+					met += fmt.Sprintf("%v: %d\n%s%s", step, code, &w.stdout, &w.stderr)
+				}
+				if code != 0 && step[0] == "login" {
+					break
+				}
+				if step[0] == "call" {
+					ahead.Add(int64(15 * time.Second))
+					time.Sleep(50 * time.Millisecond) // the set is renewed in the background
+				}
+			}
+			switch {
+			case f.Diagnosis == "":
+				if met != "" {
+					t.Errorf("nothing is wrong, and yet:\n%s", met)
+				}
+			case !strings.Contains(met, "explain "+string(f.Diagnosis)) && !strings.Contains(met, `"`+string(f.Diagnosis)+`"`):
+				t.Errorf("%s is not named:\n%s", f.Diagnosis, met)
+			}
+		})
+	}
+}
+
+// Every grant and protection of the development server by the command line alone.
+func TestGrantsByCommand(t *testing.T) {
+	for _, faults := range [][]string{nil, {"dpop-nonce"}} {
+		w := newWorld(t, devserver.Config{Faults: faults})
+		steps := [][]string{
+			{"0", "login", w.api, "--browser", "--dpop", "--par", "--add-scope", "openid"},
+			{"0", "call", "GET", "/api/items"},
+			{"0", "call", "POST", "/api/items", "id:=3", "name=Gizmo"},
+			{"0", "userinfo"},
+			{"0", "introspect"},
+			{"0", "verify"},
+			{"0", "token", "--refresh"},
+			{"0", "call", "GET", "/api/items"},
+			{"2", "call", "GET", "/api/items", "--curl"},
+			{"0", "login", "--browser", "--add-scope", "users:delete"}, // keeps the key
+			{"0", "call", "DELETE", "/api/users/1"},
+			{"0", "logout", "--end-session"},
+			{"5", "call", "GET", "/api/items"},
+			{"0", "login", "--browser"},
+			{"0", "call", "GET", "/api/items", "--curl"}, // bound to nothing
+			{"0", "exchange", "--client-id", "service", "--client-secret-file", "-", "--audience", "https://orders.example"},
+		}
+		for i, step := range steps {
+			if w.stdin = ""; slices.Contains(step, "exchange") {
+				w.stdin = "secret\n"
+			}
+			if code := w.run(step[1:]...); fmt.Sprint(code) != step[0] {
+				t.Fatalf("step %d, %v: %d\n%s%s", i, step, code, &w.stdout, &w.stderr)
+			}
+		}
+	}
+}
+
+// A code that is entered on another device, while the command waits.
+func TestDeviceByCommand(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--device"}, {"--grant-type", "device_code"}, {"--device", "--dpop"}} {
+		w := newWorld(t, devserver.Config{})
+		user := &interopUser{t: t, home: t.TempDir(), stderr: deviceWatcher(t, person{Login: "bob"})}
+		told := user.want(0, append([]string{"login", w.api}, args...)...)
+		if !strings.Contains(told.stderr, "Logged in as bob") {
+			t.Errorf("%v:\n%s", args, told.stderr)
+		}
+		user.stderr = nil
+		user.want(0, "call", "GET", "/api/items")
+		user.want(0, "token", "--refresh")
+	}
+}
