@@ -245,6 +245,7 @@ func hostileLogin(t *testing.T, s *hostileServer, code int, id string) {
 	if strings.Contains(got.stderr, "c4n4ry") {
 		t.Errorf("a token on the screen:\n%s", got.stderr)
 	}
+	wantNoCanary(t, home)
 	if got.took > 15*time.Second && !raceEnabled {
 		t.Errorf("it took %s", got.took)
 	}
@@ -268,6 +269,9 @@ func runProcess(t *testing.T, home string, args ...string) (processOutcome, erro
 	c := exec.CommandContext(ctx, "oauthctl", args...)
 	c.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, "config"), "XDG_STATE_HOME=" + filepath.Join(home, "state"),
+	}
+	if browser := os.Getenv("BROWSER"); browser != "" {
+		c.Env = append(c.Env, "BROWSER="+browser)
 	}
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr

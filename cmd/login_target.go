@@ -9,6 +9,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/provider"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/session"
@@ -102,6 +103,12 @@ func (l *login) chooseAudience() {
 		r.use("resource", strings.Join(l.loginOptions.resource, " "))
 	case l.resource != nil:
 		r.Resource = l.resource.Resource
+	}
+	if r.Resource != "" && provider.RefusesResource(r.Issuer) {
+		if len(l.loginOptions.resource) > 0 {
+			l.env.warn("%s refuses the parameter resource; its scopes name the API, so it is left out", clean(r.Issuer))
+		}
+		r.Resource = ""
 	}
 	switch {
 	case len(l.audience) > 0:

@@ -103,9 +103,16 @@ var rules = []rule{
 	},
 }
 
-func isEntra(t *token.Token) bool {
-	return strings.HasPrefix(t.Issuer(), "https://login.microsoftonline.com/") || strings.HasPrefix(t.Issuer(), "https://sts.windows.net/")
+func isEntra(t *token.Token) bool { return isEntraIssuer(t.Issuer()) }
+
+func isEntraIssuer(issuer string) bool {
+	return strings.HasPrefix(issuer, "https://login.microsoftonline.com/") || strings.HasPrefix(issuer, "https://sts.windows.net/")
 }
+
+// RefusesResource reports whether the authorization server fails a request for
+// having resource indicators (RFC 8707): Entra ID does, since its scopes name the
+// API.
+func RefusesResource(issuer string) bool { return isEntraIssuer(issuer) }
 
 // Explain returns the provider's case that stands behind d, with the same
 // evidence, or d itself if none is recognised. The token may be unverified.

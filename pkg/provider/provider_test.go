@@ -84,3 +84,17 @@ func TestKnown(t *testing.T) {
 		}
 	}
 }
+
+func TestRefusesResource(t *testing.T) {
+	for issuer, want := range map[string]bool{
+		"https://login.microsoftonline.com/8f5c/v2.0":     true,
+		"https://sts.windows.net/8f5c/":                   true,
+		"https://login.microsoftonline.com.evil.example/": false,
+		"https://auth.example.com":                        false,
+		"":                                                false,
+	} {
+		if got := provider.RefusesResource(issuer); got != want {
+			t.Errorf("%s: %v", issuer, got)
+		}
+	}
+}

@@ -307,3 +307,33 @@ func TestPatient(t *testing.T) {
 		t.Errorf("patient, no header: %v", err)
 	}
 }
+
+// A server that repeats what it was sent tells nobody who looks on.
+func TestTraceHidesEchoes(t *testing.T) {
+	const secret = "s3cr3t+c4n4ry/value"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		_, password, _ := r.BasicAuth()
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Echo", password)
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, `{"error":"invalid_grant","error_description":"no %s, no %s, but harmless"}`, r.Form.Get("refresh_token"), password)
+	}))
+	defer server.Close()
+	for _, show := range []bool{false, true} {
+		var seen string
+		c := &safehttp.Client{Trace: &safehttp.Trace{ShowSecrets: show, Show: func(e safehttp.Exchange) { seen = fmt.Sprint(e) }}}
+		request, err := http.NewRequest(http.MethodPost, server.URL, strings.NewReader(url.Values{"refresh_token": {secret}}.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.SetBasicAuth("app", secret)
+		if _, err := c.Do(request, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(seen, secret) != show || !strings.Contains(seen, "harmless") {
+			t.Errorf("with ShowSecrets %v: %s", show, seen)
+		}
+	}
+}

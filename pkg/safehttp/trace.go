@@ -69,7 +69,56 @@ func (t *Trace) done(req *http.Request, sent []byte, res *http.Response, body []
 	e.Status, e.Took = res.StatusCode, took
 	e.ResponseHeader = t.header(res.Header)
 	e.ResponseBody = t.body(res.Header.Get("Content-Type"), body)
+	if !t.ShowSecrets {
+		// A server may repeat what it was sent, in an error's text for instance.
+		echo := strings.NewReplacer(secretsOf(req, sent)...)
+		e.ResponseBody = echo.Replace(e.ResponseBody)
+		for _, values := range e.ResponseHeader {
+			for i := range values {
+				values[i] = echo.Replace(values[i])
+			}
+		}
+	}
 	t.Show(e)
+}
+
+// secretsOf lists the secrets that a request holds, each before what to show in
+// its place.
+func secretsOf(req *http.Request, sent []byte) []string {
+	var pairs []string
+	add := func(value string) {
+		// Short ones would be found everywhere.
+		if len(value) >= 6 {
+			pairs = append(pairs, value, redacted)
+		}
+	}
+	bodyForm, _ := url.ParseQuery(string(sent))
+	for _, form := range []url.Values{bodyForm, req.URL.Query()} {
+		for name, values := range form {
+			for _, value := range values {
+				if isSecret(name) {
+					add(value)
+				}
+			}
+		}
+	}
+	for name, values := range req.Header {
+		for _, value := range values {
+			if isSecret(name) {
+				add(value)
+			}
+		}
+	}
+	if _, password, ok := req.BasicAuth(); ok {
+		add(password)
+		if plain, err := url.QueryUnescape(password); err == nil {
+			add(plain)
+		}
+	}
+	if _, credentials, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok {
+		add(credentials)
+	}
+	return pairs
 }
 
 func (t *Trace) request(req *http.Request, sent []byte) Exchange {
