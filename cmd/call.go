@@ -3,14 +3,11 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
 	"github.com/oauthctl/oauthctl/pkg/apicall"
@@ -29,6 +26,30 @@ type callOptions struct {
 	allowOrigin []string
 	retry       int
 	curl        bool
+	output      string
+	paginate    bool
+	stream      bool
+	dryRun      bool
+	time        bool
+}
+
+// check finds what does not go together before anything is sent.
+func (o *callOptions) check(json bool) error {
+	switch {
+	case o.retry < 0:
+		return usage("--retry: expected a number from 0, got %d", o.retry)
+	case o.curl && o.dryRun:
+		return usage("--curl and --dry-run are two ways to show the request; use one of them")
+	case o.stream && (o.paginate || json || o.output != ""):
+		return usage("--stream: not with --paginate, --json or --output")
+	case o.paginate && (o.output != "" || o.include):
+		return usage("--paginate: not with --output or --include")
+	case o.paginate && !strings.EqualFold(o.method, http.MethodGet):
+		return usage("--paginate: expected GET, got %q", o.method)
+	case o.output != "" && json:
+		return usage("--output: not with --json or --jq")
+	}
+	return nil
 }
 
 func newCall(env *Env) *cobra.Command {
@@ -50,6 +71,7 @@ to the API's own origin only; another one needs --allow-origin.`,
 		Example: `  oauthctl call GET /api/items
   oauthctl call POST /api/items id:=3 name=Gizmo
   oauthctl call GET /api/items --jq '.[].name'
+  oauthctl call GET /api/items --paginate --jq length
   echo '{"id":4,"name":"Nut"}' | oauthctl call POST /api/items -d -`,
 		Args: between(2, 1000),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -69,6 +91,11 @@ to the API's own origin only; another one needs --allow-origin.`,
 	f.BoolVarP(&o.include, "include", "i", false, "print the status and the header as well")
 	f.IntVar(&o.retry, "retry", 0, "repeat a GET, HEAD, PUT or DELETE that failed for a passing reason `N` times")
 	f.BoolVar(&o.curl, "curl", false, "print the request as a curl command, the token by reference, and send nothing")
+	f.StringVarP(&o.output, "output", "o", "", "write the body to `FILE`, which is replaced only by a whole one")
+	f.BoolVar(&o.paginate, "paginate", false, "go on to the next page as the Link header says; lists are joined")
+	f.BoolVar(&o.stream, "stream", false, "print each server-sent event, or each line, as it comes")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the request and send nothing")
+	f.BoolVar(&o.time, "time", false, "tell on stderr where the time went")
 	f.BoolVar(&o.noToken, "no-token", false, "send no token")
 	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "let the origin of this `URL` have the token too (repeatable)")
 	return cmd
@@ -77,6 +104,9 @@ to the API's own origin only; another one needs --allow-origin.`,
 func runCall(ctx context.Context, env *Env, o callOptions) error {
 	r, err := env.resolve()
 	if err != nil {
+		return err
+	}
+	if err := o.check(env.global.wantsJSON()); err != nil {
 		return err
 	}
 	request, err := o.request(env)
@@ -98,6 +128,17 @@ func runCall(ctx context.Context, env *Env, o callOptions) error {
 		env.stdout().line("%s", line)
 		return nil
 	}
+	if o.dryRun {
+		return env.showRequest(ctx, client, request)
+	}
+	if o.time {
+		var clock stopwatch
+		ctx = clock.watch(ctx)
+		defer clock.tell(env)
+	}
+	if o.paginate {
+		return env.callPages(ctx, client, request)
+	}
 	res, err := client.Do(ctx, request)
 	if err != nil {
 		return callFault(err)
@@ -107,6 +148,34 @@ func runCall(ctx context.Context, env *Env, o callOptions) error {
 		return err
 	}
 	return env.explainRefusal(res)
+}
+
+// showRequest prints the request as it would be sent, the token redacted.
+func (env *Env) showRequest(ctx context.Context, client *apicall.Client, request apicall.Request) error {
+	req, err := client.Preview(ctx, request)
+	if err != nil {
+		return callFault(err)
+	}
+	s := env.stdout()
+	s.line("%s %s", s.strong(clean(req.Method)), clean(req.URL.String()))
+	if client.Source != nil {
+		s.line("%s: [redacted]", s.name("Authorization"))
+	}
+	for _, name := range sortedKeys(req.Header) {
+		for _, value := range req.Header[name] {
+			s.line("%s: %s", s.name(clean(name)), clean(value))
+		}
+	}
+	if request.Stream != nil {
+		s.line("")
+		s.line("%s", s.faint("the body comes from standard input"))
+		return nil
+	}
+	if request.Body != nil {
+		s.line("")
+		return env.showBody(request.Body, req.Header.Get("Content-Type"))
+	}
+	return nil
 }
 
 // callFault takes what package apicall says of the request itself for a fault of
@@ -127,9 +196,7 @@ func (env *Env) apiClient(r *resolved, o callOptions) (*apicall.Client, error) {
 	if r.API == "" && !isURL(o.target) {
 		return nil, &usageError{what: "the profile names no API", hint: "oauthctl profile set api=URL, or give a whole URL"}
 	}
-	if o.retry < 0 {
-		return nil, usage("--retry: expected a number from 0, got %d", o.retry)
-	}
+	httpClient.Patient = o.stream
 	client := &apicall.Client{HTTP: httpClient, API: r.API, AllowOrigins: o.allowOrigin, Retries: o.retry, Now: env.Now}
 	if !o.noToken {
 		client.Source = &tokenSource{env: env}
@@ -180,62 +247,13 @@ func (o *callOptions) request(env *Env) (apicall.Request, error) {
 		request.Header.Set("Content-Type", "application/json")
 	}
 	if request.Header.Get("Accept") == "" {
-		request.Header.Set("Accept", "application/json, */*;q=0.5")
+		accept := "application/json, */*;q=0.5"
+		if o.stream {
+			accept = "text/event-stream, application/x-ndjson, application/json;q=0.5, */*;q=0.1"
+		}
+		request.Header.Set("Accept", accept)
 	}
 	return request, nil
-}
-
-// maxShown bounds a body that has to be read whole, to be shown or filtered.
-const maxShown = 64 << 20
-
-// showResponse prints the answer: as it comes when it is piped, indented when it
-// is JSON on a terminal, as one object with --json.
-func (env *Env) showResponse(res *http.Response, o callOptions) error {
-	isJSON := strings.Contains(res.Header.Get("Content-Type"), "json")
-	terminal := env.IsTerminal(env.Stdout)
-	whole := env.global.wantsJSON() || terminal
-	if o.include && !env.global.json {
-		s := env.stdout()
-		s.line("%s %s", clean(res.Proto), clean(res.Status))
-		for _, name := range sortedKeys(res.Header) {
-			for _, value := range res.Header[name] {
-				s.line("%s: %s", clean(name), clean(value))
-			}
-		}
-		s.line("")
-	}
-	if !whole {
-		_, err := io.Copy(env.Stdout, res.Body)
-		return err
-	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxShown+1))
-	switch {
-	case err != nil:
-		return err
-	case len(body) > maxShown:
-		return usage("the answer is larger than %d bytes; pipe it instead", maxShown)
-	case env.global.json:
-		return env.printJSON(map[string]any{"status": res.StatusCode, "headers": res.Header, "body": bodyValue(body, isJSON)})
-	case env.global.jq != "":
-		return env.printJSON(bodyValue(body, isJSON))
-	case len(body) == 0:
-	case isJSON && jsontext.Value(body).IsValid():
-		fmt.Fprintln(env.Stdout, prettyJSON(body))
-	default:
-		fmt.Fprintln(env.Stdout, cleanLines(strings.TrimSuffix(string(body), "\n")))
-	}
-	return nil
-}
-
-// bodyValue is a body as part of JSON output: its own JSON, or a text.
-func bodyValue(body []byte, isJSON bool) any {
-	switch {
-	case isJSON && jsontext.Value(body).IsValid():
-		return jsontext.Value(body)
-	case len(body) == 0:
-		return nil
-	}
-	return strings.ToValidUTF8(string(body), "\uFFFD")
 }
 
 // explainRefusal tells what a 401 or 403 means and which command helps.

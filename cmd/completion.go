@@ -1,7 +1,13 @@
 package cmd
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/devserver"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
 func newCompletion(env *Env) *cobra.Command {
@@ -34,4 +40,47 @@ func runCompletion(env *Env, root *cobra.Command, shell string) error {
 		return root.GenPowerShellCompletionWithDesc(env.Stdout)
 	}
 	return usage("completion: expected bash, zsh, fish or powershell, got %q", shell)
+}
+
+// completeValues has the shell complete the values of flags that take one of a
+// few, of a command and those below it.
+func completeValues(env *Env, cmd *cobra.Command) {
+	for name, values := range flagValues() {
+		if cmd.Flags().Lookup(name) != nil {
+			// It errs on a flag that has a completion already, which is then kept.
+			_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+		}
+	}
+	_ = cmd.Root().RegisterFlagCompletionFunc("profile", completeProfiles(env))
+	for _, below := range cmd.Commands() {
+		completeValues(env, below)
+	}
+}
+
+// flagValues lists the values of flags, by the flag's name: one name means the
+// same everywhere but for grant-type, which login and exchange tell apart.
+func flagValues() map[string][]string {
+	var stores, faults []string
+	for _, kind := range session.Kinds() {
+		stores = append(stores, string(kind))
+	}
+	for _, f := range devserver.Faults() {
+		name := f.Name
+		if f.Value != "" {
+			name += "="
+		}
+		faults = append(faults, name+"\t"+f.Effect)
+	}
+	algorithms := strings.Fields("RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA HS256 HS384 HS512")
+	return map[string][]string{
+		"format":      tokenFormats(),
+		"store":       stores,
+		"print":       printable(),
+		"grant-type":  {grantCode, grantDevice, grantClient, grantExchange, grantJWTBearer},
+		"auth-method": {oauth.AuthNone, oauth.AuthSecretBasic, oauth.AuthSecretPost, oauth.AuthSecretJWT, oauth.AuthPrivateKeyJWT, oauth.AuthTLS},
+		"prompt":      {"none", "login", "consent", "select_account"},
+		"alg":         algorithms,
+		"fault":       faults,
+		"to":          {"pem", "jwk"},
+	}
 }

@@ -96,9 +96,12 @@ func times(t *token.Token, now time.Time) [][2]string {
 }
 
 // prettyJSON indents JSON from a token and makes it safe to show.
-func prettyJSON(data []byte) string {
+func prettyJSON(data []byte) string { return indented(data, "") }
+
+// indented is prettyJSON with a prefix before each line but the first.
+func indented(data []byte, prefix string) string {
 	v := jsontext.Value(bytes.Clone(data))
-	if v.Indent(jsontext.WithIndent("  ")) != nil {
+	if v.Indent(jsontext.WithIndent("  "), jsontext.WithIndentPrefix(prefix)) != nil {
 		return clean(string(data))
 	}
 	return escapeJSON(string(v))

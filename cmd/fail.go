@@ -67,7 +67,7 @@ func (env *Env) fail(cmd *cobra.Command, err error) int {
 
 // ownsStdout names the commands whose stdout belongs to the datum even when
 // they fail: a token, an API's answer.
-func ownsStdout(name string) bool { return name == "token" || name == "call" }
+func ownsStdout(name string) bool { return name == "token" || name == "call" || name == "exec" }
 
 func (env *Env) tellFailure(f failure) {
 	s := env.stderr()

@@ -59,6 +59,42 @@ func escapeJSON(text string) string {
 	return string(out)
 }
 
+// json paints JSON that is already safe for a terminal: names apart from texts,
+// texts apart from everything else.
+func (s *screen) json(text string) string {
+	if !s.colour {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		end := i + 1
+		switch c := text[i]; {
+		case c == '"':
+			for end < len(text) && text[end] != '"' {
+				if text[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			end = min(end+1, len(text))
+			if strings.HasPrefix(text[end:], ":") {
+				b.WriteString(s.name(text[i:end]))
+			} else {
+				b.WriteString(s.paint(text[i:end], "2", false))
+			}
+		case strings.IndexByte("{}[],: \n", c) >= 0:
+			b.WriteByte(c)
+		default:
+			for end < len(text) && strings.IndexByte("{}[],: \n", text[end]) < 0 {
+				end++
+			}
+			b.WriteString(s.paint(text[i:end], "3", false))
+		}
+		i = end
+	}
+	return b.String()
+}
+
 // filter runs the jq expression on v and prints each result, strings without
 // quotes as jq -r does.
 func (env *Env) filter(w io.Writer, v any) error {

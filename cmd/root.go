@@ -49,6 +49,7 @@ func verbs() []verb {
 		{"explain", groupJudge, "Explain a diagnosis by its id", newExplain, false},
 
 		{"proxy", groupUse, "Lend the token to programs on this machine", newProxy, true},
+		{"exec", groupUse, "Run a command with the token in its environment", newExec, true},
 		{"call", groupUse, "Call a protected API with the token attached", newCall, true},
 
 		{"dev", groupSecure, "Run a development authorization server and a protected API", newDev, true},
@@ -107,7 +108,8 @@ func newRoot(env *Env, args []string) *cobra.Command {
 
 func addVerbs(root *cobra.Command, env *Env, args []string) {
 	all := args == nil
-	if len(args) > 0 && (args[0] == "help" || strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)) {
+	completing := len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)
+	if completing || len(args) > 0 && args[0] == "help" {
 		args = args[1:]
 	}
 	table := verbs()
@@ -130,7 +132,11 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 	for i, stub := range stubs {
 		if stub == chosen {
 			root.RemoveCommand(stub)
-			root.AddCommand(table[i].complete(env))
+			made := table[i].complete(env)
+			root.AddCommand(made)
+			if completing {
+				completeValues(env, made)
+			}
 		}
 	}
 }

@@ -26,6 +26,7 @@ func newToken(env *Env) *cobra.Command {
 expire. On failure nothing is printed on stdout. If the renewal fails for a
 passing reason and the token still lives, it is printed with a warning.`,
 		Example: `  curl -H "$(oauthctl token --format header)" https://api.example.com/items
+  oauthctl token --format curl | curl -K - https://api.example.com/items
   oauthctl token | oauthctl verify -`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runToken(cmd.Context(), env, o) },
@@ -37,7 +38,7 @@ passing reason and the token still lives, it is printed with a warning.`,
 	return cmd
 }
 
-func tokenFormats() []string { return []string{"raw", "header", "json", "env"} }
+func tokenFormats() []string { return []string{"raw", "header", "json", "env", "curl", "exec-credential"} }
 
 func runToken(ctx context.Context, env *Env, o tokenOptions) error {
 	if env.global.wantsJSON() {
@@ -49,12 +50,17 @@ func runToken(ctx context.Context, env *Env, o tokenOptions) error {
 	if o.minTTL < 0 {
 		return usage("--min-ttl: expected a duration such as 60s, got %s", o.minTTL)
 	}
-	var rejected secret.String
-	if o.refresh {
-		r, err := env.resolve()
-		if err != nil {
+	r, err := env.resolve()
+	if err != nil {
+		return err
+	}
+	if o.format == "env" || o.format == "curl" {
+		if err := env.unbound(r, "--format "+o.format); err != nil {
 			return err
 		}
+	}
+	var rejected secret.String
+	if o.refresh {
 		if s, err := env.loadSession(r.name); err == nil {
 			rejected = s.AccessToken
 		}
@@ -78,6 +84,10 @@ func (env *Env) printToken(format string, value secret.String, s *session.Sessio
 		out.line("Authorization: %s %s", kind, value.Reveal())
 	case "env":
 		out.line("OAUTHCTL_TOKEN=%s", shellQuote(value.Reveal()))
+	case "curl":
+		out.line("header = \"Authorization: %s %s\"", kind, value.Reveal())
+	case "exec-credential":
+		return env.printJSON(execCredential(value, s, env.Getenv("KUBERNETES_EXEC_INFO")))
 	case "json":
 		shown := struct {
 			AccessToken string `json:"access_token"`
@@ -96,4 +106,25 @@ func (env *Env) printToken(format string, value secret.String, s *session.Sessio
 		out.line("%s", value.Reveal())
 	}
 	return nil
+}
+
+// execCredential is the answer of a kubectl credential plugin
+// (client.authentication.k8s.io), in the version that kubectl asks for.
+func execCredential(value secret.String, s *session.Session, asked string) any {
+	type status struct {
+		Expires string `json:"expirationTimestamp,omitempty"`
+		Token   string `json:"token"`
+	}
+	answer := struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Status     status `json:"status"`
+	}{"client.authentication.k8s.io/v1", "ExecCredential", status{Token: value.Reveal()}}
+	if strings.Contains(asked, `"client.authentication.k8s.io/v1beta1"`) {
+		answer.APIVersion = "client.authentication.k8s.io/v1beta1"
+	}
+	if s != nil && !s.ExpiresAt.IsZero() {
+		answer.Status.Expires = s.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	return answer
 }

@@ -176,6 +176,20 @@ func (c *Client) where(r Request) (*url.URL, error) {
 	return u, nil
 }
 
+// Preview returns the request as [Client.Do] would send it first, but for the
+// token and its proof. It sends nothing, asks for no token, and errs as Do does
+// on a request that cannot be sent.
+func (c *Client) Preview(ctx context.Context, r Request) (*http.Request, error) {
+	u, err := c.where(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkHeader(r.Header, c.Source != nil); err != nil {
+		return nil, err
+	}
+	return r.build(ctx, u)
+}
+
 // Do sends the request with a token and returns the answer, its body unread.
 //
 // Redirects are followed for GET and HEAD, and those of other methods where 307

@@ -18,14 +18,7 @@ import (
 // body cannot stand in a command; one from a stream is read from curl's own
 // standard input.
 func (c *Client) Curl(r Request, header string) (string, error) {
-	u, err := c.where(r)
-	if err != nil {
-		return "", err
-	}
-	if err := checkHeader(r.Header, c.Source != nil); err != nil {
-		return "", err
-	}
-	req, err := Request{Method: r.Method, Header: r.Header}.build(context.Background(), u)
+	req, err := c.Preview(context.Background(), Request{Method: r.Method, Target: r.Target, Query: r.Query, Header: r.Header})
 	if err != nil {
 		return "", err
 	}
@@ -52,7 +45,7 @@ func (c *Client) Curl(r Request, header string) (string, error) {
 		// curl would call it a form.
 		words = append(words, "-H", "Content-Type:")
 	}
-	words = append(append(words, body...), shell(u.String()))
+	words = append(append(words, body...), shell(req.URL.String()))
 	command := strings.Join(words, " ")
 	if c.Source != nil {
 		// A login that is needed ends it before anything is sent.

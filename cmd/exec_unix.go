@@ -1,0 +1,19 @@
+//go:build !windows
+
+package cmd
+
+import (
+	"fmt"
+	"os/signal"
+	"syscall"
+)
+
+// replace puts a command in this process's place, so that signals and exit code
+// need nobody to pass them on. It returns only if that failed.
+func (env *Env) replace(path string, argv, environ []string) error {
+	if env.stop != nil {
+		env.stop() // the command is to find signals as they were
+	}
+	signal.Reset()
+	return fmt.Errorf("exec: %s: %w", path, syscall.Exec(path, argv, environ))
+}

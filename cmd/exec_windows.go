@@ -1,0 +1,27 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+)
+
+// replace runs a command and ends with its exit code; a console's Ctrl-C reaches
+// it by itself.
+func (env *Env) replace(path string, argv, environ []string) error {
+	signal.Ignore(os.Interrupt)
+	child := exec.Command(path, argv[1:]...)
+	child.Env = environ
+	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
+	err := child.Run()
+	var ended *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &ended):
+		os.Exit(ended.ExitCode())
+	}
+	return fmt.Errorf("exec: %w", err)
+}
