@@ -34,7 +34,7 @@ type callOptions struct {
 }
 
 // check finds what does not go together before anything is sent.
-func (o *callOptions) check(json bool) error {
+func (o *callOptions) check(json, filtered bool) error {
 	switch {
 	case o.retry < 0:
 		return usage("--retry: expected a number from 0, got %d", o.retry)
@@ -46,7 +46,7 @@ func (o *callOptions) check(json bool) error {
 		return usage("--paginate: not with --output or --include")
 	case o.paginate && !strings.EqualFold(o.method, http.MethodGet):
 		return usage("--paginate: expected GET, got %q", o.method)
-	case o.output != "" && json:
+	case o.output != "" && (json || filtered):
 		return usage("--output: not with --json or --jq")
 	}
 	return nil
@@ -106,7 +106,7 @@ func runCall(ctx context.Context, env *Env, o callOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := o.check(env.global.wantsJSON()); err != nil {
+	if err := o.check(env.global.json, env.global.jq != ""); err != nil {
 		return err
 	}
 	request, err := o.request(env)

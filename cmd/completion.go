@@ -51,7 +51,6 @@ func completeValues(env *Env, cmd *cobra.Command) {
 			_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
-	_ = cmd.Root().RegisterFlagCompletionFunc("profile", completeProfiles(env))
 	for _, below := range cmd.Commands() {
 		completeValues(env, below)
 	}

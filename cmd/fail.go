@@ -52,7 +52,8 @@ func (env *Env) fail(cmd *cobra.Command, err error) int {
 	if errors.As(err, &already) {
 		return f.ExitCode
 	}
-	if env.global.wantsJSON() {
+	// A filter that was asked for alone is one for the datum.
+	if env.global.json {
 		out := env.Stdout
 		if cmd != nil && ownsStdout(cmd.Name()) {
 			out = env.Stderr

@@ -29,6 +29,7 @@ type world struct {
 	stdout, stderr bytes.Buffer
 	getenv         map[string]string
 	stdin          string
+	now            func() time.Time
 	terminal       io.Reader // what is typed, where all three streams are a terminal
 }
 
@@ -42,7 +43,7 @@ func newWorld(t *testing.T, config devserver.Config) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{t: t, issuer: issuer, api: api, home: t.TempDir(), getenv: map[string]string{}, browse: func(address string) error {
+	return &world{t: t, issuer: issuer, api: api, home: t.TempDir(), getenv: map[string]string{}, now: time.Now, browse: func(address string) error {
 		_, err := clickThrough(t.Context(), address, person{Login: "alice"})
 		return err
 	}}
@@ -66,7 +67,7 @@ func (w *world) run(args ...string) int {
 	env := &cmd.Env{
 		Stdin: strings.NewReader(w.stdin), Stdout: &w.stdout, Stderr: &w.stderr,
 		Getenv: func(name string) string { return w.getenv[name] },
-		Now:    time.Now, HTTP: w, Browse: w.browse,
+		Now:    w.now, HTTP: w, Browse: w.browse,
 		ConfigDir: filepath.Join(w.home, "config"), StateDir: filepath.Join(w.home, "state"),
 		IsTerminal: func(any) bool { return w.terminal != nil },
 	}

@@ -109,6 +109,9 @@ func newRoot(env *Env, args []string) *cobra.Command {
 func addVerbs(root *cobra.Command, env *Env, args []string) {
 	all := args == nil
 	completing := len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)
+	if completing {
+		_ = root.RegisterFlagCompletionFunc("profile", completeProfiles(env))
+	}
 	if completing || len(args) > 0 && args[0] == "help" {
 		args = args[1:]
 	}

@@ -38,7 +38,9 @@ passing reason and the token still lives, it is printed with a warning.`,
 	return cmd
 }
 
-func tokenFormats() []string { return []string{"raw", "header", "json", "env", "curl", "exec-credential"} }
+func tokenFormats() []string {
+	return []string{"raw", "header", "json", "env", "curl", "exec-credential"}
+}
 
 func runToken(ctx context.Context, env *Env, o tokenOptions) error {
 	if env.global.wantsJSON() {
