@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +25,10 @@ type devOptions struct {
 	alg            string
 	autoApprove    bool
 	faults         []string
+	users          []string
+	clients        []string
+	seed           int64
+	state          string
 }
 
 func newDev(env *Env) *cobra.Command {
@@ -34,7 +40,8 @@ any configuration. The users are alice and bob, their password is password. The
 API offers GET /api/items (items:read), POST /api/items (items:write) and DELETE
 /api/users/{id} (users:delete).
 
-It is for development only: its users are known to everybody and nothing is kept.`,
+It is for development only: its users are known to everybody. Nothing is kept
+unless --state names a file.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDev(cmd.Context(), env, o) },
 	}
@@ -45,6 +52,10 @@ It is for development only: its users are known to everybody and nothing is kept
 	f.DurationVar(&o.accessTokenTTL, "access-token-ttl", 5*time.Minute, "how long access tokens live")
 	f.StringVar(&o.alg, "alg", "", "sign with this algorithm (default ES256)")
 	f.BoolVar(&o.autoApprove, "auto-approve", false, "log alice in and consent without asking")
+	f.StringArrayVar(&o.users, "user", nil, "let `NAME[:PASSWORD]` log in too (repeatable; @FILE has one a line)")
+	f.StringArrayVar(&o.clients, "client", nil, "register `ID[:SECRET][,REDIRECT_URI...]` (repeatable; @FILE has one a line)")
+	f.Int64Var(&o.seed, "seed", 0, "make the same keys and client ids from the same `NUMBER`")
+	f.StringVar(&o.state, "state", "", "keep keys, clients and refresh tokens in `FILE` over restarts")
 	f.StringArrayVar(&o.faults, "fault", nil, "misbehave: `NAME[=VALUE]` (repeatable; \"list\" shows the names)")
 	return cmd
 }
@@ -63,6 +74,9 @@ func runDev(ctx context.Context, env *Env, o devOptions) error {
 		s.line("%s %s", s.strong("authorization server"), d.issuer)
 		s.line("%s        %s", s.strong("protected API"), d.api)
 		s.line("%s", s.faint("users alice and bob, password \"password\""))
+		if len(o.users) > 0 {
+			s.line("%s", s.faint("and those of --user"))
+		}
 		s.line("")
 		s.line("Try in another terminal:")
 		s.line("  %s", s.name("oauthctl login "+d.api))
@@ -90,6 +104,10 @@ type running struct {
 
 // startDev binds both addresses and serves; demo does the same with free ports.
 func startDev(env *Env, o devOptions) (*running, error) {
+	users, clients, err := o.people()
+	if err != nil {
+		return nil, err
+	}
 	as, err := o.bind("--listen", o.listen)
 	if err != nil {
 		return nil, err
@@ -107,6 +125,10 @@ func startDev(env *Env, o devOptions) (*running, error) {
 		Algorithm:      o.alg,
 		AutoApprove:    o.autoApprove,
 		Faults:         o.faults,
+		Users:          users,
+		Clients:        clients,
+		Seed:           o.seed,
+		State:          o.state,
 		Now:            env.Now,
 	})
 	if err != nil {
@@ -177,4 +199,51 @@ func listFaults(env *Env) error {
 		}
 	}
 	return nil
+}
+
+// people reads --user and --client.
+func (o *devOptions) people() (users []devserver.User, clients []devserver.Client, err error) {
+	lines, err := listed("--user", o.users)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, line := range lines {
+		name, password, _ := strings.Cut(line, ":")
+		if name == "" {
+			return nil, nil, usage("--user: expected NAME[:PASSWORD], got an empty name")
+		}
+		users = append(users, devserver.User{Name: name, Password: password, FullName: name, Email: name + "@example.com"})
+	}
+	if lines, err = listed("--client", o.clients); err != nil {
+		return nil, nil, err
+	}
+	for _, line := range lines {
+		parts := strings.Split(line, ",")
+		id, password, _ := strings.Cut(parts[0], ":")
+		clients = append(clients, devserver.Client{ID: id, Secret: password, RedirectURIs: slices.Clip(parts[1:])})
+	}
+	return users, clients, nil
+}
+
+// listed returns a repeatable flag's values, and for @FILE the file's lines but
+// for empty ones and those that begin with #.
+func listed(flag string, values []string) ([]string, error) {
+	var all []string
+	for _, value := range values {
+		path, isFile := strings.CutPrefix(value, "@")
+		if !isFile {
+			all = append(all, value)
+			continue
+		}
+		data, err := readFile(path, 1<<20)
+		if err != nil {
+			return nil, usage("%s: %w", flag, err)
+		}
+		for line := range strings.Lines(string(data)) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+				all = append(all, line)
+			}
+		}
+	}
+	return all, nil
 }

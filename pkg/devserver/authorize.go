@@ -128,11 +128,11 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, q *authorizationR
 	ok = ok && !tooOld && !q.prompts("login") && !q.prompts("select_account")
 	switch {
 	case s.config.AutoApprove:
-		user, known := findUser(q.loginHint)
+		user, known := s.user(q.loginHint)
 		if !known {
-			user, _ = findUser("alice")
+			user, _ = s.user("alice")
 		}
-		s.approve(w, r, q, userLogin{user.name, s.now()})
+		s.approve(w, r, q, userLogin{user.Name, s.now()})
 	case q.prompts("none") && !ok:
 		s.redirectError(w, r, q, refuse("login_required", "nobody is logged in"))
 	case q.prompts("none"):

@@ -1,7 +1,8 @@
 package devserver
 
 import (
-	"crypto/rand"
+	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -51,12 +52,37 @@ func (c *clients) find(id string) *client {
 	return c.byID[id]
 }
 
-// add gives a client its id and keeps it.
+// add keeps a client.
 func (c *clients) add(n *client) {
-	n.id = rand.Text()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.byID[n.id] = n
+}
+
+// configure adds a client that is there from the start: a public one may do all
+// that a user can, one with a secret acts for itself as well.
+func (c *clients) configure(n Client) error {
+	if n.ID == "" {
+		return errors.New("a client needs an id")
+	}
+	for _, uri := range n.RedirectURIs {
+		if !isRedirectURI(uri) {
+			return fmt.Errorf("client %q: expected a redirect URI that is https or loopback, got %q", cut(n.ID), cut(uri))
+		}
+	}
+	added := &client{
+		id: n.ID, secret: secret.New(n.Secret), authMethod: "none", name: n.ID, redirectURIs: n.RedirectURIs,
+		grantTypes: []string{"authorization_code", "refresh_token", grantDeviceCode, grantTokenExchange},
+	}
+	if n.RedirectURIs == nil {
+		added.redirectURIs = []string{"http://127.0.0.1/callback", "http://[::1]/callback", "http://localhost/callback"}
+	}
+	if n.Secret != "" {
+		added.authMethod = "client_secret_basic"
+		added.grantTypes = append(added.grantTypes, "client_credentials")
+	}
+	c.add(added)
+	return nil
 }
 
 // redirectsTo reports whether a redirect URI is one of the client's: the same

@@ -109,7 +109,7 @@ func (s *Server) exchangeAssertion(q *tokenRequest) (*tokenResponse, *oauthError
 	if t == nil {
 		return nil, refused
 	}
-	who, known := findUser(t.Subject())
+	who, known := s.user(t.Subject())
 	if !known {
 		return nil, refused
 	}
@@ -122,5 +122,5 @@ func (s *Server) exchangeAssertion(q *tokenRequest) (*tokenResponse, *oauthError
 		return nil, bad
 	}
 	scope = withoutUser(scope)
-	return s.answer(q, &grant{clientID: q.client.id, subject: who.name, scope: scope, resource: resource}, scope, resource, "")
+	return s.answer(q, &grant{clientID: q.client.id, subject: who.Name, scope: scope, resource: resource}, scope, resource, "")
 }

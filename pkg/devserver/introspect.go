@@ -25,6 +25,10 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
 		writeError(w, refuse("invalid_request", "token is missing"))
 	default:
 		s.grants.revoke(form.Get("token"), c.id)
+		if err := s.save(); err != nil {
+			writeError(w, &oauthError{Code: "server_error", Description: err.Error(), status: http.StatusInternalServerError})
+			return
+		}
 		w.WriteHeader(http.StatusOK)
 	}
 }
@@ -124,14 +128,14 @@ func (s *Server) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 		writeError(w, refused)
 		return
 	}
-	who, _ := findUser(t.grant.subject)
+	who, _ := s.user(t.grant.subject)
 	claims := map[string]any{"sub": t.grant.subject}
 	for _, scope := range t.scope {
 		switch scope {
 		case "profile":
-			claims["name"], claims["preferred_username"] = who.fullName, who.name
+			claims["name"], claims["preferred_username"] = who.FullName, who.Name
 		case "email":
-			claims["email"], claims["email_verified"] = who.email, true
+			claims["email"], claims["email_verified"] = who.Email, true
 		}
 	}
 	writeJSON(w, http.StatusOK, claims)

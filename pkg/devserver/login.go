@@ -15,22 +15,40 @@ const (
 	browserTTL = 8 * time.Hour
 )
 
-// user is somebody who can log in.
-type user struct{ name, fullName, email string }
+// User is somebody who can log in.
+type User struct {
+	Name     string
+	Password string // "" means "password"
+	FullName string
+	Email    string
+}
 
-// userPassword is everybody's.
-const userPassword = "password"
+// defaultPassword is everybody's who has no other.
+const defaultPassword = "password"
 
-func findUser(name string) (user, bool) {
-	users := []user{
-		{"alice", "Alice Example", "alice@example.com"},
-		{"bob", "Bob Example", "bob@example.com"},
+// usersOf are the users that are always there, and those configured.
+func usersOf(c Config) []User {
+	users := append([]User{
+		{Name: "alice", FullName: "Alice Example", Email: "alice@example.com"},
+		{Name: "bob", FullName: "Bob Example", Email: "bob@example.com"},
+	}, c.Users...)
+	for i, u := range users {
+		if u.Password == "" {
+			users[i].Password = defaultPassword
+		}
 	}
-	i := slices.IndexFunc(users, func(u user) bool { return u.name == name })
-	if i < 0 {
-		return user{}, false
+	return users
+}
+
+// user returns the last user of that name: one that is configured goes before
+// one that is always there.
+func (s *Server) user(name string) (User, bool) {
+	for _, u := range slices.Backward(s.users) {
+		if u.Name == name {
+			return u, true
+		}
 	}
-	return users[i], true
+	return User{}, false
 }
 
 // userLogin says who logged in and when.
@@ -191,17 +209,17 @@ func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	who, known := findUser(r.PostForm.Get("username"))
-	if !known || subtle.ConstantTimeCompare([]byte(r.PostForm.Get("password")), []byte(userPassword)) != 1 {
+	who, known := s.user(r.PostForm.Get("username"))
+	if !known || subtle.ConstantTimeCompare([]byte(r.PostForm.Get("password")), []byte(who.Password)) != 1 {
 		v, found := s.visits.find(id, browser, s.now())
 		if !found {
 			s.showError(w, http.StatusBadRequest, "This login is over.")
 			return
 		}
-		s.showLogin(w, http.StatusUnprocessableEntity, id, &v, r.PostForm.Get("username"), "User name or password is wrong. The users are alice and bob, the password is password.")
+		s.showLogin(w, http.StatusUnprocessableEntity, id, &v, r.PostForm.Get("username"), "User name or password is wrong. The users are alice and bob, the password is password, unless others were configured.")
 		return
 	}
-	renamed, found := s.visits.loggedIn(id, browser, userLogin{who.name, s.now()}, s.now())
+	renamed, found := s.visits.loggedIn(id, browser, userLogin{who.Name, s.now()}, s.now())
 	if !found {
 		s.showError(w, http.StatusBadRequest, "This login is over.")
 		return

@@ -61,7 +61,12 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 		m.ClientSecret, m.ClientSecretExpiresAt = rand.Text()+rand.Text(), new(int64)
 		c.secret = secret.New(m.ClientSecret)
 	}
+	c.id = s.names.next()
 	s.clients.add(c)
+	if err := s.save(); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	m.ClientID, m.ClientIDIssuedAt = c.id, s.now().Unix()
 	writeJSON(w, http.StatusCreated, m)
 }

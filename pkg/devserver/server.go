@@ -48,8 +48,25 @@ type Config struct {
 	AutoApprove bool
 	// Faults are active from the start, each as NAME or NAME=VALUE; see [Faults].
 	Faults []string
+	// Users can log in beside alice and bob, whose password is "password".
+	Users []User
+	// Clients are registered from the start, beside those that always are.
+	Clients []Client
+	// Seed makes the keys and the clients' ids the same each time; 0 makes them
+	// random. It needs an algorithm whose keys can be derived: ES256 or EdDSA.
+	Seed int64
+	// State is the path of a file that keeps keys, clients and refresh tokens over
+	// restarts; "" keeps nothing.
+	State string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+}
+
+// Client is a client that is registered from the start.
+type Client struct {
+	ID           string
+	Secret       string // "" makes it a public one
+	RedirectURIs []string
 }
 
 // Server is a development authorization server with its API. It is safe for
@@ -57,20 +74,24 @@ type Config struct {
 type Server struct {
 	config  Config
 	keys    keys
+	users   []User
+	names   *names // of clients
 	clients clients
 	visits  visits
 	grants  grants
 	used    *dpop.Memory // proofs and assertions, each good once
 	nonce   string       // that proofs need where the fault dpop-nonce is in force
 
+	saving sync.Mutex
 	mu     sync.Mutex
 	faults faultSet // those of every request; replaced, never changed
 
 	authorizationServer, api http.Handler
 }
 
-// New makes a server with a fresh key. It errs on a URL with a path, an
-// algorithm that is not asymmetric, and an unknown fault.
+// New makes a server. It errs on a URL with a path, an algorithm that is not
+// asymmetric or whose keys cannot be derived from a seed, an unknown fault, a
+// client without an id, and a state file that cannot be used.
 func New(c Config) (*Server, error) {
 	for name, raw := range map[string]string{"the issuer": c.Issuer, "the API": c.API} {
 		if err := checkBase(raw); err != nil {
@@ -89,16 +110,24 @@ func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Server{config: c, clients: newClients(), visits: newVisits(), grants: newGrants(), used: dpop.NewMemory(0, c.Now), nonce: rand.Text()}
+	s := &Server{config: c, users: usersOf(c), names: newNames(c.Seed), clients: newClients(), visits: newVisits(), grants: newGrants(), used: dpop.NewMemory(0, c.Now), nonce: rand.Text()}
 	var err error
 	if s.faults, err = parseFaults(c.Faults); err != nil {
 		return nil, fmt.Errorf("devserver: %w", err)
 	}
-	key, err := jwks.Generate(c.Algorithm)
+	key, err := generate(c.Algorithm, c.Seed)
 	if err != nil {
 		return nil, fmt.Errorf("devserver: %w", err)
 	}
 	s.keys.list = []*jwks.PrivateKey{key}
+	for _, one := range c.Clients {
+		if err := s.clients.configure(one); err != nil {
+			return nil, fmt.Errorf("devserver: %w", err)
+		}
+	}
+	if err := s.restore(); err != nil {
+		return nil, err
+	}
 	s.authorizationServer = s.routes()
 	if s.api, err = s.newAPI(); err != nil {
 		return nil, fmt.Errorf("devserver: %w", err)

@@ -83,7 +83,12 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	}
 	if refused == nil {
 		var answer *tokenResponse
-		if answer, refused = s.exchange(q); refused == nil {
+		answer, refused = s.exchange(q)
+		// A refusal changes something too: what was used twice is revoked.
+		if err := s.save(); err != nil && refused == nil {
+			refused = &oauthError{Code: "server_error", Description: err.Error(), status: http.StatusInternalServerError}
+		}
+		if refused == nil {
 			writeJSON(w, http.StatusOK, answer)
 			return
 		}
