@@ -13,6 +13,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/revocation/redis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -24,6 +25,9 @@ type guardOptions struct {
 	resource     string
 	jwks         string
 	forwardToken bool
+	revocations  revocationsFlag
+	// insecureAllowWhenAway lets tokens pass that could not be asked about.
+	insecureAllowWhenAway bool
 }
 
 func newGuard(env *Env) *cobra.Command {
@@ -34,6 +38,9 @@ func newGuard(env *Env) *cobra.Command {
 tells the API who asks, in X-Auth-Subject and X-Auth-Scope. What the policy does
 not list is denied. The policy file is read again when it changes; a wrong one is
 reported and the old one stays.
+
+With --revocations it also refuses what ` + "`oauthctl guard deny`" + ` revoked, within a
+second and in every instance. While Redis cannot be asked, the answer is 503.
 
 The API must not be reachable in any other way.`,
 		Example: `  oauthctl guard --upstream http://127.0.0.1:8000 --policy policy.yaml`,
@@ -48,11 +55,23 @@ The API must not be reachable in any other way.`,
 	f.StringVar(&o.resource, "resource", "", "the `URL` under which clients know the API; serves its metadata (RFC 9728)")
 	f.StringVar(&o.jwks, "jwks", "", "take the keys from this key set, a `URL or FILE` (default: the issuer's)")
 	f.BoolVar(&o.forwardToken, "forward-token", false, "hand the token on to the API")
+	o.revocations.addFlags(f)
+	f.BoolVar(&o.insecureAllowWhenAway, "insecure-allow-when-away", false, "let tokens pass unchecked while --revocations cannot be asked")
+	cmd.AddCommand(newGuardDeny(env))
 	return cmd
 }
 
 func runGuard(ctx context.Context, env *Env, o guardOptions) error {
-	handler, err := env.newGuardHandler(ctx, o)
+	store, err := o.revocations.open(env, redis.Options{InsecureAllowWhenAway: o.insecureAllowWhenAway})
+	if err != nil {
+		return err
+	}
+	if store != nil {
+		defer store.Close()
+	} else if o.insecureAllowWhenAway {
+		return usage("--insecure-allow-when-away needs --revocations")
+	}
+	handler, err := env.newGuardHandler(ctx, o, store)
 	if err != nil {
 		return err
 	}
@@ -73,7 +92,7 @@ func runGuard(ctx context.Context, env *Env, o guardOptions) error {
 	return guard.Serve(ctx, l, handler, 10*time.Second)
 }
 
-func (env *Env) newGuardHandler(ctx context.Context, o guardOptions) (*guard.Handler, error) {
+func (env *Env) newGuardHandler(ctx context.Context, o guardOptions, store *redis.Store) (*guard.Handler, error) {
 	if o.upstream == "" || o.policy == "" {
 		return nil, &usageError{what: "guard needs --upstream and --policy", hint: "oauthctl guard --upstream http://127.0.0.1:8000 --policy policy.yaml"}
 	}
@@ -94,10 +113,14 @@ func (env *Env) newGuardHandler(ctx context.Context, o guardOptions) (*guard.Han
 	if err != nil {
 		return nil, err
 	}
-	handler, err := guard.New(guard.Config{
+	c := guard.Config{
 		Upstream: upstream, Policy: p, Keys: keys, Resource: o.resource, ForwardToken: o.forwardToken,
 		Log: slog.New(slog.NewJSONHandler(env.Stderr, nil)),
-	})
+	}
+	if store != nil {
+		c.Revocation = store
+	}
+	handler, err := guard.New(c)
 	if err != nil {
 		return nil, usage("%w", err)
 	}

@@ -37,6 +37,66 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+// guard is the command, running.
+type guard struct {
+	t       *testing.T
+	address string
+	stderr  *lockedBuffer
+	stop    func()
+}
+
+// startGuard runs the command on a free port until the test ends.
+func startGuard(t *testing.T, home string, args ...string) *guard {
+	t.Helper()
+	g := &guard{t: t, stderr: &lockedBuffer{}}
+	env := &cmd.Env{
+		Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: g.stderr, Getenv: func(string) string { return "" }, Now: time.Now,
+		ConfigDir: home, StateDir: home, IsTerminal: func(any) bool { return false },
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ended := make(chan int, 1)
+	go func() { ended <- cmd.Run(ctx, env, append([]string{"guard", "--listen", "127.0.0.1:0"}, args...)) }()
+	g.stop = sync.OnceFunc(func() {
+		cancel()
+		if code := <-ended; code != 0 {
+			t.Errorf("guard ended with %d: %s", code, g.stderr)
+		}
+	})
+	t.Cleanup(g.stop)
+	for g.address == "" {
+		if m := regexp.MustCompile(`at (http://\S+)`).FindStringSubmatch(g.stderr.String()); m != nil {
+			g.address = m[1]
+		} else if ctx.Err() != nil || len(ended) > 0 {
+			t.Fatalf("guard did not start: %s", g.stderr)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return g
+}
+
+// ask sends one request, with a header that only the guard may set.
+func (g *guard) ask(path, token string) (status int, body string) {
+	g.t.Helper()
+	req, err := http.NewRequestWithContext(g.t.Context(), http.MethodGet, g.address+path, http.NoBody)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	req.Header.Set("X-Auth-Subject", "root")
+	res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	data, _ := io.ReadAll(res.Body)
+	if res.StatusCode == http.StatusServiceUnavailable && res.Header.Get("Retry-After") == "" {
+		g.t.Error("a 503 without Retry-After")
+	}
+	return res.StatusCode, string(data)
+}
+
 // An API that checks nothing is protected by the command alone.
 func TestGuardProtectsAnyAPI(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
@@ -55,25 +115,7 @@ func TestGuardProtectsAnyAPI(t *testing.T) {
 	w.run("token")
 	token := strings.TrimSpace(w.stdout.String())
 
-	var stderr lockedBuffer
-	env := &cmd.Env{
-		Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: &stderr, Getenv: func(string) string { return "" }, Now: time.Now,
-		ConfigDir: w.home, StateDir: w.home, IsTerminal: func(any) bool { return false },
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	ended := make(chan int, 1)
-	go func() {
-		ended <- cmd.Run(ctx, env, []string{"guard", "--upstream", upstream.URL, "--policy", file, "--listen", "127.0.0.1:0"})
-	}()
-	address := ""
-	for address == "" {
-		if m := regexp.MustCompile(`at (http://\S+)`).FindStringSubmatch(stderr.String()); m != nil {
-			address = m[1]
-		} else if ctx.Err() != nil {
-			t.Fatalf("guard did not start: %s", stderr.String())
-		}
-		time.Sleep(time.Millisecond)
-	}
+	guard := startGuard(t, w.home, "--upstream", upstream.URL, "--policy", file)
 	for _, tt := range []struct {
 		path, token string
 		status      int
@@ -85,30 +127,13 @@ func TestGuardProtectsAnyAPI(t *testing.T) {
 		{"/c", token, 403, ""},
 		{"/a", "nonsense", 401, "OPAQUE_TOKEN"},
 	} {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+tt.path, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tt.token != "" {
-			req.Header.Set("Authorization", "Bearer "+tt.token)
-		}
-		req.Header.Set("X-Auth-Subject", "root")
-		transport := &http.Transport{DisableKeepAlives: true}
-		res, err := transport.RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(res.Body)
-		res.Body.Close()
-		if res.StatusCode != tt.status || !strings.Contains(string(body), tt.body) {
-			t.Errorf("%s: %d %s, want %d %s", tt.path, res.StatusCode, body, tt.status, tt.body)
+		status, body := guard.ask(tt.path, tt.token)
+		if status != tt.status || !strings.Contains(body, tt.body) {
+			t.Errorf("%s: %d %s, want %d %s", tt.path, status, body, tt.status, tt.body)
 		}
 	}
-	cancel()
-	if code := <-ended; code != 0 {
-		t.Errorf("guard ended with %d: %s", code, stderr.String())
-	}
-	if strings.Contains(stderr.String(), token) {
+	guard.stop()
+	if strings.Contains(guard.stderr.String(), token) {
 		t.Error("the log holds the token")
 	}
 }

@@ -44,6 +44,7 @@ func environmentVariables() [][2]string {
 		{"OAUTHCTL_PROFILE", "the profile to use, as --profile"},
 		{"OAUTHCTL_CONFIG", "the profile file, as --config"},
 		{"OAUTHCTL_TOKEN", "an access token that wins over the stored session"},
+		{variableRevocations, "where guard and guard deny keep what is revoked, as --revocations"},
 		{"XDG_CONFIG_HOME", "where the profile file is: $XDG_CONFIG_HOME/oauthctl"},
 		{"XDG_STATE_HOME", "where sessions are kept: $XDG_STATE_HOME/oauthctl"},
 		{"HTTPS_PROXY, NO_PROXY", "the proxy for https; loopback is never proxied"},
