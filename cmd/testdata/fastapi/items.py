@@ -1,0 +1,55 @@
+# An API that verifies its tokens itself, with python-jose: signature, issuer, audience, expiry and scope.
+#   ISSUER=http://127.0.0.1:9000 AUDIENCE=http://127.0.0.1:8000 uvicorn items:app
+import json
+import os
+import urllib.request
+
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from jose import JWTError, jwt
+from pydantic import BaseModel
+
+ISSUER, AUDIENCE = os.environ["ISSUER"], os.environ["AUDIENCE"]
+app = FastAPI()
+items = [{"id": 1, "name": "Widget"}]
+
+
+class Item(BaseModel):
+    id: int
+    name: str
+
+
+def keys():
+    with urllib.request.urlopen(ISSUER + "/jwks", timeout=5) as answer:
+        return json.load(answer)
+
+
+def needs(scope):
+    def check(credentials: HTTPAuthorizationCredentials = Depends(HTTPBearer(auto_error=False))):
+        if credentials is None:
+            raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
+        try:
+            claims = jwt.decode(credentials.credentials, keys(), algorithms=["ES256"], audience=AUDIENCE, issuer=ISSUER)
+        except JWTError as error:
+            raise HTTPException(401, str(error), headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        if scope not in claims.get("scope", "").split():
+            raise HTTPException(403, headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'})
+        return claims
+
+    return Depends(check)
+
+
+@app.get("/api/items")
+def list_items(claims=needs("items:read")):
+    return items
+
+
+@app.post("/api/items", status_code=201)
+def add_item(item: Item, claims=needs("items:write")):
+    items.append(item.dict())
+    return item
+
+
+@app.delete("/api/users/{user}")
+def delete_user(user: int, claims=needs("users:delete")):
+    return {"deleted": user, "by": claims["sub"]}
