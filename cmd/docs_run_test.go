@@ -1,0 +1,262 @@
+package cmd_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oauthctl/oauthctl/pkg/devserver"
+)
+
+// A documented command: what is typed, what the page shows of the answer, and where it stands.
+type documented struct {
+	command string
+	shown   []string
+	line    int
+	session bool // shown as a session, with its output
+}
+
+// readCommands reads the commands of a page: in ```console blocks the lines behind "$ ", continued behind "> ", with
+// the output that follows; in ```sh blocks every line.
+func readCommands(text string) []documented {
+	var all []documented
+	block := ""
+	for i, line := range strings.Split(text, "\n") {
+		if kind, ok := strings.CutPrefix(strings.TrimSpace(line), "```"); ok {
+			if block == "" {
+				block = kind
+			} else {
+				block = ""
+			}
+			continue
+		}
+		last := len(all) - 1
+		switch {
+		case block == "sh" && strings.TrimSpace(line) != "" && !strings.HasPrefix(strings.TrimSpace(line), "#"):
+			all = append(all, documented{command: strings.TrimSpace(line), line: i + 1})
+		case block != "console":
+		case strings.HasPrefix(line, "$ "):
+			all = append(all, documented{command: line[2:], line: i + 1, session: true})
+		case strings.HasPrefix(line, "> ") && last >= 0:
+			all[last].command += "\n" + line[2:]
+		case strings.TrimSpace(line) != "" && last >= 0:
+			all[last].shown = append(all[last].shown, line)
+		}
+	}
+	return all
+}
+
+// elsewhere tells why a command is not for this test; empty for the others.
+func elsewhere(command string) string {
+	for prefix, why := range map[string]string{
+		"go ":              "builds or tests the project",
+		"cd ":              "belongs to one that does",
+		"oauthctl dev":     "the server that the test runs already",
+		"oauthctl demo":    "has a test of its own",
+		"curl -L":          "downloads",
+		"sudo ":            "installs",
+		"brew ":            "installs",
+		"scoop ":           "installs",
+		"apt":              "installs",
+		"/usr/bin/time":    "measures",
+		"oauthctl dev --f": "",
+	} {
+		if strings.HasPrefix(command, prefix) {
+			return why
+		}
+	}
+	return ""
+}
+
+// Every command of the pages does what the page says: it runs, in the order of the page, in an empty home, beside a
+// development server, and shows what is shown; … stands for anything. A command may fail only where the page shows that
+// it does.
+func TestDocumentedCommands(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the pages are written for a POSIX shell")
+	}
+	pages := []string{"../README.md"}
+	for _, pattern := range []string{"../docs/*.md", "../docs/ci/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	ran := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var commands []documented
+		for _, c := range readCommands(string(text)) {
+			if elsewhere(c.command) == "" {
+				commands = append(commands, c)
+			}
+		}
+		if len(commands) == 0 {
+			continue
+		}
+		ran += len(commands)
+		t.Run(strings.TrimPrefix(page, "../"), func(t *testing.T) {
+			t.Parallel()
+			runPage(t, commands)
+		})
+	}
+	if ran < 40 {
+		t.Errorf("%d commands: the test reads the wrong pages", ran)
+	}
+}
+
+func runPage(t *testing.T, commands []documented) {
+	w := newWorld(t, devserver.Config{})
+	ports := map[string]string{}
+	for name, address := range map[string]string{"9000": w.issuer, "9001": w.api} {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports[name] = u.Port()
+	}
+	for _, name := range []string{"8000", "8080"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, ports[name], _ = net.SplitHostPort(l.Addr().String())
+		l.Close()
+	}
+	port := regexp.MustCompile(`\b(9000|9001|8000|8080)\b`)
+	here := func(text string) string {
+		return port.ReplaceAllStringFunc(text, func(name string) string { return ports[name] })
+	}
+	var script strings.Builder
+	script.WriteString("trap 'kill $(jobs -p) 2>/dev/null' EXIT\n")
+	for i, c := range commands {
+		command := here(c.command)
+		if c.session && strings.HasPrefix(command, "oauthctl login") && !strings.Contains(command, "--") {
+			command += " --browser" // there is no terminal here
+		} else if strings.HasPrefix(command, "oauthctl login") && !strings.Contains(command, "--device") && !strings.Contains(command, "client_credentials") {
+			command += " --browser"
+		}
+		fmt.Fprintf(&script, "echo '@@begin %d'\n%s\necho \"@@end $?\"\n", i, command)
+		if strings.HasSuffix(command, "&") {
+			script.WriteString("sleep 0.7\n")
+		}
+	}
+	home := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	shell := exec.CommandContext(ctx, "/bin/sh")
+	shell.Dir = home
+	shell.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, "config"), "XDG_STATE_HOME=" + filepath.Join(home, "state"),
+		"PYTHONDONTWRITEBYTECODE=1",
+	}
+	shell.Stdin = strings.NewReader(script.String())
+	var output bytes.Buffer
+	shell.Stdout, shell.Stderr = &output, &output
+	shell.WaitDelay = time.Second
+	_ = shell.Run()
+	for i, c := range commands {
+		_, rest, ok := strings.Cut(output.String(), fmt.Sprintf("@@begin %d\n", i))
+		got, end, ended := strings.Cut(rest, "@@end ")
+		if !ok || !ended {
+			t.Errorf("line %d: %s\nwas not run to its end:\n%s", c.line, c.command, &output)
+			return
+		}
+		fails := strings.Contains(strings.Join(c.shown, "\n"), "oauthctl: ") || strings.Contains(strings.Join(c.shown, "\n"), "✗")
+		if succeeded := strings.HasPrefix(end, "0\n"); succeeded == (fails && c.session) {
+			t.Errorf("line %d: %s\nsucceeded is %v:\n%s", c.line, c.command, succeeded, got)
+		}
+		wantShown(t, c, here, got)
+	}
+}
+
+// wantShown holds what a page shows against what came, line by line, but for what is different each time.
+func wantShown(t *testing.T, c documented, here func(string) string, got string) {
+	t.Helper()
+	lines := strings.Split(got, "\n")
+	for _, shown := range c.shown {
+		pattern := regexp.QuoteMeta(plainOutput(here(shown)))
+		pattern = strings.ReplaceAll(pattern, "…", ".*")
+		want := regexp.MustCompile("^" + pattern + "$")
+		found := false
+		for _, line := range lines {
+			found = found || want.MatchString(plainOutput(line))
+		}
+		if !found && strings.TrimSpace(shown) != "…" {
+			t.Errorf("line %d: %s\ndoes not show %q, but\n%s", c.line, c.command, shown, got)
+		}
+	}
+}
+
+var (
+	changing = regexp.MustCompile(`[A-Z2-7]{26}|[A-Za-z0-9_-]{43}|\d{4}-\d\d-\d\dT[\d:]+Z|\b\d+ (s|m|h|ms|µs)\b`)
+	homeIn   = regexp.MustCompile(`(~|/\S*)/(\.local/)?state/oauthctl`)
+)
+
+func plainOutput(line string) string {
+	return strings.TrimRight(homeIn.ReplaceAllString(changing.ReplaceAllString(line, "·"), "HOME"), " ")
+}
+
+// What the pages show of pipelines cannot run here, but every command in them parses: its verb and flags are there.
+func TestDocumentedPipelines(t *testing.T) {
+	pages, err := filepath.Glob("../docs/ci/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`oauthctl ([a-z]+)((?: [^\s|>'"]+)*)`)
+	blocks := regexp.MustCompile("(?s)```(?:yaml|groovy)\n(.*?)```")
+	seen := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range blocks.FindAllStringSubmatch(string(text), -1) {
+			for _, m := range command.FindAllStringSubmatch(block[1], -1) {
+				seen++
+				got, err := runProcess(t, t.TempDir(), append(append([]string{m[1]}, strings.Fields(m[2])...), "--help")...)
+				if err != nil || got.code != 0 || !strings.Contains(got.stdout, "oauthctl "+m[1]) {
+					t.Errorf("%s: %s: %v, %+v", page, m[0], err, got)
+				}
+			}
+		}
+	}
+	if seen < 7 {
+		t.Errorf("%d commands: the test reads the wrong blocks", seen)
+	}
+}
+
+// The page names every fault, and no other.
+func TestFaultsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/dev-server.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (.*) \\| (?:`([A-Z_]+)`)?.*\\|$").FindAllStringSubmatch(string(text), -1) {
+		rows = append(rows, fmt.Sprint(m[1:]))
+	}
+	var want []string
+	for _, f := range devserver.Faults() {
+		want = append(want, fmt.Sprint([]string{f.Name, f.Effect, string(f.Diagnosis)}))
+	}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
