@@ -22,7 +22,36 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-var update = flag.Bool("update", false, "write the generated files instead of comparing them")
+var (
+	update = flag.Bool("update", false, "write the generated files instead of comparing them")
+	manual = flag.String("man", "", "write the manual pages to this folder, for packages")
+)
+
+// TestManual makes the manual pages, one a command; packages have them, the
+// repository does not.
+func TestManual(t *testing.T) {
+	dir := *manual
+	if dir == "" {
+		dir = t.TempDir()
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	env := &Env{Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer), Stdin: strings.NewReader(""), Getenv: func(string) string { return "" }, Now: time.Now}
+	root := newRoot(env, nil)
+	root.InitDefaultHelpCmd()
+	// A fixed date, so that the same commit makes the same pages.
+	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	if err := doc.GenManTree(root, &doc.GenManHeader{Title: "OAUTHCTL", Section: "1", Source: "oauthctl", Manual: "oauthctl", Date: &day}, dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"oauthctl.1", "oauthctl-login.1", "oauthctl-jwks-generate.1"} {
+		page, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !bytes.Contains(page, []byte(".SH SYNOPSIS")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
 
 // TestGenerated holds the committed files to what the code would generate now:
 // the command reference, the tables and the completion scripts.
@@ -86,6 +115,7 @@ func generated(t *testing.T) map[string]string {
 	files := map[string]string{
 		"docs/exit-codes.md": exitCodesPage(),
 		"docs/diagnosis.md":  diagnosisPage(),
+		"docs/demo.svg":      demoPicture(t),
 	}
 	env := &Env{Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer), Stdin: strings.NewReader(""), Getenv: func(string) string { return "" }, Now: time.Now}
 	root := newRoot(env, nil)

@@ -90,15 +90,20 @@ func (r *Remote) schedule(now time.Time) {
 	}
 	r.timer = time.AfterFunc(max(wait, 0), func() {
 		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.timer = nil
-		r.refill(r.now())
-		if r.closed {
-			r.mu.Unlock()
-			return
+		now := r.now()
+		r.refill(now)
+		switch {
+		case r.closed:
+		case r.tokens == 0:
+			// A lookup was quicker and has fetched; what comes after that waits for
+			// the next turn.
+			r.schedule(now)
+		default:
+			r.tokens--
+			r.background(func() { _, _ = r.fetch(r.ctx) })
 		}
-		r.tokens = max(r.tokens-1, 0)
-		r.background(func() { _, _ = r.fetch(r.ctx) })
-		r.mu.Unlock()
 	})
 }
 
