@@ -211,3 +211,16 @@ func ExampleServer_Mint() {
 	// expired 401
 	// missing-scope 403
 }
+
+// A server and a token of its own for each test: `go test -run '^$' -bench Kit ./pkg/devserver`.
+func BenchmarkKit(b *testing.B) {
+	for b.Loop() {
+		s, err := devserver.New(devserver.Config{Issuer: "http://127.0.0.1:9000", API: "http://127.0.0.1:9001"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Mint("expired"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
