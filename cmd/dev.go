@@ -134,7 +134,7 @@ func startDev(env *Env, o devOptions) (*running, error) {
 	if err != nil {
 		as.Close()
 		api.Close()
-		return nil, usage("dev: %w", err)
+		return nil, usage("%s", strings.TrimPrefix(err.Error(), "devserver: "))
 	}
 	var serving sync.WaitGroup
 	servers := []*http.Server{newServer(r.server.AuthorizationServer()), newServer(r.server.API())}

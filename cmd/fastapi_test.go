@@ -144,3 +144,20 @@ func TestGuardBeforeFastAPI(t *testing.T) {
 		t.Errorf("call: %d %q\n%s", code, &w.stdout, &w.stderr)
 	}
 }
+
+// What the page shows is what TestFastAPI runs.
+func TestFastAPIPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/secure-your-api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(filepath.Join("testdata", "fastapi", "items.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```python\n")
+	shown, _, ok := strings.Cut(rest, "```")
+	if !ok || len(shown) < 500 || !strings.Contains(string(program), shown) {
+		t.Errorf("the page shows another program:\n%s", shown)
+	}
+}

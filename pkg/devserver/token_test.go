@@ -108,6 +108,7 @@ func TestOnceOnly(t *testing.T) {
 			all      sync.WaitGroup
 			mu       sync.Mutex
 			outcomes = map[string]int{}
+			won      tokens
 			start    = make(chan struct{})
 		)
 		for range 100 {
@@ -117,12 +118,22 @@ func TestOnceOnly(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				outcomes[got.Error]++
+				if got.Error == "" {
+					won = got
+				}
 			})
 		}
 		close(start)
 		all.Wait()
 		if diff := cmp.Diff(map[string]int{"": 1, "invalid_grant": 99}, outcomes); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", form.Get("grant_type"), diff)
+		}
+		// The others may have been a thief's, or the one that won: the family ends.
+		if got := d.token(refreshRequest(won.RefreshToken)); got.Error != "invalid_grant" {
+			t.Errorf("%s: the refresh token that was won lives: %+v", form.Get("grant_type"), got)
+		}
+		if got := d.call("GET", "/api/items", won.AccessToken, ""); got.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: the access token that was won lives: %d", form.Get("grant_type"), got.StatusCode)
 		}
 	}
 }
