@@ -87,7 +87,7 @@ itself uses --grant-type client_credentials.`,
 	f.StringVar(&o.loginHint, "login-hint", "", "the user's name or address, for the server to fill in")
 	f.StringArrayVar(&o.acrValues, "acr-values", nil, "ask for this authentication context (repeatable)")
 	f.DurationVar(&o.maxAge, "max-age", -1, "ask for a login that is at most this old, 0s for a new one")
-	f.Lookup("max-age").DefValue = "" // the help need not show how "not asked for" is held
+	f.Lookup("max-age").DefValue = "0s" // which help leaves out, as it should what "not asked for" is held as
 	f.StringVar(&o.keepIn, "store", "", "where the session is kept: auto, keyring, file or memory")
 	f.StringVar(&o.grantType, "grant-type", "", "get the token by authorization_code (default), device_code or client_credentials")
 	f.BoolVar(&o.device, "device", false, "log in on another device this time, as --grant-type device_code does")
