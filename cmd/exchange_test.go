@@ -114,7 +114,7 @@ func (s *ciServer) accepts(raw string) bool {
 // job is a CI job beside the server.
 func (s *ciServer) job(t *testing.T, env map[string]string) *world {
 	t.Helper()
-	w := &world{t: t, issuer: s.URL, home: t.TempDir(), getenv: map[string]string{"OAUTHCTL_ISSUER": s.URL}}
+	w := &world{t: t, issuer: s.URL, home: t.TempDir(), now: time.Now, getenv: map[string]string{"OAUTHCTL_ISSUER": s.URL}}
 	for name, value := range env {
 		w.getenv[name] = value
 	}

@@ -32,14 +32,12 @@ import (
 // Eight processes that find no token at once ask for one token.
 func TestColdClientCredentials(t *testing.T) {
 	var asked atomic.Int64
-	server := startHostileServer(t, nil)
-	token := server.Config.Handler
-	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/token" {
+	server := startHostileServer(t, func(s *hostileServer) {
+		s.serve = map[string]http.HandlerFunc{"/token": func(w http.ResponseWriter, r *http.Request) {
 			asked.Add(1)
 			time.Sleep(300 * time.Millisecond)
-		}
-		token.ServeHTTP(w, r)
+			s.serveToken(w, r)
+		}}
 	})
 	home := t.TempDir()
 	for _, setting := range []string{"issuer=" + server.URL, "client_id=" + hostileClient, "client_secret=env:PATH", "grant_type=client_credentials"} {
