@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,6 +49,7 @@ type demo struct {
 	http     *safehttp.Client
 	servers  *running
 	receiver *loopback.Receiver
+	visited  chan error // how the scripted browser ended
 	client   *oauth.Client
 	request  *oauth.AuthorizationRequest
 	code     secret.String
@@ -63,7 +65,7 @@ func runDemo(ctx context.Context, env *Env, o demoOptions) error {
 	defer servers.stop()
 	transport := safehttp.NewTransport(nil)
 	defer transport.CloseIdleConnections()
-	d := &demo{demoOptions: o, env: env, screen: env.stdout(), servers: servers, http: &safehttp.Client{Transport: transport, Timeout: 10 * time.Second}}
+	d := &demo{demoOptions: o, visited: make(chan error, 1), env: env, screen: env.stdout(), servers: servers, http: &safehttp.Client{Transport: transport, Timeout: 10 * time.Second}}
 	defer func() {
 		if d.receiver != nil {
 			d.receiver.Close()
@@ -150,8 +152,8 @@ func (d *demo) sendBrowser(context.Context) error {
 
 // logIn plays the user, or waits for the real one, while the receiver waits for
 // the redirect. What the receiver is told is judged by the request itself.
-func (d *demo) logIn(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, d.patience())
+func (d *demo) logIn(whole context.Context) error {
+	ctx, cancel := context.WithTimeout(whole, d.patience())
 	defer cancel()
 	receive := func() error {
 		return d.receiver.Receive(ctx, func(values url.Values) error {
@@ -170,16 +172,31 @@ func (d *demo) logIn(ctx context.Context) error {
 	}
 	received := make(chan error, 1)
 	go func() { received <- receive() }()
-	status, err := visitor{login: "alice", password: "password", told: d.exchanged}.visit(ctx, d.request.URL())
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("the login ended with status %d", status)
+	// The browser has its page only when the tokens are there.
+	go func() {
+		visiting, stop := context.WithTimeout(whole, d.patience())
+		defer stop()
+		status, err := visitor{login: "alice", password: "password", told: d.exchanged}.visit(visiting, d.request.URL())
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("the login ended with status %d", status)
+		}
+		if d.visited <- err; err != nil {
+			cancel()
+		}
+	}()
+	if err := <-received; err != nil {
+		return cmp.Or(<-d.visited, err)
 	}
-	if err != nil {
-		cancel()
-		<-received
-		return err
+	return nil
+}
+
+// leave shows the browser that the login is complete.
+func (d *demo) leave() error {
+	d.receiver.Finish(loopback.Succeeded)
+	if d.browser {
+		return nil
 	}
-	return <-received
+	return <-d.visited
 }
 
 func (d *demo) patience() time.Duration {
@@ -227,7 +244,7 @@ func (d *demo) exchange(ctx context.Context) error {
 		return err
 	}
 	d.passed("the ID token is for us, fresh, and about " + clean(id.Subject()))
-	return nil
+	return d.leave()
 }
 
 func (d *demo) callAPI(ctx context.Context) error {

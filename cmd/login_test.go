@@ -120,11 +120,11 @@ func TestLoginSurvivesForgedCallbacks(t *testing.T) {
 		change       func(q url.Values, r *http.Request)
 		want         int
 	}{
-		{"wrong state", "GET", func(q url.Values, _ *http.Request) { q.Set("state", "other") }, 400},
-		{"no state", "GET", func(q url.Values, _ *http.Request) { q.Del("state") }, 400},
-		{"state twice", "GET", func(q url.Values, _ *http.Request) { q.Add("state", "other") }, 400},
-		{"error with a wrong state", "GET", func(q url.Values, _ *http.Request) { q.Set("state", "x"); q.Set("error", "access_denied") }, 400},
-		{"no code", "GET", func(q url.Values, _ *http.Request) { q.Del("code") }, 400},
+		{"wrong state", "GET", func(q url.Values, _ *http.Request) { q.Set("state", "other") }, 303},
+		{"no state", "GET", func(q url.Values, _ *http.Request) { q.Del("state") }, 303},
+		{"state twice", "GET", func(q url.Values, _ *http.Request) { q.Add("state", "other") }, 303},
+		{"error with a wrong state", "GET", func(q url.Values, _ *http.Request) { q.Set("state", "x"); q.Set("error", "access_denied") }, 303},
+		{"no code", "GET", func(q url.Values, _ *http.Request) { q.Del("code") }, 303},
 		{"another path", "GET", func(_ url.Values, r *http.Request) { r.URL.Path = "/favicon.ico" }, 404},
 		{"foreign Host", "GET", func(_ url.Values, r *http.Request) { r.Host = "evil.example" }, 421},
 		{"POST", "POST", func(url.Values, *http.Request) {}, 405},

@@ -12,9 +12,11 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/oauthctl/oauthctl/pkg/loopback"
@@ -22,8 +24,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// state plays the check that the caller brings along.
-func judge(got *url.Values) func(url.Values) error {
+// accept plays the check of the caller: of the state alone.
+func accept(got *url.Values) func(url.Values) error {
 	return func(v url.Values) error {
 		switch v.Get("state") {
 		case "right":
@@ -38,6 +40,7 @@ func judge(got *url.Values) func(url.Values) error {
 
 type wait struct {
 	receiver *loopback.Receiver
+	strays   []loopback.Stray
 	got      url.Values
 	err      chan error
 }
@@ -48,33 +51,59 @@ func start(t *testing.T, redirectURI string) *wait {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { r.Close() })
 	w := &wait{receiver: r, err: make(chan error, 1)}
+	r.OnStray = func(s loopback.Stray) { w.strays = append(w.strays, s) }
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	go func() { defer cancel(); w.err <- r.Receive(ctx, judge(&w.got)) }()
+	go func() { defer cancel(); w.err <- r.Receive(ctx, accept(&w.got)) }()
 	return w
 }
 
-func request(t *testing.T, method, target, host string) (int, http.Header, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, target, nil)
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// send makes one request and does not follow its redirect.
+func send(ctx context.Context, method, target, host string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {
-		t.Fatal(err)
+		return answer{}, err
 	}
 	if host != "" {
 		req.Host = host
 	}
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	res, err := transport.RoundTrip(req)
+	res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
 	if err != nil {
-		t.Fatal(err)
+		return answer{}, err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
+	return answer{res.StatusCode, res.Header, string(body)}, err
+}
+
+func request(t *testing.T, method, target, host string) answer {
+	t.Helper()
+	a, err := send(t.Context(), method, target, host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return res.StatusCode, res.Header, string(body)
+	return a
+}
+
+// done returns where a redirect leads.
+func done(t *testing.T, uri string, a answer) string {
+	t.Helper()
+	base, err := url.Parse(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := base.Parse(a.header.Get("Location"))
+	if err != nil || a.status != http.StatusSeeOther || next.RawQuery != "" {
+		t.Fatalf("got %d to %q, want a redirect without parameters", a.status, a.header.Get("Location"))
+	}
+	return next.String()
 }
 
 func TestReceiveSurvivesStrays(t *testing.T) {
@@ -86,8 +115,8 @@ func TestReceiveSurvivesStrays(t *testing.T) {
 		want                 int
 	}{
 		{"GET", uri, "", 400},
-		{"GET", uri + "?state=wrong&code=x", "", 400},
-		{"GET", uri + "?state=%zz", "", 400},
+		{"GET", uri + "?state=wrong&code=x", "", 303},
+		{"GET", uri + "?state=%zz", "", 303},
 		{"GET", base + "/favicon.ico", "", 404},
 		{"GET", base + "/callback/?state=right", "", 404},
 		{"POST", uri + "?state=right", "", 405},
@@ -96,45 +125,154 @@ func TestReceiveSurvivesStrays(t *testing.T) {
 		{"GET", uri + "?state=right", "localhost:" + strings.Split(base, ":")[2], 421},
 	}
 	for _, s := range strays {
-		if status, _, body := request(t, s.method, s.target, s.host); status != s.want || strings.Contains(body, "wrong") {
-			t.Errorf("%s %s Host %q: %d, want %d; %s", s.method, s.target, s.host, status, s.want, body)
+		a := request(t, s.method, s.target, s.host)
+		if a.status == http.StatusSeeOther {
+			done := done(t, uri, a)
+			if a = request(t, "GET", done, ""); a.status != 400 {
+				t.Errorf("%s: the page for %s has status %d, want 400", done, s.target, a.status)
+			}
+			a.status = http.StatusSeeOther
+		}
+		if a.status != s.want || strings.Contains(a.body, "wrong") {
+			t.Errorf("%s %s Host %q: %d, want %d; %s", s.method, s.target, s.host, a.status, s.want, a.body)
 		}
 	}
 	if got := w.receiver.Strays(); got != len(strays) {
 		t.Errorf("Strays() = %d, want %d", got, len(strays))
 	}
-	status, _, body := request(t, "GET", uri+"?state=right&code=abc", "")
-	if err := <-w.err; err != nil || status != 200 || w.got.Get("code") != "abc" || !strings.Contains(body, "You are logged in") {
-		t.Errorf("the real request: %d, %v, %v\n%s", status, err, w.got, body)
+	var reasons []loopback.Reason
+	for _, s := range w.strays {
+		reasons = append(reasons, s.Reason)
+		if (s.Err != nil) != (s.Reason == loopback.Refused) {
+			t.Errorf("reason %d with %v", s.Reason, s.Err)
+		}
 	}
+	want := []loopback.Reason{loopback.NoParameters, loopback.Refused, loopback.Refused, loopback.Posted, loopback.Posted, loopback.ForeignHost, loopback.ForeignHost}
+	if diff := cmp.Diff(want, reasons); diff != "" {
+		t.Error("reported strays:", diff)
+	}
+	page := done(t, uri, request(t, "GET", uri+"?state=right&code=abc", ""))
+	if err := <-w.err; err != nil || w.got.Get("code") != "abc" {
+		t.Errorf("the awaited request: %v, %v", err, w.got)
+	}
+	go w.receiver.Finish(loopback.Succeeded)
+	if a := request(t, "GET", page, ""); a.status != 200 || !strings.Contains(a.body, "You are logged in") {
+		t.Errorf("its page: %d\n%s", a.status, a.body)
+	}
+	w.receiver.Close()
 	if _, err := net.DialTimeout("tcp", strings.TrimPrefix(base, "http://"), time.Second); err == nil {
 		t.Error("the port is still open")
 	}
 }
 
-func TestJudgeEndsTheWait(t *testing.T) {
+// The browser is shown what became of the login, and never before it is known.
+func TestOutcome(t *testing.T) {
+	for title, finish := range map[string]func(*loopback.Receiver){
+		"You are logged in":                func(r *loopback.Receiver) { r.Finish(loopback.Succeeded) },
+		"The login failed":                 func(r *loopback.Receiver) { r.Finish(loopback.Failed) },
+		"Return to the terminal to finish": func(r *loopback.Receiver) { r.Close() },
+	} {
+		t.Run(title, func(t *testing.T) {
+			w := start(t, "")
+			uri := w.receiver.RedirectURI()
+			page := done(t, uri, request(t, "GET", uri+"?state=right", ""))
+			if err := <-w.err; err != nil {
+				t.Fatal(err)
+			}
+			var decided atomic.Bool
+			shown := make(chan answer)
+			go func() {
+				a, err := send(t.Context(), "GET", page, "")
+				if err != nil || !decided.Load() {
+					t.Errorf("the page came before the outcome (%v)", err)
+				}
+				shown <- a
+			}()
+			// A second answer changes nothing and sees the same page.
+			if again := done(t, uri, request(t, "GET", uri+"?state=fatal", "")); again != page {
+				t.Errorf("the second answer leads to %s", again)
+			}
+			decided.Store(true)
+			finish(w.receiver)
+			if a := <-shown; a.status != 200 || !strings.Contains(a.body, "<h1>"+title+"</h1>") {
+				t.Errorf("%d\n%s", a.status, a.body)
+			}
+			finish(w.receiver)
+		})
+	}
+}
+
+// A browser that never fetches the page delays the end by a second at most, and
+// one that waits too long is sent to the terminal.
+func TestFinishDoesNotWaitForTheBrowser(t *testing.T) {
 	w := start(t, "")
-	status, _, body := request(t, "GET", w.receiver.RedirectURI()+"?state=fatal&error_description=%3Cscript%3E", "")
-	if err := <-w.err; err == nil || err.Error() != "fatal" || status != 400 || strings.Contains(body, "script>") {
-		t.Errorf("%d, %v\n%s", status, err, body)
+	request(t, "GET", w.receiver.RedirectURI()+"?state=right", "")
+	if err := <-w.err; err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	w.receiver.Finish(loopback.Succeeded)
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("Finish took %s", took)
+	}
+}
+
+func TestSlowLoginLeadsToTheTerminal(t *testing.T) {
+	w := start(t, "")
+	uri := w.receiver.RedirectURI()
+	page := done(t, uri, request(t, "GET", uri+"?state=right", ""))
+	if a := request(t, "GET", page, ""); a.status != 200 || !strings.Contains(a.body, "Return to the terminal") {
+		t.Errorf("%d\n%s", a.status, a.body)
+	}
+}
+
+func TestAcceptEndsTheWait(t *testing.T) {
+	w := start(t, "")
+	uri := w.receiver.RedirectURI()
+	page := done(t, uri, request(t, "GET", uri+"?state=fatal&error_description=%3Cscript%3E", ""))
+	a := request(t, "GET", page, "")
+	if err := <-w.err; err == nil || err.Error() != "fatal" || !strings.Contains(a.body, "The login failed") || strings.Contains(a.body, "script>") {
+		t.Errorf("%v\n%s", err, a.body)
+	}
+}
+
+// What other parameters hold does not hide the ones that count.
+func TestReceiveReadsAnyQuery(t *testing.T) {
+	for query, want := range map[string]url.Values{
+		"code=c1&client_info=%E0%A&state=right": {"code": {"c1"}, "client_info": {"%E0%A"}, "state": {"right"}},
+		"code=c1&x=a;b=c&state=right":           {"code": {"c1"}, "x": {"a;b=c"}, "state": {"right"}},
+		"&&code=a+b%2B&state=right&=":           {"code": {"a b+"}, "state": {"right"}, "": {""}},
+		"state=right&state=%zz&code=c":          {"code": {"c"}, "state": {"right", "%zz"}},
+		"%zz=1&state=right":                     {"%zz": {"1"}, "state": {"right"}},
+	} {
+		w := start(t, "")
+		request(t, "GET", w.receiver.RedirectURI()+"?"+query, "")
+		if err := <-w.err; err != nil {
+			t.Errorf("%s: %v", query, err)
+		}
+		if diff := cmp.Diff(want, w.got); diff != "" {
+			t.Errorf("%s:\n%s", query, diff)
+		}
+		go w.receiver.Close()
+		_, _ = send(t.Context(), "GET", w.receiver.RedirectURI()+"/done", "")
 	}
 }
 
 func TestPageIsLocked(t *testing.T) {
 	w := start(t, "")
-	_, header, body := request(t, "GET", w.receiver.RedirectURI()+"?state=right", "")
-	if err := <-w.err; err != nil {
-		t.Fatal(err)
-	}
-	style := regexp.MustCompile(`<style>(.*)</style>`).FindStringSubmatch(body)
+	a := request(t, "GET", w.receiver.RedirectURI(), "")
+	style := regexp.MustCompile(`<style>(.*)</style>`).FindStringSubmatch(a.body)
 	sum := sha256.Sum256([]byte(style[1]))
 	hash := base64.StdEncoding.EncodeToString(sum[:])
-	if csp := header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'sha256-"+hash+"'") {
-		t.Errorf("Content-Security-Policy = %q, the style's hash is %s", csp, hash)
-	}
-	for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"} {
-		if got := header.Get(name); got != want {
-			t.Errorf("%s = %q, want %q", name, got, want)
+	redirect := request(t, "GET", w.receiver.RedirectURI()+"?state=other&code=x", "")
+	for _, a := range []answer{a, redirect} {
+		if csp := a.header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'sha256-"+hash+"'") {
+			t.Errorf("Content-Security-Policy = %q, the style's hash is %s", csp, hash)
+		}
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"} {
+			if got := a.header.Get(name); got != want {
+				t.Errorf("%s = %q, want %q", name, got, want)
+			}
 		}
 	}
 }
@@ -145,18 +283,62 @@ func TestLocalhostListensOnBothFamilies(t *testing.T) {
 	} else {
 		l.Close()
 	}
-	w := start(t, "http://localhost:0/cb")
-	u, err := url.Parse(w.receiver.RedirectURI())
+	for _, name := range []string{"localhost", "app.localhost"} {
+		w := start(t, "http://"+name+":0/cb")
+		u, err := url.Parse(w.receiver.RedirectURI())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, host := range []string{"127.0.0.1", "::1"} {
+			if a := request(t, "GET", "http://"+net.JoinHostPort(host, u.Port())+"/cb?state=no", u.Host); a.status != 303 {
+				t.Errorf("%s: %d", host, a.status)
+			}
+		}
+	}
+}
+
+// The redirect URI is sent as it is registered: only port 0 is replaced.
+func TestRedirectURIStaysAsGiven(t *testing.T) {
+	free, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, host := range []string{"127.0.0.1", "::1"} {
-		if status, _, _ := request(t, "GET", "http://"+net.JoinHostPort(host, u.Port())+"/cb", u.Host); status != 400 {
-			t.Errorf("%s: %d", host, status)
+	fixed := strings.Split(free.Addr().String(), ":")[1]
+	free.Close()
+	for given, want := range map[string]string{
+		"":                                     "http://127.0.0.1:PORT/callback",
+		"http://127.0.0.1:0":                   "http://127.0.0.1:PORT",
+		"http://127.0.0.1:0/":                  "http://127.0.0.1:PORT/",
+		"http://LOCALHOST:0/cb":                "http://LOCALHOST:PORT/cb",
+		"http://127.0.0.1:00/%63b%2Fx":         "http://127.0.0.1:PORT/%63b%2Fx",
+		"http://[::1]:0":                       "http://[::1]:PORT",
+		"http://127.0.0.1:0?tenant=a":          "http://127.0.0.1:PORT?tenant=a",
+		"http://127.0.0.1:0" + fixed + "/cb":   "http://127.0.0.1:0" + fixed + "/cb",
+		"HTTP://127.0.0.1:" + fixed + "/a%20b": "HTTP://127.0.0.1:" + fixed + "/a%20b",
+	} {
+		r, err := loopback.Listen(given, "")
+		if err != nil {
+			t.Errorf("Listen(%q): %v", given, err)
+			continue
 		}
-	}
-	if status, _, _ := request(t, "GET", w.receiver.RedirectURI()+"?state=right", ""); status != 200 || <-w.err != nil {
-		t.Errorf("status %d", status)
+		port := regexp.MustCompile(`:0*(\d+)(/|\?|$)`).FindStringSubmatch(r.RedirectURI())[1]
+		if got := r.RedirectURI(); got != strings.Replace(want, "PORT", port, 1) || strings.Contains(want, "PORT") == (port == fixed) {
+			t.Errorf("Listen(%q) shows %q, want %q", given, got, want)
+		}
+		// What a browser makes of it arrives.
+		received := make(chan error, 1)
+		go func() { received <- r.Receive(t.Context(), func(url.Values) error { return nil }) }()
+		separator := "?"
+		if strings.Contains(given, "?") {
+			separator = "&"
+		}
+		at := regexp.MustCompile(`:0*(\d+)(/|\?|$)`).ReplaceAllString(strings.ToLower(r.RedirectURI()), ":$1$2")
+		a := request(t, "GET", at+separator+"code=c", "")
+		go r.Close()
+		request(t, "GET", done(t, at, a), "")
+		if err := <-received; err != nil {
+			t.Errorf("%s: %v", given, err)
+		}
 	}
 }
 
@@ -166,25 +348,97 @@ func TestListenRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Close()
-	for _, uri := range []string{
-		"https://127.0.0.1:0/cb", "http://example.com:0/cb", "http://0.0.0.0:0/cb", "http://u@127.0.0.1:0/", "http://127.0.0.1:0/?a=b",
-		"http://127.0.0.1:0/#f", "127.0.0.1:0", "http://" + held.Addr().String() + "/cb", "http://localhost:" + strings.Split(held.Addr().String(), ":")[1],
+	for uri, isLoopback := range map[string]bool{
+		"https://127.0.0.1:0/cb": false, "http://example.com:0/cb": false, "http://0.0.0.0:0/cb": false, "http://u@127.0.0.1:0/": false,
+		"http://127.0.0.1:0/#f": false, "127.0.0.1:0": false, "urn:ietf:wg:oauth:2.0:oob": false, "com.example.app:/cb": false,
+		"http://127.0.0.2:0/cb": false, "http://localhost.example:0/cb": false, "http://[::2]:0/": false, "http://127.0.0.1:99999/": false,
+		"http://" + held.Addr().String() + "/cb": true, "http://localhost:" + strings.Split(held.Addr().String(), ":")[1]: true,
 	} {
-		if r, err := loopback.Listen(uri, ""); err == nil {
+		r, err := loopback.Listen(uri, "")
+		if err == nil {
 			r.Close()
 			t.Errorf("Listen(%q) = %s, want an error", uri, r.RedirectURI())
+		}
+		if errors.Is(err, loopback.ErrNotLoopback) == isLoopback {
+			t.Errorf("Listen(%q): %v, ErrNotLoopback wanted: %v", uri, err, !isLoopback)
 		}
 	}
 }
 
-func TestReceiveEndsWithTheContext(t *testing.T) {
-	r, err := loopback.Listen("", "")
-	if err != nil {
-		t.Fatal(err)
+func TestReceiveEnds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		end  func(context.CancelFunc, *loopback.Receiver)
+		want error
+	}{
+		"context": {func(cancel context.CancelFunc, _ *loopback.Receiver) { cancel() }, context.Canceled},
+		"Close":   {func(_ context.CancelFunc, r *loopback.Receiver) { r.Close() }, loopback.ErrClosed},
+		"positive": {func(_ context.CancelFunc, r *loopback.Receiver) {
+			_, _ = send(t.Context(), "GET", r.RedirectURI()+"?a=b", "")
+		}, nil},
+	} {
+		r, err := loopback.Listen("", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		received := make(chan error, 1)
+		go func() { received <- r.Receive(ctx, func(url.Values) error { return nil }) }()
+		tt.end(cancel, r)
+		if err := <-received; !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", name, err, tt.want)
+		}
+		cancel()
+		r.Close()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if err := r.Receive(ctx, func(url.Values) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
+}
+
+func TestParsePasted(t *testing.T) {
+	const own = "http://127.0.0.1:4711/callback"
+	want := url.Values{"code": {"c/1"}, "state": {"s"}}
+	for name, text := range map[string]string{
+		"as shown":              own + "?code=c%2F1&state=s",
+		"another loopback name": "http://localhost:4711/callback?code=c%2F1&state=s",
+		"IPv6":                  "http://[::1]:4711/callback?code=c%2F1&state=s",
+		"fragment":              own + "?code=c%2F1&state=s#top",
+		"quoted":                `"` + own + `?code=c%2F1&state=s"`,
+		"angle brackets":        "<" + own + "?code=c%2F1&state=s>",
+		"both":                  "'<" + own + "?code=c%2F1&state=s>'",
+		"typographic quotes":    "“" + own + "?code=c%2F1&state=s”",
+		"wrapped":               own + "?code=c%2\nF1&state=s\n",
+		"bracketed paste":       "\x1b[200~" + own + "?code=c%2F1&state=s\x1b[201~",
+		"from the ? on":         "?code=c%2F1&state=s",
+		"the parameters alone":  "code=c%2F1&state=s",
+		"a slash at the end":    "http://127.0.0.1:4711/callback/?code=c%2F1&state=s",
+	} {
+		if got, err := loopback.ParsePasted(text, own); err != nil || cmp.Diff(want, got) != "" {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		text string
+		want error
+	}{
+		"the code alone":  {"c1", loopback.ErrNoQuery},
+		"nothing":         {" \n", loopback.ErrNoQuery},
+		"no parameters":   {own, loopback.ErrNoQuery},
+		"another host":    {"http://127.0.0.2:4711/callback?code=c&state=s", loopback.ErrOtherAddress},
+		"another port":    {"http://127.0.0.1:4712/callback?code=c&state=s", loopback.ErrOtherAddress},
+		"another path":    {"http://127.0.0.1:4711/?code=c&state=s", loopback.ErrOtherAddress},
+		"another scheme":  {"https://127.0.0.1:4711/callback?code=c&state=s", loopback.ErrOtherAddress},
+		"the login's URL": {"https://auth.example.com/authorize?state=s", loopback.ErrOtherAddress},
+	} {
+		if got, err := loopback.ParsePasted(tt.text, own); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, tt.want)
+		}
+	}
+	for uri, text := range map[string]string{
+		"urn:ietf:wg:oauth:2.0:oob":         "urn:ietf:wg:oauth:2.0:oob?code=c%2F1&state=s",
+		"com.example.app:/cb":               "com.example.app:/cb?code=c%2F1&state=s",
+		"https://app.example.com/cb":        "https://app.example.com/cb?code=c%2F1&state=s",
+		"https://app.example.com/cb?team=7": "https://app.example.com/cb?team=7&code=c%2F1&state=s",
+	} {
+		if got, err := loopback.ParsePasted(text, uri); err != nil || cmp.Diff(want, got) != "" {
+			t.Errorf("%s: %v, %v", uri, got, err)
+		}
 	}
 }

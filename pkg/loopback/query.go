@@ -1,0 +1,96 @@
+package loopback
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+)
+
+// ParseQuery reads the query of a redirect. It splits at & alone, since ; is an
+// ordinary character there (RFC 3986, section 3.4), and keeps a value that cannot
+// be decoded as it is: another parameter's value must not hide the one that is
+// awaited, and a parameter that occurs twice must be seen twice.
+func ParseQuery(query string) url.Values {
+	values := url.Values{}
+	for pair := range strings.SplitSeq(query, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		values.Add(unescaped(name), unescaped(value))
+	}
+	return values
+}
+
+func unescaped(s string) string {
+	if plain, err := url.QueryUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
+
+// Errors of [ParsePasted].
+var (
+	ErrNoQuery      = errors.New("the address has no parameters")
+	ErrOtherAddress = errors.New("the address is not the redirect URI")
+)
+
+// ParsePasted reads the address at which a browser ended, as people paste it:
+// with quotes or angle brackets around it, with its fragment, broken into lines,
+// with another spelling of the loopback host, or only from its ? on. It returns
+// the parameters, or [ErrNoQuery], or [ErrOtherAddress] for an address that is
+// not redirectURI.
+func ParsePasted(text, redirectURI string) (url.Values, error) {
+	text = unwrapped(text)
+	text, _, _ = strings.Cut(text, "#")
+	address, query, found := strings.Cut(text, "?")
+	if !found && address != "" && !strings.Contains(address, "/") && strings.Contains(address, "&") && strings.Contains(address, "=") {
+		address, query, found = "", address, true // the parameters alone
+	}
+	own, ownQuery, _ := strings.Cut(redirectURI, "?")
+	switch {
+	case !found || query == "":
+		return nil, ErrNoQuery
+	case address != "" && !samePlace(address, own):
+		return nil, ErrOtherAddress
+	}
+	// A query of the redirect URI's own may come before the answer's parameters.
+	return ParseQuery(strings.TrimPrefix(strings.TrimPrefix(query, ownQuery), "&")), nil
+}
+
+// unwrapped removes what terminals, mail programs and people put around and into
+// an address, which itself holds no white space.
+func unwrapped(text string) string {
+	text = strings.NewReplacer("\x1b[200~", "", "\x1b[201~", "").Replace(text)
+	text = strings.Join(strings.Fields(text), "")
+	for {
+		shorter := strings.Trim(text, "\"'`“”‘’")
+		if strings.HasPrefix(shorter, "<") {
+			shorter = strings.TrimSuffix(shorter[1:], ">")
+		}
+		if shorter == text {
+			return text
+		}
+		text = shorter
+	}
+}
+
+// samePlace compares scheme, host and path. Of a loopback URI only the port and
+// the path count: any spelling of the host leads here.
+func samePlace(pasted, own string) bool {
+	if pasted == own {
+		return true
+	}
+	p, err := url.Parse(pasted)
+	o, ownErr := url.Parse(own)
+	if err != nil || ownErr != nil || !strings.EqualFold(p.Scheme, o.Scheme) {
+		return false
+	}
+	pasted, own = strings.ToLower(p.Hostname()), strings.ToLower(o.Hostname())
+	samePath := strings.TrimSuffix(p.Path, "/") == strings.TrimSuffix(o.Path, "/") && p.Opaque == o.Opaque
+	return samePath && p.Port() == o.Port() && (pasted == own || isLoopbackName(pasted) && isLoopbackName(own))
+}
+
+func isLoopbackName(host string) bool {
+	return host == "localhost" || host == "127.0.0.1" || host == "::1"
+}

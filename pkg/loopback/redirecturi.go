@@ -1,0 +1,128 @@
+package loopback
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const defaultRedirectURI = "http://127.0.0.1:0/callback"
+
+// ErrNotLoopback marks a redirect URI that no listener of this machine can
+// serve: https, a scheme of an app, another host. Its answer can only be pasted.
+var ErrNotLoopback = errors.New("not an http URL of a loopback host")
+
+// redirectPlace is what a redirect URI says about where to listen.
+type redirectPlace struct {
+	raw        string // as given
+	host, port string // to bind
+	isName     bool   // localhost or a name below it
+	path       string // as a browser sends it, decoded
+	portAt     int    // where a port 0 begins in raw, 0 if there is none
+	portEnd    int
+}
+
+func parseRedirectURI(raw string) (redirectPlace, error) {
+	if raw == "" {
+		raw = defaultRedirectURI
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" || u.User != nil || strings.Contains(raw, "#") {
+		return redirectPlace{}, notLoopback(raw)
+	}
+	p := redirectPlace{raw: raw, host: strings.ToLower(u.Hostname()), port: "80", path: u.Path}
+	ip, err := netip.ParseAddr(p.host)
+	p.isName = p.host == "localhost" || strings.HasSuffix(p.host, ".localhost")
+	if !p.isName && (err != nil || ip != netip.IPv6Loopback() && ip != netip.AddrFrom4([4]byte{127, 0, 0, 1})) {
+		return redirectPlace{}, notLoopback(raw)
+	}
+	if p.path == "" {
+		p.path = "/"
+	}
+	if text := u.Port(); text != "" {
+		number, err := strconv.ParseUint(text, 10, 16)
+		if err != nil {
+			return redirectPlace{}, notLoopback(raw)
+		}
+		p.port = strconv.FormatUint(number, 10)
+		if number == 0 {
+			p.portAt = strings.Index(raw, u.Host) + len(u.Host) - len(text)
+			p.portEnd = p.portAt + len(text)
+		}
+	}
+	return p, nil
+}
+
+func notLoopback(raw string) error {
+	return fmt.Errorf("loopback: %w: %q", ErrNotLoopback, shortened(raw))
+}
+
+// bound returns the redirect URI as it is to be sent, and the Host header field
+// that a browser sends for it. A server compares the URI with what is
+// registered, so nothing but port 0 is changed.
+func (p redirectPlace) bound(port string) (redirectURI, host string) {
+	redirectURI = p.raw
+	if p.portAt > 0 {
+		redirectURI, p.port = p.raw[:p.portAt]+port+p.raw[p.portEnd:], port
+	}
+	host = net.JoinHostPort(p.host, p.port)
+	if p.port == "80" {
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return redirectURI, host
+}
+
+func (r *Receiver) bind(network, address string) error {
+	l, err := net.Listen(network, address)
+	if err == nil {
+		r.listeners = append(r.listeners, l)
+	}
+	return err
+}
+
+// bindBoth binds one port on 127.0.0.1 and on ::1, since a browser may resolve
+// localhost to either. A machine without IPv6 listens on IPv4 alone; a port that
+// another process holds on ::1 would give it the code.
+func (r *Receiver) bindBoth(port string) error {
+	for tries := 10; ; tries-- {
+		if err := r.bind("tcp4", net.JoinHostPort("127.0.0.1", port)); err != nil {
+			return err
+		}
+		err := r.bind("tcp6", net.JoinHostPort("::1", r.port()))
+		if err == nil || !hasIPv6() {
+			return nil
+		}
+		if port != "0" || tries == 0 {
+			return err
+		}
+		// Free on one family only; another free port may be so on both.
+		for _, l := range r.listeners {
+			l.Close()
+		}
+		r.listeners = nil
+	}
+}
+
+func hasIPv6() bool {
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
+}
+
+func (r *Receiver) port() string {
+	return strconv.Itoa(r.listeners[0].Addr().(*net.TCPAddr).Port)
+}
+
+func shortened(s string) string {
+	if len(s) > 200 {
+		return strings.ToValidUTF8(s[:200], "") + "…"
+	}
+	return s
+}
