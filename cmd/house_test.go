@@ -34,6 +34,8 @@ func floors() map[string]int {
 		"pkg/revocation/redis": 6,
 		"pkg/oauth":            5,
 		"pkg/dpop":             4,
+		"pkg/forge":            4,
+		"pkg/openapi":          4,
 		"pkg/policy":           4,
 		"pkg/provider":         4,
 		"pkg/token":            3,

@@ -31,6 +31,9 @@ type item struct {
 	Name string `json:"name"`
 }
 
+// apiScopes are the scopes of the API's operations.
+func apiScopes() []string { return []string{"items:read", "items:write", "users:delete"} }
+
 const resourceMetadata = "/.well-known/oauth-protected-resource"
 
 // newAPI protects the API with the packages that this toolkit offers for it.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/forge"
 )
 
 // Fault is one way in which the server misbehaves when it is asked to: by
@@ -26,27 +27,33 @@ type Fault struct {
 	Effect    string // one sentence
 }
 
-// Faults returns the faults there are, in the order in which they are documented.
+// Faults returns the faults there are, in the order in which they are
+// documented: those of access tokens, which [forge.Cases] lists, then those of
+// the endpoints.
 func Faults() []Fault { return slices.Clone(faultTable) }
 
-var faultTable = []Fault{
-	{"expired", "", diagnosis.Expired, "access tokens expired an hour ago"},
-	{"not-yet-valid", "", diagnosis.NotYetValid, "access tokens are valid in an hour from now"},
-	{"clock-skew", "", diagnosis.ClockSkew, "access tokens are issued by a clock that is two minutes ahead"},
-	{"wrong-issuer", "", diagnosis.IssuerMismatch, "access tokens name another issuer"},
-	{"issuer-slash", "", diagnosis.IssuerSlash, "the issuer in access tokens ends with a slash too many"},
-	{"wrong-audience", "", diagnosis.AudienceMismatch, "access tokens are for another API"},
-	{"no-audience", "", diagnosis.AudienceMissing, "access tokens have no audience"},
-	{"bad-signature", "", diagnosis.SignatureInvalid, "the signature of access tokens is wrong"},
-	{"alg-none", "", diagnosis.AlgNone, "access tokens are not signed"},
-	{"alg-confusion", "", diagnosis.HSTokenNoSecret, "access tokens are signed with HS256 and the public key as the secret"},
-	{"unknown-kid", "", diagnosis.KeyUnknown, "access tokens name a key that is not published"},
+var faultTable = slices.Concat(tokenFaults(), endpointFaults)
+
+// tokenFaults are the ways in which access tokens can be wrong.
+func tokenFaults() []Fault {
+	var faults []Fault
+	for _, c := range forge.Cases() {
+		if c.Name != goodToken {
+			faults = append(faults, Fault{c.Name, "", c.Diagnosis, "issues an access token " + c.Phrase})
+		}
+	}
+	return faults
+}
+
+// otherIssuer is no one's (RFC 2606).
+const otherIssuer = "https://issuer.example"
+
+// goodToken is the case that changes nothing, so that it is no fault.
+const goodToken = "good"
+
+var endpointFaults = []Fault{
 	{"rotate", "", "", "each token is signed by a new key, published beside the one before it"},
 	{"same-kid-new-key", "", diagnosis.KeyChanged, "from the second time on the key set holds another key under the same kid"},
-	{"missing-scope", "", diagnosis.ScopeMissing, "access tokens hold none of the API's scopes, though the response says they do"},
-	{"scope-as-array", "", "", "the scope in access tokens is an array, which some servers write"},
-	{"id-token-as-access-token", "", diagnosis.IDTokenAsAccess, "the access token is an ID token"},
-	{"opaque-token", "", diagnosis.OpaqueToken, "access tokens are random strings, not JWTs"},
 	{"jwks-500", "", diagnosis.KeysUnavailable, "the key set answers 500"},
 	{"jwks-hang", "", diagnosis.KeysUnavailable, "the key set never answers"},
 	{"jwks-slow", "DURATION", "", "the key set answers after that time"},

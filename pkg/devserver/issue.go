@@ -11,27 +11,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oauthctl/oauthctl/pkg/jwks"
-	"github.com/oauthctl/oauthctl/pkg/token"
+	"github.com/oauthctl/oauthctl/pkg/forge"
 )
 
 // idTokenTTL is how long an ID token lives.
 const idTokenTTL = 5 * time.Minute
 
-// draft is a token before it is signed.
-type draft struct {
-	key    *jwks.PrivateKey
-	header map[string]any
-	claims map[string]any
-	// finish makes the token; nil signs it with the server's key.
-	finish func(*Server, *draft) (string, error)
-}
-
-func (s *Server) sign(d *draft) (string, error) {
-	if d.finish != nil {
-		return d.finish(s, d)
-	}
-	raw, err := token.SignWithHeader(d.key, d.header, d.claims)
+func (s *Server) sign(d *forge.Draft) (string, error) {
+	raw, err := d.Sign()
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
@@ -39,13 +26,16 @@ func (s *Server) sign(d *draft) (string, error) {
 }
 
 // newDraft is a token with the header of the key that signs now.
-func (s *Server) newDraft(typ string, claims map[string]any) *draft {
+func (s *Server) newDraft(typ string, claims map[string]any) *forge.Draft {
 	key := s.keys.signing()
-	return &draft{key: key, header: map[string]any{"alg": key.Algorithm(), "kid": key.ID(), "typ": typ}, claims: claims}
+	return &forge.Draft{
+		Key: key, Attacker: &s.attacker, OtherScopes: apiScopes(),
+		Header: map[string]any{"alg": key.Algorithm(), "kid": key.ID(), "typ": typ}, Claims: claims,
+	}
 }
 
 // accessDraft is an access token (RFC 9068, section 2).
-func (s *Server) accessDraft(g *grant, t *accessToken) *draft {
+func (s *Server) accessDraft(g *grant, t *accessToken) *forge.Draft {
 	claims := map[string]any{
 		"iss": s.config.Issuer, "sub": g.subject, "client_id": g.clientID, "jti": t.id,
 		"iat": t.issued.Unix(), "exp": t.expires.Unix(),
@@ -81,8 +71,8 @@ func (s *Server) issueAccess(g *grant, scope, audience []string, jkt string, fau
 	}
 	d := s.accessDraft(g, t)
 	for _, name := range slices.Sorted(maps.Keys(faults)) {
-		if forge := forgery(name); forge != nil {
-			forge(s, d)
+		if c, ok := forge.Lookup(name); ok {
+			c.Spoil(d)
 		}
 	}
 	raw, err := s.sign(d)

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/dpop"
+	"github.com/oauthctl/oauthctl/pkg/forge"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
@@ -72,15 +73,17 @@ type Client struct {
 // Server is a development authorization server with its API. It is safe for
 // concurrent use.
 type Server struct {
-	config  Config
-	keys    keys
-	users   []User
-	names   *names // of clients
-	clients clients
-	visits  visits
-	grants  grants
-	used    *dpop.Memory // proofs and assertions, each good once
-	nonce   string       // that proofs need where the fault dpop-nonce is in force
+	config Config
+	keys   keys
+	// attacker signs the tokens that are spoiled by another key.
+	attacker forge.Attacker
+	users    []User
+	names    *names // of clients
+	clients  clients
+	visits   visits
+	grants   grants
+	used     *dpop.Memory // proofs and assertions, each good once
+	nonce    string       // that proofs need where the fault dpop-nonce is in force
 
 	saving sync.Mutex
 	mu     sync.Mutex
