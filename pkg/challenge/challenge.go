@@ -75,22 +75,37 @@ func writeQuoted(b *strings.Builder, value string) {
 	b.WriteByte('"')
 }
 
-var errSyntax = errors.New("WWW-Authenticate is not as RFC 9110 section 11.6.1 writes it")
+// SyntaxError is where a WWW-Authenticate field cannot be parsed.
+type SyntaxError struct {
+	Line   int // of the field, from 1, where it was sent several times
+	Offset int // in bytes from the beginning of that line's value
+}
+
+// Error names the place.
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("WWW-Authenticate cannot be parsed: line %d, byte %d (RFC 9110, section 11.6.1)", e.Line, e.Offset)
+}
+
+var errSyntax = errors.New("syntax error")
 
 // Parse reads the field lines of a WWW-Authenticate header, several challenges
-// to a line or a line each. On a syntax error it returns the challenges that
-// stand before it along with the error, since a client can still act on those.
+// to a line or a line each. What a line holds before a syntax error is returned,
+// since a client can still act on it, and so are the other lines; the error is
+// the [*SyntaxError] of the first line that has one.
 func Parse(values []string) ([]Challenge, error) {
-	var all []Challenge
-	for _, value := range values {
+	var (
+		all   []Challenge
+		first error
+	)
+	for i, value := range values {
 		p := parser{rest: value}
 		challenges, err := p.challenges()
 		all = append(all, challenges...)
-		if err != nil {
-			return all, fmt.Errorf("challenge: %w, at byte %d", err, len(value)-len(p.rest))
+		if err != nil && first == nil {
+			first = fmt.Errorf("challenge: %w", &SyntaxError{Line: i + 1, Offset: len(value) - len(p.rest)})
 		}
 	}
-	return all, nil
+	return all, first
 }
 
 // parser reads the grammar from the front of rest. The comma separates both
@@ -113,6 +128,9 @@ func (p *parser) challenges() ([]Challenge, error) {
 			}
 			if c.Token68 = p.token68(); c.Token68 == "" {
 				if err := p.params(&c); err != nil {
+					if len(c.Params) > 0 {
+						all = append(all, c)
+					}
 					return all, err
 				}
 			}
@@ -128,7 +146,7 @@ func (p *parser) challenges() ([]Challenge, error) {
 }
 
 // params reads name=value pairs until the end or the next challenge's scheme,
-// before which it leaves the comma standing.
+// before which it leaves the comma.
 func (p *parser) params(c *Challenge) error {
 	for {
 		before := p.rest
@@ -180,7 +198,8 @@ func (p *parser) value() (string, bool) {
 	return "", false
 }
 
-// token68 reads a token68 (RFC 9110, section 11.2) if one stands alone here.
+// token68 reads a token68 (RFC 9110, section 11.2) if there is nothing else
+// before the next comma.
 func (p *parser) token68() string {
 	n := 0
 	for n < len(p.rest) && (isAlphanumeric(p.rest[n]) || strings.IndexByte("-._~+/", p.rest[n]) >= 0) {

@@ -1,6 +1,7 @@
 package challenge_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -58,11 +59,29 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("Parse(%q) = %+v, want an error", value, got)
 		}
 	}
-	// What stands before the fault is still of use.
-	got, err := challenge.Parse([]string{`Bearer scope="a"`, `Basic realm="`})
-	want := []challenge.Challenge{{Scheme: "Bearer", Params: []challenge.Param{{Name: "scope", Value: "a"}}}}
-	if diff := cmp.Diff(want, got); diff != "" || err == nil {
-		t.Errorf("err %v (-want +got):\n%s", err, diff)
+}
+
+// What comes before a syntax error, and in the other lines, is still of use.
+func TestParseUsesWhatIsReadable(t *testing.T) {
+	type P = []challenge.Param
+	scope := challenge.Challenge{Scheme: "Bearer", Params: P{{"scope", "a"}}}
+	for name, tt := range map[string]struct {
+		values       []string
+		want         []challenge.Challenge
+		line, offset int
+	}{
+		"an earlier line":      {[]string{`Bearer scope="a"`, `Basic realm="`}, []challenge.Challenge{scope}, 2, 12},
+		"a later line":         {[]string{`Basic realm="`, `Bearer scope="a"`}, []challenge.Challenge{scope}, 1, 12},
+		"an earlier parameter": {[]string{`Bearer scope="a", error="x`}, []challenge.Challenge{scope}, 1, 24},
+		"an earlier challenge": {[]string{`Bearer scope="a", Basic realm="`}, []challenge.Challenge{scope}, 1, 30},
+		"two broken lines":     {[]string{`Bearer scope="a", ="`, `="x"`}, []challenge.Challenge{scope}, 1, 18},
+		"nothing":              {[]string{`"Bearer"`}, nil, 1, 0},
+	} {
+		got, err := challenge.Parse(tt.values)
+		var at *challenge.SyntaxError
+		if diff := cmp.Diff(tt.want, got); diff != "" || !errors.As(err, &at) || at.Line != tt.line || at.Offset != tt.offset {
+			t.Errorf("%s: %v, want line %d, byte %d (-want +got):\n%s", name, err, tt.line, tt.offset, diff)
+		}
 	}
 }
 
