@@ -355,9 +355,7 @@ func TestCallUnderCron(t *testing.T) {
 
 // The token reaches a command by its environment and a consumer in the form it reads.
 func TestTokenConsumers(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("needs curl: ", err)
-	}
+	need(t, "curl", missingProgram("curl"))
 	w := newWorld(t, devserver.Config{})
 	home := t.TempDir()
 	run := func(code int, args ...string) processOutcome {
@@ -375,9 +373,11 @@ func TestTokenConsumers(t *testing.T) {
 		t.Helper()
 		c := exec.CommandContext(t.Context(), "/bin/sh", "-ec", script)
 		c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, "config"), "XDG_STATE_HOME=" + filepath.Join(home, "state"), "API=" + w.api}
-		out, err := c.CombinedOutput()
+		var stderr bytes.Buffer // may hold the coverage warning of a process started again
+		c.Stderr = &stderr
+		out, err := c.Output()
 		if err != nil {
-			t.Errorf("%s: %v\n%s", script, err, out)
+			t.Errorf("%s: %v\n%s%s", script, err, out, &stderr)
 		}
 		return string(out)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +82,32 @@ func elsewhere(command string) string {
 	return ""
 }
 
+// moreThanGo returns the programs that a command runs and that may be missing where Go, git and a shell are installed.
+// The list is complete as long as the tests pass with a PATH that holds only those, which .ci/run tries.
+func moreThanGo(command string) []string {
+	var programs []string
+	for _, m := range regexp.MustCompile(`(?:^|[|;&('"\n])\s*(curl|jq|node|openssl|python3)\s`).FindAllStringSubmatch(command, -1) {
+		programs = append(programs, m[1])
+	}
+	return programs
+}
+
+func TestMoreThanGo(t *testing.T) {
+	for command, want := range map[string][]string{
+		"oauthctl call GET /api/items --curl":                          nil,
+		"oauthctl decode --jq '.a | map(.b)'":                          nil,
+		"oauthctl token --format curl | curl -s -K - http://x":         {"curl"},
+		`oauthctl exec -- sh -c 'curl -s http://x' | jq .`:             {"curl", "jq"},
+		"python3 -m http.server 8000 &":                                {"python3"},
+		"cat >a <<'END'\ncurl is a word\nEND":                          {"curl"}, // too much is harmless
+		"openssl rand 32 >k; (node x.js) && echo curl,jq are no tools": {"openssl", "node"},
+	} {
+		if got := moreThanGo(command); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", command, got, want)
+		}
+	}
+}
+
 // Every command of the pages does what the page says: it runs, in the order of the page, in an empty home, beside a
 // development server, and shows what is shown; … stands for anything. A command may fail only where the page shows that
 // it does.
@@ -113,6 +141,11 @@ func TestDocumentedCommands(t *testing.T) {
 		ran += len(commands)
 		t.Run(strings.TrimPrefix(page, "../"), func(t *testing.T) {
 			t.Parallel()
+			for _, c := range commands {
+				for _, program := range moreThanGo(c.command) {
+					need(t, program, missingProgram(program))
+				}
+			}
 			runPage(t, commands)
 		})
 	}
@@ -143,8 +176,8 @@ func runPage(t *testing.T, commands []documented) {
 	here := func(text string) string {
 		return port.ReplaceAllStringFunc(text, func(name string) string { return ports[name] })
 	}
-	var script strings.Builder
-	script.WriteString("trap 'kill $(jobs -p) 2>/dev/null' EXIT\n")
+	// The chunks of the script; the next one is given to the shell once what a chunk starts in the background listens.
+	chunks := []string{"trap 'kill $(jobs -p) 2>/dev/null' EXIT\n"}
 	for i, c := range commands {
 		command := here(c.command)
 		if c.session && strings.HasPrefix(command, "oauthctl login") && !strings.Contains(command, "--") {
@@ -152,9 +185,9 @@ func runPage(t *testing.T, commands []documented) {
 		} else if strings.HasPrefix(command, "oauthctl login") && !strings.Contains(command, "--device") && !strings.Contains(command, "client_credentials") {
 			command += " --browser"
 		}
-		fmt.Fprintf(&script, "echo '@@begin %d'\n%s\necho \"@@end $?\"\n", i, command)
+		chunks[len(chunks)-1] += fmt.Sprintf("echo '@@begin %d'\n%s\necho \"@@end $?\"\n", i, command)
 		if strings.HasSuffix(command, "&") {
-			script.WriteString("sleep 0.7\n")
+			chunks = append(chunks, "")
 		}
 	}
 	home := t.TempDir()
@@ -166,11 +199,27 @@ func runPage(t *testing.T, commands []documented) {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, "config"), "XDG_STATE_HOME=" + filepath.Join(home, "state"),
 		"PYTHONDONTWRITEBYTECODE=1",
 	}
-	shell.Stdin = strings.NewReader(script.String())
+	script, err := shell.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var output bytes.Buffer
 	shell.Stdout, shell.Stderr = &output, &output
 	shell.WaitDelay = time.Second
-	_ = shell.Run()
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	free := []string{ports["8000"], ports["8080"]}
+	for i, chunk := range chunks {
+		if i > 0 {
+			waitForListener(ctx, &free)
+		}
+		if _, err := io.WriteString(script, chunk); err != nil {
+			break // the shell has ended; what it printed says why
+		}
+	}
+	script.Close()
+	_ = shell.Wait()
 	for i, c := range commands {
 		_, rest, ok := strings.Cut(output.String(), fmt.Sprintf("@@begin %d\n", i))
 		got, end, ended := strings.Cut(rest, "@@end ")
@@ -183,6 +232,20 @@ func runPage(t *testing.T, commands []documented) {
 			t.Errorf("line %d: %s\nsucceeded is %v:\n%s", c.line, c.command, succeeded, got)
 		}
 		wantShown(t, c, here, got)
+	}
+}
+
+// waitForListener waits until one more of the free ports is listened on, or ctx ends, and takes it from the list.
+func waitForListener(ctx context.Context, free *[]string) {
+	for ctx.Err() == nil {
+		for i, port := range *free {
+			if conn, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
+				conn.Close()
+				*free = slices.Delete(*free, i, i+1)
+				return
+			}
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 

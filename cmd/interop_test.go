@@ -38,6 +38,14 @@ func need(t *testing.T, what string, missing string) {
 	}
 }
 
+// missingProgram returns why a program cannot be run; empty if it can.
+func missingProgram(name string) string {
+	if _, err := exec.LookPath(name); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
 // missingNode tells what keeps the certified server from running here; empty when nothing does.
 func missingNode() string {
 	if _, err := exec.LookPath("node"); err != nil {

@@ -35,7 +35,7 @@ func TestColdClientCredentials(t *testing.T) {
 	server := startHostileServer(t, func(s *hostileServer) {
 		s.serve = map[string]http.HandlerFunc{"/token": func(w http.ResponseWriter, r *http.Request) {
 			asked.Add(1)
-			time.Sleep(300 * time.Millisecond)
+			time.Sleep(300 * time.Millisecond) // a slow server, so that the other processes find the lock taken
 			s.serveToken(w, r)
 		}}
 	})

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,9 +22,23 @@ import (
 // browser that the program opens: xdg-open, as pkg/browser calls it, with a person who clicks through.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"oauthctl": func() { os.Exit(cmd.Main()) },
+		"oauthctl": func() {
+			quietCoverage()
+			os.Exit(cmd.Main())
+		},
 		"xdg-open": func() { os.Exit(openAsBrowser()) },
 	})
+}
+
+// quietCoverage gives the program a place for its coverage data, next to the program, which testscript removes at the
+// end. Without one, `go test -cover` makes each process print a warning among what the tests read.
+func quietCoverage() {
+	if testing.CoverMode() == "" || os.Getenv("GOCOVERDIR") != "" {
+		return
+	}
+	if program, err := exec.LookPath(os.Args[0]); err == nil {
+		_ = os.Setenv("GOCOVERDIR", filepath.Dir(program))
+	}
 }
 
 // openAsBrowser is the user's browser: BROWSER_LOGIN signs in, BROWSER_FIRST is visited before (a stray request or a

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,8 +23,14 @@ type arrived struct {
 // What curl sends is what Do sends, and the token is in no argument of any
 // process.
 func TestCurlSendsTheSame(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil || runtime.GOOS == "windows" {
-		t.Skip("no curl and shell here")
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a POSIX shell")
+	}
+	if _, err := exec.LookPath("curl"); err != nil {
+		if slices.Contains(strings.Split(os.Getenv("OAUTHCTL_TEST_REQUIRE"), ","), "curl") {
+			t.Fatal("curl is required by OAUTHCTL_TEST_REQUIRE: ", err)
+		}
+		t.Skip("needs curl: ", err)
 	}
 	// One request at a time, but the server has goroutines of its own.
 	came := make(chan arrived, 1)

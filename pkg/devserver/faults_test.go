@@ -84,7 +84,6 @@ func (d *desk) wholeWay() diagnosis.ID {
 			return id
 		}
 		d.offset.Add(int64(15 * time.Second))
-		time.Sleep(50 * time.Millisecond)
 	}
 	if _, err := client.Token(ctx, oauth.Refresh(res.RefreshToken, nil, nil)); err != nil {
 		return idOf(err)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -47,10 +48,12 @@ type RemoteOptions struct {
 // Remote is a key set at a URL, fetched when it is first needed and kept. It is
 // safe for concurrent use. Its contract:
 //
-//   - One fetch at a time, whoever asks.
+//   - One fetch at a time, whoever asks. Requests that arrive together share its
+//     result, also when it fails.
 //   - A set is fresh as Cache-Control says, at least 10 seconds, at most 24
-//     hours, 5 minutes where nothing is said; at 80 % of that it is renewed in
-//     the background while requests go on with the old one.
+//     hours, 5 minutes where nothing is said. At a random point between 50 and
+//     90 % of that time it is renewed in the background while requests go on
+//     with the old one, so that the instances of an API do not stay in step.
 //   - A kid that is not in the set asks again, from a bucket of 2 that refills
 //     by one every 10 seconds. Nobody waits for the bucket: when it is empty the
 //     kid is unknown for now, and the set is fetched when it has refilled. All
@@ -92,6 +95,8 @@ type Remote struct {
 	slow atomic.Bool // the endpoint let somebody wait in vain
 
 	fetches, failures, refused, generation atomic.Uint64
+
+	attempts atomic.Uint64 // the fetches that have ended; written with mu held
 }
 
 // snapshot is a set with its times.
@@ -218,17 +223,18 @@ func worthAsking(err error) bool {
 // answering as its age demands. Where there is none it waits so long for one,
 // unless the endpoint has kept somebody waiting before.
 func (r *Remote) get(ctx context.Context, wait time.Duration) (*snapshot, error) {
+	seen := r.attempts.Load()
 	c := r.current.Load()
 	now := r.now()
 	switch {
 	case c != nil && now.Before(c.renew):
 		return c, nil
 	case c != nil && now.Before(c.expires):
-		r.renewInBackground()
+		r.renewInBackground(seen)
 		return c, nil
 	}
 	if c != nil && now.Before(c.fetched.Add(r.stale)) {
-		return r.newer(ctx, c), nil
+		return r.newer(ctx, c, seen), nil
 	}
 	if !r.mayTry(now) {
 		return nil, r.unavailable()
@@ -238,7 +244,7 @@ func (r *Remote) get(ctx context.Context, wait time.Duration) (*snapshot, error)
 	}
 	bounded, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	next, err := r.fetch(bounded)
+	next, err := r.fetch(bounded, seen)
 	switch {
 	case err == nil:
 		return next, nil
@@ -253,14 +259,14 @@ func (r *Remote) get(ctx context.Context, wait time.Duration) (*snapshot, error)
 // newer waits a moment for the set that follows c, which is past its time. Once
 // the endpoint failed or was too slow, or is already being asked in the
 // background, nobody waits: the old keys serve.
-func (r *Remote) newer(ctx context.Context, c *snapshot) *snapshot {
+func (r *Remote) newer(ctx context.Context, c *snapshot, seen uint64) *snapshot {
 	if r.isInTrouble() {
-		r.renewInBackground()
+		r.renewInBackground(seen)
 		return c
 	}
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	next, err := r.fetch(bounded)
+	next, err := r.fetch(bounded, seen)
 	if err == nil {
 		return next
 	}
@@ -289,7 +295,7 @@ func (r *Remote) isInTrouble() bool {
 	return r.slow.Load() || r.renewing || r.failed != nil
 }
 
-func (r *Remote) renewInBackground() {
+func (r *Remote) renewInBackground(seen uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
@@ -298,7 +304,7 @@ func (r *Remote) renewInBackground() {
 	}
 	r.renewing = true
 	r.background(func() {
-		_, _ = r.fetch(r.ctx)
+		_, _ = r.fetch(r.ctx, seen)
 		r.mu.Lock()
 		r.renewing = false
 		r.mu.Unlock()
@@ -308,15 +314,22 @@ func (r *Remote) renewInBackground() {
 // background runs f until Close; the caller holds mu.
 func (r *Remote) background(f func()) { r.running.Go(f) }
 
-// fetch gets the set once for all who ask at the same time. The request outlives
-// a caller who gives up, since others wait for it.
-func (r *Remote) fetch(ctx context.Context) (*snapshot, error) {
+// fetch gets the set once for all callers at the same time. The request outlives
+// a caller that gives up, since others wait for it. seen is r.attempts from
+// before the caller read the state that made it fetch: a fetch that has ended
+// since then answers the caller too, and no other is started.
+func (r *Remote) fetch(ctx context.Context, seen uint64) (*snapshot, error) {
 	result := r.flight.DoChan("", func() (any, error) {
+		if next, err, ended := r.endedSince(seen); ended {
+			return next, err
+		}
 		ctx, cancel := context.WithTimeout(r.ctx, fetchTimeout)
 		defer cancel()
 		next, err := r.load(ctx)
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		// Last: a caller that sees the new number must find the new state.
+		defer r.attempts.Add(1)
 		r.tried, r.failed = r.now(), err
 		if err != nil {
 			r.failures.Add(1)
@@ -340,6 +353,17 @@ func (r *Remote) fetch(ctx context.Context) (*snapshot, error) {
 	}
 }
 
+// endedSince returns the result of the last fetch, if one has ended since the
+// number of attempts was seen.
+func (r *Remote) endedSince(seen uint64) (next *snapshot, err error, ended bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.attempts.Load() == seen {
+		return nil, nil, false
+	}
+	return r.current.Load(), r.failed, true
+}
+
 // load fetches and reads the set. One without a usable key is an error, so that
 // an endpoint that answers {"keys":[]} for a while breaks nothing.
 func (r *Remote) load(ctx context.Context) (*snapshot, error) {
@@ -360,7 +384,7 @@ func (r *Remote) load(ctx context.Context) (*snapshot, error) {
 	}
 	fresh := freshness(res.Header)
 	now := r.now()
-	next := &snapshot{set: set, fetched: now, renew: now.Add(fresh * 8 / 10), expires: now.Add(fresh)}
+	next := &snapshot{set: set, fetched: now, renew: now.Add(renewAfter(fresh, rand.N)), expires: now.Add(fresh)}
 	next.generation = r.generation.Load()
 	before := r.current.Load()
 	if before == nil || !sameKeys(before.set, set) {
@@ -368,6 +392,12 @@ func (r *Remote) load(ctx context.Context) (*snapshot, error) {
 	}
 	next.former = formerKeys(before, set)
 	return next, nil
+}
+
+// renewAfter returns how long after its fetch a set that is fresh for that time
+// is renewed: between 50 and 90 % of it, by a random number below its argument.
+func renewAfter(fresh time.Duration, random func(time.Duration) time.Duration) time.Duration {
+	return fresh/2 + random(fresh*4/10)
 }
 
 // sameKeys reports whether two sets hold the same keys under the same names.

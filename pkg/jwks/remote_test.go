@@ -1,9 +1,11 @@
 package jwks_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -119,10 +121,10 @@ func TestRemoteFetchesOnce(t *testing.T) {
 	}
 	all.Wait()
 	e.wantFetches(1)
-	e.pass(470 * time.Second)
+	e.pass(290 * time.Second)
 	e.want(r, key.ID(), "")
 	e.wantFetches(1)
-	e.pass(20 * time.Second) // beyond 80 %: renewed in the background
+	e.pass(260 * time.Second) // beyond 90 %: renewed in the background
 	e.want(r, key.ID(), "")
 	eventually(t, "the renewal", func() bool { return e.fetches.Load() == 2 && r.State().FetchedAt.Equal(e.clock()) })
 	if s := r.State(); s.Keys != 1 || s.Generation != 1 || s.Failures != 0 {
@@ -130,16 +132,83 @@ func TestRemoteFetchesOnce(t *testing.T) {
 	}
 }
 
+// Requests that arrive together at a Remote without keys, or with keys past their
+// time, cause one fetch, whether it brings a set or fails. The clock stands still,
+// so no second fetch is due.
+func TestConcurrentRequestsShareOneFetch(t *testing.T) {
+	key := newPublic(t)
+	var fails atomic.Bool
+	var fetches atomic.Int64
+	data, err := json.Marshal(jwks.NewSet(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
+		fetches.Add(1)
+		if fails.Load() {
+			return &http.Response{StatusCode: http.StatusServiceUnavailable, Body: http.NoBody, Request: r}, nil
+		}
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Cache-Control": {"max-age=60"}}, Body: io.NopCloser(bytes.NewReader(data)), Request: r}, nil
+	})
+	for round := range 300 {
+		var moved atomic.Int64
+		begin := time.Unix(1_800_000_000, 0)
+		r := jwks.NewRemote("https://as.example/jwks", jwks.RemoteOptions{
+			HTTP: &safehttp.Client{Transport: transport},
+			Now:  func() time.Time { return begin.Add(time.Duration(moved.Load())) },
+		})
+		for _, step := range []struct {
+			name    string
+			fails   bool
+			want    diagnosis.ID
+			forward time.Duration
+		}{
+			{"cold, failing", true, diagnosis.KeysUnavailable, 0},
+			{"cold", false, "", time.Second},
+			{"past its time, failing", true, "", time.Minute},
+			{"past its time", false, "", time.Second},
+		} {
+			fails.Store(step.fails)
+			fetches.Store(0)
+			moved.Add(int64(step.forward))
+			var all sync.WaitGroup
+			for range 20 {
+				all.Go(func() {
+					if _, err := r.Keys(t.Context(), key.ID(), "ES256"); idOf(err) != step.want {
+						t.Errorf("round %d, %s: %v", round, step.name, err)
+					}
+				})
+			}
+			all.Wait()
+			eventually(t, "the fetch", func() bool { return fetches.Load() > 0 })
+			if n := fetches.Load(); n != 1 {
+				t.Fatalf("round %d, %s: %d fetches, want 1", round, step.name, n)
+			}
+			if !step.fails { // a renewal in the background may still be storing its set
+				eventually(t, "the set", func() bool {
+					s := r.State()
+					return s.LastError == nil && s.FetchedAt.Equal(begin.Add(time.Duration(moved.Load())))
+				})
+			}
+		}
+		r.Close()
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func TestRemoteFreshness(t *testing.T) {
 	for _, tt := range []struct {
 		cacheControl   string
 		fresh, expired time.Duration
 	}{
-		{"", 239 * time.Second, 301 * time.Second},
-		{"max-age=0", 7 * time.Second, 11 * time.Second},
-		{"no-store", 7 * time.Second, 11 * time.Second},
-		{"public, max-age=99999999", 19 * time.Hour, 25 * time.Hour},
-		{"max-age=nonsense", 239 * time.Second, 301 * time.Second},
+		{"", 149 * time.Second, 301 * time.Second},
+		{"max-age=0", 4 * time.Second, 11 * time.Second},
+		{"no-store", 4 * time.Second, 11 * time.Second},
+		{"public, max-age=99999999", 11 * time.Hour, 25 * time.Hour},
+		{"max-age=nonsense", 149 * time.Second, 301 * time.Second},
 	} {
 		e := newEndpoint(t)
 		key := newPublic(t)

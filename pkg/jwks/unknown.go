@@ -58,8 +58,9 @@ func (r *Remote) mayAsk(kid, alg string, c *snapshot) <-chan struct{} {
 	r.tokens--
 	over := make(chan struct{})
 	r.asking = over
+	seen := r.attempts.Load()
 	r.background(func() {
-		_, _ = r.fetch(r.ctx)
+		_, _ = r.fetch(r.ctx, seen)
 		r.mu.Lock()
 		r.asking = nil
 		r.mu.Unlock()
@@ -102,7 +103,8 @@ func (r *Remote) schedule(now time.Time) {
 			r.schedule(now)
 		default:
 			r.tokens--
-			r.background(func() { _, _ = r.fetch(r.ctx) })
+			seen := r.attempts.Load()
+			r.background(func() { _, _ = r.fetch(r.ctx, seen) })
 		}
 	})
 }

@@ -23,13 +23,18 @@ func TestRotationUnderLoad(t *testing.T) {
 	e.want(r, old.ID(), "")
 	e.publish("max-age=3600", old, next)
 	publish := *e.answer.Load()
+	var started sync.WaitGroup
+	started.Add(200)
 	e.serve(func(w http.ResponseWriter, req *http.Request) {
-		time.Sleep(50 * time.Millisecond) // long enough for all to arrive
+		started.Wait()
 		publish(w, req)
 	})
 	var group sync.WaitGroup
 	for range 200 {
-		group.Go(func() { e.want(r, next.ID(), "") })
+		group.Go(func() {
+			started.Done()
+			e.want(r, next.ID(), "")
+		})
 	}
 	group.Wait()
 	e.wantFetches(2)

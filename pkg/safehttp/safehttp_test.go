@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -271,20 +272,31 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 // A stream of events may be silent for longer than the limit, once its header
 // has come; before, and for any other client, the limit holds.
 func TestPatient(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	synctest.Test(t, testPatient)
+}
+
+func testPatient(t *testing.T) {
+	const limit = 50 * time.Millisecond
+	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
 		if r.URL.Path == "/hang" {
 			<-r.Context().Done()
-			return
+			return nil, r.Context().Err()
 		}
-		_ = http.NewResponseController(w).Flush()
-		time.Sleep(300 * time.Millisecond)
-		io.WriteString(w, "late")
-	}))
-	defer server.Close()
+		body, late := io.Pipe()
+		go func() {
+			select {
+			case <-time.After(6 * limit):
+				io.WriteString(late, "late")
+				late.Close()
+			case <-r.Context().Done():
+				late.CloseWithError(r.Context().Err())
+			}
+		}()
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body, Request: r}, nil
+	})
 	read := func(path string, patient bool) (string, error) {
-		c := client(t)
-		c.Timeout, c.Patient = 50*time.Millisecond, patient
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+		c := &safehttp.Client{Transport: transport, Timeout: limit, Patient: patient}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.example"+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

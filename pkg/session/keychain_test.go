@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
@@ -65,9 +66,11 @@ func inKeychain(t *testing.T, role string, c *exec.Cmd) {
 	}
 	c.Env = append(c.Env, "PATH="+os.Getenv("PATH"), "HOME="+home, "XDG_RUNTIME_DIR="+runtime, "XDG_DATA_HOME="+filepath.Join(home, "data"),
 		"SESSION_TEST_ROLE=keychain", "SESSION_TEST_DIR="+filepath.Join(home, "state"), "SESSION_TEST_KEYCHAIN="+role)
-	out, err := c.CombinedOutput()
+	var stderr strings.Builder
+	c.Stderr = &stderr
+	out, err := c.Output()
 	if err != nil || !strings.Contains(string(out), "all good") {
-		t.Errorf("%v\n%s", err, out)
+		t.Errorf("%v\n%s%s", err, out, &stderr)
 	} else {
 		t.Logf("%s", out)
 	}
@@ -95,14 +98,14 @@ func withKeychain(dir string) error {
 		return err
 	}
 	// The daemon has only just been started.
-	for range 20 {
+	for range 100 {
 		if store, err = session.New(session.Options{Dir: dir, Kind: session.Keyring}); err != nil {
 			return err
 		}
 		if _, err = store.Prepare(ctx); err == nil {
 			break
 		}
-		_ = exec.Command("sleep", "0.1").Run()
+		time.Sleep(100 * time.Millisecond)
 	}
 	if err != nil {
 		return fmt.Errorf("Prepare: %w", err)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -212,13 +213,17 @@ func together(t *testing.T, processes int, dir, want string) int {
 	good := 0
 	for range processes {
 		all.Go(func() {
-			out, err := child(t, "token", dir).CombinedOutput()
+			// Standard error may hold the coverage warning of a process started again.
+			c := child(t, "token", dir)
+			var stderr strings.Builder
+			c.Stderr = &stderr
+			out, err := c.Output()
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil && string(out) == want {
 				good++
 			} else {
-				t.Errorf("a process got %.300q, %v", out, err)
+				t.Errorf("a process got %.300q, %v\n%.300s", out, err, &stderr)
 			}
 		})
 	}
@@ -245,11 +250,13 @@ func TestColdCallers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var mu sync.Mutex
 			requests := 0
+			var started sync.WaitGroup
+			started.Add(8)
 			renew := func(context.Context, *session.Session) (*session.Session, error) {
 				mu.Lock()
 				requests++
 				mu.Unlock()
-				time.Sleep(20 * time.Millisecond)
+				started.Wait()
 				s := example()
 				// Shorter than the callers want: none of them asks again for that.
 				s.RefreshToken, s.ExpiresAt = secret.String{}, now.Add(20*time.Second)
@@ -258,6 +265,7 @@ func TestColdCallers(t *testing.T) {
 			var all sync.WaitGroup
 			for range 8 {
 				all.Go(func() {
+					started.Done()
 					source := &session.Source{Store: store, Profile: "default", Now: func() time.Time { return now }, Renew: renew}
 					s, warning, err := source.Session(t.Context(), time.Minute, secret.String{})
 					if err != nil || warning != nil || s.AccessToken.Reveal() != "access-1" {
