@@ -9,6 +9,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/token"
@@ -90,7 +91,7 @@ func (o *judgingOptions) clock(env *Env) (func() time.Time, error) {
 
 // keySet finds the keys: those named, else the issuer's. A key set by URL or
 // issuer is fetched when the first token asks for it.
-func (env *Env) keySet(ctx context.Context, o judgingOptions, r *resolved, raw secret.String) (token.KeySet, error) {
+func (env *Env) keySet(ctx context.Context, o judgingOptions, r *resolved, raw secret.String) (guard.KeySet, error) {
 	switch {
 	case o.secretFile != "":
 		data, err := env.readSecretFile(o.secretFile)
@@ -141,7 +142,7 @@ func (env *Env) keySet(ctx context.Context, o judgingOptions, r *resolved, raw s
 	return env.remoteKeys(server.JWKSURI)
 }
 
-func (env *Env) remoteKeys(url string) (token.KeySet, error) {
+func (env *Env) remoteKeys(url string) (guard.KeySet, error) {
 	client, err := env.client()
 	if err != nil {
 		return nil, err

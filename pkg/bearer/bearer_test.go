@@ -74,6 +74,10 @@ func (away) Keys(context.Context, string, string) ([]*jwks.Key, error) {
 	return nil, &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable}
 }
 
+func (away) Generation() uint64 { return 0 }
+
+func (away) Former(string) *jwks.Key { return nil }
+
 // told is what the hook and the log were told.
 type told struct {
 	diagnosis *diagnosis.Diagnosis

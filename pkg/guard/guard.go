@@ -26,6 +26,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/bearer"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
@@ -36,7 +37,7 @@ type Config struct {
 	// Upstream is the API's own URL; a path in it goes before each request's.
 	Upstream *url.URL
 	Policy   *policy.Policy
-	Keys     token.KeySet
+	Keys     KeySet
 	// Resource is the URL under which clients know the API; with it the guard
 	// serves the API's metadata (RFC 9728). "" serves none.
 	Resource   string
@@ -50,6 +51,16 @@ type Config struct {
 	ForwardToken bool
 	Log          *slog.Logger      // nil logs nothing
 	Transport    http.RoundTripper // to the API; nil means one of the guard's own
+}
+
+// KeySet is a key set whose readiness and state the guard reports. [jwks.Set] and
+// [jwks.Remote] are key sets.
+type KeySet interface {
+	token.KeySet
+	// Ready returns nil once there are keys to verify tokens with; it fetches
+	// them if necessary, within ctx.
+	Ready(ctx context.Context) error
+	State() jwks.State
 }
 
 // Handler is the guard. It is safe for concurrent use.

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
 // metrics are what a guard counts. The labels come from fixed sets, so that no
@@ -78,14 +77,12 @@ func (h *Handler) Admin() http.Handler {
 
 // ready fetches the keys if that was not done yet.
 func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
-	if remote, ok := h.config.Keys.(*jwks.Remote); ok {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-		defer cancel()
-		if _, err := remote.Set(ctx); err != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = io.WriteString(w, "the issuer's keys cannot be had\n")
-			return
-		}
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if err := h.config.Keys.Ready(ctx); err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "the issuer's keys are unavailable\n")
+		return
 	}
 	_, _ = io.WriteString(w, "ready\n")
 }
@@ -134,11 +131,7 @@ func (m *metrics) writeBuckets(w io.Writer) {
 }
 
 func (h *Handler) writeKeys(w io.Writer, family func(name, kind, help string)) {
-	remote, ok := h.config.Keys.(*jwks.Remote)
-	if !ok {
-		return
-	}
-	s := remote.State()
+	s := h.config.Keys.State()
 	family("keys", "gauge", "Usable keys of the issuer.")
 	fmt.Fprintf(w, "oauthctl_guard_keys %d\n", s.Keys)
 	family("keys_fetches_total", "counter", "Requests for the key set, by result.")

@@ -13,6 +13,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/guard"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
 // eventually waits for what is to come.
@@ -91,6 +94,27 @@ func TestWatch(t *testing.T) {
 	group.Wait()
 	if lost.Load() > 0 {
 		t.Errorf("%d of %d requests were lost", lost.Load(), served.Load())
+	}
+}
+
+// A guard whose issuer is away is not ready, also when its keys are wrapped in a
+// set that counts, waits or combines.
+func TestReadyOfWrappedKeys(t *testing.T) {
+	up := newFixture(t, echo, nil)
+	away := httptest.NewServer(http.NotFoundHandler())
+	away.Close()
+	for name, keys := range map[string]guard.KeySet{
+		"remote":  jwks.NewRemote(away.URL, jwks.RemoteOptions{}),
+		"wrapped": struct{ *jwks.Remote }{jwks.NewRemote(away.URL, jwks.RemoteOptions{})},
+	} {
+		f := newFixture(t, echo, func(c *guard.Config) { c.Keys = keys })
+		for handler, want := range map[*guard.Handler]int{f.handler: 503, up.handler: 200} {
+			w := httptest.NewRecorder()
+			handler.Admin().ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+			if w.Code != want {
+				t.Errorf("%s: %d, want %d: %s", name, w.Code, want, w.Body)
+			}
+		}
 	}
 }
 

@@ -109,9 +109,9 @@ type snapshot struct {
 	generation uint64
 }
 
-// RemoteState is what a [Remote] has done so far.
-type RemoteState struct {
-	FetchedAt  time.Time // when the set in use was fetched; zero if there is none
+// State is what a key set holds, and what a [Remote] has done so far.
+type State struct {
+	FetchedAt  time.Time // when the set in use was fetched; zero if none was
 	Keys       int       // usable keys of that set
 	Skipped    int       // keys of that set that are not usable
 	Fetches    uint64    // requests sent
@@ -154,10 +154,10 @@ func (r *Remote) Close() {
 func (r *Remote) Generation() uint64 { return r.generation.Load() }
 
 // State returns what has happened so far.
-func (r *Remote) State() RemoteState {
+func (r *Remote) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := RemoteState{
+	s := State{
 		Fetches: r.fetches.Load(), Failures: r.failures.Load(), Refused: r.refused.Load(),
 		Generation: r.generation.Load(), LastError: r.failed,
 	}
@@ -175,6 +175,13 @@ func (r *Remote) Set(ctx context.Context) (*Set, error) {
 		return nil, err
 	}
 	return c.set, nil
+}
+
+// Ready returns nil once there is a key set that serves requests; it fetches one
+// if there is none, as [Remote.Set] does.
+func (r *Remote) Ready(ctx context.Context) error {
+	_, err := r.get(ctx, fetchTimeout)
+	return err
 }
 
 // Keys returns the keys that may have signed a token with that kid and alg, as

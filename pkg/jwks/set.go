@@ -135,6 +135,18 @@ func (s *Set) All() []*Key { return slices.Clone(s.keys) }
 // Skipped returns the keys that could not be used, and why.
 func (s *Set) Skipped() []Skipped { return slices.Clone(s.skipped) }
 
+// Generation returns 0: the set never changes.
+func (s *Set) Generation() uint64 { return 0 }
+
+// Former returns nil: no kid ever named another key.
+func (s *Set) Former(string) *Key { return nil }
+
+// Ready returns nil: the keys are at hand.
+func (s *Set) Ready(context.Context) error { return nil }
+
+// State returns how many keys there are; nothing was fetched.
+func (s *Set) State() State { return State{Keys: len(s.keys), Skipped: len(s.skipped)} }
+
 // MarshalJSON writes the set as it is published: public members only.
 func (s *Set) MarshalJSON() ([]byte, error) {
 	keys := s.keys

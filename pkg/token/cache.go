@@ -50,10 +50,10 @@ func (v *Verifier) verifyCached(ctx context.Context, raw string) (*Token, error)
 	if found, ok := v.cache.get(sum); ok && v.stillGood(ctx, found) {
 		return found.token, nil
 	}
-	generation := v.generation()
+	generation := v.j.keys.Generation()
 	t, err := v.verify(ctx, raw)
 	// A set that changed meanwhile may not be the one that was asked.
-	if err == nil && v.generation() == generation {
+	if err == nil && v.j.keys.Generation() == generation {
 		from, until := v.j.window(t)
 		v.cache.put(sum, accepted{t, generation, from, until})
 	}
@@ -65,19 +65,11 @@ func (v *Verifier) verifyCached(ctx context.Context, raw string) (*Token, error)
 // is judged in full.
 func (v *Verifier) stillGood(ctx context.Context, found accepted) bool {
 	t := found.token
-	if _, err := v.j.keys.Keys(ctx, t.header.kid, t.header.alg); err != nil || v.generation() != found.generation {
+	if _, err := v.j.keys.Keys(ctx, t.header.kid, t.header.alg); err != nil || v.j.keys.Generation() != found.generation {
 		return false
 	}
 	now := v.j.options.Now()
 	return !now.Before(found.from) && now.Before(found.until)
-}
-
-// generation is that of the key set; a set that cannot change has none.
-func (v *Verifier) generation() uint64 {
-	if set, ok := v.j.keys.(interface{ Generation() uint64 }); ok {
-		return set.Generation()
-	}
-	return 0
 }
 
 func (j *judge) hashOf(raw string) [sha256.Size]byte {

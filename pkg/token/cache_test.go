@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +37,8 @@ func (s *keySet) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error)
 }
 
 func (s *keySet) Generation() uint64 { return s.generation.Load() }
+
+func (s *keySet) Former(string) *jwks.Key { return nil }
 
 func (s *keySet) change(set *jwks.Set, err error) {
 	s.mu.Lock()
@@ -91,6 +95,89 @@ func TestCache(t *testing.T) {
 			got, err := v.Verify(t.Context(), tt.then(&clock, keys))
 			if idOf(err) != tt.want || (got == nil) != (tt.want != "") {
 				t.Errorf("Verify = %v, %v, want %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
+// counting wraps a key set, as a program does that counts lookups.
+type counting struct {
+	token.KeySet
+	lookups atomic.Int64
+}
+
+func (c *counting) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
+	c.lookups.Add(1)
+	return c.KeySet.Keys(ctx, kid, alg)
+}
+
+// both asks one set and then another.
+type both struct{ first, second token.KeySet }
+
+func (b both) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
+	if keys, err := b.first.Keys(ctx, kid, alg); err == nil {
+		return keys, nil
+	}
+	return b.second.Keys(ctx, kid, alg)
+}
+
+func (b both) Generation() uint64 { return b.first.Generation() + b.second.Generation() }
+
+func (b both) Former(kid string) *jwks.Key {
+	if k := b.first.Former(kid); k != nil {
+		return k
+	}
+	return b.second.Former(kid)
+}
+
+// The issuer gives a kid to another key: a verifier with a cache refuses the
+// tokens of the former key, and explains it, also when the key set is wrapped in
+// another one. The same verifier accepts them as long as nothing changes.
+func TestCacheOfWrappedSet(t *testing.T) {
+	first := newKey(t, "ES256")
+	second, fixed := named(t, newKey(t, "ES256"), first.ID()), newKey(t, "ES256")
+	wrappers := map[string]func(*jwks.Remote) token.KeySet{
+		"not wrapped": func(r *jwks.Remote) token.KeySet { return r },
+		"embedded":    func(r *jwks.Remote) token.KeySet { return struct{ *jwks.Remote }{r} },
+		"counting":    func(r *jwks.Remote) token.KeySet { return &counting{KeySet: r} },
+		"combined":    func(r *jwks.Remote) token.KeySet { return both{jwks.NewSet(fixed.Public()), r} },
+		"twice":       func(r *jwks.Remote) token.KeySet { return &counting{KeySet: both{r, jwks.NewSet(fixed.Public())}} },
+	}
+	raw := sign(t, first, "at+jwt", claims(nil))
+	for name, wrap := range wrappers {
+		t.Run(name, func(t *testing.T) {
+			var served atomic.Pointer[jwks.Set]
+			served.Store(jwks.NewSet(first.Public()))
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				data, err := served.Load().MarshalJSON()
+				if err != nil {
+					t.Error(err)
+				}
+				w.Header().Set("Cache-Control", "max-age=10")
+				_, _ = w.Write(data)
+			}))
+			defer server.Close()
+			clock := now
+			remote := jwks.NewRemote(server.URL, jwks.RemoteOptions{Now: func() time.Time { return clock }})
+			defer remote.Close()
+			v, err := token.NewVerifier(issuer, []string{audience}, wrap(remote), token.Options{CacheTokens: 10, Now: func() time.Time { return clock }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if _, err := v.Verify(t.Context(), raw); err != nil {
+					t.Fatal(err)
+				}
+			}
+			served.Store(jwks.NewSet(second.Public()))
+			clock = clock.Add(20 * time.Second) // past the time of the key set
+			if _, err := remote.Set(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if got, err := v.Verify(t.Context(), raw); idOf(err) != diagnosis.KeyChanged {
+					t.Errorf("Verify = %v, %v, want %s", got, err, diagnosis.KeyChanged)
+				}
 			}
 		})
 	}

@@ -14,11 +14,23 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// KeySet finds the keys that may have signed a token with that kid and alg.
-// [jwks.Set] and [jwks.Remote] are key sets. An error is a Diagnosis; one of
-// kind Unavailable says that the token could not be judged.
+// KeySet finds the keys that may have signed a token. [jwks.Set] and
+// [jwks.Remote] are key sets. A set that wraps one of them can embed it; a set
+// that combines several answers each method for all of them. It is used by many
+// goroutines at the same time.
 type KeySet interface {
+	// Keys returns the keys that may have signed a token with that kid and alg.
+	// The caller does not change the list. An error is a Diagnosis; one of kind
+	// Unavailable says that the token could not be verified now.
 	Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error)
+	// Generation is a number that changes whenever a key is added, removed or
+	// replaced. Verified tokens are remembered for one generation only
+	// ([Options.CacheTokens]). A set that never changes returns a constant.
+	Generation() uint64
+	// Former returns the key that kid named before it named another one, nil if
+	// there is none. It explains why a signature is not valid; no signature is
+	// accepted because of it.
+	Former(kid string) *jwks.Key
 }
 
 // defaultLeeway allows for clocks that differ where a time must not lie ahead.
@@ -290,11 +302,7 @@ func (j *judge) examineSignature(ctx context.Context, w *workspace, p parts, x *
 // reassigned tells of a signature that is good by the key that the kid named
 // before the issuer gave it to another.
 func (j *judge) reassigned(w *workspace, t *Token, err error) error {
-	past, ok := j.keys.(interface{ Former(kid string) *jwks.Key })
-	if !ok {
-		return err
-	}
-	k, a := past.Former(t.header.kid), t.header.algorithm
+	k, a := j.keys.Former(t.header.kid), t.header.algorithm
 	var d *diagnosis.Diagnosis
 	if k == nil || !k.Fits(a.name) || !errors.As(err, &d) || d.ID != diagnosis.SignatureInvalid || !a.check(a, w, k) {
 		return err

@@ -298,6 +298,10 @@ func (away) Keys(context.Context, string, string) ([]*jwks.Key, error) {
 	return nil, &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable}
 }
 
+func (away) Generation() uint64 { return 0 }
+
+func (away) Former(string) *jwks.Key { return nil }
+
 func TestKeysAway(t *testing.T) {
 	v, err := token.NewVerifier(issuer, []string{audience}, away{}, token.Options{})
 	if err != nil {
