@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +56,11 @@ type Client struct {
 	// or the token endpoint where no issuer is known.
 	AssertionAudience string
 
+	// Origins, if not nil, are the only ones (scheme, host and port) that tokens
+	// and secrets may be sent to, whatever the metadata says now. An endpoint
+	// elsewhere is refused, ENDPOINT_MOVED.
+	Origins []string
+
 	// DPoP binds the tokens to a key (RFC 9449); nil asks for Bearer tokens.
 	DPoP *dpop.Prover
 
@@ -68,9 +74,12 @@ type Client struct {
 
 const (
 	responseLimit = 1 << 20
-	// requestTime bounds a request as a whole: a server that sends a byte a
-	// second would otherwise hold a login for ever.
+	// requestTime bounds a request as a whole, where HTTP.Timeout is not longer: a
+	// server that sends a byte a second would otherwise hold a login for ever.
 	requestTime = 10 * time.Second
+	// onceTime bounds one that cannot be sent again: a code, or a refresh token
+	// that the server may already have replaced.
+	onceTime = 30 * time.Second
 )
 
 func (c *Client) http() *safehttp.Client {
@@ -94,14 +103,22 @@ func (c *Client) server() *discovery.Server {
 	return c.Server
 }
 
-// endpoint returns the URL to use for a metadata name: the alias for clients
-// that authenticate by certificate where there is one (RFC 8705, section 5).
+// endpoint returns the URL of an endpoint that receives tokens or secrets: the
+// alias for clients that authenticate by certificate where there is one (RFC
+// 8705, section 5), else the one that the metadata names.
 func (c *Client) endpoint(name, rawURL string) (string, error) {
 	if alias := c.server().MTLSEndpointAliases[name]; alias != "" && c.AuthMethod == AuthTLS {
-		return alias, nil
+		rawURL = alias
 	}
 	if rawURL == "" {
 		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: name, Got: "none"}
+	}
+	if c.Origins == nil {
+		return rawURL, nil
+	}
+	u, err := url.Parse(rawURL)
+	if err != nil || !slices.Contains(c.Origins, safehttp.Origin(u)) {
+		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMoved, Expected: strings.Join(c.Origins, " or "), Got: name + " " + fmt.Sprintf("%q", cut(rawURL))}
 	}
 	return rawURL, nil
 }
@@ -130,31 +147,35 @@ type reply struct {
 
 // post sends params to an endpoint with the client's authentication added.
 func (c *Client) post(ctx context.Context, endpoint string, params []param) (*reply, error) {
-	return c.postWith(ctx, endpoint, params, http.Header{})
+	return c.postWith(ctx, endpoint, params, http.Header{}, requestTime)
 }
 
-func (c *Client) postWith(ctx context.Context, endpoint string, params []param, header http.Header) (*reply, error) {
+func (c *Client) postWith(ctx context.Context, endpoint string, params []param, header http.Header, limit time.Duration) (*reply, error) {
 	values := form(params)
 	if err := c.authenticate(values, header, endpoint); err != nil {
 		return nil, err
 	}
-	whole, cancel := context.WithTimeout(ctx, requestTime)
+	limit = max(limit, c.http().Timeout)
+	whole, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	res, err := c.http().PostForm(whole, endpoint, values, header, responseLimit)
 	if err != nil {
-		return nil, timedOut(ctx, err)
+		return nil, timedOut(ctx, limit, err)
 	}
 	sent := []param{{"client_secret", c.Secret}}
 	for name := range values {
 		sent = append(sent, param{name, secret.New(values.Get(name))})
 	}
+	for _, name := range []string{"Authorization", "Dpop"} {
+		sent = append(sent, param{name, secret.New(header.Get(name))})
+	}
 	return &reply{res, sent}, nil
 }
 
 // timedOut names our own time limit; the caller's stays the context's error.
-func timedOut(ctx context.Context, err error) error {
+func timedOut(ctx context.Context, limit time.Duration, err error) error {
 	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: fmt.Sprintf("the whole answer within %s", requestTime), Got: "less", Err: err}
+		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: fmt.Sprintf("the whole answer within %s", limit), Got: "less", Err: err}
 	}
 	return err
 }

@@ -70,11 +70,12 @@ func Register(ctx context.Context, c *safehttp.Client, server *discovery.Server,
 	if !metadata.InitialAccessToken.IsZero() {
 		header.Set("Authorization", "Bearer "+metadata.InitialAccessToken.Reveal())
 	}
-	whole, cancel := context.WithTimeout(ctx, requestTime)
+	limit := max(requestTime, c.Timeout)
+	whole, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	res, err := c.PostJSON(whole, server.RegistrationEndpoint, request, header, responseLimit)
 	if err != nil {
-		return nil, fmt.Errorf("oauth: register: %w", timedOut(ctx, err))
+		return nil, fmt.Errorf("oauth: register: %w", timedOut(ctx, limit, err))
 	}
 	return parseRegistered(&reply{res, []param{{"initial_access_token", metadata.InitialAccessToken}}})
 }

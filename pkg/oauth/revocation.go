@@ -99,9 +99,9 @@ func (i *Introspection) read(body map[string]jsontext.Value) {
 // client and no ID token: an address that a browser is started with can be read
 // by others, so the server asks the user instead.
 func (c *Client) EndSessionURL() (string, error) {
-	endpoint, err := c.endpoint("end_session_endpoint", c.server().EndSessionEndpoint)
-	if err != nil {
-		return "", fmt.Errorf("oauth: %w", err)
+	endpoint := c.server().EndSessionEndpoint
+	if endpoint == "" {
+		return "", fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: "end_session_endpoint", Got: "none"})
 	}
 	u, err := safehttp.CheckURL(endpoint)
 	if err != nil {

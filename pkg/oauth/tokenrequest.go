@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
@@ -113,13 +114,17 @@ func (t TokenRequest) secret(name string, value secret.String) TokenRequest {
 
 // Token sends a token request of any grant and reads the answer (RFC 6749,
 // sections 3.2 and 5). No redirect is followed; the answer is at most 1 MiB and
-// takes at most 10 seconds. A code is sent once; a refresh or client
+// takes at most 30 seconds (10 for client credentials), or HTTP.Timeout where
+// that is longer. A code is sent once; a refresh or client
 // credentials once more only if no connection came about, so that nothing was
 // sent.
 //
 // The client authenticates as AuthMethod says. Errors are Diagnoses: what the
 // server's [*Error] means, TOKEN_ENDPOINT_SHAPE for an answer that is no token
-// response, ENDPOINT_MISSING, and those of safehttp. No error holds a secret.
+// response, ENDPOINT_MISSING, ENDPOINT_MOVED, and those of safehttp. No error
+// holds a secret. Where a success that fails a check holds a refresh token, the
+// response that comes with the error holds that alone: a server that rotates
+// refresh tokens takes no other from now on.
 func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, error) {
 	if req.err != nil {
 		return nil, fmt.Errorf("oauth: %w", req.err)
@@ -130,9 +135,13 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, e
 	}
 	params := append([]param{{"grant_type", secret.New(req.GrantType)}}, req.params...)
 	start := c.now()
-	res, err := c.postProved(ctx, endpoint, params)
+	limit := onceTime
+	if req.GrantType == "client_credentials" {
+		limit = requestTime
+	}
+	res, err := c.postProved(ctx, endpoint, params, limit)
 	if err != nil && req.again && nothingSent(err) && ctx.Err() == nil {
-		res, err = c.postProved(ctx, endpoint, params)
+		res, err = c.postProved(ctx, endpoint, params, limit)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
@@ -142,7 +151,7 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, e
 		err = c.checkBinding(answer)
 	}
 	if err != nil {
-		return nil, err
+		return rotated(res, start), err
 	}
 	return answer, nil
 }
@@ -151,16 +160,16 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, e
 // client has a key for one. A server may refuse the first proof for want of a
 // nonce; that refusal uses up neither a code nor a refresh token, so the request
 // goes out once more (RFC 9449, section 8).
-func (c *Client) postProved(ctx context.Context, endpoint string, params []param) (*reply, error) {
+func (c *Client) postProved(ctx context.Context, endpoint string, params []param, limit time.Duration) (*reply, error) {
 	if c.DPoP == nil {
-		return c.post(ctx, endpoint, params)
+		return c.postWith(ctx, endpoint, params, http.Header{}, limit)
 	}
 	for again := true; ; again = false {
 		proof, err := c.DPoP.Proof(http.MethodPost, endpoint, secret.String{})
 		if err != nil {
 			return nil, err
 		}
-		res, err := c.postWith(ctx, endpoint, params, http.Header{"Dpop": {proof}})
+		res, err := c.postWith(ctx, endpoint, params, http.Header{"Dpop": {proof}}, limit)
 		if err != nil {
 			return nil, err
 		}

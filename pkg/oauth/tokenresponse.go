@@ -25,7 +25,10 @@ type TokenResponse struct {
 	// 2.2.1).
 	TokenType    string
 	RefreshToken secret.String
-	IDToken      secret.String
+	// RefreshExpiresAt is when the refresh token ends, zero where the server does
+	// not say (refresh_token_expires_in; refresh_expires_in of Keycloak).
+	RefreshExpiresAt time.Time
+	IDToken          secret.String
 	// Scope is what was granted: what the server says or, where it says
 	// nothing, what was asked for.
 	Scope      []string
@@ -78,8 +81,29 @@ func parseTokenResponse(res *reply, req TokenRequest, now time.Time) (*TokenResp
 	if life := lifetime(body["expires_in"]); life > 0 {
 		t.ExpiresAt = now.Add(life)
 	}
+	t.RefreshExpiresAt = refreshExpiry(body, now)
 	t.Scope, t.ScopeGiven = scopes(body["scope"], req.scope)
 	return t, nil
+}
+
+func refreshExpiry(body map[string]jsontext.Value, now time.Time) time.Time {
+	for _, name := range []string{"refresh_token_expires_in", "refresh_expires_in"} {
+		if life := lifetime(body[name]); life > 0 {
+			return now.Add(life)
+		}
+	}
+	return time.Time{}
+}
+
+// rotated is the refresh token of a success that cannot be used otherwise, nil
+// if there is none.
+func rotated(res *reply, now time.Time) *TokenResponse {
+	body, ok := members(res.Body)
+	refresh, isText := text(body["refresh_token"])
+	if !ok || !isText || refresh == "" || res.Status != http.StatusOK && res.Status != http.StatusCreated {
+		return nil
+	}
+	return &TokenResponse{RefreshToken: secret.New(refresh), RefreshExpiresAt: refreshExpiry(body, now)}
 }
 
 // lifetime reads expires_in, which some servers send as a string. Anything that

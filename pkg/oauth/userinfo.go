@@ -30,7 +30,8 @@ func (c *Client) Userinfo(ctx context.Context, accessToken secret.String, subjec
 	if err != nil {
 		return nil, fmt.Errorf("oauth: userinfo: %w", err)
 	}
-	whole, cancel := context.WithTimeout(ctx, requestTime)
+	limit := max(requestTime, c.http().Timeout)
+	whole, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(whole, http.MethodGet, endpoint, nil)
 	if err != nil {
@@ -39,7 +40,7 @@ func (c *Client) Userinfo(ctx context.Context, accessToken secret.String, subjec
 	req.Header.Set("Accept", "application/json")
 	res, err := c.doProved(req, accessToken)
 	if err != nil {
-		return nil, fmt.Errorf("oauth: userinfo: %w", timedOut(ctx, err))
+		return nil, fmt.Errorf("oauth: userinfo: %w", timedOut(ctx, limit, err))
 	}
 	diagnose := func(d diagnosis.Diagnosis) error { return fmt.Errorf("oauth: userinfo: %w", &d) }
 	body, ok := members(res.Body)
