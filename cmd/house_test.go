@@ -43,6 +43,7 @@ func floors() map[string]int {
 		"pkg/discovery":        2,
 		"pkg/safehttp":         1,
 		"pkg/loopback":         1,
+		"pkg/profile":          1,
 		"pkg/diagnosis":        0,
 		"pkg/challenge":        0,
 		"pkg/secret":           0,

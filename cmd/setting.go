@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"strings"
+
+	profiles "github.com/oauthctl/oauthctl/pkg/profile"
 )
 
 // profile is what a login remembers so that later commands need no flags. Every
@@ -135,9 +137,8 @@ func (env *Env) profileName(c *config) (string, error) {
 
 // checkProfileName keeps profile names fit to be file names.
 func checkProfileName(name string) error {
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
-	if name == "" || len(name) > 64 || strings.Trim(name, letters+".-") != "" || strings.IndexByte(letters, name[0]) < 0 {
-		return usage("profile %q: expected at most 64 letters, digits, dots, dashes and underscores", name)
+	if err := profiles.CheckName(name); err != nil {
+		return usage("%v", err)
 	}
 	return nil
 }
