@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oauthctl/oauthctl/pkg/oauth"
-	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
 type exchangeOptions struct {
@@ -139,7 +139,7 @@ func (env *Env) exchangeRequest(ctx context.Context, client *oauth.Client, o exc
 	}
 	var err error
 	if o.subjectToken == "" {
-		p.SubjectToken, _, err = env.accessToken(ctx, minTTL, secret.String{})
+		p.SubjectToken, _, err = env.accessToken(ctx, session.Want{})
 	} else {
 		p.SubjectToken, err = env.credential(ctx, o.subjectToken, audience)
 	}

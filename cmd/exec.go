@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
 type execOptions struct {
@@ -51,7 +51,7 @@ func runExec(ctx context.Context, env *Env, o execOptions) error {
 	if err := env.unbound(r, "exec"); err != nil {
 		return err
 	}
-	value, _, err := env.accessToken(ctx, minTTL, secret.String{})
+	value, _, err := env.accessToken(ctx, session.Want{})
 	if err != nil {
 		return err
 	}

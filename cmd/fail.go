@@ -48,6 +48,9 @@ type failure struct {
 // code.
 func (env *Env) fail(cmd *cobra.Command, err error) int {
 	f := judge(err)
+	if hint := env.storeHint(err); hint != "" {
+		f.Hint = hint
+	}
 	var already told
 	if errors.As(err, &already) {
 		return f.ExitCode

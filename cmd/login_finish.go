@@ -123,7 +123,7 @@ func (l *login) tell(s *session.Session) {
 		{"scopes", clean(strings.Join(s.Scope, " "))},
 		{"expires", expires},
 		{"bound", bound},
-		{"kept in", clean(l.store.PlaceOf(s.Profile))},
+		{"kept in", clean(placeText(l.store.PlaceOf(s.Profile)))},
 		{"profile", l.profile.name},
 	})
 	var missing []string

@@ -20,9 +20,6 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// minTTL is for how long a token that is about to be used has to live.
-const minTTL = time.Minute
-
 // store returns the store of sessions. Kind says where new ones go, "" by what
 // the system has; those that are there are read where they are.
 func (env *Env) store(kind string) (*session.Store, error) {
@@ -265,7 +262,7 @@ func (env *Env) environmentToken() secret.String {
 
 // accessToken returns the profile's access token, from the environment or the
 // session; session is nil for the former.
-func (env *Env) accessToken(ctx context.Context, ttl time.Duration, rejected secret.String) (secret.String, *session.Session, error) {
+func (env *Env) accessToken(ctx context.Context, want session.Want) (secret.String, *session.Session, error) {
 	r, err := env.resolve()
 	if err != nil {
 		return secret.String{}, nil, err
@@ -277,14 +274,14 @@ func (env *Env) accessToken(ctx context.Context, ttl time.Duration, rejected sec
 	if err != nil {
 		return secret.String{}, nil, err
 	}
-	s, warning, err := source.Session(ctx, ttl, rejected)
+	result, err := source.Session(ctx, want)
 	if err != nil {
 		return secret.String{}, nil, err
 	}
-	if warning != nil {
-		env.warn("%s", clean(warning.Error()))
+	if result.Warning != nil {
+		env.warn("%s", clean(result.Warning.Error()))
 	}
-	return s.AccessToken, s, nil
+	return result.Session.AccessToken, result.Session, nil
 }
 
 // tokenOrSession returns the token that a judging command is to look at: the
@@ -320,7 +317,7 @@ type tokenSource struct {
 }
 
 func (t *tokenSource) Token(ctx context.Context, rejected secret.String) (apicall.AccessToken, error) {
-	value, s, err := t.env.accessToken(ctx, minTTL, rejected)
+	value, s, err := t.env.accessToken(ctx, session.Want{Rejected: rejected})
 	if err != nil || s == nil {
 		return apicall.AccessToken{Type: "Bearer", Value: value}, err
 	}

@@ -75,7 +75,7 @@ func (env *Env) status(r *resolved) (*statusReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	report.Store, report.Source = store.PlaceOf(r.name), "session"
+	report.Store, report.Source = placeText(store.PlaceOf(r.name)), "session"
 	s, err := store.Load(r.name)
 	switch {
 	case errors.Is(err, session.ErrNotFound):

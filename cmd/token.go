@@ -32,7 +32,7 @@ passing reason and the token still lives, it is printed with a warning.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runToken(cmd.Context(), env, o) },
 	}
 	f := cmd.Flags()
-	f.DurationVar(&o.minTTL, "min-ttl", minTTL, "renew it if it lives for less than this")
+	f.DurationVar(&o.minTTL, "min-ttl", 0, "renew it if it lives for less than this\n(default: a fifth of its life, at most 1m)")
 	f.BoolVar(&o.refresh, "refresh", false, "renew it in any case")
 	f.StringVar(&o.format, "format", "raw", "how to print it: "+strings.Join(tokenFormats(), ", "))
 	return cmd
@@ -61,13 +61,7 @@ func runToken(ctx context.Context, env *Env, o tokenOptions) error {
 			return err
 		}
 	}
-	var rejected secret.String
-	if o.refresh {
-		if s, err := env.loadSession(r.name); err == nil {
-			rejected = s.AccessToken
-		}
-	}
-	value, s, err := env.accessToken(ctx, o.minTTL, rejected)
+	value, s, err := env.accessToken(ctx, session.Want{MinTTL: o.minTTL, Fresh: o.refresh})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
 func newUserinfo(env *Env) *cobra.Command {
@@ -23,7 +23,7 @@ func runUserinfo(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	value, _, err := env.accessToken(ctx, minTTL, secret.String{})
+	value, _, err := env.accessToken(ctx, session.Want{})
 	if err != nil {
 		return err
 	}

@@ -120,6 +120,8 @@ const (
 	StoreUnreadable     ID = "STORE_UNREADABLE"
 	StoreUnwritable     ID = "STORE_UNWRITABLE"
 	StoreInsecure       ID = "STORE_INSECURE"
+	StoreUnsealed       ID = "STORE_UNSEALED"
+	StoreNoLocks        ID = "STORE_NO_LOCKS"
 	KeyringUnavailable  ID = "KEYRING_UNAVAILABLE"
 )
 
@@ -738,6 +740,16 @@ var catalogue = []Entry{
 		StoreInsecure, Store, "the stored session is open to other users",
 		"It must be a file of yours that only you can read.",
 		"Give it mode 0600, its directory 0700, and let both belong to you; then `oauthctl login` if it may have been read.",
+	},
+	{
+		StoreUnsealed, Store, "the stored session is not sealed",
+		"The store `keyring` accepts only files that are sealed with a key in the keychain, and this one is plain. With the store `auto` it was sealed before. It was stored with another setting, copied, or replaced by a process that can write to the state directory.",
+		"Run `oauthctl login`; it replaces the session. If you did not change `--store` or copy the file, find out which process wrote it.",
+	},
+	{
+		StoreNoLocks, Store, "the file system of the state directory has no file locks",
+		"Without a lock, two commands can send the same refresh token, and many servers end the session then. Some network file systems (NFS without its lock service, Lustre, FUSE) have none.",
+		"Set XDG_STATE_HOME to a directory on another file system, or use `--store memory`.",
 	},
 	{
 		KeyringUnavailable, Store, "the system's keychain does not answer",

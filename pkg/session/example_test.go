@@ -36,8 +36,8 @@ func ExampleSource() {
 		return &next, nil
 	}}
 	for range 2 {
-		s, warning, err := source.Session(ctx, time.Minute, secret.String{})
-		fmt.Println(s.AccessToken.Reveal(), warning, err)
+		result, err := source.Session(ctx, session.Want{})
+		fmt.Println(result.Session.AccessToken.Reveal(), result.Warning, err)
 	}
 	// Output:
 	// renewed

@@ -2,7 +2,6 @@ package session_test
 
 import (
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -73,8 +72,8 @@ func TestPrepareNeedsAKeychainThatKeeps(t *testing.T) {
 			t.Fatal(err)
 		}
 		warning, err := store.Prepare(t.Context())
-		if falls && (err != nil || idOf(warning) != diagnosis.KeyringUnavailable || strings.Contains(store.Place(), "sealed")) {
-			t.Errorf("%s: %v, %v, %s", kind, warning, err, store.Place())
+		if falls && (err != nil || idOf(warning) != diagnosis.KeyringUnavailable || store.Place().Sealed) {
+			t.Errorf("%s: %v, %v, %v", kind, warning, err, store.Place())
 		}
 		if !falls && idOf(err) != diagnosis.KeyringUnavailable {
 			t.Errorf("%s: %v, %v", kind, warning, err)

@@ -122,7 +122,7 @@ func withKeychain(dir string) error {
 		next.AccessToken, next.RefreshToken = secret.New("access-2"), secret.New("refresh-2")
 		return &next, nil
 	}}
-	if _, warning, err := source.Session(ctx, 0, secret.New("access-1")); err != nil || warning != nil {
+	if _, warning, err := get(ctx, source, session.Want{Rejected: secret.New("access-1")}); err != nil || warning != nil {
 		return fmt.Errorf("Session: %v, %w", warning, err)
 	}
 	fresh, err := session.New(session.Options{Dir: dir})
@@ -132,8 +132,8 @@ func withKeychain(dir string) error {
 	if s, err := fresh.Load("default"); err != nil || s.RefreshToken.Reveal() != "refresh-2" {
 		return fmt.Errorf("Load: %w", err)
 	}
-	if warning, err := fresh.Prepare(ctx); err != nil || warning != nil || !strings.Contains(fresh.Place(), "sealed") {
-		return fmt.Errorf("auto: %v, %w, %s", warning, err, fresh.Place())
+	if warning, err := fresh.Prepare(ctx); err != nil || warning != nil || !fresh.Place().Sealed {
+		return fmt.Errorf("auto: %v, %w, %v", warning, err, fresh.Place())
 	}
 	fmt.Println("unlocked: kept in", fresh.PlaceOf("default"))
 	return locked(dir)

@@ -10,15 +10,15 @@ import (
 )
 
 // keychainTime bounds each question to the keychain: a Secret Service that has
-// died or waits for a password nobody can type never answers.
+// died, or waits for a password that no one can type, never answers.
 const keychainTime = 3 * time.Second
 
 // ErrNoKey says that a [KeyHolder] has no key of that name.
 var ErrNoKey = errors.New("session: no such key")
 
-// KeyHolder keeps the keys that sessions are sealed with, 32 bytes each, away
-// from the files: the system's keychain. It may hang; nobody waits for it for
-// more than 3 seconds.
+// KeyHolder keeps the keys that files are sealed with, 32 bytes each, away from
+// the files: the system's keychain. It may hang; a store waits for it for at most
+// 3 seconds.
 type KeyHolder interface {
 	// Key returns the key of a name, or ErrNoKey.
 	Key(name string) ([]byte, error)
@@ -56,7 +56,7 @@ func (s *Store) ask(ctx context.Context, question func(KeyHolder) error) error {
 }
 
 // key completes a seal with its key from the keychain.
-func (s *Store) key(ctx context.Context, profile string, with seal) (seal, error) {
+func (s *Store) key(ctx context.Context, at slot, with seal) (seal, error) {
 	if with.id == "" {
 		return with, nil
 	}
@@ -68,13 +68,13 @@ func (s *Store) key(ctx context.Context, profile string, with seal) (seal, error
 		return err
 	})
 	if errors.Is(err, ErrNoKey) {
-		return with, unreadable(profile, "the session's key in the keychain", "none")
+		return with, unreadable("the key of the "+at.kind+" in the keychain", "none")
 	}
 	if err != nil {
 		return with, err
 	}
 	if with.key = <-found; len(with.key) != keySize {
-		return with, unreadable(profile, fmt.Sprintf("a key of %d bytes in the keychain", keySize), "another")
+		return with, unreadable(fmt.Sprintf("a key of %d bytes in the keychain", keySize), "another")
 	}
 	return with, nil
 }
@@ -82,6 +82,27 @@ func (s *Store) key(ctx context.Context, profile string, with seal) (seal, error
 // keep puts the key of a new seal into the keychain.
 func (s *Store) keep(ctx context.Context, with seal) error {
 	return s.ask(ctx, func(keys KeyHolder) error { return keys.SetKey(with.id, with.key) })
+}
+
+// probe asks whether the keychain keeps anything. One that can be read may still
+// store nothing, which would show only after the login. The name is one of its
+// own, since other processes may probe at the same time.
+func (s *Store) probe(ctx context.Context) error {
+	if _, err := newCipher(make([]byte, keySize)); err != nil {
+		return keychainFails(err)
+	}
+	one := newSeal()
+	name := "probe-" + one.id
+	err := s.ask(ctx, func(keys KeyHolder) error {
+		if err := keys.SetKey(name, one.key); err != nil {
+			return err
+		}
+		return keys.DeleteKey(name)
+	})
+	if errors.Is(err, ErrNoKey) {
+		return nil
+	}
+	return err
 }
 
 // forget removes the key of a seal that no file has any more. A key that stays
@@ -93,7 +114,5 @@ func (s *Store) forget(with seal) {
 }
 
 func keychainFails(err error) error {
-	return &diagnosis.Diagnosis{
-		ID: diagnosis.KeyringUnavailable, Err: err, Hint: "unlock the keychain, or keep sessions in files: oauthctl login --store file",
-	}
+	return &diagnosis.Diagnosis{ID: diagnosis.KeyringUnavailable, Err: err}
 }

@@ -2,14 +2,17 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
 const (
@@ -17,37 +20,49 @@ const (
 	lockRetry = 10 * time.Millisecond
 )
 
-// lock takes the lock of a profile, which is a file of its own that is never
+// fileLock is a lock that one process at a time holds; flock.Flock is one.
+type fileLock interface {
+	TryLock() (bool, error)
+	Unlock() error
+	Close() error
+}
+
+func newFileLock(path string) fileLock { return flock.New(path, flock.SetPermissions(0o600)) }
+
+// lock takes the lock of a record, which is a file of its own that is never
 // removed: removing it would let two processes hold two locks of one name. While
-// it waits, settled is asked each time the session was replaced; if that is
-// enough, the wait ends without the lock and unlock is nil.
-func (s *Store) lock(ctx context.Context, profile string, settled func() bool) (unlock func(), err error) {
-	if err := checkName(profile); err != nil {
-		return nil, err
+// it waits, enough is called each time the record was replaced; a session that
+// it returns ends the wait without the lock, and unlock is nil.
+func (s *Store) lock(ctx context.Context, at slot, enough func() *Session) (unlock func(), found *Session, err error) {
+	if err := profile.CheckName(at.profile); err != nil {
+		return nil, nil, fmt.Errorf("session: %w", err)
 	}
 	if s.memory != nil {
-		return s.memory.lock(ctx, profile)
+		unlock, err := s.memory.lock(ctx, at)
+		return unlock, nil, err
 	}
 	if err := s.makeDir(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	l := flock.New(filepath.Join(s.dir, profile+".lock"), flock.SetPermissions(0o600))
+	path := filepath.Join(s.dir, at.lockFile())
+	l := s.newLock(path)
 	waiting, cancel := context.WithTimeout(ctx, s.lockWait)
 	defer cancel()
-	before, _ := os.Lstat(s.path(profile))
+	before, _ := os.Lstat(s.path(at))
 	for {
 		ok, err := l.TryLock()
 		switch {
 		case ok:
-			return func() { _ = l.Unlock() }, nil
+			return func() { _ = l.Unlock() }, nil, nil
 		case err != nil:
 			_ = l.Close()
-			return nil, unwritable(l.Path(), err)
+			return nil, nil, unlockable(path, err)
 		}
-		if after, err := os.Lstat(s.path(profile)); settled != nil && err == nil && !os.SameFile(before, after) {
-			if before = after; settled() {
+		if after, err := os.Lstat(s.path(at)); enough != nil && err == nil && !os.SameFile(before, after) {
+			before = after
+			if found := enough(); found != nil {
 				_ = l.Close()
-				return nil, nil
+				return nil, found, nil
 			}
 		}
 		select {
@@ -57,13 +72,35 @@ func (s *Store) lock(ctx context.Context, profile string, settled func() bool) (
 		}
 		_ = l.Close()
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("session: %w", ctx.Err())
+			return nil, nil, fmt.Errorf("session: %w", ctx.Err())
 		}
-		return nil, &diagnosis.Diagnosis{
-			ID: diagnosis.StoreLocked, Expected: "the lock within " + s.lockWait.String(), Got: "another process holds " + l.Path(),
-			Hint: "look for an oauthctl process that hangs, end it and try again",
+		return nil, nil, &diagnosis.Diagnosis{
+			ID: diagnosis.StoreLocked, Expected: "the lock within " + s.lockWait.String(), Got: "another process holds it", Err: &FileError{Path: path, Owned: true},
 		}
 	}
+}
+
+// unlockable is a Diagnosis about a lock that cannot be taken, however long a
+// process waits.
+func unlockable(path string, err error) error {
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.ENOLCK) {
+		return &diagnosis.Diagnosis{ID: diagnosis.StoreNoLocks, Err: fileError(filepath.Dir(path), err)}
+	}
+	return unwritable(path, err)
+}
+
+// tryLock takes a lock of a new file and releases it: whether the file system
+// has locks.
+func (s *Store) tryLock(path string) error {
+	l := s.newLock(path)
+	defer l.Close()
+	if _, err := l.TryLock(); err != nil {
+		return unlockable(path, err)
+	}
+	if err := l.Unlock(); err != nil {
+		return unlockable(path, err)
+	}
+	return nil
 }
 
 // makeDir makes the state directory, and refuses one that others may write to:
@@ -73,4 +110,11 @@ func (s *Store) makeDir() error {
 		return unwritable(s.dir, err)
 	}
 	return ownDir(s.dir)
+}
+
+// ofStore reports whether err is a fault of the store, rather than the end of the
+// context.
+func ofStore(err error) bool {
+	var d *diagnosis.Diagnosis
+	return errors.As(err, &d) && d.Kind() == diagnosis.Store
 }

@@ -8,60 +8,63 @@ import (
 	"sync"
 )
 
-// memory keeps sessions as long as the process lives.
+// memory holds records as a directory would, for as long as the process lives.
 type memory struct {
-	mu       sync.Mutex
-	sessions map[string]*Session
-	locks    map[string]chan struct{}
+	mu    sync.Mutex
+	data  map[slot][]byte
+	locks map[slot]chan struct{}
 }
 
 func newMemory() *memory {
-	return &memory{sessions: map[string]*Session{}, locks: map[string]chan struct{}{}}
+	return &memory{data: map[slot][]byte{}, locks: map[slot]chan struct{}{}}
 }
 
-func (m *memory) load(profile string) (*Session, error) {
+func (m *memory) read(at slot) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := m.sessions[profile]
-	if s == nil {
+	data, ok := m.data[at]
+	if !ok {
 		return nil, ErrNotFound
 	}
-	return s.clone(), nil
+	return data, nil
 }
 
-func (m *memory) save(s *Session) error {
+func (m *memory) write(r record) error {
+	data, err := encode(r, seal{})
+	if err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.sessions[s.Profile] = s.clone()
+	m.data[r.slot()] = data
 	return nil
 }
 
-// keep saves a session, if there is one.
-func (m *memory) keep(s *Session) error {
-	if s == nil {
-		return nil
-	}
-	return m.save(s)
-}
-
-func (m *memory) remove(profile string) {
+func (m *memory) remove(at slot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.sessions, profile)
+	delete(m.data, at)
 }
 
 func (m *memory) profiles() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Sorted(maps.Keys(m.sessions))
+	var names []string
+	for at := range maps.Keys(m.data) {
+		if at == sessionOf(at.profile) {
+			names = append(names, at.profile)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
-func (m *memory) lock(ctx context.Context, profile string) (unlock func(), err error) {
+func (m *memory) lock(ctx context.Context, at slot) (unlock func(), err error) {
 	m.mu.Lock()
-	held := m.locks[profile]
+	held := m.locks[at]
 	if held == nil {
 		held = make(chan struct{}, 1)
-		m.locks[profile] = held
+		m.locks[at] = held
 	}
 	m.mu.Unlock()
 	select {
@@ -70,10 +73,4 @@ func (m *memory) lock(ctx context.Context, profile string) (unlock func(), err e
 	case <-ctx.Done():
 		return nil, fmt.Errorf("session: %w", ctx.Err())
 	}
-}
-
-func (s *Session) clone() *Session {
-	c := *s
-	c.Scope, c.Resource = slices.Clone(s.Scope), slices.Clone(s.Resource)
-	return &c
 }

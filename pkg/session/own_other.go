@@ -9,29 +9,32 @@ import (
 	"time"
 )
 
-// openOwn opens a session file. On Windows the user's profile directory is
+// openOwn opens a file of the store. On Windows the user's profile directory is
 // protected by its access control list; there are no mode bits to look at.
-func openOwn(path, profile string) (*os.File, error) {
+func openOwn(path string) (*os.File, error) {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fs.ErrNotExist
 	case err != nil:
-		return nil, unopened(path, profile, err)
+		return nil, unopened(path, err)
 	case !info.Mode().IsRegular():
-		return nil, insecure(path, profile, "a file", "something else", "")
+		return nil, insecure(path, false, "a file", "something else", info)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, unopened(path, profile, err)
+		return nil, unopened(path, err)
 	}
 	return f, nil
 }
 
 func ownDir(string) error { return nil }
 
-// replace lets a file take another's place. On Windows that fails while somebody
-// has the other one open, and readers take no lock; they are done in a moment.
+func own(fs.FileInfo) bool { return true }
+
+// replace lets a file take another's place. On Windows that fails while another
+// process has the other one open, and readers take no lock; they are done in a
+// moment.
 func replace(from, to string) error {
 	err := os.Rename(from, to)
 	for range 100 {

@@ -10,31 +10,32 @@ import (
 	"syscall"
 )
 
-// openOwn opens a session file if it is one: no link, of this user, readable by
-// nobody else. What was opened is what is looked at.
-func openOwn(path, profile string) (*os.File, error) {
+// openOwn opens a file of the store if it is one: no link, of this user, readable
+// by nobody else. What was opened is what is looked at.
+func openOwn(path string) (*os.File, error) {
 	// Without blocking, so that a pipe in its place does not hang.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fs.ErrNotExist
 	case errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EMLINK):
-		return nil, insecure(path, profile, "a file", "a symbolic link", "")
+		info, _ := os.Lstat(path)
+		return nil, insecure(path, false, "a file", "a symbolic link", info)
 	case err != nil:
-		return nil, unopened(path, profile, err)
+		return nil, unopened(path, err)
 	}
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return nil, unopened(path, profile, err)
+		return nil, unopened(path, err)
 	}
 	switch {
 	case !info.Mode().IsRegular():
-		err = insecure(path, profile, "a file", "something else", "rm -r")
+		err = insecure(path, false, "a file", "something else", info)
 	case !own(info):
-		err = insecure(path, profile, "a file of yours", "one of another user", "")
+		err = insecure(path, false, "a file of yours", "a file of another user", info)
 	case info.Mode().Perm()&0o077 != 0:
-		err = insecure(path, profile, "mode 0600", fmt.Sprintf("mode %04o", info.Mode().Perm()), "chmod 600")
+		err = insecure(path, false, "mode 0600", fmt.Sprintf("mode %04o", info.Mode().Perm()), info)
 	}
 	if err != nil {
 		f.Close()
@@ -43,16 +44,25 @@ func openOwn(path, profile string) (*os.File, error) {
 	return f, nil
 }
 
-// ownDir refuses a state directory in which others may write.
+// ownDir refuses a state directory in which others may write, or a link to one
+// that others may point elsewhere. It returns fs.ErrNotExist where there is none.
 func ownDir(dir string) error {
+	link, err := os.Lstat(dir)
+	if err == nil && link.Mode()&fs.ModeSymlink != 0 && !own(link) && !ofRoot(link) {
+		return insecure(dir, true, "a directory of yours", "a symbolic link of another user", link)
+	}
 	info, err := os.Stat(dir)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fs.ErrNotExist
 	case err != nil:
-		return unwritable(dir, err)
+		return unopened(dir, err)
+	case !info.IsDir():
+		return unopened(dir, syscall.ENOTDIR)
 	case !own(info):
-		return insecure(dir, "", "a directory of yours", "one of another user", "sudo chown -R $USER")
+		return insecure(dir, true, "a directory of yours", "a directory of another user", info)
 	case info.Mode().Perm()&0o022 != 0:
-		return insecure(dir, "", "mode 0700", fmt.Sprintf("mode %04o", info.Mode().Perm()), "chmod 700")
+		return insecure(dir, true, "mode 0700", fmt.Sprintf("mode %04o", info.Mode().Perm()), info)
 	}
 	return nil
 }
@@ -60,6 +70,11 @@ func ownDir(dir string) error {
 func own(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int64(stat.Uid) == int64(os.Geteuid())
+}
+
+func ofRoot(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Uid == 0
 }
 
 // replace lets a file take another's place.

@@ -162,7 +162,7 @@ func TestMain(m *testing.M) {
 // asToken wants the token and prints it.
 func asToken(dir string) int {
 	source := &session.Source{Store: session.Open(dir), Profile: "default", Renew: refresh}
-	s, warning, err := source.Session(context.Background(), 0, secret.String{})
+	s, warning, err := get(context.Background(), source, session.Want{})
 	if err != nil {
 		fmt.Print(err)
 		return 1
@@ -267,7 +267,7 @@ func TestColdCallers(t *testing.T) {
 				all.Go(func() {
 					started.Done()
 					source := &session.Source{Store: store, Profile: "default", Now: func() time.Time { return now }, Renew: renew}
-					s, warning, err := source.Session(t.Context(), time.Minute, secret.String{})
+					s, warning, err := get(t.Context(), source, session.Want{MinTTL: time.Minute})
 					if err != nil || warning != nil || s.AccessToken.Reveal() != "access-1" {
 						t.Errorf("Session = %v, %v", warning, err)
 					}

@@ -109,8 +109,8 @@ func TestSealed(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)
 	}
-	if !strings.Contains(store.Place(), "sealed") || !strings.Contains(store.PlaceOf("default"), "sealed") {
-		t.Errorf("Place = %q, %q", store.Place(), store.PlaceOf("default"))
+	if !store.Place().Sealed || !store.PlaceOf("default").Sealed {
+		t.Errorf("Place = %v, %v", store.Place(), store.PlaceOf("default"))
 	}
 	save(t, store, want)
 	if again, err := os.ReadFile(filepath.Join(dir, "default.json")); err != nil || bytes.Equal(again, data) {
@@ -143,12 +143,12 @@ func TestRenewalKeepsItsPlace(t *testing.T) {
 				next.AccessToken, next.ExpiresAt = secret.New("access-2"), now.Add(time.Hour)
 				return &next, nil
 			}}
-			if _, warning, err := source.Session(t.Context(), 10*time.Minute, secret.String{}); err != nil || warning != nil {
+			if _, warning, err := get(t.Context(), source, session.Want{MinTTL: 10 * time.Minute}); err != nil || warning != nil {
 				t.Fatalf("Session: %v, %v", warning, err)
 			}
 			got, err := auto.Load("default")
-			if err != nil || got.AccessToken.Reveal() != "access-2" || strings.Contains(auto.PlaceOf("default"), "sealed") != tt.sealed {
-				t.Errorf("afterwards: %v, %s", err, auto.PlaceOf("default"))
+			if err != nil || got.AccessToken.Reveal() != "access-2" || auto.PlaceOf("default").Sealed != tt.sealed {
+				t.Errorf("afterwards: %v, %v", err, auto.PlaceOf("default"))
 			}
 		})
 	}
@@ -247,8 +247,8 @@ func TestKeychainFails(t *testing.T) {
 				t.Errorf("auto: %v, %v", warning, err)
 			}
 			save(t, auto, example())
-			if _, err := session.Open(dir).Load("default"); err != nil || !strings.Contains(auto.Place(), "readable by you only") {
-				t.Errorf("auto did not fall back to a file: %v, %s", err, auto.Place())
+			if _, err := session.Open(dir).Load("default"); err != nil || auto.Place().Kind != session.File {
+				t.Errorf("auto did not fall back to a file: %v, %v", err, auto.Place())
 			}
 		})
 	}

@@ -1,24 +1,29 @@
-// Package session keeps a signed-in session between runs: its tokens, where they
-// came from, and when they have to be renewed.
+// Package session stores a session between runs: its tokens, where they came
+// from, and when they have to be refreshed.
 //
 // Start with [New] for a [Store], and a [Source] to get an access token from it.
-// Any number of processes may share a store: the one that renews holds a lock
-// and looks again before it asks, so N processes with one expired session send
-// one refresh request. Readers take no lock. A session is replaced in one step,
-// so a crash leaves the old one or the new one.
+// Any number of processes may share a store: the one that refreshes holds a lock
+// and looks again before it sends its request, so N processes with one expired
+// session send one refresh request. Readers take no lock. A session is replaced
+// in one step, so a crash leaves the old one or the new one.
 //
-// With a keychain the files are sealed with a key that lies there; without one
-// they are plain, readable by their owner only: a key beside its lock would be
-// theatre. [Store.Place] and [Store.PlaceOf] say which.
+// With a keychain the files are sealed with a key that is stored there; without
+// one they are plain, readable by their owner only, since a key next to the file
+// that it opens would protect nothing. [Store.Place] and [Store.PlaceOf] return
+// which.
 //
-// The package sends no request itself; what renews a session is given to it.
+// A store also keeps the client that a server registered for a profile, see
+// [Registration].
+//
+// The package sends no request: what refreshes a session is given to it.
 package session
 
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -26,50 +31,96 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// ErrNotFound says that there is no session of that profile.
-var ErrNotFound = errors.New("session: there is none")
+// ErrNotFound says that a store holds no session, or no registration, of a
+// profile.
+var ErrNotFound = errors.New("session: not found")
 
-// Session is one signed-in session.
+// Session is the result of one login.
 type Session struct {
 	Profile  string
 	Issuer   string
+	API      string // the base URL of the API that the session was obtained for, "" if none
 	ClientID string
-	// ClientSecret and AuthMethod belong to a client that was registered for this
-	// session; a client configured elsewhere keeps its secret there.
+	// ClientSecret is a secret that was read once from standard input; others are
+	// in the profile or in a [Registration].
 	ClientSecret secret.String
 	AuthMethod   string
-	// TokenEndpoint is where the tokens came from. A refresh token goes to its
-	// host only; see [Session.SameHost].
+	// TokenEndpoint is where the tokens came from. A refresh token is sent to its
+	// origin only; see [Session.SameHost].
 	TokenEndpoint string
-	Grant         string // the grant type that the session was obtained by
-	TokenType     string
-	AccessToken   secret.String
-	RefreshToken  secret.String
-	IDToken       secret.String
-	Scope         []string
-	Resource      []string
-	Subject       string
-	Name          string // what a person calls the subject, "" if not known
-	ExpiresAt     time.Time
-	ObtainedAt    time.Time
+	// Origins are those of the endpoints that may receive the session's tokens or
+	// its client's secret, as they were at the login, in the form of
+	// safehttp.Origin.
+	Origins []string
+	Grant   string // the grant type that the session was obtained by
+	Asked   Asked
+
+	TokenType string
+	// AccessToken may be empty only in a session that is revoked.
+	AccessToken  secret.String
+	RefreshToken secret.String
+	IDToken      secret.String
+	Scope        []string
+	Resource     []string
+	Subject      string
+	Name         string // what a person calls the subject, "" if not known
+	ExpiresAt    time.Time
+	ObtainedAt   time.Time
+	// RefreshExpiresAt is when the refresh token expires and a new login is due,
+	// the zero time if the server does not say.
+	RefreshExpiresAt time.Time
+	// Revoked says that the access token was revoked, or that an API refused it
+	// and it could not be replaced.
+	Revoked bool
 	// DPoPKey is the private key, as a JWK, that the tokens are bound to (RFC
 	// 9449); empty for Bearer tokens.
 	DPoPKey secret.String
 }
 
-// Lives reports whether the access token is good for at least ttl after now. One
-// whose expiry is not known counts as living.
-func (s *Session) Lives(now time.Time, ttl time.Duration) bool {
-	return s.ExpiresAt.IsZero() || now.Add(ttl).Before(s.ExpiresAt)
+// Asked is what a grant requested, so that one which can be repeated, such as
+// client credentials, repeats the same request.
+type Asked struct {
+	Scope    []string
+	Audience []string
+	Resource []string
+	Param    url.Values // further parameters
 }
 
-// SameHost errs unless endpoint is of the origin that the session's tokens came
-// from: a refresh token goes nowhere else. Ask it before the refresh token is
-// sent. The error is a Diagnosis, ENDPOINT_MOVED.
+// skew is by how much a clock may have been ahead at the login.
+const skew = time.Minute
+
+// Lives reports whether the access token is valid for at least ttl after now. A
+// token whose expiry is not known counts as living. A revoked one does not, and
+// neither does one that was obtained more than a minute after now: the clock was
+// wrong then, and so is the expiry that was computed from it.
+func (s *Session) Lives(now time.Time, ttl time.Duration) bool {
+	switch {
+	case s.Revoked:
+		return false
+	case s.ExpiresAt.IsZero():
+		return true
+	case s.ObtainedAt.After(now.Add(skew)):
+		return false
+	}
+	return now.Add(ttl).Before(s.ExpiresAt)
+}
+
+// margin is for how long an access token has to live by default: a fifth of its
+// whole life, so that a short-lived one is used more than once, at most a minute.
+func (s *Session) margin() time.Duration {
+	if s.ObtainedAt.IsZero() || s.ExpiresAt.IsZero() {
+		return time.Minute
+	}
+	return min(max(s.ExpiresAt.Sub(s.ObtainedAt)/5, 0), time.Minute)
+}
+
+// SameHost returns an error unless endpoint is of the origin that the session's
+// tokens came from: a refresh token is sent to no other. Call it before a
+// refresh token is sent. The error is a Diagnosis, ENDPOINT_MOVED.
 func (s *Session) SameHost(endpoint string) error {
 	before, err := url.Parse(s.TokenEndpoint)
 	if err != nil || before.Host == "" {
-		return unreadable(s.Profile, "the token endpoint that the session came from", "none")
+		return unreadable("the token endpoint that the session came from", "none")
 	}
 	now, err := url.Parse(endpoint)
 	if err != nil || safehttp.Origin(now) != safehttp.Origin(before) {
@@ -78,36 +129,19 @@ func (s *Session) SameHost(endpoint string) error {
 			got = fmt.Sprintf("%.200q", now.Scheme+"://"+now.Host)
 		}
 		return &diagnosis.Diagnosis{
-			ID: diagnosis.EndpointMoved, Expected: fmt.Sprintf("%.200q", before.Scheme+"://"+before.Host), Got: got, Hint: login(s.Profile),
+			ID: diagnosis.EndpointMoved, Expected: fmt.Sprintf("%.200q", before.Scheme+"://"+before.Host), Got: got,
 		}
 	}
 	return nil
 }
 
-// login is the command that begins the session of a profile anew.
-func login(profile string) string {
-	if profile == "" || profile == "default" {
-		return "oauthctl login"
+func (s *Session) clone() *Session {
+	c := *s
+	c.Origins, c.Scope, c.Resource = slices.Clone(s.Origins), slices.Clone(s.Scope), slices.Clone(s.Resource)
+	c.Asked.Scope, c.Asked.Audience, c.Asked.Resource = slices.Clone(s.Asked.Scope), slices.Clone(s.Asked.Audience), slices.Clone(s.Asked.Resource)
+	c.Asked.Param = maps.Clone(s.Asked.Param)
+	for name, values := range c.Asked.Param {
+		c.Asked.Param[name] = slices.Clone(values)
 	}
-	return "oauthctl login -p " + profile
-}
-
-func newer(profile string, version int) error {
-	return &diagnosis.Diagnosis{
-		ID: diagnosis.StoreUnreadable, Expected: fmt.Sprintf("format version %d", formatVersion), Got: fmt.Sprintf("version %d, of a newer oauthctl", version),
-		Hint: "use the newer oauthctl, or begin a session that this one can read: " + login(profile),
-	}
-}
-
-func unreadable(profile, expected, got string) error {
-	return &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Expected: expected, Got: got, Hint: login(profile)}
-}
-
-// checkName refuses a profile's name that is not fit to be a file's.
-func checkName(name string) error {
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-	if name == "" || len(name) > 64 || strings.Trim(name, letters+".") != "" || strings.HasPrefix(name, ".") {
-		return fmt.Errorf("session: %.200q cannot be a profile's name: expected at most 64 letters, digits, dots, dashes and underscores", name)
-	}
-	return nil
+	return &c
 }

@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -41,7 +40,7 @@ func TestReusedRefreshToken(t *testing.T) {
 				}
 				return nil, invalid
 			}}
-			got, warning, err := source.Session(t.Context(), 0, secret.String{})
+			got, warning, err := get(t.Context(), source, session.Want{})
 			if idOf(warning) != tt.warning || idOf(err) != tt.err || err == nil && got.AccessToken.Reveal() != "access-9" {
 				t.Errorf("Session = %v, %v, %v", got, warning, err)
 			}
@@ -67,9 +66,9 @@ func TestMovedEndpoint(t *testing.T) {
 		}
 		return refresh(ctx, s)
 	}}
-	_, _, err := source.Session(t.Context(), 0, secret.String{})
+	_, _, err := get(t.Context(), source, session.Want{})
 	var d *diagnosis.Diagnosis
-	if !errors.As(err, &d) || d.ID != diagnosis.EndpointMoved || d.Kind() != diagnosis.Unsafe || !strings.Contains(d.Hint, "oauthctl login") {
+	if !errors.As(err, &d) || d.ID != diagnosis.EndpointMoved || d.Kind() != diagnosis.Unsafe {
 		t.Errorf("moved: %v", err)
 	}
 	if received.Load() != 0 {
@@ -81,7 +80,7 @@ func TestMovedEndpoint(t *testing.T) {
 		next.TokenEndpoint = elsewhere.URL
 		return next, nil
 	}
-	if _, _, err := source.Session(t.Context(), 0, secret.String{}); idOf(err) != diagnosis.EndpointMoved {
+	if _, _, err := get(t.Context(), source, session.Want{}); idOf(err) != diagnosis.EndpointMoved {
 		t.Errorf("renewed elsewhere: %v", err)
 	}
 	endpoint = home.URL
@@ -91,7 +90,7 @@ func TestMovedEndpoint(t *testing.T) {
 		}
 		return refresh(ctx, s)
 	}
-	if s, _, err := source.Session(t.Context(), 0, secret.String{}); err != nil || s.AccessToken.Reveal() != "access-2" {
+	if s, _, err := get(t.Context(), source, session.Want{}); err != nil || s.AccessToken.Reveal() != "access-2" {
 		t.Errorf("positive control: %v", err)
 	}
 }
@@ -110,7 +109,7 @@ func TestLockIsHeld(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _, _ = held.Session(context.WithoutCancel(t.Context()), 0, secret.String{})
+		_, _, _ = get(context.WithoutCancel(t.Context()), held, session.Want{})
 	}()
 	<-holding
 	store.Hasten(30*time.Millisecond, time.Second)
@@ -138,16 +137,16 @@ func TestLockIsHeld(t *testing.T) {
 func TestWithoutRenewal(t *testing.T) {
 	store, _ := openStore(t)
 	source := &session.Source{Store: store, Profile: "default", Now: func() time.Time { return now }}
-	_, _, err := source.Session(t.Context(), 0, secret.String{})
+	_, _, err := get(t.Context(), source, session.Want{})
 	var d *diagnosis.Diagnosis
-	if !errors.As(err, &d) || d.ID != diagnosis.LoginRequired || d.Hint != "oauthctl login" {
+	if !errors.As(err, &d) || d.ID != diagnosis.LoginRequired {
 		t.Errorf("no session: %v", err)
 	}
 	save(t, store, example())
-	if s, warning, err := source.Session(t.Context(), time.Hour, secret.String{}); err != nil || idOf(warning) != diagnosis.LoginRequired || s.AccessToken.Reveal() != "access-1" {
+	if s, warning, err := get(t.Context(), source, session.Want{MinTTL: time.Hour}); err != nil || idOf(warning) != diagnosis.LoginRequired || s.AccessToken.Reveal() != "access-1" {
 		t.Errorf("still lives: %v, %v", warning, err)
 	}
-	if _, _, err := source.Session(t.Context(), time.Hour, secret.New("access-1")); idOf(err) != diagnosis.LoginRequired {
+	if _, _, err := get(t.Context(), source, session.Want{MinTTL: time.Hour, Rejected: secret.New("access-1")}); idOf(err) != diagnosis.LoginRequired {
 		t.Errorf("rejected: %v", err)
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 // Kind says where a store keeps sessions.
@@ -53,6 +55,7 @@ type Store struct {
 
 	lockWait     time.Duration
 	keychainTime time.Duration
+	newLock      func(path string) fileLock
 
 	mu           sync.Mutex
 	keychainDead bool // it did not answer once
@@ -69,28 +72,31 @@ func New(o Options) (*Store, error) {
 	case !slices.Contains(Kinds(), o.Kind):
 		return nil, fmt.Errorf("session: expected the store auto, keyring, file or memory, got %.200q", string(o.Kind))
 	}
-	s := &Store{dir: o.Dir, kind: o.Kind, keys: o.Keys, lockWait: lockWait, keychainTime: keychainTime}
+	s := newStore(o.Dir, o.Kind, o.Keys)
 	switch {
 	case o.Kind == Memory:
 		s.memory = newMemory()
-		return s, nil
 	case o.Dir == "":
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnwritable, Got: "there is no state directory", Hint: "set HOME or XDG_STATE_HOME, or use --store memory"}
-	case s.keys == nil:
-		s.keys = systemKeys()
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnwritable, Got: "no state directory"}
 	}
 	return s, nil
 }
 
 // Open returns the store of kind File in dir.
-func Open(dir string) *Store {
-	return &Store{dir: dir, kind: File, keys: systemKeys(), lockWait: lockWait, keychainTime: keychainTime}
+func Open(dir string) *Store { return newStore(dir, File, nil) }
+
+func newStore(dir string, kind Kind, keys KeyHolder) *Store {
+	if keys == nil {
+		keys = systemKeys()
+	}
+	return &Store{dir: dir, kind: kind, keys: keys, lockWait: lockWait, keychainTime: keychainTime, newLock: newFileLock}
 }
 
-// Prepare settles where new sessions go, before somebody spends time on a login
-// that could not be kept: the keychain is asked, for 3 seconds at most, and the
-// directory is made. The warning, a Diagnosis KEYRING_UNAVAILABLE, says that
-// Auto falls back to plain files; Keyring errs instead.
+// Prepare decides where new sessions go, before a user spends time on a login
+// that could not be stored: the directory is made, a file is written and locked
+// there, and the keychain is asked, for 3 seconds at most. The warning, a
+// Diagnosis KEYRING_UNAVAILABLE, says that Auto uses plain files; Keyring returns
+// it as the error.
 func (s *Store) Prepare(ctx context.Context) (warning, err error) {
 	if s.memory != nil {
 		return nil, nil
@@ -98,11 +104,9 @@ func (s *Store) Prepare(ctx context.Context) (warning, err error) {
 	if err := s.makeDir(); err != nil {
 		return nil, err
 	}
-	d, err := s.reserve(".prepare", 0)
-	if err != nil {
+	if err := s.tryDir(); err != nil {
 		return nil, err
 	}
-	d.discard()
 	return s.settle(ctx)
 }
 
@@ -111,24 +115,11 @@ func (s *Store) settle(ctx context.Context) (warning, err error) {
 	if s.kind == File || s.target() != "" {
 		return nil, nil
 	}
-	_, unable := newCipher(make([]byte, keySize))
-	if unable == nil {
-		// One that can be read may still keep nothing, which would show only after
-		// the login.
-		unable = s.ask(ctx, func(keys KeyHolder) error {
-			if err := keys.SetKey("probe", make([]byte, keySize)); err != nil {
-				return err
-			}
-			return keys.DeleteKey("probe")
-		})
-	} else {
-		unable = keychainFails(unable)
-	}
+	unable := s.probe(ctx)
 	choice := Keyring
 	var fault *diagnosis.Diagnosis
 	switch {
-	case unable == nil || errors.Is(unable, ErrNoKey):
-		unable = nil
+	case unable == nil:
 	case s.kind == Keyring || !errors.As(unable, &fault):
 		return nil, unable
 	default:
@@ -150,72 +141,90 @@ func (s *Store) target() Kind {
 	return s.settled
 }
 
-// Place tells in words where new sessions are kept.
-func (s *Store) Place() string {
-	switch {
-	case s.memory != nil:
-		return "memory, until this command ends"
-	case s.kind == Keyring || s.target() == Keyring:
-		return s.place(seal{id: "any"})
-	case s.target() == File:
-		return s.place(seal{})
-	}
-	return "file " + s.dir + ", sealed if the keychain answers"
+// Place is where a session is stored.
+type Place struct {
+	// Kind is Keyring, File or Memory; Auto where the keychain was not asked yet.
+	Kind Kind
+	// Dir is the state directory, "" for Memory.
+	Dir string
+	// Sealed says that the file is sealed with a key in the keychain.
+	Sealed bool
 }
 
-// PlaceOf tells in words where the session of a profile is kept now; where there
-// is none, what [Store.Place] tells.
-func (s *Store) PlaceOf(profile string) string {
-	if s.memory == nil && checkName(profile) == nil {
-		if data, err := s.readFile(profile); err == nil {
-			if with, err := sealOf(data, profile); err == nil {
-				return s.place(with)
+// Place returns where new sessions are stored.
+func (s *Store) Place() Place {
+	switch {
+	case s.memory != nil:
+		return Place{Kind: Memory}
+	case s.kind == Keyring || s.target() == Keyring:
+		return s.place(true)
+	case s.target() == File:
+		return s.place(false)
+	}
+	return Place{Kind: Auto, Dir: s.dir}
+}
+
+// PlaceOf returns where the session of a profile is stored now; where there is
+// none, what [Store.Place] returns.
+func (s *Store) PlaceOf(name string) Place {
+	if s.memory == nil && profile.CheckName(name) == nil {
+		if data, err := s.read(sessionOf(name)); err == nil {
+			if with, err := sealOf(data, sessionOf(name)); err == nil {
+				return s.place(with.id != "")
 			}
 		}
 	}
 	return s.Place()
 }
 
-func (s *Store) place(with seal) string {
-	if with.id != "" {
-		return "file " + s.dir + ", sealed with a key in the keychain"
+func (s *Store) place(sealed bool) Place {
+	if sealed {
+		return Place{Kind: Keyring, Dir: s.dir, Sealed: true}
 	}
-	return "file " + s.dir + ", readable by you only"
+	return Place{Kind: File, Dir: s.dir}
 }
 
-func (s *Store) path(profile string) string { return filepath.Join(s.dir, profile+".json") }
+func (s *Store) path(at slot) string { return filepath.Join(s.dir, at.file()) }
 
 // Load returns the session of a profile. It takes no lock. Errors are
-// [ErrNotFound], or Diagnoses of kind Store whose hint names the command that
-// mends it.
+// [ErrNotFound], or Diagnoses of kind Store.
 func (s *Store) Load(profile string) (*Session, error) {
 	session, _, err := s.load(context.Background(), profile)
 	return session, err
 }
 
 func (s *Store) load(ctx context.Context, profile string) (*Session, seal, error) {
-	if err := checkName(profile); err != nil {
+	plain, with, err := s.open(ctx, sessionOf(profile))
+	if err != nil {
 		return nil, seal{}, err
 	}
-	if s.memory != nil {
-		session, err := s.memory.load(profile)
-		return session, seal{}, err
+	session, err := decodeSession(plain, sessionOf(profile))
+	return session, with, err
+}
+
+// open returns the plain text of a record and how it is sealed.
+func (s *Store) open(ctx context.Context, at slot) ([]byte, seal, error) {
+	if err := profile.CheckName(at.profile); err != nil {
+		return nil, seal{}, fmt.Errorf("session: %w", err)
 	}
-	data, err := s.readFile(profile)
+	data, err := s.read(at)
 	if err != nil {
 		return nil, seal{}, err
 	}
 	for {
-		with, err := sealOf(data, profile)
+		with, err := sealOf(data, at)
 		if err != nil {
 			return nil, seal{}, err
 		}
-		if with, err = s.key(ctx, profile, with); err == nil {
-			session, err := decode(data, profile, with)
-			return session, with, err
+		if with.id == "" && s.kind == Keyring {
+			return nil, seal{}, &diagnosis.Diagnosis{ID: diagnosis.StoreUnsealed, Err: &FileError{Path: s.path(at), Owned: true}}
+		}
+		if with, err = s.key(ctx, at, with); err == nil {
+			plain, err := unseal(data, at, with)
+			return plain, with, err
 		}
 		// A login that comes between takes away the key of the file it replaces.
-		now, gone := s.readFile(profile)
+		now, gone := s.read(at)
 		switch {
 		case gone != nil:
 			return nil, seal{}, gone
@@ -226,9 +235,17 @@ func (s *Store) load(ctx context.Context, profile string) (*Session, seal, error
 	}
 }
 
-func (s *Store) readFile(profile string) ([]byte, error) {
-	path := s.path(profile)
-	f, err := openOwn(path, profile)
+// read returns a record as it is stored. Whoever may write to the directory may
+// replace what is in it, so that is looked at too.
+func (s *Store) read(at slot) ([]byte, error) {
+	if s.memory != nil {
+		return s.memory.read(at)
+	}
+	err := ownDir(s.dir)
+	var f *os.File
+	if err == nil {
+		f, err = openOwn(s.path(at))
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrNotFound
@@ -239,35 +256,34 @@ func (s *Store) readFile(profile string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {
 	case err != nil:
-		return nil, unopened(path, profile, err)
+		return nil, unopened(s.path(at), err)
 	case len(data) > maxFile:
-		return nil, unreadable(profile, "a session", fmt.Sprintf("more than %d bytes", maxFile))
+		return nil, unreadable("a "+at.kind, fmt.Sprintf("more than %d bytes", maxFile))
 	}
 	return data, nil
 }
 
-// Save keeps a session under its profile, in place of the one before, whatever
+// Save stores a session under its profile, in place of the one before, whatever
 // state that is in: a login always recovers.
-func (s *Store) Save(ctx context.Context, session *Session) error {
-	unlock, err := s.lock(ctx, session.Profile, nil)
+func (s *Store) Save(ctx context.Context, session *Session) error { return s.save(ctx, session) }
+
+func (s *Store) save(ctx context.Context, r record) error {
+	unlock, _, err := s.lock(ctx, r.slot(), nil)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	if s.memory != nil {
-		return s.memory.save(session)
+		return s.memory.write(r)
 	}
-	var before seal
-	if data, err := s.readFile(session.Profile); err == nil {
-		before, _ = sealOf(data, session.Profile)
-	}
+	before := s.sealNow(r.slot())
 	with, err := s.newSeal(ctx)
 	if err != nil {
 		return err
 	}
-	d, err := s.reserve(session.Profile, 0)
+	d, err := s.reserve(r.slot(), 0)
 	if err == nil {
-		err = s.commit(d, session, with)
+		err = s.commit(d, r, with, true)
 	}
 	if err != nil {
 		s.forget(with)
@@ -277,8 +293,19 @@ func (s *Store) Save(ctx context.Context, session *Session) error {
 	return nil
 }
 
-// newSeal returns the seal of a new session, its key already in the keychain, or
-// the zero seal where sessions are plain.
+// sealNow returns the seal of what is stored, without its key: that of a plain
+// file if it cannot be read.
+func (s *Store) sealNow(at slot) seal {
+	data, err := s.read(at)
+	if err != nil {
+		return seal{}
+	}
+	with, _ := sealOf(data, at)
+	return with
+}
+
+// newSeal returns the seal of a new record, its key already in the keychain, or
+// the zero seal where records are plain.
 func (s *Store) newSeal(ctx context.Context) (seal, error) {
 	if _, err := s.settle(ctx); err != nil {
 		return seal{}, err
@@ -299,41 +326,83 @@ func (s *Store) newSeal(ctx context.Context) (seal, error) {
 	return with, err
 }
 
-// Delete forgets the session of a profile, with its key; that there is none is
-// no error.
-func (s *Store) Delete(ctx context.Context, profile string) error {
-	if err := checkName(profile); err != nil {
+// MarkRevoked notes that the access token of a profile's session was revoked,
+// so that the next [Source.Session] replaces it. It does nothing where accessToken
+// is not, or no longer, that of the session. It takes the session's lock, so
+// Source.Renew must not call it.
+func (s *Store) MarkRevoked(ctx context.Context, profile string, accessToken secret.String) error {
+	current, _, err := s.load(ctx, profile)
+	if errors.Is(err, ErrNotFound) || err == nil && !current.holds(accessToken) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	if s.memory == nil {
-		if _, err := os.Lstat(s.path(profile)); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-	}
-	unlock, err := s.lock(ctx, profile, nil)
+	unlock, _, err := s.lock(ctx, sessionOf(profile), nil)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return s.remove(profile)
+	return s.markRevoked(ctx, profile, accessToken)
 }
 
-// remove forgets a session under its lock.
-func (s *Store) remove(profile string) error {
-	if s.memory != nil {
-		s.memory.remove(profile)
+// markRevoked is MarkRevoked under the lock.
+func (s *Store) markRevoked(ctx context.Context, profile string, accessToken secret.String) error {
+	current, with, err := s.load(ctx, profile)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case !current.holds(accessToken) || current.Revoked:
 		return nil
 	}
-	var before seal
-	if data, err := s.readFile(profile); err == nil {
-		before, _ = sealOf(data, profile)
+	write, err := s.begin(ctx, profile, current, with)
+	if err != nil {
+		return err
 	}
-	// A process that was killed may have left it behind.
-	_ = os.Remove(s.temporary(profile))
-	if err := os.Remove(s.path(profile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return unwritable(s.path(profile), err)
+	next := current.clone()
+	next.Revoked = true
+	return write(next)
+}
+
+// Delete forgets the session of a profile, with its key. It is not an error if
+// there is none.
+func (s *Store) Delete(ctx context.Context, profile string) error {
+	return s.delete(ctx, sessionOf(profile))
+}
+
+func (s *Store) delete(ctx context.Context, at slot) error {
+	if err := profile.CheckName(at.profile); err != nil {
+		return fmt.Errorf("session: %w", err)
 	}
-	_ = syncDir(s.dir) // a session that comes back after a power cut is no worse than before
+	if s.memory == nil {
+		if _, err := os.Lstat(s.path(at)); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	unlock, _, err := s.lock(ctx, at, nil)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.remove(at)
+}
+
+// remove forgets a record under its lock.
+func (s *Store) remove(at slot) error {
+	if s.memory != nil {
+		s.memory.remove(at)
+		return nil
+	}
+	before := s.sealNow(at)
+	// A process that was killed may have left the draft.
+	_ = os.Remove(filepath.Join(s.dir, at.draft()))
+	if err := os.Remove(s.path(at)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return unwritable(s.path(at), err)
+	}
+	_ = os.Remove(filepath.Join(s.dir, at.marker()))
+	_ = syncDir(s.dir) // a record that comes back after a power cut is no worse than before
 	s.forget(before)
 	return nil
 }
@@ -345,11 +414,11 @@ func (s *Store) Profiles() ([]string, error) {
 	}
 	entries, err := os.ReadDir(s.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, unopened(s.dir, "", err)
+		return nil, unopened(s.dir, err)
 	}
 	var names []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && checkName(name) == nil {
+		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && profile.CheckName(name) == nil {
 			names = append(names, name)
 		}
 	}

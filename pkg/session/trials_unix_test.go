@@ -33,7 +33,7 @@ func asLoop(dir string) int {
 	source := &session.Source{Store: session.Open(dir), Profile: "default", Renew: refresh}
 	var rejected secret.String
 	for {
-		s, warning, err := source.Session(context.Background(), 0, rejected)
+		s, warning, err := get(context.Background(), source, session.Want{Rejected: rejected})
 		if err != nil || warning != nil {
 			fmt.Println("failed:", warning, err)
 			return 1
@@ -110,10 +110,10 @@ func asSmall(dir string) int {
 	return asToken(dir)
 }
 
-// A full disk: the token is delivered all the same, with a warning, and what is
-// stored stays readable. A token that still lives costs no refresh token.
+// A full disk: where the new session cannot be stored, the refresh token is not
+// sent, and what is stored stays as it was.
 func TestDiskFull(t *testing.T) {
-	for _, limit := range []int{0, 1, 100, 400, 500, 600, 1 << 20} {
+	for _, limit := range []int{0, 1, 100, 400, 600, 1000, 4000, 1 << 20} {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
 			server := newRotation(t)
 			store, dir := openStore(t)
@@ -122,16 +122,20 @@ func TestDiskFull(t *testing.T) {
 			var warning strings.Builder
 			c.Stderr = &warning
 			out, err := c.Output()
-			if err != nil || string(out) != "access-2" {
-				t.Fatalf("the command printed %q, %v", out, err)
+			s, loadErr := store.Load("default")
+			if loadErr != nil {
+				t.Fatalf("the store: %v", loadErr)
 			}
-			s, err := store.Load("default")
-			if err != nil {
-				t.Fatalf("the store: %v", err)
+			_, requests, _ := server.state()
+			want := "access-2"
+			if limit < 1<<20 {
+				want = "the session cannot be written"
 			}
-			saved := s.RefreshToken.Reveal() == "refresh-2"
-			if saved == (warning.Len() > 0) || limit < 400 && saved || limit == 1<<20 && !saved {
-				t.Errorf("saved %v, warning %q", saved, warning.String())
+			if full := limit < 1<<20; !strings.HasPrefix(string(out), want) || full == (err == nil) || full == (requests == 1) || warning.Len() > 0 {
+				t.Errorf("the command printed %q, %v, after %d requests; warning %q", out, err, requests, warning.String())
+			}
+			if !isAlive(t, s) {
+				t.Error("the session is dead")
 			}
 			if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
@@ -154,7 +158,7 @@ func TestDiskFullSpendsNothing(t *testing.T) {
 		renewals++
 		return nil, errors.New("must not be asked")
 	}}
-	got, warning, err := source.Session(t.Context(), time.Minute, secret.String{})
+	got, warning, err := get(t.Context(), source, session.Want{MinTTL: time.Minute})
 	if err != nil || idOf(warning) != diagnosis.StoreUnwritable || got.AccessToken.Reveal() != "access-1" || renewals != 0 {
 		t.Errorf("Session = %v, %v, %v after %d renewals", got, warning, err, renewals)
 	}
@@ -165,7 +169,7 @@ func asSignalled(dir string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	source := &session.Source{Store: session.Open(dir), Profile: "default", Renew: refresh}
-	_, _, err := source.Session(ctx, 0, secret.String{})
+	_, _, err := get(ctx, source, session.Want{})
 	if errors.Is(err, context.Canceled) {
 		return 130
 	}
@@ -244,9 +248,9 @@ func TestSaveRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := store.Save(t.Context(), example())
-	var d *diagnosis.Diagnosis
-	if !errors.As(err, &d) || d.ID != diagnosis.StoreInsecure || !strings.Contains(d.Hint, "chmod 700") {
-		t.Errorf("a directory others may write to: %v", err)
+	var found *session.FileError
+	if idOf(err) != diagnosis.StoreInsecure || !errors.As(err, &found) || found.Path != dir || !found.Dir || !found.Owned || found.Mode.Perm() != 0o720 {
+		t.Errorf("a directory others may write to: %v, %+v", err, found)
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

@@ -1,0 +1,194 @@
+package session
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// slot names one record of a store: what it is, and of which profile.
+type slot struct {
+	kind    string // "session" or "client"; a seal binds it
+	profile string
+}
+
+func sessionOf(profile string) slot { return slot{"session", profile} }
+func clientOf(profile string) slot  { return slot{"client", profile} }
+
+// file returns the name of the record's file. The names of profiles hold dots,
+// but no two slots have one file, since the suffixes differ.
+func (s slot) file() string {
+	if s.kind == "session" {
+		return s.profile + ".json"
+	}
+	return s.profile + "." + s.kind
+}
+
+// lockFile returns the name of the record's lock.
+func (s slot) lockFile() string {
+	if s.kind == "session" {
+		return s.profile + ".lock"
+	}
+	return s.hidden("lock")
+}
+
+// draft returns the name of the file that is about to take the record's place.
+func (s slot) draft() string { return s.hidden("new") }
+
+// marker returns the name of the file that says that the record was sealed.
+func (s slot) marker() string { return s.hidden("sealed") }
+
+// hidden returns the name of a file that belongs to the record. No profile's name
+// begins with a dot.
+func (s slot) hidden(purpose string) string {
+	if s.kind == "session" {
+		return "." + s.profile + "." + purpose
+	}
+	return "." + s.profile + "." + s.kind + "-" + purpose
+}
+
+// version returns the version in which the record is written. A member that is
+// added or changes its meaning makes another version.
+func (s slot) version() int {
+	if s.kind == "session" {
+		return 2
+	}
+	return 1
+}
+
+// record is what a slot holds.
+type record interface {
+	slot() slot
+	client() (issuer, clientID string)
+	// encode returns the record as it is written where it is not sealed.
+	encode() ([]byte, error)
+}
+
+// envelope is a sealed record as it is written. What stands open is bound to
+// the rest as associated data, so a file neither moves to another profile nor
+// names another issuer.
+type envelope struct {
+	Version  int    `json:"version"`
+	Profile  string `json:"profile"`
+	Issuer   string `json:"issuer"`
+	ClientID string `json:"client_id"`
+	KeyID    string `json:"key"`
+	Sealed   []byte `json:"sealed"` // nonce, ciphertext and tag
+}
+
+// seal is how a file is sealed: the name of its key in the keychain, and the key once it
+// is known. The zero seal is that of a plain file.
+type seal struct {
+	id  string
+	key []byte
+}
+
+const (
+	keySize  = 32
+	idLength = 32 // hexadecimal digits
+)
+
+// newSeal returns a seal with a new key of a new name, so that no two records
+// and no two processes ever meet at one key.
+func newSeal() seal {
+	b := make([]byte, idLength/2+keySize)
+	rand.Read(b) // never fails: crypto/rand ends the program instead
+	return seal{id: hex.EncodeToString(b[:idLength/2]), key: b[idLength/2:]}
+}
+
+// encode returns a record as it is written under a seal.
+func encode(r record, with seal) ([]byte, error) {
+	plain, err := r.encode()
+	if err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	if with.id == "" {
+		return append(plain, '\n'), nil
+	}
+	issuer, clientID := r.client()
+	e := envelope{Version: r.slot().version(), Profile: r.slot().profile, Issuer: issuer, ClientID: clientID, KeyID: with.id}
+	box, bound, err := e.box(r.slot().kind, with.key)
+	if err != nil {
+		return nil, err
+	}
+	nonce := make([]byte, box.NonceSize(), box.NonceSize()+len(plain)+box.Overhead())
+	rand.Read(nonce)
+	e.Sealed = box.Seal(nonce, nonce, plain, bound)
+	data, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+// box returns the cipher of an envelope and its associated data.
+func (e *envelope) box(kind string, key []byte) (cipher.AEAD, []byte, error) {
+	box, err := newCipher(key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("session: %w", err)
+	}
+	// JSON, because a separator of our own could be part of a value.
+	bound, err := json.Marshal([]any{"oauthctl " + kind, e.Version, e.Profile, e.Issuer, e.ClientID, e.KeyID})
+	if err != nil {
+		return nil, nil, fmt.Errorf("session: %w", err)
+	}
+	return box, bound, nil
+}
+
+// sealOf returns how a stored record is sealed, without its key. Its errors
+// quote nothing of the text.
+func sealOf(data []byte, at slot) (seal, error) {
+	var head struct {
+		Version int            `json:"version"`
+		Profile string         `json:"profile"`
+		KeyID   string         `json:"key"`
+		Sealed  jsontext.Value `json:"sealed"`
+	}
+	if json.Unmarshal(data, &head) != nil {
+		return seal{}, unreadable("a "+at.kind+" in JSON", "something else")
+	}
+	switch {
+	case head.Version > at.version():
+		return seal{}, unreadable(fmt.Sprintf("format version %d", at.version()), fmt.Sprintf("version %d, of a newer oauthctl", head.Version))
+	case head.Version < 1:
+		return seal{}, unreadable(fmt.Sprintf("format version %d", at.version()), fmt.Sprintf("version %d", head.Version))
+	case head.Profile != at.profile:
+		return seal{}, unreadable("a "+at.kind+" of profile "+at.profile, "one of another profile")
+	case head.KeyID == "" && head.Sealed != nil:
+		return seal{}, unreadable("the name of a key with a sealed "+at.kind, "none")
+	}
+	return seal{id: head.KeyID}, nil
+}
+
+// unseal returns the plain text of a stored record, with the key of its seal.
+func unseal(data []byte, at slot, with seal) ([]byte, error) {
+	if with.id == "" {
+		return data, nil
+	}
+	var e envelope
+	if json.Unmarshal(data, &e, json.RejectUnknownMembers(true)) != nil {
+		return nil, unreadable("a sealed "+at.kind, "something else")
+	}
+	// Base64 has bits that carry nothing, and so are not under the seal.
+	if again, err := json.Marshal(e); err != nil || !bytes.Equal(again, bytes.TrimSpace(data)) {
+		return nil, unreadable("a sealed "+at.kind+" as it was written", "one that was changed")
+	}
+	box, bound, err := e.box(at.kind, with.key)
+	if err != nil {
+		return nil, err
+	}
+	if len(e.Sealed) < box.NonceSize() {
+		return nil, unreadable("a sealed "+at.kind, "less than its nonce")
+	}
+	n := box.NonceSize()
+	plain, err := box.Open(nil, e.Sealed[:n], e.Sealed[n:], bound)
+	if err != nil {
+		return nil, unreadable("a "+at.kind+" sealed with the keychain's key", "one that was changed, or sealed with another key")
+	}
+	return plain, nil
+}
