@@ -1,11 +1,10 @@
 package cmd
 
 import (
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/oauthctl/oauthctl/pkg/devserver"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
@@ -45,7 +44,11 @@ func runCompletion(env *Env, root *cobra.Command, shell string) error {
 // completeValues has the shell complete the values of flags that take one of a
 // few, of a command and those below it.
 func completeValues(env *Env, cmd *cobra.Command) {
-	for name, values := range flagValues() {
+	table := flagValues()
+	for name, values := range table {
+		if own, ok := table[cmd.Name()+" "+name]; ok {
+			values = own
+		}
 		if cmd.Flags().Lookup(name) != nil {
 			// It errs on a flag that has a completion already, which is then kept.
 			_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
@@ -56,8 +59,8 @@ func completeValues(env *Env, cmd *cobra.Command) {
 	}
 }
 
-// flagValues lists the values of flags, by the flag's name: one name means the
-// same everywhere but for grant-type, which login and exchange tell apart.
+// flagValues lists the values of flags by the flag's name, or by a command's name
+// and the flag's where the command accepts fewer.
 func flagValues() map[string][]string {
 	var stores, faults []string
 	for _, kind := range session.Kinds() {
@@ -70,7 +73,6 @@ func flagValues() map[string][]string {
 		}
 		faults = append(faults, name+"\t"+f.Effect)
 	}
-	algorithms := strings.Fields("RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA HS256 HS384 HS512")
 	return map[string][]string{
 		"format":      tokenFormats(),
 		"store":       stores,
@@ -78,8 +80,11 @@ func flagValues() map[string][]string {
 		"grant-type":  {grantCode, grantDevice, grantClient, grantExchange, grantJWTBearer},
 		"auth-method": {oauth.AuthNone, oauth.AuthSecretBasic, oauth.AuthSecretPost, oauth.AuthSecretJWT, oauth.AuthPrivateKeyJWT, oauth.AuthTLS},
 		"prompt":      {"none", "login", "consent", "select_account"},
-		"alg":         algorithms,
+		"alg":         jwks.Algorithms(),
 		"fault":       faults,
 		"to":          {"pem", "jwk"},
+
+		"generate alg": jwks.PublicKeyAlgorithms(),
+		"dev alg":      jwks.PublicKeyAlgorithms(),
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/challenge"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
 // retryAfter is the Retry-After of a 503, in seconds.
@@ -115,5 +116,5 @@ func (g *gate) algorithms() string {
 	if g.dpop.Algorithms != nil {
 		return strings.Join(g.dpop.Algorithms, " ")
 	}
-	return "ES256 ES384 ES512 RS256 RS384 RS512 PS256 PS384 PS512 EdDSA Ed25519"
+	return strings.Join(jwks.PublicKeyAlgorithms(), " ")
 }

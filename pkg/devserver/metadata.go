@@ -1,6 +1,10 @@
 package devserver
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+)
 
 // scopesSupported are the scopes that clients find; users:delete is there for
 // who asks for it by name.
@@ -59,8 +63,8 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 		SubjectTypesSupported:             []string{"public"},
 		IDTokenSigningAlgValuesSupported:  []string{s.config.Algorithm},
 		TokenEndpointAuthMethodsSupported: authMethods(),
-		TokenEndpointAuthAlgorithms:       []string{"ES256", "ES384", "ES512", "PS256", "RS256", "EdDSA", "HS256"},
-		DPoPAlgorithms:                    []string{"ES256", "ES384", "ES512", "PS256", "RS256", "EdDSA"},
+		TokenEndpointAuthAlgorithms:       append(jwks.PublicKeyAlgorithms(), "HS256"),
+		DPoPAlgorithms:                    jwks.PublicKeyAlgorithms(),
 		CodeChallengeMethodsSupported:     []string{"S256"},
 		PromptValuesSupported:             []string{"none", "login", "consent", "select_account"},
 		ClaimsSupported:                   []string{"sub", "name", "preferred_username", "email", "email_verified"},

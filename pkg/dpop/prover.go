@@ -50,7 +50,7 @@ func NewProver(key *jwks.PrivateKey, now func() time.Time) (*Prover, error) {
 		now = time.Now
 	}
 	alg := key.Algorithm()
-	if signingMethod(alg) == nil {
+	if !signsProofs(alg) {
 		return nil, fmt.Errorf("dpop: %q is no algorithm for proofs", alg)
 	}
 	public, err := publicJWK(key.Public())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
@@ -98,12 +96,11 @@ func (v *Verifier) verify(req Request) (*Proof, error) {
 	case len(req.Proofs[0]) > maxProof:
 		return nil, invalid(fmt.Sprintf("at most %d bytes", maxProof), "more")
 	}
-	raw := req.Proofs[0]
-	t, err := token.Decode(raw)
+	t, err := token.Decode(req.Proofs[0])
 	if err != nil {
 		return nil, &diagnosis.Diagnosis{ID: diagnosis.DPoPInvalid, Err: err}
 	}
-	thumbprint, err := v.checkSignature(t, raw)
+	thumbprint, err := v.checkSignature(t)
 	if err != nil {
 		return nil, err
 	}
@@ -126,20 +123,16 @@ func invalid(expected, got string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.DPoPInvalid, Expected: expected, Got: got}
 }
 
-// signingMethod returns nil for what must not sign a proof: none and HMAC.
-func signingMethod(alg string) jwt.SigningMethod {
-	switch alg {
-	case "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
-		return jwt.GetSigningMethod(alg)
-	case "EdDSA", "Ed25519":
-		return jwt.SigningMethodEdDSA
-	}
-	return nil
+// signsProofs reports whether a proof may be signed with that algorithm (RFC
+// 9449, section 4.2): with a private key, so neither none nor HMAC.
+func signsProofs(alg string) bool {
+	a, ok := jwks.LookupAlgorithm(alg)
+	return ok && !a.Symmetric()
 }
 
 // checkSignature checks the header and the signature by the key within it, and
 // returns that key's thumbprint.
-func (v *Verifier) checkSignature(t *token.Token, raw string) (string, error) {
+func (v *Verifier) checkSignature(t *token.Token) (string, error) {
 	var header struct {
 		Type string         `json:"typ"`
 		Key  jsontext.Value `json:"jwk"`
@@ -148,11 +141,10 @@ func (v *Verifier) checkSignature(t *token.Token, raw string) (string, error) {
 		return "", invalid("a header with typ and jwk", "another")
 	}
 	alg := t.Algorithm()
-	method := signingMethod(alg)
 	switch {
 	case !strings.EqualFold(header.Type, proofType):
 		return "", invalid("typ "+proofType, fmt.Sprintf("%q", cut(header.Type)))
-	case method == nil || v.Algorithms != nil && !slices.Contains(v.Algorithms, alg):
+	case !signsProofs(alg) || v.Algorithms != nil && !slices.Contains(v.Algorithms, alg):
 		return "", invalid("an asymmetric algorithm that is allowed", fmt.Sprintf("%q", cut(alg)))
 	}
 	key, err := publicKey(header.Key)
@@ -162,9 +154,7 @@ func (v *Verifier) checkSignature(t *token.Token, raw string) (string, error) {
 	if !key.Fits(alg) {
 		return "", invalid("a key for "+alg, "another")
 	}
-	end := strings.LastIndexByte(raw, '.')
-	signature, err := base64.RawURLEncoding.Strict().DecodeString(raw[end+1:])
-	if err != nil || method.Verify(raw[:end], signature, key.Public()) != nil {
+	if t.VerifySignature(key) != nil {
 		return "", invalid("a signature by the proof's own key", "another")
 	}
 	return key.Thumbprint(), nil

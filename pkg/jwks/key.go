@@ -12,7 +12,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
@@ -107,14 +106,7 @@ func (k *Key) Thumbprint() string {
 func SecretKey(secret []byte) (*Key, error) {
 	copied := slices.Clone(secret)
 	k := &Key{kty: "oct", secret: &copied}
-	for _, a := range []struct {
-		name string
-		size int
-	}{{"HS256", 32}, {"HS384", 48}, {"HS512", 64}} {
-		if len(secret) >= a.size {
-			k.algorithms = append(k.algorithms, a.name)
-		}
-	}
+	k.algorithms = namesOf(func(a Algorithm) bool { return a.Symmetric() && len(secret) >= a.Hash.Size() })
 	if k.algorithms == nil {
 		return nil, refused("a shared secret of at least 32 bytes", fmt.Sprintf("%d bytes", len(secret)))
 	}
@@ -134,19 +126,18 @@ func publicKey(public crypto.PublicKey, id, alg string) (*Key, error) {
 			return nil, refused("an odd RSA exponent of 3 or more", fmt.Sprint(p.E))
 		}
 		k.kty = "RSA"
-		k.algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
 	case *ecdsa.PublicKey:
-		alg, ok := map[elliptic.Curve]string{elliptic.P256(): "ES256", elliptic.P384(): "ES384", elliptic.P521(): "ES512"}[p.Curve]
-		if !ok {
-			return nil, refused("the curve P-256, P-384 or P-521", p.Curve.Params().Name)
+		k.kty, k.curve = "EC", p.Curve.Params().Name
+		if curveNamed(k.curve) == nil {
+			return nil, refused("the curve P-256, P-384 or P-521", k.curve)
 		}
-		k.kty, k.curve, k.algorithms = "EC", p.Curve.Params().Name, []string{alg}
 	case ed25519.PublicKey:
-		// RFC 9864 gives EdDSA with this curve the name Ed25519; both are in use.
-		k.kty, k.curve, k.algorithms = "OKP", "Ed25519", []string{"EdDSA", "Ed25519"}
+		k.kty, k.curve = "OKP", "Ed25519"
 	default:
 		return nil, refused("an RSA, EC or Ed25519 key", fmt.Sprintf("%T", public))
 	}
+	k.algorithms = algorithmsFor(k.kty, k.curve)
+	// EdDSA and Ed25519 are two names of one algorithm; both are in use.
 	if alg == "" || k.kty == "OKP" && k.Fits(alg) {
 		return k, nil
 	}
@@ -235,8 +226,8 @@ func (m *jwk) rsa() (crypto.PublicKey, error) {
 }
 
 func (m *jwk) ec() (crypto.PublicKey, error) {
-	curve, ok := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}[m.Crv]
-	if !ok {
+	curve := curveNamed(m.Crv)
+	if curve == nil {
 		return nil, refused("the curve P-256, P-384 or P-521", fmt.Sprintf("crv %q", cut(m.Crv)))
 	}
 	x, err := decode("x", m.X)

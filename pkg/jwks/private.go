@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -42,26 +41,42 @@ func (p *PrivateKey) String() string { return p.algorithm + " private key " + p.
 // Format writes what [PrivateKey.String] returns, whatever the verb.
 func (p *PrivateKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.String()) }
 
-// Generate makes a new key for an algorithm: RS*, PS* (3072 bits), ES*, EdDSA or
-// Ed25519.
-func Generate(alg string) (*PrivateKey, error) {
+// DefaultRSABits is the size of the RSA keys that [Generate] makes.
+const DefaultRSABits = 3072
+
+// Generate makes a new key for one of [PublicKeyAlgorithms]. RSA keys have 3072
+// bits; see [GenerateRSA] for what that costs.
+func Generate(alg string) (*PrivateKey, error) { return generate(alg, DefaultRSABits) }
+
+// GenerateRSA makes a new key of 2048 to 8192 bits for one of the RSA
+// algorithms, RS256 to PS512. Go verifies a signature of 2048 bits in a fifth of
+// the time of 3072 bits; 2048 bits are considered secure until 2030 (NIST SP
+// 800-57 part 1, table 4).
+func GenerateRSA(alg string, bits int) (*PrivateKey, error) {
+	if a, _ := LookupAlgorithm(alg); a.Type != "RSA" {
+		return nil, fmt.Errorf("expected an algorithm with RSA keys, got %q", cut(alg))
+	}
+	if bits < minRSABits || bits > maxRSABits {
+		return nil, fmt.Errorf("expected %d to %d bits, got %d", minRSABits, maxRSABits, bits)
+	}
+	return generate(alg, bits)
+}
+
+func generate(alg string, bits int) (*PrivateKey, error) {
 	var (
 		signer crypto.Signer
 		err    error
 	)
-	switch alg {
-	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
-		signer, err = rsa.GenerateKey(rand.Reader, 3072)
-	case "ES256":
-		signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "ES384":
-		signer, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	case "ES512":
-		signer, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
-	case "EdDSA", "Ed25519":
+	a, _ := LookupAlgorithm(alg)
+	switch a.Type {
+	case "RSA":
+		signer, err = rsa.GenerateKey(rand.Reader, bits)
+	case "EC":
+		signer, err = ecdsa.GenerateKey(curveNamed(a.Curve), rand.Reader)
+	case "OKP":
 		_, signer, err = ed25519.GenerateKey(rand.Reader)
 	default:
-		return nil, fmt.Errorf("jwks: expected RS256, PS256, ES256, EdDSA or another asymmetric algorithm, got %q", cut(alg))
+		return nil, fmt.Errorf("expected one of %s, got %q", strings.Join(PublicKeyAlgorithms(), ", "), cut(alg))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("jwks: %w", err)

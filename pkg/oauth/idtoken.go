@@ -114,7 +114,7 @@ func (c *Client) idTokenKeys(ctx context.Context, alg string) (algorithms []stri
 		return []string{alg}, jwks.NewSet(key), done, nil
 	}
 	if len(announced) > 0 {
-		algorithms = slices.DeleteFunc(publicKeyAlgorithms(), func(a string) bool { return !slices.Contains(announced, a) })
+		algorithms = slices.DeleteFunc(jwks.PublicKeyAlgorithms(), func(a string) bool { return !slices.Contains(announced, a) })
 	}
 	switch {
 	case c.Keys != nil:
@@ -128,12 +128,6 @@ func (c *Client) idTokenKeys(ctx context.Context, alg string) (algorithms []stri
 		return nil, nil, done, err
 	}
 	return algorithms, remote, remote.Close, nil
-}
-
-// publicKeyAlgorithms are those an ID token may be signed with where the server
-// announces them; EdDSA and Ed25519 are two names of one (RFC 9864).
-func publicKeyAlgorithms() []string {
-	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 }
 
 func invalidIDToken(expected, got string, err error) error {

@@ -69,35 +69,13 @@ func encodeJSON(v any) (string, error) {
 }
 
 // methodOf returns how an algorithm signs, nil for one that is not supported.
-// none is not an algorithm.
 func methodOf(alg string) jwt.SigningMethod {
-	switch alg {
-	case "RS256":
-		return jwt.SigningMethodRS256
-	case "RS384":
-		return jwt.SigningMethodRS384
-	case "RS512":
-		return jwt.SigningMethodRS512
-	case "PS256":
-		return jwt.SigningMethodPS256
-	case "PS384":
-		return jwt.SigningMethodPS384
-	case "PS512":
-		return jwt.SigningMethodPS512
-	case "ES256":
-		return jwt.SigningMethodES256
-	case "ES384":
-		return jwt.SigningMethodES384
-	case "ES512":
-		return jwt.SigningMethodES512
-	case "HS256":
-		return jwt.SigningMethodHS256
-	case "HS384":
-		return jwt.SigningMethodHS384
-	case "HS512":
-		return jwt.SigningMethodHS512
-	case "EdDSA", "Ed25519":
-		return jwt.SigningMethodEdDSA
+	a, ok := jwks.LookupAlgorithm(alg)
+	switch {
+	case !ok:
+		return nil
+	case a.Type == "OKP":
+		return jwt.SigningMethodEdDSA // the library knows one of its two names
 	}
-	return nil
+	return jwt.GetSigningMethod(alg)
 }

@@ -23,23 +23,37 @@ type algorithm struct {
 	size  int    // of each of the two numbers of an ECDSA signature, in bytes
 }
 
-// algorithms are those of RFC 7518, section 3.1, but none, and RFC 8037 with
-// the name of RFC 9864.
-var algorithms = map[string]*algorithm{
-	"RS256":   {name: "RS256", hash: crypto.SHA256, check: checkPKCS1},
-	"RS384":   {name: "RS384", hash: crypto.SHA384, check: checkPKCS1},
-	"RS512":   {name: "RS512", hash: crypto.SHA512, check: checkPKCS1},
-	"PS256":   {name: "PS256", hash: crypto.SHA256, check: checkPSS},
-	"PS384":   {name: "PS384", hash: crypto.SHA384, check: checkPSS},
-	"PS512":   {name: "PS512", hash: crypto.SHA512, check: checkPSS},
-	"ES256":   {name: "ES256", hash: crypto.SHA256, check: checkECDSA, curve: "P-256", size: 32},
-	"ES384":   {name: "ES384", hash: crypto.SHA384, check: checkECDSA, curve: "P-384", size: 48},
-	"ES512":   {name: "ES512", hash: crypto.SHA512, check: checkECDSA, curve: "P-521", size: 66},
-	"HS256":   {name: "HS256", hash: crypto.SHA256, check: checkHMAC},
-	"HS384":   {name: "HS384", hash: crypto.SHA384, check: checkHMAC},
-	"HS512":   {name: "HS512", hash: crypto.SHA512, check: checkHMAC},
-	"EdDSA":   {name: "EdDSA", check: checkEd25519},
-	"Ed25519": {name: "Ed25519", check: checkEd25519},
+// algorithms says how the signature of each algorithm of the table in jwks is
+// checked.
+var algorithms = func() map[string]*algorithm {
+	sizes := map[string]int{"P-256": 32, "P-384": 48, "P-521": 66}
+	checks := map[string]func(*algorithm, *workspace, *jwks.Key) bool{"RSA": checkPKCS1, "EC": checkECDSA, "OKP": checkEd25519, "oct": checkHMAC}
+	table := map[string]*algorithm{}
+	for _, name := range jwks.Algorithms() {
+		a, _ := jwks.LookupAlgorithm(name)
+		table[name] = &algorithm{name: name, hash: a.Hash, check: checks[a.Type], curve: a.Curve, size: sizes[a.Curve]}
+		if a.PSS {
+			table[name].check = checkPSS
+		}
+	}
+	return table
+}()
+
+// VerifySignature returns nil if key signed the token, otherwise a Diagnosis of
+// kind Rejected. It checks nothing else: neither times nor issuer nor audience. A
+// DPoP proof is verified with it, whose key is in its header; an access token is
+// verified with a [Verifier].
+func (t *Token) VerifySignature(key *jwks.Key) error {
+	p, err := split(t.raw.Reveal())
+	if err != nil {
+		return err
+	}
+	if t.header.algorithm == nil {
+		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: "an algorithm that is supported", Got: fmt.Sprintf("%q", cut(t.header.alg))}
+	}
+	var w workspace
+	_, err = w.verifySignature([]*jwks.Key{key}, t.header.algorithm, p)
+	return err
 }
 
 // algorithmOf returns nil for a name that is not supported. Names are compared
