@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -118,11 +117,11 @@ func (o *checkOptions) fromPolicy() (policy.Requirement, error) {
 		return policy.Requirement{}, usage(`--operation: expected "METHOD /path", got %q`, o.operation)
 	}
 	if u, err := url.ParseRequestURI(path); err != nil || policy.CheckPath(u) != nil {
-		return policy.Requirement{}, &diagnosis.Diagnosis{ID: diagnosis.PathAmbiguous, Got: fmt.Sprintf("%q", cut(path))}
+		return policy.Requirement{}, &diagnosis.Diagnosis{ID: diagnosis.PathAmbiguous, Got: diagnosis.Values{path}}
 	}
 	need, _, listed := p.Operation(method, path)
 	if !listed {
-		return need, &diagnosis.Diagnosis{ID: diagnosis.OperationUnlisted, Got: fmt.Sprintf("%q", o.operation)}
+		return need, &diagnosis.Diagnosis{ID: diagnosis.OperationUnlisted, Got: diagnosis.Values{o.operation}}
 	}
 	if o.issuer == "" {
 		o.issuer = p.Issuer

@@ -42,7 +42,7 @@ func (env *Env) credential(ctx context.Context, arg, audience string) (secret.St
 			hint: fmt.Sprintf("in .gitlab-ci.yml: id_tokens: {%s: {aud: %s}}", rest, audience),
 		}
 	}
-	return secret.String{}, usage("expected ci:github or ci:gitlab:NAME, got %q", cut(arg))
+	return secret.String{}, usage("expected ci:github or ci:gitlab:NAME, got %s", diagnosis.Quote(arg))
 }
 
 // githubToken asks GitHub Actions for the job's identity token, at the address
@@ -82,7 +82,7 @@ func (env *Env) githubToken(ctx context.Context, audience string) (secret.String
 	if res.Status == http.StatusOK && json.Unmarshal(res.Body, &answer) == nil && answer.Value != "" {
 		return secret.New(answer.Value), nil
 	}
-	d := &diagnosis.Diagnosis{ID: diagnosis.RequestRefused, Expected: "an identity token from GitHub Actions", Got: fmt.Sprintf("status %d", res.Status)}
+	d := &diagnosis.Diagnosis{ID: diagnosis.RequestRefused, Expected: diagnosis.Values{"an identity token from GitHub Actions"}, Got: diagnosis.Values{fmt.Sprintf("status %d", res.Status)}}
 	if res.Status >= 500 || res.Status == http.StatusTooManyRequests {
 		d.ID = diagnosis.ServerError
 	}

@@ -271,7 +271,7 @@ func (d *demo) verify(ctx context.Context) error {
 	report := inspector.Report(ctx, d.answer.AccessToken.Reveal())
 	for _, c := range report.Checks {
 		if c.Status == token.Passed {
-			d.passed(fmt.Sprintf("%-11s %s", clean(c.Check), clean(short(c.Got, 60))))
+			d.passed(fmt.Sprintf("%-11s %s", clean(c.Check), clean(short(c.Got.String(), 60))))
 		}
 	}
 	d.passed(fmt.Sprintf("%-11s %s", "scope", "items:read is in it"))

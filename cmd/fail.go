@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -35,21 +36,24 @@ func (e told) Unwrap() error { return e.error }
 
 // failure is an error as the screen and the JSON output show it.
 type failure struct {
-	ID        diagnosis.ID `json:"id,omitempty"`
-	Message   string       `json:"message"`
-	Expected  string       `json:"expected,omitempty"`
-	Got       string       `json:"got,omitempty"`
-	Hint      string       `json:"hint,omitempty"`
-	Retryable bool         `json:"retryable"`
-	ExitCode  int          `json:"exit_code"`
+	ID        diagnosis.ID     `json:"id,omitempty"`
+	Message   string           `json:"message"`
+	Expected  diagnosis.Values `json:"expected,omitzero"`
+	Got       diagnosis.Values `json:"got,omitzero"`
+	Hint      string           `json:"hint,omitempty"`
+	Retryable bool             `json:"retryable"`
+	ExitCode  int              `json:"exit_code"`
 }
 
 // fail tells err in the one place where errors are told, and returns the exit
 // code.
 func (env *Env) fail(cmd *cobra.Command, err error) int {
-	f := judge(err)
+	f := env.global.judge(err)
 	if hint := env.storeHint(err); hint != "" {
 		f.Hint = hint
+	}
+	if cmd != nil {
+		f.Hint = env.global.withoutCircle(f, cmd)
 	}
 	var already told
 	if errors.As(err, &already) {
@@ -84,8 +88,20 @@ func (env *Env) tellFailure(f failure) {
 	}
 }
 
+// withoutCircle returns the hint, or the catalogue's fix where the hint is to
+// run the command that failed, which only shows things and would fail again.
+func (g *globalFlags) withoutCircle(f failure, cmd *cobra.Command) string {
+	shows := []string{"oauthctl decode", "oauthctl verify", "oauthctl introspect", "oauthctl discover", "oauthctl jwks show"}
+	path := cmd.CommandPath()
+	again := hintContext{nil, g.profile, g.config}.run(strings.Fields(path)[1:]...)
+	if entry, ok := diagnosis.Lookup(f.ID); ok && slices.Contains(shows, path) && (strings.HasSuffix(f.Hint, again) || strings.Contains(f.Hint, "`"+path)) {
+		return entry.Fix
+	}
+	return f.Hint
+}
+
 // judge finds what kind of failure err is.
-func judge(err error) failure {
+func (g *globalFlags) judge(err error) failure {
 	var (
 		d           *diagnosis.Diagnosis
 		wrong       *usageError
@@ -103,12 +119,8 @@ func judge(err error) failure {
 		}
 		return f
 	case errors.As(err, &d):
-		hint := d.Hint
-		if entry, ok := diagnosis.Lookup(d.ID); ok && hint == "" {
-			hint = entry.Fix
-		}
 		return failure{
-			ID: d.ID, Message: d.Error(), Expected: d.Expected, Got: d.Got, Hint: hint,
+			ID: d.ID, Message: d.Error(), Expected: d.Expected, Got: d.Got, Hint: g.hintFor(d),
 			Retryable: d.Kind().Retryable(), ExitCode: d.Kind().ExitCode(),
 		}
 	}

@@ -164,6 +164,9 @@ func diagnosisPage() string {
 		"and `oauthctl explain ID` tells what stands here.\n")
 	for _, e := range diagnosis.All() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s. %s.\n\n%s\n\n**What to do:** %s\n", e.ID, capital(e.Summary), capital(ending(e.Kind)), e.Meaning, e.Fix)
+		if hint := commandHint(hintContext{Diagnosis: &diagnosis.Diagnosis{ID: e.ID}}); hint != "" {
+			fmt.Fprintf(&b, "\n**With oauthctl:** %s\n", hint)
+		}
 	}
 	return b.String()
 }

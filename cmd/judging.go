@@ -137,7 +137,7 @@ func (env *Env) keySet(ctx context.Context, o judgingOptions, r *resolved, raw s
 		return nil, err
 	}
 	if server.JWKSURI == "" {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: "a jwks_uri in the metadata of " + r.Issuer, Got: "none"}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"a jwks_uri in the metadata of " + r.Issuer}, Got: diagnosis.None}
 	}
 	return env.remoteKeys(server.JWKSURI)
 }
@@ -168,21 +168,12 @@ func trustUnknown(raw secret.String) error {
 	if err != nil || decoded.Issuer() == "" {
 		return d
 	}
-	d.Got = "the token claims to be from " + cut(decoded.Issuer())
-	d.Hint = "if you trust that issuer: oauthctl verify --issuer " + shellQuote(decoded.Issuer()) + " …"
+	d.Got = diagnosis.Values{decoded.Issuer()}
 	return d
 }
 
 func isURL(s string) bool {
 	return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")
-}
-
-// cut shortens text from outside for a message.
-func cut(text string) string {
-	if len(text) > 200 {
-		return strings.ToValidUTF8(text[:200], "") + "…"
-	}
-	return text
 }
 
 // shellQuote quotes text so that it can be pasted into a shell.

@@ -63,7 +63,7 @@ func runJWKSShow(ctx context.Context, env *Env, from string) error {
 		s.line("  %s", clean(k.Reason.Error()))
 	}
 	if len(set.All()) == 0 {
-		return &diagnosis.Diagnosis{ID: diagnosis.KeySetEmpty, Got: fmt.Sprintf("%d keys, all skipped", len(set.Skipped()))}
+		return &diagnosis.Diagnosis{ID: diagnosis.KeySetEmpty, Got: diagnosis.Values{fmt.Sprintf("%d keys, all skipped", len(set.Skipped()))}}
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func (env *Env) readKeySet(ctx context.Context, from string) (*jwks.Set, error) 
 	}
 	server, _, err := discovery.FindServer(ctx, client, from)
 	if err != nil {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable, Expected: "a key set or an issuer at " + cut(from), Got: "neither", Err: err}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable, Expected: diagnosis.Values{"a key set or an issuer at " + from}, Got: diagnosis.Values{"neither"}, Err: err}
 	}
 	remote := jwks.NewRemote(server.JWKSURI, jwks.RemoteOptions{HTTP: client, Now: env.Now})
 	defer remote.Close()

@@ -191,8 +191,8 @@ func (l *login) refusedThere(ctx context.Context, request *oauth.AuthorizationRe
 		return nil
 	}
 	return &diagnosis.Diagnosis{
-		ID: diagnosis.RedirectMismatch, Expected: fmt.Sprintf("client %.100q with the redirect URI %s", l.client.ID, request.RedirectURI),
-		Got: fmt.Sprintf("%d from the authorization endpoint", res.Status),
+		ID: diagnosis.RedirectMismatch, Expected: diagnosis.Values{fmt.Sprintf("client %.100q with the redirect URI %s", l.client.ID, request.RedirectURI)},
+		Got: diagnosis.Values{fmt.Sprintf("%d from the authorization endpoint", res.Status)},
 	}
 }
 
@@ -240,7 +240,7 @@ func (l *login) pasted(line, redirectURI string, judge func(url.Values) error) e
 }
 
 func loginTimeout(limit time.Duration) error {
-	return &diagnosis.Diagnosis{ID: diagnosis.LoginTimeout, Expected: "a login within " + span(limit), Got: "none"}
+	return &diagnosis.Diagnosis{ID: diagnosis.LoginTimeout, Expected: diagnosis.Values{"a login within " + span(limit)}, Got: diagnosis.None}
 }
 
 // arrival is how the redirect of a login may come.

@@ -213,7 +213,7 @@ func (l *login) register(ctx context.Context, redirectURI string) error {
 	if server.RegistrationEndpoint == "" {
 		return &diagnosis.Diagnosis{
 			ID:   diagnosis.NoRegistrationPath,
-			Got:  server.Issuer,
+			Got:  diagnosis.Values{server.Issuer},
 			Hint: "create a native client at the server with the redirect URI " + redirectURI + ", then `oauthctl login --client-id ID`",
 		}
 	}

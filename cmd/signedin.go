@@ -27,7 +27,7 @@ func (env *Env) store(kind string) (*session.Store, error) {
 		return nil, usage("store: expected one of %q, got %q", session.Kinds(), kind)
 	}
 	if env.StateDir == "" && kind != string(session.Memory) {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnwritable, Got: "there is no home directory", Hint: "set HOME or XDG_STATE_HOME"}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnwritable, Got: diagnosis.Values{"there is no home directory"}, Hint: "set HOME or XDG_STATE_HOME"}
 	}
 	return session.New(session.Options{Dir: env.StateDir, Kind: session.Kind(kind)})
 }
@@ -69,7 +69,7 @@ func loginRequired(r *resolved) error {
 	if r.name != "default" {
 		hint += " -p " + r.name
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: "profile " + r.name, Hint: hint}
+	return &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: diagnosis.Values{"profile " + r.name}, Hint: hint}
 }
 
 // The grants that sessions are obtained by (RFC 6749, sections 4.1 and 4.4; RFC
@@ -202,7 +202,7 @@ func (env *Env) prover(s *session.Session) (*dpop.Prover, error) {
 	}
 	key, err := jwks.ParsePrivate([]byte(s.DPoPKey.Reveal()))
 	if err != nil {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Expected: "the key that the session's tokens are bound to", Got: "something else", Hint: "oauthctl login"}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Expected: diagnosis.Values{"the key that the session's tokens are bound to"}, Got: diagnosis.Values{"something else"}, Hint: "oauthctl login"}
 	}
 	return dpop.NewProver(key, env.Now)
 }

@@ -95,7 +95,7 @@ func (env *Env) showReport(report *token.Report, verdict error) error {
 			Error *failure `json:"error,omitempty"`
 		}{Report: report}
 		if verdict != nil {
-			f := judge(verdict)
+			f := env.global.judge(verdict)
 			shown.Error = &f
 		}
 		if err := env.printJSON(shown); err != nil {
@@ -127,14 +127,14 @@ func showChecks(s *screen, checks []token.Check) {
 		indent := strings.Repeat(" ", width+4)
 		switch c.Status {
 		case token.Passed:
-			s.line("%s %s  %s", s.good("✓"), name, clean(c.Got))
+			s.line("%s %s  %s", s.good("✓"), name, clean(c.Got.String()))
 		case token.Failed:
 			s.line("%s %s  %s %s", s.bad("✗"), s.strong(name), clean(c.Message), s.faint(string(c.ID)))
-			if c.Expected != "" {
-				s.line("%s%s %s", indent, s.faint("expected"), clean(c.Expected))
+			if c.Expected != nil {
+				s.line("%s%s %s", indent, s.faint("expected"), clean(c.Expected.Or()))
 			}
-			if c.Got != "" {
-				s.line("%s%s %s", indent, s.faint("got     "), clean(c.Got))
+			if c.Got != nil {
+				s.line("%s%s %s", indent, s.faint("got     "), clean(c.Got.String()))
 			}
 		default:
 			s.line("%s %s  %s", s.faint("·"), s.faint(name), s.faint(strings.TrimSpace("not checked "+clean(c.Message))))

@@ -252,7 +252,7 @@ func TestDiagnose(t *testing.T) {
 			res.Header.Set("WWW-Authenticate", tt.challenge)
 		}
 		d := apicall.Diagnose(res)
-		if d == nil != (tt.want == "") || d != nil && (d.ID != tt.want || d.Expected != tt.expected) {
+		if d == nil != (tt.want == "") || d != nil && (d.ID != tt.want || d.Expected.String() != tt.expected) {
 			t.Errorf("%s: Diagnose = %+v, want %s", name, d, tt.want)
 		}
 	}

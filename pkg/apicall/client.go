@@ -105,7 +105,7 @@ func (c *Client) URL(target string) (*url.URL, error) {
 			return nil, err
 		}
 		if c.Source != nil && !c.mayHaveToken(u) {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.OriginRefused, Expected: c.API, Got: safehttp.Origin(u)}
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.OriginRefused, Expected: diagnosis.Values{c.API}, Got: diagnosis.Values{safehttp.Origin(u)}}
 		}
 		u.Fragment, u.RawFragment = "", ""
 		return u, nil

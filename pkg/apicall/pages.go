@@ -35,7 +35,7 @@ func (c *Client) Pages(ctx context.Context, r Request) iter.Seq2[*http.Response,
 		for seen := map[string]bool{}; ; {
 			r.Target = u.String()
 			if seen[r.Target] {
-				yield(nil, &diagnosis.Diagnosis{ID: diagnosis.APIError, Expected: "a next page", Got: "a link back to one that was there"})
+				yield(nil, &diagnosis.Diagnosis{ID: diagnosis.APIError, Expected: diagnosis.Values{"a next page"}, Got: diagnosis.Values{"a link back to one that was there"}})
 				return
 			}
 			seen[r.Target] = true

@@ -246,9 +246,9 @@ func (a *attaching) send(in *http.Request, token AccessToken, body []byte) (*htt
 	res, err := a.next.RoundTrip(req)
 	switch {
 	case context.Cause(ctx) == errNoHeader:
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: fmt.Sprintf("an answer from %s within %s", safehttp.Origin(req.URL), limit), Got: "none"}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("an answer from %s within %s", safehttp.Origin(req.URL), limit)}, Got: diagnosis.None}
 	case err != nil && in.Context().Err() == nil:
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.Unreachable, Got: safehttp.Origin(req.URL), Err: err}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.Unreachable, Got: diagnosis.Values{safehttp.Origin(req.URL)}, Err: err}
 	}
 	if err == nil && token.Prover != nil {
 		token.Prover.Learn(req.URL.String(), res.Header)

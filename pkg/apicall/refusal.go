@@ -57,16 +57,16 @@ func Refused(res *http.Response) *Refusal {
 	switch {
 	case code == "insufficient_user_authentication" && res.StatusCode == http.StatusUnauthorized:
 		r.ACRValues, r.MaxAge = words(c.Get("acr_values")), seconds(c.Get("max_age"))
-		r.Diagnosis = &diagnosis.Diagnosis{ID: diagnosis.StepUpRequired, Expected: r.stepUp(), Got: status}
+		r.Diagnosis = &diagnosis.Diagnosis{ID: diagnosis.StepUpRequired, Expected: diagnosis.Text(r.stepUp()), Got: diagnosis.Text(status)}
 	case code == "insufficient_scope" && res.StatusCode == http.StatusForbidden:
 		r.Scopes = words(c.Get("scope"))
-		r.Diagnosis = &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing, Expected: strings.Join(r.Scopes, " "), Got: status}
+		r.Diagnosis = &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing, Expected: diagnosis.Text(strings.Join(r.Scopes, " ")), Got: diagnosis.Text(status)}
 	case res.StatusCode == http.StatusForbidden:
-		r.Diagnosis = &diagnosis.Diagnosis{ID: diagnosis.APIForbidden, Got: status}
+		r.Diagnosis = &diagnosis.Diagnosis{ID: diagnosis.APIForbidden, Got: diagnosis.Text(status)}
 	case res.StatusCode == http.StatusUnauthorized:
 		r.Diagnosis = unauthorized(c, status)
 	default:
-		r.Diagnosis = &diagnosis.Diagnosis{ID: diagnosis.APIError, Got: status}
+		r.Diagnosis = &diagnosis.Diagnosis{ID: diagnosis.APIError, Got: diagnosis.Text(status)}
 	}
 	return r
 }
@@ -115,15 +115,15 @@ func unauthorized(c challenge.Challenge, status string) *diagnosis.Diagnosis {
 	description := c.Get("error_description")
 	id, _, _ := strings.Cut(description, ":")
 	if entry, ok := diagnosis.Lookup(diagnosis.ID(id)); ok && entry.Kind == diagnosis.Rejected {
-		return &diagnosis.Diagnosis{ID: entry.ID, Got: "the API answered " + status}
+		return &diagnosis.Diagnosis{ID: entry.ID, Got: diagnosis.Values{"the API answered " + status}}
 	}
 	if description != "" {
 		status += fmt.Sprintf(", %.200q", description)
 	}
 	if c.Get("error") == "" && c.Scheme != "" {
-		return &diagnosis.Diagnosis{ID: diagnosis.CredentialsMissing, Got: status}
+		return &diagnosis.Diagnosis{ID: diagnosis.CredentialsMissing, Got: diagnosis.Text(status)}
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.APIUnauthorized, Got: status}
+	return &diagnosis.Diagnosis{ID: diagnosis.APIUnauthorized, Got: diagnosis.Text(status)}
 }
 
 // stepUp tells what a challenge of RFC 9470 asks for.

@@ -40,7 +40,7 @@ func (c *Client) follow(ctx context.Context, r Request, u *url.URL, token Access
 		}
 		u = next
 	}
-	return nil, secret.String{}, &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: fmt.Sprintf("at most %d redirects", maxRedirects), Got: "more"}
+	return nil, secret.String{}, &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: diagnosis.Values{fmt.Sprintf("at most %d redirects", maxRedirects)}, Got: diagnosis.Values{"more"}}
 }
 
 // send sends one request, once more if a DPoP-bound token needs the server's
@@ -172,7 +172,7 @@ func refuseRedirect(res *http.Response, expected string, from *url.URL, location
 	res.Body.Close()
 	// A query may hold secrets.
 	shown, _, _ := strings.Cut(location, "?")
-	return &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: expected, Got: fmt.Sprintf("one from %s to %.200q", safehttp.Origin(from), shown)}
+	return &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: diagnosis.Text(expected), Got: diagnosis.Values{fmt.Sprintf("one from %s to %.200q", safehttp.Origin(from), shown)}}
 }
 
 // harmless keeps the header fields that say nothing about the user; any other

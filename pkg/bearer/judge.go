@@ -69,7 +69,7 @@ func (g *gate) judgeToken(r *http.Request, c credentials) (*token.Token, *refusa
 	if err != nil {
 		// Asked only now: what is no token68 is never a good token either.
 		if !isToken68(c.token) {
-			return nil, badRequest(&diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: "one token after the scheme", Got: "something else"})
+			return nil, badRequest(&diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: diagnosis.Values{"one token after the scheme"}, Got: diagnosis.Values{"something else"}})
 		}
 		return nil, refusalOf(err, diagnosis.KeysUnavailable)
 	}
@@ -145,7 +145,7 @@ func (g *gate) judgeBinding(r *http.Request, c credentials, t *token.Token) erro
 }
 
 func unproven(expected, got string) error {
-	return &diagnosis.Diagnosis{ID: diagnosis.TokenBound, Expected: expected, Got: got}
+	return &diagnosis.Diagnosis{ID: diagnosis.TokenBound, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)}
 }
 
 // hasCertificate compares the client certificate of the connection with its
@@ -220,7 +220,7 @@ const (
 // the query is refused, since URLs are logged everywhere; the body is not read.
 func (g *gate) credentials(r *http.Request) (credentials, *refusal) {
 	invalid := func(expected, got string) (credentials, *refusal) {
-		return credentials{}, badRequest(&diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: expected, Got: got})
+		return credentials{}, badRequest(&diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)})
 	}
 	fields := r.Header["Authorization"]
 	switch {
@@ -242,7 +242,7 @@ func (g *gate) credentials(r *http.Request) (credentials, *refusal) {
 		return invalid("a scheme, a space and a token", "something else")
 	default:
 		return credentials{}, &refusal{status: http.StatusUnauthorized, why: &diagnosis.Diagnosis{
-			ID: diagnosis.CredentialsMissing, Expected: "the scheme " + schemeBearer, Got: "another scheme",
+			ID: diagnosis.CredentialsMissing, Expected: diagnosis.Values{"the scheme " + schemeBearer}, Got: diagnosis.Values{"another scheme"},
 		}}
 	}
 	rest = strings.TrimLeft(rest, " ")

@@ -82,7 +82,9 @@ func (s *Server) assertion(r *http.Request, c *client, raw string) *token.Token 
 		keys = jwks.NewSet(key)
 	}
 	audience := []string{s.config.Issuer, s.config.Issuer + "/token"}
-	v, err := token.NewVerifier(c.id, audience, keys, token.Options{Now: s.config.Now, Require: []string{"jti", "exp", "sub"}})
+	v, err := token.NewVerifier(c.id, audience, keys, token.Options{
+		Now: s.config.Now, Require: []string{"jti", "exp", "sub"}, Types: []string{"", "JWT", "client-authentication+jwt"},
+	})
 	if err != nil {
 		return nil
 	}

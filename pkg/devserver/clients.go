@@ -11,6 +11,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // client is a registered client. It is immutable.
@@ -67,7 +69,7 @@ func (c *clients) configure(n Client) error {
 	}
 	for _, uri := range n.RedirectURIs {
 		if !isRedirectURI(uri) {
-			return fmt.Errorf("client %q: expected a redirect URI that is https or loopback, got %q", cut(n.ID), cut(uri))
+			return fmt.Errorf("client %q: expected a redirect URI that is https or loopback, got %s", diagnosis.Quote(n.ID), diagnosis.Quote(uri))
 		}
 	}
 	added := &client{

@@ -103,12 +103,12 @@ func parseFaults(list []string) (faultSet, error) {
 		i := slices.IndexFunc(faultTable, func(f Fault) bool { return f.Name == name })
 		switch {
 		case i < 0:
-			return nil, fmt.Errorf("there is no fault %q", cut(name))
+			return nil, fmt.Errorf("there is no fault %s", diagnosis.Quote(name))
 		case faultTable[i].Value == "" && value != "":
 			return nil, fmt.Errorf("the fault %s takes no value", name)
 		case faultTable[i].Value != "":
 			if d, err := time.ParseDuration(value); err != nil || d < 0 {
-				return nil, fmt.Errorf("expected %s=DURATION, for instance %s=2s, got %q", name, name, cut(value))
+				return nil, fmt.Errorf("expected %s=DURATION, for instance %s=2s, got %s", name, name, diagnosis.Quote(value))
 			}
 		}
 		set[name] = value

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/forge"
 )
 
@@ -20,7 +21,7 @@ func (s *Server) Mint(name string, scope ...string) (string, error) {
 		name = "id-token-as-access-token"
 	}
 	if _, ok := forge.Lookup(name); !ok {
-		return "", fmt.Errorf("devserver: mint: there is no token %q", cut(name))
+		return "", fmt.Errorf("devserver: mint: there is no token %s", diagnosis.Quote(name))
 	}
 	raw, err := s.issueAccess(g, g.scope, g.resource, "", faultSet{name: ""})
 	if err != nil {

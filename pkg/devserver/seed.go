@@ -14,6 +14,8 @@ import (
 	"sync"
 
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // derive returns 32 bytes that belong to a seed and a purpose. Nothing made of
@@ -39,7 +41,7 @@ func generate(algorithm string, seed int64) (*jwks.PrivateKey, error) {
 	case "EdDSA", "Ed25519":
 		key = ed25519.NewKeyFromSeed(derive(seed, "key"))
 	default:
-		return nil, fmt.Errorf("a seed needs ES256 or EdDSA, whose keys can be derived from it, not %q", cut(algorithm))
+		return nil, fmt.Errorf("a seed needs ES256 or EdDSA, whose keys can be derived from it, not %s", diagnosis.Quote(algorithm))
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

@@ -29,6 +29,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/dpop"
 	"github.com/oauthctl/oauthctl/pkg/forge"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // defaultTTL is how long an access token lives unless configured.
@@ -142,7 +144,7 @@ func New(c Config) (*Server, error) {
 func checkBase(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || raw != u.Scheme+"://"+u.Host {
-		return fmt.Errorf("expected http://HOST:PORT without a path, got %q", cut(raw))
+		return fmt.Errorf("expected http://HOST:PORT without a path, got %s", diagnosis.Quote(raw))
 	}
 	return nil
 }
@@ -185,12 +187,3 @@ func (s *Server) routes() http.Handler {
 }
 
 func (s *Server) now() time.Time { return s.config.Now() }
-
-// cut shortens what came from outside for an error text.
-func cut(text string) string {
-	const limit = 200
-	if len(text) <= limit {
-		return text
-	}
-	return text[:limit] + "…"
-}

@@ -38,6 +38,7 @@ const (
 	AudienceMissing     ID = "AUD_MISSING"
 	AudienceMismatch    ID = "AUD_MISMATCH"
 	AudienceInvalid     ID = "AUD_INVALID"
+	AudienceSlash       ID = "AUD_SLASH"
 	TypeRefused         ID = "TYP_REFUSED"
 	IDTokenAsAccess     ID = "ID_TOKEN_AS_ACCESS"
 	ClaimMissing        ID = "CLAIM_MISSING"
@@ -136,7 +137,7 @@ var catalogue = []Entry{
 	{
 		TokenMissing, Rejected, "there is no token",
 		"The token given is an empty string: often an unset variable in a script, or a command that printed nothing.",
-		"Look at what produced the token; `oauthctl token` prints nothing when it fails and says why on stderr.",
+		"Look at what produced the token: a command that failed prints nothing.",
 	},
 	{
 		TokenTooLarge, Rejected, "the token is larger than any token has a reason to be",
@@ -151,12 +152,12 @@ var catalogue = []Entry{
 	{
 		OpaqueToken, Rejected, "the token is opaque, not a JWT",
 		"The string has no JWT structure. Only the server that issued it knows what it means.",
-		"Ask its introspection endpoint (`oauthctl introspect`), or switch the authorization server to JWT access tokens for this API.",
+		"Ask its introspection endpoint (RFC 7662), or switch the authorization server to JWT access tokens for this API.",
 	},
 	{
 		OpaqueAuth0, Rejected, "the token is one that Auth0 encrypts for its own userinfo endpoint",
 		"Auth0 gives an encrypted token (alg dir, enc A256GCM) when no API was asked for.",
-		"Send the API identifier as audience: `oauthctl login --audience <API identifier>`; or set the tenant's default audience.",
+		"Send the API identifier as audience in the authorization request, or set the tenant's default audience.",
 	},
 	{
 		OpaqueGoogle, Rejected, "the token is an opaque Google access token",
@@ -173,17 +174,17 @@ var catalogue = []Entry{
 	{
 		HeaderInvalid, Rejected, "the token's header cannot be read",
 		"The header must be one JSON object whose alg, kid and typ are strings (RFC 7515, section 4).",
-		"The issuer has to mend this; `oauthctl decode` shows what the header holds.",
+		"The issuer has to fix this.",
 	},
 	{
 		PayloadInvalid, Rejected, "the token's payload is not one JSON object",
 		"The claims must be one UTF-8 JSON object with nothing after it, nested 32 levels at most (RFC 7519, section 7.2).",
-		"The issuer has to mend this; a payload that is no claims set can be verified with `--jws`.",
+		"The issuer has to fix this.",
 	},
 	{
 		DuplicateMember, Rejected, "a member name stands twice in the token's JSON",
 		"Two readers of {\"sub\":\"a\",\"sub\":\"b\"} see two different people; RFC 7519, section 4, lets a verifier refuse it, and this one does.",
-		"The issuer has to mend this. A token like this may be an attack.",
+		"The issuer has to fix this. A token like this may be an attack.",
 	},
 	{
 		MemberCase, Rejected, "a registered name is written in another letter case",
@@ -205,32 +206,32 @@ var catalogue = []Entry{
 	{
 		AlgNotAllowed, Rejected, "the token's algorithm is not allowed here",
 		"The algorithm is known but not on the list of what this verifier accepts.",
-		"If the algorithm is meant to be used, add it with `--alg` or in the policy's algorithms.",
+		"If the algorithm is meant to be used, allow it, for instance in the policy's algorithms.",
 	},
 	{
 		AlgMismatch, Rejected, "the token's algorithm does not fit the key",
 		"The key of that kid is of another type or curve, or its own alg names another algorithm. Mixing them is how signatures are forged (RFC 8725, section 3.1).",
-		"Compare the token's alg with the key's kty, crv and alg (`oauthctl jwks show`); the issuer's configuration has to agree with itself.",
+		"Compare the token's alg with the key's kty, crv and alg; the issuer's configuration has to agree with itself.",
 	},
 	{
 		HSTokenNoSecret, Rejected, "the token is signed with a shared secret, and public keys were given",
 		"HS256, HS384 and HS512 need the secret itself. A key set published by URL never makes such a token good: anybody could sign with it.",
-		"Give the secret with `--secret-file`, or let the issuer sign with RS256, ES256 or EdDSA (Auth0: the API's signing algorithm; Supabase: asymmetric JWT keys).",
+		"Verify with the shared secret, or let the issuer sign with RS256, ES256 or EdDSA (Auth0: the API's signing algorithm; Supabase: asymmetric JWT keys).",
 	},
 	{
-		KeyUnknown, Rejected, "no key of the key set fits this token",
+		KeyUnknown, Rejected, "the token's kid is not in the key set",
 		"The token's kid is not in the issuer's key set, even after it was fetched again. Either the token is from another issuer, or the keys were rotated and the key set is old.",
-		"Compare the token's iss with the configured issuer and its kid with `oauthctl jwks show`.",
+		"Compare the token's iss with the configured issuer, and its kid with the kids of the key set.",
 	},
 	{
 		KeySetEmpty, Rejected, "the key set holds no key that can verify a signature",
 		"The set was read, but it is empty, or each key in it is for encryption, malformed or too weak.",
-		"`oauthctl jwks show` tells why each key was skipped; the issuer has to publish its signing key.",
+		"The issuer has to publish its signing key; each skipped key has its reason.",
 	},
 	{
 		KeyRefused, Rejected, "the key is too weak or not meant for signatures",
 		"RSA below 2048 bits, an exponent of one or an even one, a point off its curve, a secret shorter than the hash, use=enc or key_ops without verify are refused.",
-		"Generate a proper key: `oauthctl jwks generate --alg RS256`.",
+		"Use a key that is meant for signatures and large enough.",
 	},
 	{
 		KeyChanged, Rejected, "the key set now holds another key under the same kid",
@@ -247,7 +248,7 @@ var catalogue = []Entry{
 	{
 		Expired, Rejected, "the token has expired",
 		"The time in exp has passed (RFC 7519, section 4.1.4).",
-		"Get another: `oauthctl token --refresh`, or `oauthctl login` when the session has ended too.",
+		"Get a new token: refresh it, or log in again when the session has ended too.",
 	},
 	{
 		ExpiryMissing, Rejected, "the token has no expiry",
@@ -257,12 +258,12 @@ var catalogue = []Entry{
 	{
 		NotYetValid, Rejected, "the token is not valid yet",
 		"The time in nbf lies ahead by more than the leeway (RFC 7519, section 4.1.5).",
-		"Wait, or compare the clocks of this machine and of the issuer; `--leeway` allows for a difference.",
+		"Wait, or compare the clocks of this machine and of the issuer; a leeway allows for a difference.",
 	},
 	{
 		ClockSkew, Rejected, "the token's times lie slightly ahead: two clocks disagree",
 		"iat or nbf is in the future by five minutes or less, which is nearly always a clock that is off, not an attack.",
-		"Synchronise the clock that is off (NTP); `--leeway` bridges a known difference.",
+		"Synchronise the clock that is off (NTP); a leeway allows for a known difference.",
 	},
 	{
 		IssuedInFuture, Rejected, "the token claims to be issued in the future",
@@ -292,7 +293,7 @@ var catalogue = []Entry{
 	{
 		IssuerSlash, Rejected, "the issuers differ by one slash at the end",
 		"Issuers are compared as strings. Auth0 and Authentik end theirs with a slash, most others do not.",
-		"Copy the issuer from the metadata, where `oauthctl discover` shows it, without touching it.",
+		"Copy the issuer from the server's metadata, unchanged.",
 	},
 	{
 		IssuerHost, Rejected, "the issuers differ only in scheme, host or port",
@@ -302,12 +303,17 @@ var catalogue = []Entry{
 	{
 		AudienceMissing, Rejected, "the token names no audience",
 		"Without aud a token for any API is good for every API of the issuer (RFC 8725, section 3.9).",
-		"Ask for the API when logging in (`--audience` or `--resource`); in Keycloak add an Audience mapper; Cognito has no aud: require client_id instead.",
+		"Request the token for the API (its audience or resource); in Keycloak add an Audience mapper; Cognito has no aud: require client_id instead.",
 	},
 	{
 		AudienceMismatch, Rejected, "the token is for another audience",
 		"None of the values in aud equals an expected one. The token was issued for another API.",
-		"Ask for a token for this API (`--audience` or `--resource`), or configure the audience the issuer really uses.",
+		"Request a token for this API, or configure the audience that the issuer really uses.",
+	},
+	{
+		AudienceSlash, Rejected, "the audiences differ by one slash at the end",
+		"Audiences are compared as strings (RFC 7519, section 4.1.3). A resource indicator and the URL of an API often differ by this slash.",
+		"Configure the audience exactly as the issuer writes it, or have the issuer change it.",
 	},
 	{
 		AudienceInvalid, Rejected, "the audience is neither a string nor a list of strings",
@@ -326,7 +332,7 @@ var catalogue = []Entry{
 	},
 	{
 		ClaimMissing, Rejected, "a required claim is missing",
-		"The profile in use or `--require` asks for a claim that the token does not hold.",
+		"The configuration requires a claim that the token does not hold, or holds empty.",
 		"Have the issuer add the claim, or do not require it.",
 	},
 	{
@@ -337,7 +343,7 @@ var catalogue = []Entry{
 	{
 		Revoked, Rejected, "the token was revoked",
 		"It is well formed and in date, but somebody ended it before its time.",
-		"Log in again: `oauthctl login`.",
+		"Log in again.",
 	},
 	{
 		TokenBound, Rejected, "the token is bound to a key and was sent without proof of it",
@@ -346,13 +352,13 @@ var catalogue = []Entry{
 	},
 	{
 		NotChecked, Rejected, "a check was not configured, and strict mode requires every check",
-		"With `--strict` a check that nobody configured counts as failed, so that a script cannot pass by accident.",
-		"Name what is expected, for instance `--audience`.",
+		"In strict mode a check that was not configured counts as failed, so that a script cannot pass by accident.",
+		"Configure what is expected, for instance the audience.",
 	},
 	{
 		DPoPMissing, Rejected, "the request has no proof of possession",
 		"A token bound to a key is good only together with one DPoP header field that holds a proof signed by that key (RFC 9449, section 4.3).",
-		"Send the token with a proof: `oauthctl call` does so for a session of `oauthctl login --dpop`.",
+		"Send the token with a proof signed by the key of the login.",
 	},
 	{
 		DPoPInvalid, Rejected, "the proof of possession is not good for this request",
@@ -367,7 +373,7 @@ var catalogue = []Entry{
 	{
 		DPoPNonce, Rejected, "the proof lacks the nonce that the server demands",
 		"The server names a nonce in the DPoP-Nonce field that the next proof has to hold (RFC 9449, sections 8 and 9).",
-		"Send the request again with that nonce; `oauthctl` does so once by itself.",
+		"Send the request again with that nonce.",
 	},
 	{
 		DPoPReplayed, Rejected, "the proof of possession was used before",
@@ -377,12 +383,12 @@ var catalogue = []Entry{
 	{
 		APIUnauthorized, Rejected, "the API does not accept the token",
 		"The API answered 401 and gave no reason that maps to a more precise diagnosis.",
-		"`oauthctl verify` judges the same token here; compare issuer and audience with what the API expects.",
+		"Verify the token, and compare its issuer and audience with what the API expects.",
 	},
 	{
 		CredentialsMissing, Rejected, "the request carries no access token",
 		"The API answers 401 with a challenge and no error code, because nothing was wrong with a token: there was none (RFC 6750, section 3.1).",
-		"Send Authorization: Bearer with an access token; `oauthctl call` does.",
+		"Send Authorization: Bearer with an access token.",
 	},
 	{
 		CredentialsInvalid, Usage, "the request carries its token in a way that is not allowed",
@@ -413,8 +419,8 @@ var catalogue = []Entry{
 	},
 	{
 		TypeUnknown, Advice, "the typ header names a kind of token that is not known",
-		"Vendors have types of their own. It is accepted as an access token unless `--typ` or `--rfc9068` says otherwise.",
-		"Name the expected type with `--typ` if it has to be exact.",
+		"Vendors have types of their own. It is accepted as an access token unless the expected type is configured.",
+		"Configure the expected type if it has to be exact.",
 	},
 
 	// Cases of particular providers.
@@ -431,7 +437,7 @@ var catalogue = []Entry{
 	{
 		EntraAudienceForm, Rejected, "the audience is the same application in another form",
 		"Microsoft Entra ID names an API by its GUID or by its application ID URI, api://GUID, as the token's version has it.",
-		"Expect both forms: name --audience twice, or list both in the policy.",
+		"Expect both forms: list both as audiences.",
 	},
 	{
 		KeycloakAudience, Rejected, "Keycloak named no audience for this API",
@@ -453,12 +459,12 @@ var catalogue = []Entry{
 	{
 		ScopeMissing, Denied, "the token lacks a scope that the operation needs",
 		"The token is good, but was not granted this. A refresh does not add scopes; somebody has to consent.",
-		"Ask for it: `oauthctl login --add-scope <scope>`. If the scope still does not come, the authorization server does not grant it to this user or client.",
+		"Request the scope in a new login. If it is still not granted, the authorization server does not grant it to this user or client.",
 	},
 	{
-		ScopeClaimName, Denied, "the scope stands in another claim than scope or scp",
+		ScopeClaimName, Denied, "the scope is in another claim than scope or scp",
 		"permissions, roles and the like may hold more than was granted to this client, so they count only when named.",
-		"If that claim is meant, name it: `--scope-claim <claim>`, or scope_claims in the policy.",
+		"If that claim is meant, list it in scope_claims.",
 	},
 	{
 		ClaimMismatch, Denied, "a claim does not have the value that the operation needs",
@@ -473,39 +479,39 @@ var catalogue = []Entry{
 	{
 		StepUpRequired, Denied, "the operation needs a stronger or fresher login",
 		"The API answered insufficient_user_authentication (RFC 9470): a renewed token would be refused alike.",
-		"Log in again as the challenge asks, with `--acr-values` or `--max-age`.",
+		"Log in again as the challenge asks, with its acr_values or max_age.",
 	},
 	{
 		APIForbidden, Denied, "the API does not allow this with the token",
 		"The API answered 403 without naming a missing scope.",
-		"The API's owner knows which right is missing; `oauthctl decode` shows what the token holds.",
+		"The API's owner knows which right is missing.",
 	},
 	{
 		APIError, API, "the API answered with an error",
 		"It is none of those that concern the token. The body, which is printed, says more.",
-		"Read the body; `oauthctl call -v` shows the whole exchange.",
+		"Read the body of the response.",
 	},
 
 	// Logging in.
 	{
 		LoginRequired, LoginNeeded, "there is no usable session",
 		"Nobody has logged in with this profile, or the session has ended.",
-		"Run `oauthctl login`.",
+		"Log in.",
 	},
 	{
 		LoginTimeout, LoginNeeded, "the login was not completed in time",
 		"No answer of the authorization server came back to this machine before the time was up.",
-		"Run `oauthctl login` again; `--login-timeout` gives more time.",
+		"Log in again, with more time if needed.",
 	},
 	{
 		RedirectMismatch, Usage, "the server shows the user an error page in place of the login",
 		"It does not know the client, or the redirect URI is not one that is registered for it. An answer that could not be sent back safely is shown in the browser only, so nothing arrives here.",
-		"Register the redirect URI exactly as printed, or log in with the registered one: `oauthctl login --redirect-uri URI`. Many servers take any port of 127.0.0.1, some only the port that is registered.",
+		"Register the redirect URI exactly as printed, or log in with the registered one. Many servers accept any port of 127.0.0.1, some only the port that is registered.",
 	},
 	{
 		NoBrowser, LoginNeeded, "a login needs a browser and there is none here",
 		"There is no terminal to ask on and no browser may be opened.",
-		"Run `oauthctl login` in a terminal, or with `--browser`; in CI use the client_credentials grant.",
+		"Log in where there is a terminal or a browser; in CI use the client_credentials grant.",
 	},
 	{
 		AccessDenied, LoginNeeded, "the user or the authorization server denied the request",
@@ -515,12 +521,12 @@ var catalogue = []Entry{
 	{
 		GrantInvalid, LoginNeeded, "the authorization server no longer accepts the grant",
 		"invalid_grant: the code or refresh token is expired, revoked, used before, or belongs to another client (RFC 6749, section 5.2).",
-		"Run `oauthctl login`.",
+		"Log in again.",
 	},
 	{
 		RefreshReused, LoginNeeded, "the refresh token was used by another process first",
 		"With rotation each refresh token works once. Somebody else who held a copy of the same session used it.",
-		"Run the command again; if it fails again, `oauthctl login`. Do not copy sessions between machines.",
+		"Run the command again; if it fails again, log in. Do not copy sessions between machines.",
 	},
 
 	// The network.
@@ -532,7 +538,7 @@ var catalogue = []Entry{
 	{
 		Timeout, Unavailable, "the server did not answer in time",
 		"The limit counts until the response's header and then between bytes.",
-		"Try again, with a longer `--timeout` if the server is known to be slow.",
+		"Try again, with a longer time limit if the server is known to be slow.",
 	},
 	{
 		ResponseTooLarge, Unavailable, "the server's answer is larger than it may be",
@@ -542,7 +548,7 @@ var catalogue = []Entry{
 	{
 		TLSUntrusted, Unavailable, "the server's certificate is not trusted",
 		"The certificate is for another name, out of date, or signed by an authority this machine does not know.",
-		"Give a private authority's certificate with `--ca-cert FILE`.",
+		"Trust the private authority's certificate, if there is one.",
 	},
 	{
 		ServerError, Unavailable, "the authorization server failed",
@@ -557,7 +563,7 @@ var catalogue = []Entry{
 	{
 		KeysUnavailable, Unavailable, "the issuer's keys cannot be had",
 		"The key set could not be fetched and none is remembered, so the token could be neither accepted nor refused.",
-		"Try again later; `oauthctl jwks show` tells what the key endpoint answers.",
+		"Try again later; ask the issuer's operator if it lasts.",
 	},
 	{
 		ReplayUnknown, Unavailable, "whether the proof was used before cannot be told now",
@@ -574,17 +580,17 @@ var catalogue = []Entry{
 	{
 		StateMismatch, Unsafe, "the response does not belong to this login",
 		"The state parameter differs from the one sent, so somebody else began that login (RFC 6749, section 10.12).",
-		"Run `oauthctl login` again and finish it in the browser window it opens.",
+		"Log in again and finish in the browser window that opens.",
 	},
 	{
 		IssuerParam, Unsafe, "the response comes from another authorization server",
 		"The iss parameter of the response is not the issuer this login began with, or is missing although the server announces it (RFC 9207). The code was not sent anywhere.",
-		"Do not go on. Check the issuer with `oauthctl discover`; if it is right, its operator has to look.",
+		"Do not go on. Check the issuer; if it is right, report it to its operator.",
 	},
 	{
 		NonceMismatch, Unsafe, "the ID token belongs to another login",
 		"Its nonce is not the one sent (OpenID Connect Core, section 3.1.3.7).",
-		"Run `oauthctl login` again; if it happens again, the server does not return the nonce.",
+		"Log in again; if it happens again, the server does not return the nonce.",
 	},
 	{
 		IDTokenInvalid, Unsafe, "the ID token broke a check",
@@ -594,12 +600,12 @@ var catalogue = []Entry{
 	{
 		IDTokenMissing, Unsafe, "the scope openid was asked for and no ID token came",
 		"A server that grants openid answers with an ID token (OpenID Connect Core, section 3.1.3.3).",
-		"Leave openid out of `--scope`, or mend the server's client registration.",
+		"Leave out the scope openid, or fix the server's client registration.",
 	},
 	{
 		SubjectChanged, Unsafe, "the answer is about another user",
 		"After a refresh, or from userinfo, iss, sub and aud must be those of the login (OpenID Connect Core, sections 5.3.2 and 12.2).",
-		"Run `oauthctl logout` and `oauthctl login`; if it happens again, the server's operator has to look.",
+		"Log out and log in again; if it happens again, report it to the server's operator.",
 	},
 	{
 		DiscoveryMismatch, Unsafe, "the metadata names another issuer than the one asked",
@@ -609,7 +615,7 @@ var catalogue = []Entry{
 	{
 		MetadataInvalid, Unsafe, "the metadata cannot be used",
 		"It is no JSON object, lacks what is required, or names an endpoint that is not an https URL.",
-		"The server's operator has to mend it; `oauthctl discover` shows each check.",
+		"The server's operator has to fix it.",
 	},
 	{
 		ResourceMismatch, Unsafe, "the protected resource metadata is about another resource",
@@ -624,7 +630,7 @@ var catalogue = []Entry{
 	{
 		RegistrationInvalid, Unsafe, "the answer of the registration endpoint cannot be used",
 		"A registration is answered with a JSON object that holds client_id (RFC 7591, section 3.2.1).",
-		"Check the registration endpoint in the metadata, or create a client at the server's console and give it by `--client-id`.",
+		"Check the registration endpoint in the metadata, or create a client in the server's console and configure its id.",
 	},
 	{
 		RedirectRefused, Unsafe, "the server redirects where no redirect is allowed",
@@ -639,12 +645,12 @@ var catalogue = []Entry{
 	{
 		EndpointMoved, Unsafe, "the token endpoint has moved to another host",
 		"A session's refresh token goes only to the host that issued it.",
-		"If the move is known to be right, run `oauthctl login` to begin a new session.",
+		"If the move is known to be right, log in again to begin a new session.",
 	},
 	{
 		DPoPDowngrade, Unsafe, "the token is not bound to the key as asked",
 		"A proof of possession was sent and the answer is a Bearer token, or none was sent and the token is bound (RFC 9449, section 5).",
-		"Log in without `--dpop` if a Bearer token is good enough; otherwise the server's operator has to enable DPoP for this client.",
+		"Log in without DPoP if a Bearer token is enough; otherwise the server's operator has to enable DPoP for this client.",
 	},
 	{
 		PKCEDowngrade, Unsafe, "the authorization server does not support PKCE with S256",
@@ -656,32 +662,32 @@ var catalogue = []Entry{
 	{
 		MetadataNotFound, Usage, "no OAuth metadata was found at this URL",
 		"Neither the API (RFC 9728) nor an authorization server (RFC 8414, OpenID Connect Discovery) answers there.",
-		"Give the issuer's or the API's exact URL; `oauthctl discover URL` shows each place that was tried.",
+		"Use the issuer's or the API's exact URL.",
 	},
 	{
 		NoRegistrationPath, Usage, "no client is known and the server registers none by itself",
 		"The server has no registration endpoint (RFC 7591), so a client has to be created at its console.",
-		"Create a native or desktop client there, then `oauthctl login --client-id ID`.",
+		"Create a native or desktop client there and configure its id.",
 	},
 	{
 		RegistrationRefused, Usage, "the server refused to register a client",
 		"It has a registration endpoint, but its rules do not allow this request.",
-		"Create a client at the server's console, then `oauthctl login --client-id ID`.",
+		"Create a client in the server's console and configure its id.",
 	},
 	{
 		ClientRefused, Usage, "the authorization server does not accept the client",
 		"invalid_client or unauthorized_client: the id is unknown, its authentication failed, or it may not use this grant (RFC 6749, section 5.2).",
-		"Check the client id, its secret and `--auth-method` against the server's registration.",
+		"Check the client id, its secret and its authentication method against the server's registration.",
 	},
 	{
 		ScopeRefused, Usage, "the authorization server does not accept a scope",
 		"invalid_scope: unknown, malformed, or more than this client may have (RFC 6749, section 5.2).",
-		"Ask only for scopes the server offers; `oauthctl discover` lists those it announces.",
+		"Request only scopes that the server offers; its metadata may list them.",
 	},
 	{
 		ResourceRefused, Usage, "the authorization server does not know the resource",
 		"invalid_target: it issues no tokens for that resource or audience (RFC 8707, section 2).",
-		"Correct `--resource`, or leave it out with `--no-resource`.",
+		"Correct the resource, or leave it out.",
 	},
 	{
 		RequestRefused, Usage, "the authorization server does not accept the request",
@@ -691,12 +697,12 @@ var catalogue = []Entry{
 	{
 		TrustUnknown, Usage, "nothing says whose tokens to trust",
 		"No issuer, key or key set was given, and the issuer named in a token is never believed or contacted unasked: anybody can write one.",
-		"Name it: `oauthctl verify --issuer URL`, or `--jwks`, `--key`, `--secret-file`.",
+		"Configure an issuer, a key set, a key or a secret.",
 	},
 	{
 		OriginRefused, Usage, "the URL is not of the profile's API, so the token is not sent",
 		"A token goes only to the scheme, host and port of the API it is for. Nothing was sent.",
-		"Use a path of the API, or `--allow-origin URL` if that origin may have the token; `--no-token` sends none.",
+		"Use a path of the API, or allow that origin if it may have the token.",
 	},
 	{
 		InsecureURL, Usage, "the URL is not https",
@@ -707,12 +713,12 @@ var catalogue = []Entry{
 	{
 		ClientIncomplete, Usage, "the client lacks what this request needs",
 		"A client needs an id, and a redirect URI for a login in the browser; client_secret_basic, client_secret_post and client_secret_jwt need a secret too, private_key_jwt a signing key or an assertion.",
-		"Give `--client-id`, and `--client-secret-file` or `--signing-key` as the `--auth-method` demands.",
+		"Configure the client id, and the secret or signing key that its authentication method needs.",
 	},
 	{
 		EndpointMissing, Usage, "the authorization server offers no such endpoint",
 		"Its metadata does not name the endpoint that this needs, or there is no metadata and the profile does not name it either.",
-		"`oauthctl discover` shows what the server offers; a profile may name authorization_endpoint, token_endpoint and device_authorization_endpoint itself.",
+		"Configure the endpoint if the server has it without announcing it; a profile may hold authorization_endpoint, token_endpoint and device_authorization_endpoint.",
 	},
 	{
 		ParameterReserved, Usage, "the parameter is set by the request itself",
@@ -724,22 +730,22 @@ var catalogue = []Entry{
 	{
 		StoreLocked, Store, "another process holds the token store",
 		"The lock was waited for as long as is reasonable.",
-		"Look for an oauthctl process that hangs, end it and try again.",
+		"Look for a process that hangs, end it and try again.",
 	},
 	{
 		StoreUnreadable, Store, "the stored session cannot be read",
 		"The file is damaged, or was written by another version.",
-		"Run `oauthctl login`; it replaces the session.",
+		"Log in again; that replaces the session.",
 	},
 	{
 		StoreUnwritable, Store, "the session cannot be written",
 		"The directory is missing, read-only or full.",
-		"Make the state directory writable, or use `--store memory` to keep nothing.",
+		"Make the state directory writable, or keep sessions in memory only.",
 	},
 	{
 		StoreInsecure, Store, "the stored session is open to other users",
 		"It must be a file of yours that only you can read.",
-		"Give it mode 0600, its directory 0700, and let both belong to you; then `oauthctl login` if it may have been read.",
+		"Give it mode 0600, its directory 0700, and make both yours; then log in again if others may have read it.",
 	},
 	{
 		StoreUnsealed, Store, "the stored session is not sealed",
@@ -754,6 +760,6 @@ var catalogue = []Entry{
 	{
 		KeyringUnavailable, Store, "the system's keychain does not answer",
 		"It is absent, locked, or did not answer within 3 seconds.",
-		"Unlock it, or use `--store file`.",
+		"Unlock it, or keep sessions in files.",
 	},
 }

@@ -8,7 +8,10 @@
 // HTTP.
 package diagnosis
 
-import "strings"
+import (
+	"log/slog"
+	"strings"
+)
 
 // ID names a fault. It never changes once published, so scripts may compare it.
 type ID string
@@ -63,8 +66,8 @@ func All() []Entry { return append([]Entry(nil), catalogue...) }
 // is to be escaped before it reaches a terminal.
 type Diagnosis struct {
 	ID       ID
-	Expected string // what would have been right, "" if that says nothing
-	Got      string // what was there instead
+	Expected Values // what would have been right: each value is an alternative
+	Got      Values // what was there instead
 	Hint     string // the next step, a command where there is one
 	Err      error  // the error underneath, or nil
 	As       Kind   // where the place decides: a wrong slash in metadata is Unsafe, in a token Rejected; 0 = the entry's
@@ -75,12 +78,12 @@ func (d *Diagnosis) Error() string {
 	var b strings.Builder
 	b.WriteString(d.Summary())
 	switch {
-	case d.Expected != "" && d.Got != "":
-		b.WriteString(": expected " + d.Expected + ", got " + d.Got)
-	case d.Expected != "":
-		b.WriteString(": expected " + d.Expected)
-	case d.Got != "":
-		b.WriteString(": " + d.Got)
+	case d.Expected != nil && d.Got != nil:
+		b.WriteString(": expected " + d.Expected.Or() + ", got " + d.Got.String())
+	case d.Expected != nil:
+		b.WriteString(": expected " + d.Expected.Or())
+	case d.Got != nil:
+		b.WriteString(": " + d.Got.String())
 	}
 	if d.Err != nil {
 		b.WriteString(": " + d.Err.Error())
@@ -95,7 +98,23 @@ func (d *Diagnosis) Unwrap() error { return d.Err }
 // works with &Diagnosis{ID: Expired}.
 func (d *Diagnosis) Is(target error) bool {
 	t, ok := target.(*Diagnosis)
-	return ok && t.ID == d.ID && *t == Diagnosis{ID: t.ID}
+	return ok && t.ID == d.ID && t.Expected == nil && t.Got == nil && t.Hint == "" && t.Err == nil && t.As == 0
+}
+
+// LogValue returns the id with the summary, the evidence and the error
+// underneath, each only if there is one (log/slog).
+func (d Diagnosis) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("id", string(d.ID)), slog.String("summary", d.Summary())}
+	if d.Expected != nil {
+		attrs = append(attrs, slog.Any("expected", []string(d.Expected)))
+	}
+	if d.Got != nil {
+		attrs = append(attrs, slog.Any("got", []string(d.Got)))
+	}
+	if d.Err != nil {
+		attrs = append(attrs, slog.String("error", d.Err.Error()))
+	}
+	return slog.GroupValue(attrs...)
 }
 
 // Kind returns As if it is set, else the kind of the catalogue's entry,

@@ -36,7 +36,7 @@ func TestCatalogue(t *testing.T) {
 }
 
 func TestDiagnosisIsAnError(t *testing.T) {
-	d := &diagnosis.Diagnosis{ID: diagnosis.IssuerSlash, Expected: "a/", Got: "a", Err: io.EOF}
+	d := &diagnosis.Diagnosis{ID: diagnosis.IssuerSlash, Expected: diagnosis.Values{"a/"}, Got: diagnosis.Values{"a"}, Err: io.EOF}
 	err := fmt.Errorf("verify: %w", d)
 
 	var got *diagnosis.Diagnosis
@@ -54,8 +54,8 @@ func TestDiagnosisIsAnError(t *testing.T) {
 func ExampleDiagnosis() {
 	err := &diagnosis.Diagnosis{
 		ID:       diagnosis.AudienceMismatch,
-		Expected: "https://api.example.com",
-		Got:      "https://other.example.com",
+		Expected: diagnosis.Values{"https://api.example.com"},
+		Got:      diagnosis.Values{"https://other.example.com"},
 	}
 	fmt.Println(err)
 	fmt.Println(err.ID, err.Kind().ExitCode())

@@ -56,7 +56,7 @@ func Find(ctx context.Context, c *safehttp.Client, rawURL string) (*Found, Trail
 	trail = append(f.trail, trail...)
 	if err != nil && len(resource.AuthorizationServers) == 0 {
 		err = fmt.Errorf("discovery: %w", &diagnosis.Diagnosis{
-			ID: diagnosis.MetadataInvalid, Expected: "authorization_servers in the protected resource metadata", Got: "none", Err: err,
+			ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"authorization_servers in the protected resource metadata"}, Got: diagnosis.None, Err: err,
 		})
 	}
 	if err != nil {
@@ -77,7 +77,7 @@ func heavier(resource, server error, places int) error {
 	case grave(server), isNotFound(resource) && !isNotFound(server):
 		return server
 	case isNotFound(resource) && isNotFound(server):
-		notFound.Got = fmt.Sprintf("neither an API's nor an issuer's at %d places", places)
+		notFound.Got = diagnosis.Values{fmt.Sprintf("neither an API's nor an issuer's at %d places", places)}
 		return fmt.Errorf("discovery: %w", notFound)
 	}
 	return resource

@@ -80,7 +80,7 @@ func (f *finder) resource(ctx context.Context, api string) (*Resource, bool, err
 			return nil, false, f.failure("no answer")
 		}
 	}
-	return nil, false, f.failure("no protected resource metadata for " + fmt.Sprintf("%q", cut(api)))
+	return nil, false, f.failure("no protected resource metadata for " + diagnosis.Quote(api))
 }
 
 // challenge asks the API without a token and returns what its 401 names.
@@ -118,7 +118,7 @@ func (f *finder) challenge(ctx context.Context, api string) (place string, scope
 		f.pass("401 with a challenge that names no metadata", "look at the well-known places")
 		return "", scope
 	}
-	found := "401 with resource_metadata " + fmt.Sprintf("%q", cut(place))
+	found := "401 with resource_metadata " + diagnosis.Quote(place)
 	if err := checkEndpoint("resource_metadata", place, api); err != nil {
 		f.refuse(found, err)
 		return "", scope
@@ -138,7 +138,7 @@ func (f *finder) document(ctx context.Context, place, api string, challenged boo
 		f.refuse("protected resource metadata", err)
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
-	f.accept("protected resource metadata", fmt.Sprintf("resource %q fits", cut(resource.Resource)))
+	f.accept("protected resource metadata", fmt.Sprintf("resource %s fits", diagnosis.Quote(resource.Resource)))
 	return resource, nil
 }
 
@@ -169,7 +169,7 @@ func ParseResource(data []byte, api string, challenged bool) (*Resource, error) 
 	}
 	// Some APIs list several; such a document says nothing about this one.
 	if len(probe.Resource) > 0 && probe.Resource.Kind() != '"' {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.ResourceMismatch, Expected: fmt.Sprintf("resource %q", cut(api)), Got: "a resource that is no string"}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.ResourceMismatch, Expected: diagnosis.Values{fmt.Sprintf("resource %s", diagnosis.Quote(api))}, Got: diagnosis.Values{"a resource that is no string"}}
 	}
 	resource := &Resource{Raw: jsontext.Value(data).Clone()}
 	if err := decode(data, resource); err != nil {
@@ -187,9 +187,9 @@ func ParseResource(data []byte, api string, challenged bool) (*Resource, error) 
 }
 
 func sameResource(got, api string, challenged bool) error {
-	d := &diagnosis.Diagnosis{ID: diagnosis.ResourceMismatch, Expected: fmt.Sprintf("%q", cut(api)), Got: fmt.Sprintf("%q", cut(got))}
+	d := &diagnosis.Diagnosis{ID: diagnosis.ResourceMismatch, Expected: diagnosis.Values{api}, Got: diagnosis.Values{got}}
 	if got == "" {
-		d.Got = "no resource"
+		d.Got = diagnosis.Values{"no resource"}
 		return d
 	}
 	g, gotErr := safehttp.CheckURL(got)
@@ -204,7 +204,7 @@ func sameResource(got, api string, challenged bool) error {
 		return nil
 	}
 	if challenged {
-		d.Expected += " or a path above it"
+		d.Expected = append(d.Expected, "a path above it")
 	}
 	return d
 }

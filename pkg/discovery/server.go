@@ -95,7 +95,7 @@ func FindServer(ctx context.Context, c *safehttp.Client, issuer string) (*Server
 		f.accept("authorization server metadata", "issuer is identical")
 		return server, f.trail, nil
 	}
-	return nil, f.trail, f.failure("no authorization server metadata for " + fmt.Sprintf("%q", cut(issuer)))
+	return nil, f.trail, f.failure("no authorization server metadata for " + diagnosis.Quote(issuer))
 }
 
 // checkIssuer applies RFC 8414, section 2: an https URL without query and
@@ -107,7 +107,7 @@ func checkIssuer(issuer string) (*url.URL, error) {
 	}
 	if u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#") {
 		return nil, fmt.Errorf("discovery: %w", &diagnosis.Diagnosis{
-			ID: diagnosis.MetadataNotFound, Expected: "an issuer without query and fragment (RFC 8414, section 2)", Got: fmt.Sprintf("%q", cut(issuer)),
+			ID: diagnosis.MetadataNotFound, Expected: diagnosis.Values{"an issuer without query and fragment (RFC 8414, section 2)"}, Got: diagnosis.Values{issuer},
 		})
 	}
 	return u, nil
@@ -172,17 +172,17 @@ func ParseServer(data []byte, issuer string) (*Server, error) {
 func sameIssuer(got, asked string) error {
 	switch {
 	case got == "":
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: fmt.Sprintf("issuer %q", cut(asked)), Got: "no issuer"}
+		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{fmt.Sprintf("issuer %s", diagnosis.Quote(asked))}, Got: diagnosis.Values{"no issuer"}}
 	case got == asked:
 		return nil
 	}
 	d := &diagnosis.Diagnosis{
 		ID: diagnosis.DiscoveryMismatch, As: diagnosis.Unsafe,
-		Expected: fmt.Sprintf("%q", cut(asked)), Got: fmt.Sprintf("%q", cut(got)),
+		Expected: diagnosis.Values{asked}, Got: diagnosis.Values{got},
 	}
 	if got == asked+"/" || got+"/" == asked {
 		d.ID = diagnosis.IssuerSlash
-		d.Hint = fmt.Sprintf("if that is the server you mean, use its own spelling: %q", cut(got))
+		d.Hint = fmt.Sprintf("if that is the server you mean, use its own spelling: %s", diagnosis.Quote(got))
 	}
 	return d
 }
@@ -217,13 +217,13 @@ func checkEndpoint(name, rawURL, owner string) error {
 	home, host := hostOf(owner), hostOf(rawURL)
 	u, err := url.Parse(rawURL)
 	if err == nil && u.Scheme == "http" && host != "" && !(safehttp.IsLoopback(host) && safehttp.IsLoopback(home)) {
-		return &diagnosis.Diagnosis{ID: diagnosis.InsecureEndpoint, Expected: name + " to be https", Got: fmt.Sprintf("%q", cut(rawURL))}
+		return &diagnosis.Diagnosis{ID: diagnosis.InsecureEndpoint, Expected: diagnosis.Values{name + " to be https"}, Got: diagnosis.Values{rawURL}}
 	}
 	if _, err := safehttp.CheckURL(rawURL); err != nil || strings.Contains(rawURL, "#") {
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: name + " to be an https URL", Got: fmt.Sprintf("%q", cut(rawURL))}
+		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{name + " to be an https URL"}, Got: diagnosis.Values{rawURL}}
 	}
 	if isInside(host) && !isInside(home) {
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: name + " at a public address, as that of " + fmt.Sprintf("%q", cut(owner)) + " is", Got: fmt.Sprintf("%q", cut(rawURL))}
+		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{name + " at a public address, as that of " + diagnosis.Quote(owner) + " is"}, Got: diagnosis.Values{rawURL}}
 	}
 	return nil
 }
@@ -252,20 +252,13 @@ func isInside(host string) bool {
 func decode(data []byte, into any) error {
 	value := jsontext.Value(data)
 	if !value.IsValid() {
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: "one JSON object without duplicate names", Got: "something else"}
+		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"one JSON object without duplicate names"}, Got: diagnosis.Values{"something else"}}
 	}
 	if value.Kind() != '{' {
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: "a JSON object", Got: "another JSON value"}
+		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"a JSON object"}, Got: diagnosis.Values{"another JSON value"}}
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: "members of the types RFC 8414 and RFC 9728 give them", Got: fmt.Sprintf("%q", cut(err.Error()))}
+		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"members of the types RFC 8414 and RFC 9728 give them"}, Got: diagnosis.Values{err.Error()}}
 	}
 	return nil
-}
-
-func cut(s string) string {
-	if len(s) > 200 {
-		return strings.ToValidUTF8(s[:200], "") + "…"
-	}
-	return s
 }

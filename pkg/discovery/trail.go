@@ -98,7 +98,7 @@ func grave(err error) bool {
 func (f *finder) lost(err error) {
 	var d *diagnosis.Diagnosis
 	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &d) {
-		err = &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: fmt.Sprintf("the whole document within %s", documentTime), Got: "less", Err: err}
+		err = &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("the whole document within %s", documentTime)}, Got: diagnosis.Values{"less"}, Err: err}
 	}
 	f.refuse("no answer", err)
 	if errors.As(err, &d) {
@@ -117,7 +117,7 @@ func (f *finder) failure(what string) error {
 		return fmt.Errorf("discovery: %w", f.worst)
 	}
 	return fmt.Errorf("discovery: %w", &diagnosis.Diagnosis{
-		ID: diagnosis.MetadataNotFound, Got: fmt.Sprintf("%s at %d places", what, len(f.trail)),
+		ID: diagnosis.MetadataNotFound, Got: diagnosis.Values{fmt.Sprintf("%s at %d places", what, len(f.trail))},
 	})
 }
 
@@ -125,9 +125,9 @@ func (f *finder) failure(what string) error {
 func statusError(status int) error {
 	switch {
 	case status == http.StatusTooManyRequests:
-		return &diagnosis.Diagnosis{ID: diagnosis.RateLimited, Got: told(status)}
+		return &diagnosis.Diagnosis{ID: diagnosis.RateLimited, Got: diagnosis.Text(told(status))}
 	case status >= 500:
-		return &diagnosis.Diagnosis{ID: diagnosis.ServerError, Got: told(status)}
+		return &diagnosis.Diagnosis{ID: diagnosis.ServerError, Got: diagnosis.Text(told(status))}
 	}
 	return nil
 }
@@ -144,5 +144,5 @@ func mediaType(h http.Header) string {
 	if err != nil {
 		return "of no known kind"
 	}
-	return fmt.Sprintf("%q", cut(kind))
+	return diagnosis.Quote(kind)
 }

@@ -120,7 +120,7 @@ func (v *Verifier) verify(req Request) (*Proof, error) {
 }
 
 func invalid(expected, got string) error {
-	return &diagnosis.Diagnosis{ID: diagnosis.DPoPInvalid, Expected: expected, Got: got}
+	return &diagnosis.Diagnosis{ID: diagnosis.DPoPInvalid, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)}
 }
 
 // signsProofs reports whether a proof may be signed with that algorithm (RFC
@@ -143,9 +143,9 @@ func (v *Verifier) checkSignature(t *token.Token) (string, error) {
 	alg := t.Algorithm()
 	switch {
 	case !strings.EqualFold(header.Type, proofType):
-		return "", invalid("typ "+proofType, fmt.Sprintf("%q", cut(header.Type)))
+		return "", invalid("typ "+proofType, header.Type)
 	case !signsProofs(alg) || v.Algorithms != nil && !slices.Contains(v.Algorithms, alg):
-		return "", invalid("an asymmetric algorithm that is allowed", fmt.Sprintf("%q", cut(alg)))
+		return "", invalid("an asymmetric algorithm that is allowed", alg)
 	}
 	key, err := publicKey(header.Key)
 	if err != nil {
@@ -174,18 +174,18 @@ func publicKey(data jsontext.Value) (*jwks.Key, error) {
 	}
 	key, err := jwks.ParsePublic(data)
 	if err != nil {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.DPoPInvalid, Expected: "a usable jwk", Got: "another", Err: err}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.DPoPInvalid, Expected: diagnosis.Values{"a usable jwk"}, Got: diagnosis.Values{"another"}, Err: err}
 	}
 	return key, nil
 }
 
 func checkRequest(t *token.Token, req Request) error {
 	if htm, ok := text(t, "htm"); !ok || htm != req.Method {
-		return invalid("htm "+req.Method, fmt.Sprintf("%q", cut(htm)))
+		return invalid("htm "+req.Method, htm)
 	}
 	htu, ok := text(t, "htu")
 	if !ok || !samePlace(htu, req.URL) {
-		return invalid(fmt.Sprintf("htu %q", cut(withoutQuery(req.URL))), fmt.Sprintf("%q", cut(htu)))
+		return invalid(fmt.Sprintf("htu %s", diagnosis.Quote(withoutQuery(req.URL))), htu)
 	}
 	if t.ID() == "" || len(t.ID()) > maxID {
 		return invalid("a jti", "none, or an endless one")
@@ -219,11 +219,11 @@ func checkBinding(t *token.Token, req Request, thumbprint string) error {
 			return invalid("ath of the access token", "another or none")
 		}
 		if req.Thumbprint == "" {
-			return &diagnosis.Diagnosis{ID: diagnosis.DPoPKey, Expected: "a token bound to a key (cnf.jkt)", Got: "one that is not"}
+			return &diagnosis.Diagnosis{ID: diagnosis.DPoPKey, Expected: diagnosis.Values{"a token bound to a key (cnf.jkt)"}, Got: diagnosis.Values{"one that is not"}}
 		}
 	}
 	if req.Thumbprint != "" && subtle.ConstantTimeCompare([]byte(req.Thumbprint), []byte(thumbprint)) != 1 {
-		return &diagnosis.Diagnosis{ID: diagnosis.DPoPKey, Expected: fmt.Sprintf("jkt %q", cut(req.Thumbprint)), Got: fmt.Sprintf("%q", thumbprint)}
+		return &diagnosis.Diagnosis{ID: diagnosis.DPoPKey, Expected: diagnosis.Values{fmt.Sprintf("jkt %s", diagnosis.Quote(req.Thumbprint))}, Got: diagnosis.Values{thumbprint}}
 	}
 	return nil
 }
@@ -296,11 +296,4 @@ func normal(u *url.URL) string {
 func withoutQuery(rawURL string) string {
 	place, _, _ := strings.Cut(rawURL, "?")
 	return place
-}
-
-func cut(s string) string {
-	if len(s) > 200 {
-		return strings.ToValidUTF8(s[:200], "") + "…"
-	}
-	return s
 }

@@ -219,7 +219,7 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request) {
 	n.knows(t)
 	if !fitsHeader(t.Subject()) {
 		// The API would read another subject than the token's, or none.
-		n.refuse(&diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "a sub that a header field can hold", Got: fmt.Sprintf("%.100q", t.Subject())})
+		n.refuse(&diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Values{"a sub that a header field can hold"}, Got: diagnosis.Values{t.Subject()}})
 		problem(w, http.StatusForbidden, "the subject of the token cannot be told to the API", diagnosis.ClaimInvalid)
 		return
 	}

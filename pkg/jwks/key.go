@@ -142,7 +142,7 @@ func publicKey(public crypto.PublicKey, id, alg string) (*Key, error) {
 		return k, nil
 	}
 	if !k.Fits(alg) {
-		return nil, refused("an alg that fits the key: "+strings.Join(k.algorithms, ", "), fmt.Sprintf("%q", cut(alg)))
+		return nil, refused("an alg that fits the key: "+strings.Join(k.algorithms, ", "), alg)
 	}
 	k.algorithms = []string{alg}
 	return k, nil
@@ -170,7 +170,7 @@ func parseKey(data jsontext.Value) (*Key, error) {
 		return nil, refused("a JWK", "something else")
 	}
 	if m.Use != "" && m.Use != "sig" {
-		return nil, refused("use sig", fmt.Sprintf("use %q", cut(m.Use)))
+		return nil, refused("use sig", fmt.Sprintf("use %s", diagnosis.Quote(m.Use)))
 	}
 	if m.KeyOps != nil && !slices.Contains(m.KeyOps, "verify") && m.D == "" {
 		return nil, refused("key_ops with verify", fmt.Sprintf("key_ops %q", m.KeyOps))
@@ -190,7 +190,7 @@ func (m *jwk) public() (crypto.PublicKey, error) {
 		return m.ec()
 	case "OKP":
 		if m.Crv != "Ed25519" {
-			return nil, refused("the curve Ed25519", fmt.Sprintf("crv %q", cut(m.Crv)))
+			return nil, refused("the curve Ed25519", fmt.Sprintf("crv %s", diagnosis.Quote(m.Crv)))
 		}
 		x, err := decode("x", m.X)
 		if err != nil {
@@ -203,7 +203,7 @@ func (m *jwk) public() (crypto.PublicKey, error) {
 	case "oct":
 		return nil, refused("a public key", "a shared secret (kty oct), which no key set may hold")
 	}
-	return nil, refused("kty RSA, EC or OKP", fmt.Sprintf("%q", cut(m.Kty)))
+	return nil, refused("kty RSA, EC or OKP", m.Kty)
 }
 
 func (m *jwk) rsa() (crypto.PublicKey, error) {
@@ -228,7 +228,7 @@ func (m *jwk) rsa() (crypto.PublicKey, error) {
 func (m *jwk) ec() (crypto.PublicKey, error) {
 	curve := curveNamed(m.Crv)
 	if curve == nil {
-		return nil, refused("the curve P-256, P-384 or P-521", fmt.Sprintf("crv %q", cut(m.Crv)))
+		return nil, refused("the curve P-256, P-384 or P-521", fmt.Sprintf("crv %s", diagnosis.Quote(m.Crv)))
 	}
 	x, err := decode("x", m.X)
 	if err != nil {
@@ -291,12 +291,5 @@ func decode(name, text string) ([]byte, error) {
 }
 
 func refused(expected, got string) error {
-	return &diagnosis.Diagnosis{ID: diagnosis.KeyRefused, Expected: expected, Got: got}
-}
-
-func cut(text string) string {
-	if len(text) > 200 {
-		return strings.ToValidUTF8(text[:200], "") + "…"
-	}
-	return text
+	return &diagnosis.Diagnosis{ID: diagnosis.KeyRefused, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)}
 }

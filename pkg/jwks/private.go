@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // PrivateKey is a key that signs. It prints nothing of itself.
@@ -54,7 +56,7 @@ func Generate(alg string) (*PrivateKey, error) { return generate(alg, DefaultRSA
 // 800-57 part 1, table 4).
 func GenerateRSA(alg string, bits int) (*PrivateKey, error) {
 	if a, _ := LookupAlgorithm(alg); a.Type != "RSA" {
-		return nil, fmt.Errorf("expected an algorithm with RSA keys, got %q", cut(alg))
+		return nil, fmt.Errorf("expected an algorithm with RSA keys, got %s", diagnosis.Quote(alg))
 	}
 	if bits < minRSABits || bits > maxRSABits {
 		return nil, fmt.Errorf("expected %d to %d bits, got %d", minRSABits, maxRSABits, bits)
@@ -76,7 +78,7 @@ func generate(alg string, bits int) (*PrivateKey, error) {
 	case "OKP":
 		_, signer, err = ed25519.GenerateKey(rand.Reader)
 	default:
-		return nil, fmt.Errorf("expected one of %s, got %q", strings.Join(PublicKeyAlgorithms(), ", "), cut(alg))
+		return nil, fmt.Errorf("expected one of %s, got %s", strings.Join(PublicKeyAlgorithms(), ", "), diagnosis.Quote(alg))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("jwks: %w", err)
@@ -137,12 +139,12 @@ func parsePEM(block *pem.Block) (crypto.Signer, error) {
 	case "ENCRYPTED PRIVATE KEY":
 		return nil, errors.New("jwks: the private key is encrypted; decrypt it first, for instance with openssl pkey")
 	default:
-		return nil, fmt.Errorf("jwks: expected a PEM block PRIVATE KEY, got %q", cut(block.Type))
+		return nil, fmt.Errorf("jwks: expected a PEM block PRIVATE KEY, got %s", diagnosis.Quote(block.Type))
 	}
 	signer, ok := key.(crypto.Signer)
 	if err != nil || !ok {
 		// The library's text may quote bytes of the key.
-		return nil, fmt.Errorf("jwks: the PEM block %q holds no RSA, EC or Ed25519 key", cut(block.Type))
+		return nil, fmt.Errorf("jwks: the PEM block %s holds no RSA, EC or Ed25519 key", diagnosis.Quote(block.Type))
 	}
 	return signer, nil
 }
@@ -236,10 +238,10 @@ func ParsePublic(data []byte) (*Key, error) {
 			public = signer.Public()
 		}
 	default:
-		return nil, fmt.Errorf("jwks: expected a PEM block PUBLIC KEY or CERTIFICATE, got %q", cut(block.Type))
+		return nil, fmt.Errorf("jwks: expected a PEM block PUBLIC KEY or CERTIFICATE, got %s", diagnosis.Quote(block.Type))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("jwks: the PEM block %q cannot be read", cut(block.Type))
+		return nil, fmt.Errorf("jwks: the PEM block %s cannot be read", diagnosis.Quote(block.Type))
 	}
 	k, err := publicKey(public, "", "")
 	if err != nil {

@@ -175,13 +175,13 @@ func (s *Set) Keys(_ context.Context, kid, alg string) ([]*Key, error) {
 func (s *Set) noKey(kid, alg string, named bool) error {
 	switch {
 	case strings.HasPrefix(alg, "HS") && !s.hasSecret():
-		return &diagnosis.Diagnosis{ID: diagnosis.HSTokenNoSecret, Expected: "a signature with a public key", Got: "alg " + alg}
+		return &diagnosis.Diagnosis{ID: diagnosis.HSTokenNoSecret, Expected: diagnosis.Values{"a signature with a public key"}, Got: diagnosis.Values{"alg " + alg}}
 	case len(s.keys) == 0:
-		return &diagnosis.Diagnosis{ID: diagnosis.KeySetEmpty, Expected: "a key that verifies signatures", Got: fmt.Sprintf("none, %d skipped", len(s.skipped))}
+		return &diagnosis.Diagnosis{ID: diagnosis.KeySetEmpty, Expected: diagnosis.Values{"a key that verifies signatures"}, Got: diagnosis.Values{fmt.Sprintf("%d keys, all skipped", len(s.skipped))}}
 	case named || kid == "":
-		return &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: s.offers(kid), Got: "alg " + alg}
+		return &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: diagnosis.Values{s.offers(kid)}, Got: diagnosis.Values{"alg " + alg}}
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.KeyUnknown, Expected: "one of the kids " + s.ids(), Got: fmt.Sprintf("%q", cut(kid))}
+	return &diagnosis.Diagnosis{ID: diagnosis.KeyUnknown, Expected: s.ids(), Got: diagnosis.Values{kid}}
 }
 
 func (s *Set) hasSecret() bool {
@@ -204,14 +204,13 @@ func (s *Set) offers(kid string) string {
 	return "an algorithm of the key: " + strings.Join(algorithms, ", ")
 }
 
-func (s *Set) ids() string {
-	var ids []string
+// ids returns the kids of the keys; a key without one has none to name.
+func (s *Set) ids() diagnosis.Values {
+	ids := diagnosis.Values{}
 	for _, k := range s.keys {
-		if len(ids) == 5 {
-			ids = append(ids, "…")
-			break
+		if k.id != "" {
+			ids = append(ids, k.id)
 		}
-		ids = append(ids, fmt.Sprintf("%q", cut(k.id)))
 	}
-	return strings.Join(ids, ", ")
+	return ids
 }

@@ -83,7 +83,7 @@ func (c *Client) authenticate(values url.Values, header http.Header, endpoint st
 		values.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 		values.Set("client_assertion", assertion)
 	default:
-		return &diagnosis.Diagnosis{ID: diagnosis.ClientIncomplete, Expected: "a client authentication method", Got: fmt.Sprintf("%q", cut(method))}
+		return &diagnosis.Diagnosis{ID: diagnosis.ClientIncomplete, Expected: diagnosis.Values{"a client authentication method"}, Got: diagnosis.Values{method}}
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func isAuthorization(grantType string) bool {
 }
 
 func incomplete(needs string) error {
-	return &diagnosis.Diagnosis{ID: diagnosis.ClientIncomplete, Expected: needs, Got: "none"}
+	return &diagnosis.Diagnosis{ID: diagnosis.ClientIncomplete, Expected: diagnosis.Text(needs), Got: diagnosis.None}
 }
 
 type assertionClaims struct {

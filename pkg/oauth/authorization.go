@@ -85,12 +85,12 @@ func (c *Client) NewAuthorizationRequest(p AuthorizationParams) (*AuthorizationR
 	}
 	if len(server.CodeChallengeMethodsSupported) > 0 && !r.pkceAnnounced {
 		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{
-			ID: diagnosis.PKCEDowngrade, Expected: "S256", Got: fmt.Sprintf("%q", cut(spaced(server.CodeChallengeMethodsSupported))),
+			ID: diagnosis.PKCEDowngrade, Expected: diagnosis.Values{"S256"}, Got: diagnosis.Values{spaced(server.CodeChallengeMethodsSupported)},
 		})
 	}
 	if u, err := url.Parse(p.RedirectURI); err != nil || u.Scheme == "" || strings.Contains(p.RedirectURI, "#") {
 		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{
-			ID: diagnosis.ClientIncomplete, Expected: "a redirect URI that is absolute and has no fragment (RFC 6749, section 3.1.2)", Got: fmt.Sprintf("%q", cut(p.RedirectURI)),
+			ID: diagnosis.ClientIncomplete, Expected: diagnosis.Values{"a redirect URI that is absolute and has no fragment (RFC 6749, section 3.1.2)"}, Got: diagnosis.Values{p.RedirectURI},
 		})
 	}
 	if c.DPoP != nil {
@@ -104,11 +104,11 @@ func (c *Client) NewAuthorizationRequest(p AuthorizationParams) (*AuthorizationR
 
 func authorizationEndpoint(rawURL string) (string, error) {
 	if rawURL == "" {
-		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: "authorization_endpoint", Got: "none"}
+		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: diagnosis.Values{"authorization_endpoint"}, Got: diagnosis.None}
 	}
 	// It is handed to a browser, where javascript: and file: would do harm.
 	if _, err := safehttp.CheckURL(rawURL); err != nil {
-		return "", &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: "authorization_endpoint to be an https URL", Got: fmt.Sprintf("%q", cut(rawURL)), Err: err}
+		return "", &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"authorization_endpoint to be an https URL"}, Got: diagnosis.Values{rawURL}, Err: err}
 	}
 	return rawURL, nil
 }
@@ -150,7 +150,7 @@ func extra(all []param, more url.Values) ([]param, error) {
 	for _, name := range sorted(more) {
 		set := slices.ContainsFunc(all, func(p param) bool { return p.name == name })
 		if set || isReserved(name) {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.ParameterReserved, Got: fmt.Sprintf("%q", cut(name))}
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ParameterReserved, Got: diagnosis.Values{name}}
 		}
 		for _, value := range more[name] {
 			all = append(all, param{name, secret.New(value)})

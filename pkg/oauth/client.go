@@ -111,14 +111,14 @@ func (c *Client) endpoint(name, rawURL string) (string, error) {
 		rawURL = alias
 	}
 	if rawURL == "" {
-		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: name, Got: "none"}
+		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: diagnosis.Values{name}, Got: diagnosis.None}
 	}
 	if c.Origins == nil {
 		return rawURL, nil
 	}
 	u, err := url.Parse(rawURL)
 	if err != nil || !slices.Contains(c.Origins, safehttp.Origin(u)) {
-		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMoved, Expected: strings.Join(c.Origins, " or "), Got: name + " " + fmt.Sprintf("%q", cut(rawURL))}
+		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMoved, Expected: diagnosis.Values(c.Origins), Got: diagnosis.Values{name + " " + diagnosis.Quote(rawURL)}}
 	}
 	return rawURL, nil
 }
@@ -175,17 +175,9 @@ func (c *Client) postWith(ctx context.Context, endpoint string, params []param, 
 // timedOut names our own time limit; the caller's stays the context's error.
 func timedOut(ctx context.Context, limit time.Duration, err error) error {
 	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: fmt.Sprintf("the whole answer within %s", limit), Got: "less", Err: err}
+		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("the whole answer within %s", limit)}, Got: diagnosis.Values{"less"}, Err: err}
 	}
 	return err
 }
 
 func spaced(words []string) string { return strings.Join(words, " ") }
-
-// cut shortens text from outside to what an error may quote.
-func cut(s string) string {
-	if len(s) > 200 {
-		return strings.ToValidUTF8(s[:200], "") + "…"
-	}
-	return s
-}

@@ -98,7 +98,7 @@ func parseDevice(res *reply, now time.Time) (*DeviceAuthorization, error) {
 		got = "a verification_uri that is no https URL"
 	}
 	if got != "" {
-		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: "a device authorization response (RFC 8628, section 3.2)", Got: got})
+		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: diagnosis.Values{"a device authorization response (RFC 8628, section 3.2)"}, Got: diagnosis.Text(got)})
 	}
 	if life := lifetime(body["expires_in"]); life > 0 && life < longestPolling {
 		d.ExpiresAt = now.Add(life)
@@ -127,7 +127,7 @@ func (c *Client) PollDevice(ctx context.Context, d *DeviceAuthorization) (*Token
 			return nil, fmt.Errorf("oauth: %w", err)
 		}
 		if c.now().After(d.ExpiresAt) {
-			return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.LoginTimeout, Expected: "the code entered in time", Got: "it has expired"})
+			return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.LoginTimeout, Expected: diagnosis.Values{"the code entered in time"}, Got: diagnosis.Values{"it has expired"}})
 		}
 		res, err := c.Token(ctx, req)
 		var answer *Error

@@ -31,12 +31,12 @@ type Error struct {
 func (e *Error) Error() string {
 	code := e.Code
 	if strings.Trim(code, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") != "" || len(code) > 60 {
-		code = fmt.Sprintf("%q", cut(code))
+		code = diagnosis.Quote(code)
 	}
 	if e.Description == "" {
 		return code
 	}
-	return code + ": " + fmt.Sprintf("%q", cut(e.Description))
+	return code + ": " + diagnosis.Quote(e.Description)
 }
 
 // diagnose says what an error response means for who reads it.
@@ -113,7 +113,7 @@ func failed(res *reply, body map[string]jsontext.Value) error {
 	case res.Status >= 500:
 		id = diagnosis.ServerError
 	}
-	return fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: id, Got: status})
+	return fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: id, Got: diagnosis.Text(status)})
 }
 
 // scrub replaces everything that was sent as a credential, in each form in which
@@ -212,5 +212,5 @@ func kindOf(res *reply) string {
 	case kind == "":
 		return "a body of no known kind"
 	}
-	return fmt.Sprintf("a body of kind %q", cut(kind))
+	return fmt.Sprintf("a body of kind %s", diagnosis.Quote(kind))
 }

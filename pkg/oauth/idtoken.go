@@ -78,7 +78,7 @@ func (c *Client) verifySigned(ctx context.Context, raw string) (*token.Token, er
 	}
 	defer done()
 	verifier, err := token.NewVerifier(c.server().Issuer, []string{c.ID}, keys, token.Options{
-		Algorithms: algorithms, Require: []string{"sub", "iat", "exp"}, Now: c.Now,
+		Algorithms: algorithms, Require: []string{"sub", "iat", "exp"}, Now: c.Now, Accept: []token.Kind{token.KindIDToken},
 	})
 	if err != nil {
 		return nil, invalidIDToken("", "", err)
@@ -90,9 +90,6 @@ func (c *Client) verifySigned(ctx context.Context, raw string) (*token.Token, er
 		return t, nil
 	case ctx.Err() != nil, errors.As(err, &d) && d.Kind() == diagnosis.Unavailable:
 		return nil, err // it is not known to be bad
-	case d != nil && d.ID == diagnosis.IDTokenAsAccess:
-		// The judge of access tokens is right, but an ID token is what this is.
-		err = &diagnosis.Diagnosis{ID: diagnosis.AudienceMismatch, Expected: d.Expected, Got: d.Got}
 	}
 	return nil, invalidIDToken("", "", err)
 }
@@ -105,7 +102,7 @@ func (c *Client) idTokenKeys(ctx context.Context, alg string) (algorithms []stri
 	done = func() {}
 	if strings.HasPrefix(alg, "HS") {
 		if c.Secret.IsZero() || !slices.Contains(announced, alg) {
-			return nil, nil, done, invalidIDToken("an algorithm with a public key", fmt.Sprintf("%q", cut(alg)), nil)
+			return nil, nil, done, invalidIDToken("an algorithm with a public key", alg, nil)
 		}
 		key, err := jwks.SecretKey([]byte(c.Secret.Reveal()))
 		if err != nil {
@@ -120,7 +117,7 @@ func (c *Client) idTokenKeys(ctx context.Context, alg string) (algorithms []stri
 	case c.Keys != nil:
 		return algorithms, c.Keys, done, nil
 	case c.server().JWKSURI == "":
-		return nil, nil, done, &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: "jwks_uri, to verify the ID token", Got: "none"}
+		return nil, nil, done, &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"jwks_uri, to verify the ID token"}, Got: diagnosis.None}
 	}
 	remote := jwks.NewRemote(c.server().JWKSURI, jwks.RemoteOptions{HTTP: c.HTTP, Now: c.Now})
 	if _, err := remote.Set(ctx); err != nil {
@@ -131,7 +128,7 @@ func (c *Client) idTokenKeys(ctx context.Context, alg string) (algorithms []stri
 }
 
 func invalidIDToken(expected, got string, err error) error {
-	return &diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid, Expected: expected, Got: got, Err: err}
+	return &diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got), Err: err}
 }
 
 // claimText returns a claim that must be a string where it is there at all.
@@ -159,7 +156,7 @@ func (c *Client) checkParties(t *token.Token) error {
 	case err != nil:
 		return err
 	case there && azp != c.ID:
-		return invalidIDToken(fmt.Sprintf("azp %q", cut(c.ID)), fmt.Sprintf("%q", cut(azp)), nil)
+		return invalidIDToken(fmt.Sprintf("azp %s", diagnosis.Quote(c.ID)), azp, nil)
 	case !there && len(t.Audience()) > 1:
 		return invalidIDToken("azp, since there are several audiences", "none", nil)
 	}
@@ -176,13 +173,13 @@ func checkNonce(t *token.Token, want IDTokenExpectation) error {
 	case want.Previous != nil:
 		before, _, err := claimText(want.Previous, "nonce")
 		if err != nil || there && !got.Equal(secret.New(before)) {
-			return &diagnosis.Diagnosis{ID: diagnosis.NonceMismatch, Expected: "the nonce of the login, or none", Got: "another"}
+			return &diagnosis.Diagnosis{ID: diagnosis.NonceMismatch, Expected: diagnosis.Values{"the nonce of the login, or none"}, Got: diagnosis.Values{"another"}}
 		}
 	case want.Nonce.IsZero():
 	case !there:
-		return &diagnosis.Diagnosis{ID: diagnosis.NonceMismatch, Expected: "the nonce that was sent", Got: "none"}
+		return &diagnosis.Diagnosis{ID: diagnosis.NonceMismatch, Expected: diagnosis.Values{"the nonce that was sent"}, Got: diagnosis.None}
 	case !got.Equal(want.Nonce):
-		return &diagnosis.Diagnosis{ID: diagnosis.NonceMismatch, Expected: "the nonce that was sent", Got: "another"}
+		return &diagnosis.Diagnosis{ID: diagnosis.NonceMismatch, Expected: diagnosis.Values{"the nonce that was sent"}, Got: diagnosis.Values{"another"}}
 	}
 	return nil
 }
@@ -244,9 +241,9 @@ func checkACR(t *token.Token, values []string) error {
 	case err != nil:
 		return err
 	case !there:
-		return invalidIDToken(fmt.Sprintf("acr, one of %q", cut(spaced(values))), "none", nil)
+		return invalidIDToken(fmt.Sprintf("acr, one of %s", diagnosis.Quote(spaced(values))), "none", nil)
 	case !slices.Contains(values, acr):
-		return invalidIDToken(fmt.Sprintf("acr, one of %q", cut(spaced(values))), fmt.Sprintf("%q", cut(acr)), nil)
+		return invalidIDToken(fmt.Sprintf("acr, one of %s", diagnosis.Quote(spaced(values))), acr, nil)
 	}
 	return nil
 }
@@ -257,7 +254,7 @@ func checkPrevious(t, before *token.Token) error {
 		return nil
 	}
 	changed := func(what, expected, got string) error {
-		return &diagnosis.Diagnosis{ID: diagnosis.SubjectChanged, Expected: fmt.Sprintf("%s %q", what, cut(expected)), Got: fmt.Sprintf("%q", cut(got))}
+		return &diagnosis.Diagnosis{ID: diagnosis.SubjectChanged, Expected: diagnosis.Values{fmt.Sprintf("%s %s", what, diagnosis.Quote(expected))}, Got: diagnosis.Text(got)}
 	}
 	was, is := slices.Sorted(slices.Values(before.Audience())), slices.Sorted(slices.Values(t.Audience()))
 	switch {

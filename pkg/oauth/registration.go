@@ -146,7 +146,7 @@ func parseRegistered(res *reply) (*Registered, error) {
 	r.RegistrationAccessToken = secret.New(read("registration_access_token"))
 	r.RegistrationClientURI = read("registration_client_uri")
 	if bad || r.ClientID == "" {
-		return nil, fmt.Errorf("oauth: register: %w", &diagnosis.Diagnosis{ID: diagnosis.RegistrationInvalid, Expected: "client_id and its companions as strings", Got: "something else"})
+		return nil, fmt.Errorf("oauth: register: %w", &diagnosis.Diagnosis{ID: diagnosis.RegistrationInvalid, Expected: diagnosis.Values{"client_id and its companions as strings"}, Got: diagnosis.Values{"something else"}})
 	}
 	if r.TokenEndpointAuthMethod == "" {
 		r.TokenEndpointAuthMethod = AuthNone
@@ -168,10 +168,10 @@ func registrationRefused(err error, res *reply) error {
 	if errors.As(err, &d) && d.Kind() == diagnosis.Unavailable {
 		return err
 	}
-	refused := &diagnosis.Diagnosis{ID: diagnosis.RegistrationRefused, Got: fmt.Sprintf("status %d with %s", res.Status, kindOf(res))}
+	refused := &diagnosis.Diagnosis{ID: diagnosis.RegistrationRefused, Got: diagnosis.Values{fmt.Sprintf("status %d with %s", res.Status, kindOf(res))}}
 	var answer *Error
 	if errors.As(err, &answer) {
-		refused.Got, refused.Err = "", answer
+		refused.Got, refused.Err = nil, answer
 	} else if res.Status < 300 {
 		refused.ID = diagnosis.RegistrationInvalid
 	}

@@ -30,7 +30,7 @@ func (r *AuthorizationRequest) Code(v url.Values) (secret.String, error) {
 		return secret.String{}, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.StateMismatch, Err: ErrState})
 	}
 	if !r.answered.CompareAndSwap(false, true) {
-		return secret.String{}, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.StateMismatch, Got: "a second answer", Err: ErrState})
+		return secret.String{}, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.StateMismatch, Got: diagnosis.Values{"a second answer"}, Err: ErrState})
 	}
 	if err := r.checkIssuer(v["iss"]); err != nil {
 		return secret.String{}, fmt.Errorf("oauth: %w", err)
@@ -58,19 +58,19 @@ func (r *AuthorizationRequest) isMine(v url.Values) bool {
 func (r *AuthorizationRequest) issuerFits(iss []string) bool { return r.checkIssuer(iss) == nil }
 
 func (r *AuthorizationRequest) checkIssuer(iss []string) error {
-	d := &diagnosis.Diagnosis{ID: diagnosis.IssuerParam, Expected: fmt.Sprintf("iss %q", cut(r.issuer))}
+	d := &diagnosis.Diagnosis{ID: diagnosis.IssuerParam, Expected: diagnosis.Values{fmt.Sprintf("iss %s", diagnosis.Quote(r.issuer))}}
 	switch {
 	case len(iss) == 0 && !r.issAnnounced:
 		return nil
 	case len(iss) == 0:
-		d.Got = "no iss, although the server announces it"
+		d.Got = diagnosis.Values{"no iss, although the server announces it"}
 	case len(iss) > 1:
-		d.Got = "iss more than once"
+		d.Got = diagnosis.Values{"iss more than once"}
 	case r.issuer == "":
-		d.Expected, d.Got = "a known issuer to compare it with", fmt.Sprintf("iss %q", cut(iss[0]))
+		d.Expected, d.Got = diagnosis.Values{"a known issuer to compare it with"}, diagnosis.Values{fmt.Sprintf("iss %s", diagnosis.Quote(iss[0]))}
 		d.Hint = "if that is the server you mean, set it as the issuer of the profile"
 	case subtle.ConstantTimeCompare([]byte(iss[0]), []byte(r.issuer)) != 1:
-		d.Got = fmt.Sprintf("%q", cut(iss[0]))
+		d.Got = diagnosis.Values{iss[0]}
 	default:
 		return nil
 	}

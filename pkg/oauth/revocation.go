@@ -69,7 +69,7 @@ func (c *Client) Introspect(ctx context.Context, t secret.String, hint string) (
 	i := &Introspection{Raw: jsontext.Value(res.Body).Clone()}
 	// A member of another type than boolean could be read as either.
 	if active := body["active"]; len(active) == 0 || json.Unmarshal(active, &i.Active) != nil {
-		return nil, fmt.Errorf("oauth: introspect: %w", &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: "active true or false", Got: "something else"})
+		return nil, fmt.Errorf("oauth: introspect: %w", &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: diagnosis.Values{"active true or false"}, Got: diagnosis.Values{"something else"}})
 	}
 	i.read(body)
 	return i, nil
@@ -101,7 +101,7 @@ func (i *Introspection) read(body map[string]jsontext.Value) {
 func (c *Client) EndSessionURL() (string, error) {
 	endpoint := c.server().EndSessionEndpoint
 	if endpoint == "" {
-		return "", fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: "end_session_endpoint", Got: "none"})
+		return "", fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: diagnosis.Values{"end_session_endpoint"}, Got: diagnosis.None})
 	}
 	u, err := safehttp.CheckURL(endpoint)
 	if err != nil {

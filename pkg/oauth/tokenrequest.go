@@ -187,9 +187,9 @@ func (c *Client) checkBinding(t *TokenResponse) error {
 	d := &diagnosis.Diagnosis{ID: diagnosis.DPoPDowngrade}
 	switch {
 	case c.DPoP != nil && t.TokenType == "Bearer":
-		d.Expected, d.Got = "token_type DPoP", "Bearer"
+		d.Expected, d.Got = diagnosis.Values{"token_type DPoP"}, diagnosis.Values{"Bearer"}
 	case c.DPoP == nil && t.TokenType == "DPoP":
-		d.Expected, d.Got = "token_type Bearer", "DPoP, without a proof"
+		d.Expected, d.Got = diagnosis.Values{"token_type Bearer"}, diagnosis.Values{"DPoP, without a proof"}
 	default:
 		return nil
 	}

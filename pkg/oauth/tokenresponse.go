@@ -51,7 +51,7 @@ func parseTokenResponse(res *reply, req TokenRequest, now time.Time) (*TokenResp
 		return nil, failed(res, body)
 	}
 	shape := func(expected, got string) error {
-		return fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: expected, Got: got})
+		return fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)})
 	}
 	t := &TokenResponse{Raw: secret.New(string(res.Body))}
 	for name, to := range map[string]*secret.String{"access_token": &t.AccessToken, "refresh_token": &t.RefreshToken, "id_token": &t.IDToken} {
@@ -76,7 +76,7 @@ func parseTokenResponse(res *reply, req TokenRequest, now time.Time) (*TokenResp
 	case strings.EqualFold(kind, "DPoP"):
 		t.TokenType = "DPoP"
 	default:
-		return nil, shape("token_type Bearer or DPoP", fmt.Sprintf("%q", cut(kind)))
+		return nil, shape("token_type Bearer or DPoP", kind)
 	}
 	if life := lifetime(body["expires_in"]); life > 0 {
 		t.ExpiresAt = now.Add(life)

@@ -46,20 +46,20 @@ func (c *Client) Userinfo(ctx context.Context, accessToken secret.String, subjec
 	body, ok := members(res.Body)
 	switch {
 	case res.Status == http.StatusUnauthorized:
-		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.APIUnauthorized, Got: "401 from the userinfo endpoint"})
+		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.APIUnauthorized, Got: diagnosis.Values{"401 from the userinfo endpoint"}})
 	case res.Status == http.StatusForbidden:
-		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.APIForbidden, Got: "403 from the userinfo endpoint"})
+		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.APIForbidden, Got: diagnosis.Values{"403 from the userinfo endpoint"}})
 	case res.Status >= 300 && res.Status < 400:
-		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Got: fmt.Sprintf("status %d", res.Status)})
+		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Got: diagnosis.Values{fmt.Sprintf("status %d", res.Status)}})
 	case !ok || res.Status != http.StatusOK || body["error"] != nil:
 		return nil, failed(&reply{res, []param{{"access_token", accessToken}}}, body)
 	}
 	about, ok := text(body["sub"])
 	switch {
 	case !ok || about == "":
-		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: "sub", Got: "none"})
+		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: diagnosis.Values{"sub"}, Got: diagnosis.None})
 	case subject != "" && about != subject:
-		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.SubjectChanged, Expected: fmt.Sprintf("%q", cut(subject)), Got: fmt.Sprintf("%q", cut(about))})
+		return nil, diagnose(diagnosis.Diagnosis{ID: diagnosis.SubjectChanged, Expected: diagnosis.Values{subject}, Got: diagnosis.Values{about}})
 	}
 	return &Userinfo{Subject: about, Raw: jsontext.Value(res.Body).Clone()}, nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // ClaimRule asks one claim for a value or a pattern. The claim's name is taken
@@ -23,7 +25,7 @@ type ClaimRule struct {
 func ParseClaimRule(text string) (ClaimRule, error) {
 	i := strings.IndexAny(text, "=~")
 	if i < 1 {
-		return ClaimRule{}, fmt.Errorf("policy: expected NAME=VALUE or NAME~REGEX, got %q", cut(text))
+		return ClaimRule{}, fmt.Errorf("policy: expected NAME=VALUE or NAME~REGEX, got %s", diagnosis.Quote(text))
 	}
 	if text[i] == '=' {
 		return ClaimRule{name: text[:i], value: text[i+1:]}, nil

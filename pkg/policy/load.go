@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // maxBytes bounds a policy file.
@@ -263,7 +265,7 @@ func scopes(n *yaml.Node, into *[]string) error {
 			if n.Kind == yaml.SequenceNode {
 				n = n.Content[i]
 			}
-			return at(n, "expected scopes such as [items:read, items:write], got %q", cut(scope))
+			return at(n, "expected scopes such as [items:read, items:write], got %s", diagnosis.Quote(scope))
 		}
 	}
 	return nil

@@ -71,7 +71,7 @@ func (r Requirement) Decide(t *token.Token) Decision {
 	}
 	for _, scope := range r.Scopes {
 		if slices.Contains(missing, scope) {
-			d.deny("scope", scope, r.missing(t, missing, " "))
+			d.deny("scope", diagnosis.Values{scope}, r.missing(t, missing, diagnosis.Values{strings.Join(missing, " ")}))
 		} else {
 			d.pass("scope", scope)
 		}
@@ -81,7 +81,7 @@ func (r Requirement) Decide(t *token.Token) Decision {
 		if i := slices.IndexFunc(r.AnyScopes, has); i >= 0 {
 			d.pass("scope", r.AnyScopes[i])
 		} else {
-			d.deny("scope", strings.Join(r.AnyScopes, " or "), r.missing(t, r.AnyScopes, " or "))
+			d.deny("scope", r.AnyScopes, r.missing(t, r.AnyScopes, r.AnyScopes))
 		}
 	}
 	for _, rule := range r.Claims {
@@ -90,20 +90,20 @@ func (r Requirement) Decide(t *token.Token) Decision {
 			d.pass("claim", rule.String())
 			continue
 		}
-		got := "no such claim"
+		got := diagnosis.None
 		if there {
-			got = cut(fmt.Sprint(value))
+			got = diagnosis.Values{fmt.Sprint(value)}
 		}
-		d.deny("claim", rule.String(), &diagnosis.Diagnosis{ID: diagnosis.ClaimMismatch, Expected: rule.String(), Got: got})
+		d.deny("claim", diagnosis.Values{rule.String()}, &diagnosis.Diagnosis{ID: diagnosis.ClaimMismatch, Expected: diagnosis.Values{rule.String()}, Got: got})
 	}
 	return d
 }
 
 func (d *Decision) pass(check, got string) {
-	d.Checks = append(d.Checks, token.Check{Check: check, Status: token.Passed, Got: got})
+	d.Checks = append(d.Checks, token.Check{Check: check, Status: token.Passed, Got: diagnosis.Text(got)})
 }
 
-func (d *Decision) deny(check, expected string, why *diagnosis.Diagnosis) {
+func (d *Decision) deny(check string, expected diagnosis.Values, why *diagnosis.Diagnosis) {
 	d.Checks = append(d.Checks, token.Check{
 		Check: check, Status: token.Failed, Expected: expected, Got: why.Got, ID: why.ID, Message: why.Summary(),
 	})
@@ -112,28 +112,18 @@ func (d *Decision) deny(check, expected string, why *diagnosis.Diagnosis) {
 	}
 }
 
-// missing says which scopes were not granted, and where one stands instead.
-func (r Requirement) missing(t *token.Token, wanted []string, joined string) *diagnosis.Diagnosis {
+// missing says which scopes were not granted, or in which other claim one is.
+func (r Requirement) missing(t *token.Token, wanted []string, expected diagnosis.Values) *diagnosis.Diagnosis {
 	for _, scope := range wanted {
 		if claim := claimHolding(t, scope); claim != "" {
-			return &diagnosis.Diagnosis{
-				ID: diagnosis.ScopeClaimName, Expected: scope + " in scope or scp", Got: "it in " + cut(claim),
-				Hint: "if that claim is meant: --scope-claim " + cut(claim) + ", or scope_claims: [" + cut(claim) + "] in the policy",
-			}
+			return &diagnosis.Diagnosis{ID: diagnosis.ScopeClaimName, Expected: diagnosis.Values{"scope", "scp"}, Got: diagnosis.Values{claim}}
 		}
 	}
-	ask := wanted
-	if joined != " " {
-		ask = wanted[:1]
+	got := diagnosis.None
+	if scopes := t.Scopes(r.ScopeClaims...); len(scopes) > 0 {
+		got = diagnosis.Values{strings.Join(scopes, " ")}
 	}
-	got := strings.Join(t.Scopes(r.ScopeClaims...), " ")
-	if got == "" {
-		got = "no scope"
-	}
-	return &diagnosis.Diagnosis{
-		ID: diagnosis.ScopeMissing, Expected: strings.Join(wanted, joined), Got: cut(got),
-		Hint: "oauthctl login --add-scope " + strings.Join(ask, " --add-scope "),
-	}
+	return &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing, Expected: expected, Got: got}
 }
 
 // claimHolding finds the claim, other than scope and scp, in which a scope
@@ -172,11 +162,4 @@ func holds(value any, scope string) bool {
 		return slices.Contains(v, any(scope))
 	}
 	return false
-}
-
-func cut(text string) string {
-	if len(text) > 200 {
-		return strings.ToValidUTF8(text[:200], "") + "…"
-	}
-	return text
 }

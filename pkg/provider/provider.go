@@ -57,7 +57,7 @@ var rules = []rule{
 		diagnosis.EntraV1Token,
 		[]diagnosis.ID{diagnosis.IssuerMismatch},
 		func(t *token.Token, d *diagnosis.Diagnosis) bool {
-			return strings.HasPrefix(t.Issuer(), "https://sts.windows.net/") && strings.HasPrefix(d.Expected, "https://login.microsoftonline.com/")
+			return strings.HasPrefix(t.Issuer(), "https://sts.windows.net/") && slices.ContainsFunc(d.Expected, func(e string) bool { return strings.HasPrefix(e, "https://login.microsoftonline.com/") })
 		},
 	},
 	{
@@ -74,7 +74,7 @@ var rules = []rule{
 		[]diagnosis.ID{diagnosis.AudienceMismatch},
 		func(t *token.Token, d *diagnosis.Diagnosis) bool {
 			return isEntra(t) && slices.ContainsFunc(t.Audience(), func(a string) bool {
-				return "api://"+a == d.Expected || a == "api://"+d.Expected
+				return slices.ContainsFunc(d.Expected, func(e string) bool { return "api://"+a == e || a == "api://"+e })
 			})
 		},
 	},

@@ -59,9 +59,9 @@ func TestExplain(t *testing.T) {
 		"another fault":               {claims{"iss": v1}, diagnosis.Expired, v2, diagnosis.Expired},
 	}
 	for name, tt := range tests {
-		d := &diagnosis.Diagnosis{ID: tt.id, Expected: tt.expected, Got: "x"}
+		d := &diagnosis.Diagnosis{ID: tt.id, Expected: diagnosis.Values{tt.expected}, Got: diagnosis.Values{"x"}}
 		got := provider.Explain(decoded(t, tt.claims), d)
-		if got.ID != tt.want || got.Expected != tt.expected || got.Got != "x" || got.Kind() != d.Kind() {
+		if got.ID != tt.want || got.Expected.String() != d.Expected.String() || got.Got.String() != "x" || got.Kind() != d.Kind() {
 			t.Errorf("%s: Explain = %+v, want %s", name, got, tt.want)
 		}
 	}

@@ -92,7 +92,7 @@ func (c *Client) Get(ctx context.Context, rawURL, accept string, limit int64) (*
 		}
 		rawURL = next.String()
 	}
-	return nil, &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: fmt.Sprintf("at most %d redirects", maxRedirects), Got: "more from " + place(rawURL)}
+	return nil, &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: diagnosis.Values{fmt.Sprintf("at most %d redirects", maxRedirects)}, Got: diagnosis.Values{"more from " + place(rawURL)}}
 }
 
 // PostForm posts form, with header added, and reads at most limit bytes of the
@@ -137,7 +137,7 @@ func (c *Client) Do(req *http.Request, limit int64) (*Response, error) {
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
 	if err == nil && int64(len(body)) > limit {
-		err = &diagnosis.Diagnosis{ID: diagnosis.ResponseTooLarge, Expected: fmt.Sprintf("at most %d bytes", limit), Got: "more from " + place(req.URL.String())}
+		err = &diagnosis.Diagnosis{ID: diagnosis.ResponseTooLarge, Expected: diagnosis.Values{fmt.Sprintf("at most %d bytes", limit)}, Got: diagnosis.Values{"more from " + place(req.URL.String())}}
 	}
 	if err != nil {
 		c.Trace.failed(req, sent, err, time.Since(start))
@@ -245,13 +245,13 @@ func explain(ctx context.Context, req *http.Request, err error, limit time.Durat
 	)
 	switch {
 	case context.Cause(ctx) == errIdle:
-		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: fmt.Sprintf("an answer from %s within %s", where, limit), Got: "none"}
+		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("an answer from %s within %s", where, limit)}, Got: diagnosis.None}
 	case req.Context().Err() != nil:
 		return fmt.Errorf("safehttp: %w", req.Context().Err())
 	case errors.As(err, &record), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
-		return &diagnosis.Diagnosis{ID: diagnosis.TLSUntrusted, Got: where, Err: err}
+		return &diagnosis.Diagnosis{ID: diagnosis.TLSUntrusted, Got: diagnosis.Values{where}, Err: err}
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.Unreachable, Got: where, Err: err}
+	return &diagnosis.Diagnosis{ID: diagnosis.Unreachable, Got: diagnosis.Values{where}, Err: err}
 }
 
 func newRequest(ctx context.Context, method, rawURL string, body []byte) (*http.Request, error) {
@@ -280,8 +280,8 @@ func isRedirect(status int) bool {
 func redirectRefused(req *http.Request, res *Response) error {
 	return &diagnosis.Diagnosis{
 		ID:       diagnosis.RedirectRefused,
-		Expected: "an answer from " + place(req.URL.String()),
-		Got:      fmt.Sprintf("a redirect (%d) to %q", res.Status, place(res.Header.Get("Location"))),
+		Expected: diagnosis.Values{"an answer from " + place(req.URL.String())},
+		Got:      diagnosis.Values{fmt.Sprintf("a redirect (%d) to %q", res.Status, place(res.Header.Get("Location")))},
 	}
 }
 

@@ -23,9 +23,9 @@ func CheckURL(rawURL string) (*url.URL, error) {
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("safehttp: the URL %q names no host", bare(rawURL))
 	case u.User != nil:
-		return nil, fmt.Errorf("safehttp: the URL of host %q holds a user or password", cut(u.Host))
+		return nil, fmt.Errorf("safehttp: the URL of host %s holds a user or password", diagnosis.Quote(u.Host))
 	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.InsecureURL, Expected: "https, or http to a loopback address", Got: fmt.Sprintf("%q", place(rawURL))}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.InsecureURL, Expected: diagnosis.Values{"https, or http to a loopback address"}, Got: diagnosis.Values{place(rawURL)}}
 	}
 	return u, nil
 }
@@ -56,12 +56,5 @@ func bare(rawURL string) string {
 	if i := strings.IndexAny(rawURL, "?#"); i >= 0 {
 		rawURL = rawURL[:i]
 	}
-	return cut(rawURL[strings.LastIndexByte(rawURL, '@')+1:])
-}
-
-func cut(s string) string {
-	if len(s) > 200 {
-		return strings.ToValidUTF8(s[:200], "") + "…"
-	}
-	return s
+	return diagnosis.Shorten(rawURL[strings.LastIndexByte(rawURL, '@')+1:], 200)
 }

@@ -50,7 +50,7 @@ func unopened(path string, err error) error {
 
 // unreadable is a Diagnosis about a record that is not what it should be.
 func unreadable(expected, got string) error {
-	return &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Expected: expected, Got: got}
+	return &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)}
 }
 
 // insecure is a Diagnosis about a file or directory that other users have to do
@@ -60,7 +60,7 @@ func insecure(path string, dir bool, expected, got string, info fs.FileInfo) err
 	if info != nil {
 		found.Owned, found.Mode = own(info), info.Mode()
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.StoreInsecure, Expected: expected, Got: got, Err: found}
+	return &diagnosis.Diagnosis{ID: diagnosis.StoreInsecure, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got), Err: found}
 }
 
 // fileError looks for what is there at path, or at the nearest directory above it

@@ -75,7 +75,7 @@ func (s *Store) lock(ctx context.Context, at slot, enough func() *Session) (unlo
 			return nil, nil, fmt.Errorf("session: %w", ctx.Err())
 		}
 		return nil, nil, &diagnosis.Diagnosis{
-			ID: diagnosis.StoreLocked, Expected: "the lock within " + s.lockWait.String(), Got: "another process holds it", Err: &FileError{Path: path, Owned: true},
+			ID: diagnosis.StoreLocked, Expected: diagnosis.Values{"the lock within " + s.lockWait.String()}, Got: diagnosis.Values{"another process holds it"}, Err: &FileError{Path: path, Owned: true},
 		}
 	}
 }

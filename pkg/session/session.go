@@ -129,7 +129,7 @@ func (s *Session) SameHost(endpoint string) error {
 			got = fmt.Sprintf("%.200q", now.Scheme+"://"+now.Host)
 		}
 		return &diagnosis.Diagnosis{
-			ID: diagnosis.EndpointMoved, Expected: fmt.Sprintf("%.200q", before.Scheme+"://"+before.Host), Got: got,
+			ID: diagnosis.EndpointMoved, Expected: diagnosis.Values{before.Scheme + "://" + before.Host}, Got: diagnosis.Values{got},
 		}
 	}
 	return nil

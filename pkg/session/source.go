@@ -242,7 +242,7 @@ func (s *Source) renew(ctx context.Context, current loaded, want Want) (Result, 
 // It may return both a session to store and an error.
 func (s *Source) ask(ctx context.Context, current *Session) (*Session, error) {
 	if s.Renew == nil {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: "profile " + s.Profile}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: diagnosis.Values{"profile " + s.Profile}}
 	}
 	limit := s.RenewTime
 	if limit == 0 {
@@ -257,7 +257,7 @@ func (s *Source) ask(ctx context.Context, current *Session) (*Session, error) {
 	next, err := s.Renew(renewing, before)
 	switch {
 	case next == nil && err != nil && renewing.Err() != nil && errors.Is(err, context.DeadlineExceeded):
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: "an answer of the authorization server within " + limit.String(), Got: "none"}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{"an answer of the authorization server within " + limit.String()}, Got: diagnosis.None}
 	case next == nil && err != nil:
 		return nil, err
 	case next == nil || next.AccessToken.IsZero() && err == nil:
@@ -311,7 +311,7 @@ func (s *Source) spent(ctx context.Context, sent *Session, want Want, err error)
 	case loadErr != nil:
 		return Result{}, err
 	case !stored.RefreshToken.Equal(sent.RefreshToken):
-		reused := &diagnosis.Diagnosis{ID: diagnosis.RefreshReused, Got: "profile " + s.Profile}
+		reused := &diagnosis.Diagnosis{ID: diagnosis.RefreshReused, Got: diagnosis.Values{"profile " + s.Profile}}
 		if s.satisfies(stored, anyTTL(want)) {
 			return Result{Session: stored, Warning: reused}, nil
 		}

@@ -77,7 +77,7 @@ func New(o Options) (*Store, error) {
 	case o.Kind == Memory:
 		s.memory = newMemory()
 	case o.Dir == "":
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnwritable, Got: "no state directory"}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnwritable, Got: diagnosis.Values{"no state directory"}}
 	}
 	return s, nil
 }

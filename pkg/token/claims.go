@@ -1,10 +1,9 @@
 package token
 
 import (
-	"fmt"
+	"errors"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +16,7 @@ type expectation struct {
 	audience     []string
 	clientIDs    []string
 	require      []string
+	rfc9068      bool
 	leeway       time.Duration // for nbf and iat
 	expiryLeeway time.Duration
 }
@@ -50,16 +50,20 @@ func (e *expectation) checkIssuer(t *Token, _ time.Time) *diagnosis.Diagnosis {
 	case got == e.issuer:
 		return nil
 	case text == "":
-		return &diagnosis.Diagnosis{ID: diagnosis.IssuerMissing, Expected: e.issuer, Got: "none"}
+		return &diagnosis.Diagnosis{ID: diagnosis.IssuerMissing, Expected: diagnosis.Values{e.issuer}, Got: diagnosis.None}
 	case !ok:
-		return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "iss to be a string", Got: cut(text)}
-	case strings.TrimSuffix(got, "/") == strings.TrimSuffix(e.issuer, "/"):
+		return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Values{"iss to be a string"}, Got: diagnosis.FromJSON(text)}
+	case sameButSlash(got, e.issuer):
 		id = diagnosis.IssuerSlash
 	case samePath(got, e.issuer):
 		id = diagnosis.IssuerHost
 	}
-	return &diagnosis.Diagnosis{ID: id, Expected: e.issuer, Got: cut(got)}
+	return &diagnosis.Diagnosis{ID: id, Expected: diagnosis.Values{e.issuer}, Got: diagnosis.Values{got}}
 }
+
+// sameButSlash reports whether two texts that differ are equal without one slash
+// at the end.
+func sameButSlash(a, b string) bool { return a+"/" == b || a == b+"/" }
 
 // samePath reports whether two issuers with a path differ only in scheme, host
 // or port.
@@ -82,14 +86,18 @@ func (e *expectation) checkAudience(t *Token, _ time.Time) *diagnosis.Diagnosis 
 	if isList && meant {
 		return nil
 	}
-	d := &diagnosis.Diagnosis{ID: diagnosis.AudienceMismatch, Expected: strings.Join(e.audience, " or "), Got: cut(strings.Join(t.Audience(), ", "))}
+	d := &diagnosis.Diagnosis{ID: diagnosis.AudienceMismatch, Expected: diagnosis.Values(e.audience), Got: t.Audience()}
 	switch {
 	case text == "":
-		d.ID, d.Got = diagnosis.AudienceMissing, "none"
+		d.ID, d.Got = diagnosis.AudienceMissing, diagnosis.None
 	case !isList:
-		d.ID, d.Expected, d.Got = diagnosis.AudienceInvalid, "a string or a list of strings", cut(text)
-	case t.Kind() == KindIDToken:
-		d.ID = diagnosis.IDTokenAsAccess
+		d.ID, d.Expected, d.Got = diagnosis.AudienceInvalid, diagnosis.Values{"a string or a list of strings"}, diagnosis.FromJSON(text)
+	case len(d.Got) == 0:
+		d.ID, d.Got = diagnosis.AudienceMissing, diagnosis.FromJSON(text)
+	case slices.ContainsFunc(d.Got, func(a string) bool {
+		return slices.ContainsFunc(e.audience, func(b string) bool { return sameButSlash(a, b) })
+	}):
+		d.ID = diagnosis.AudienceSlash
 	}
 	return d
 }
@@ -100,9 +108,16 @@ func (e *expectation) checkExpiry(t *Token, now time.Time) *diagnosis.Diagnosis 
 	case d != nil:
 		return d
 	case at.IsZero():
-		return &diagnosis.Diagnosis{ID: diagnosis.ExpiryMissing, Expected: "exp", Got: "none"}
+		return &diagnosis.Diagnosis{ID: diagnosis.ExpiryMissing, Expected: diagnosis.Values{"exp"}, Got: diagnosis.None}
 	case !now.Before(at.Add(e.expiryLeeway)):
-		return &diagnosis.Diagnosis{ID: diagnosis.Expired, Expected: "a time after " + stamp(now), Got: stamp(at) + ", " + words(now.Sub(at)) + " ago"}
+		found, current := stamps(at, now)
+		d := &diagnosis.Diagnosis{
+			ID: diagnosis.Expired, Expected: diagnosis.Values{"a time after " + current}, Got: diagnosis.Values{found + ", " + diagnosis.Duration(now.Sub(at)) + " ago"},
+		}
+		if now.Sub(at) <= defaultLeeway {
+			d.Err = errClocks
+		}
+		return d
 	}
 	return nil
 }
@@ -127,7 +142,10 @@ func (e *expectation) checkNotAhead(t *Token, name string, now time.Time, id dia
 	if ahead <= skewLimit {
 		id = diagnosis.ClockSkew
 	}
-	return &diagnosis.Diagnosis{ID: id, Expected: name + " at most " + words(e.leeway) + " ahead of " + stamp(now), Got: stamp(at) + ", " + words(ahead) + " ahead"}
+	found, limit := stamps(at, now.Add(e.leeway))
+	return &diagnosis.Diagnosis{
+		ID: id, Expected: diagnosis.Values{name + " not after " + limit}, Got: diagnosis.Values{found + ", in " + diagnosis.Duration(ahead)},
+	}
 }
 
 // window is from when until when the three checks above say that the times of a
@@ -149,9 +167,12 @@ func date(t *Token, name string) (time.Time, *diagnosis.Diagnosis) {
 	seconds, ok := numericDate(text)
 	switch {
 	case !ok:
-		return time.Time{}, &diagnosis.Diagnosis{ID: diagnosis.TimeInvalid, Expected: name + " as a number of seconds", Got: cut(text)}
-	case seconds > 1e11:
-		return time.Time{}, &diagnosis.Diagnosis{ID: diagnosis.TimeInMilliseconds, Expected: name + " as a number of seconds", Got: cut(text)}
+		return time.Time{}, &diagnosis.Diagnosis{ID: diagnosis.TimeInvalid, Expected: diagnosis.Values{name + " as a number of seconds"}, Got: diagnosis.FromJSON(text)}
+	case seconds >= 1e12: // as milliseconds, every date since 2001
+		return time.Time{}, &diagnosis.Diagnosis{
+			ID: diagnosis.TimeInMilliseconds, Expected: diagnosis.Values{name + " as a number of seconds"},
+			Got: diagnosis.Values{text + ", which is " + stamp(unixTime(seconds/1000)) + " in milliseconds"},
+		}
 	}
 	return unixTime(seconds), nil
 }
@@ -160,33 +181,53 @@ func (e *expectation) checkClientID(t *Token, _ time.Time) *diagnosis.Diagnosis 
 	if e.clientIDs == nil || slices.Contains(e.clientIDs, t.ClientID()) {
 		return nil
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "client_id " + strings.Join(e.clientIDs, " or "), Got: fmt.Sprintf("%q", cut(t.ClientID()))}
+	return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Values{"client_id " + strings.Join(e.clientIDs, " or ")}, Got: nonEmpty(t.ClientID())}
 }
 
 func (e *expectation) checkRequired(t *Token, _ time.Time) *diagnosis.Diagnosis {
 	for _, name := range e.require {
-		if _, ok := t.Claim(name); !ok {
-			return &diagnosis.Diagnosis{ID: diagnosis.ClaimMissing, Expected: "the claim " + name, Got: "none"}
+		value, ok := t.Claim(name)
+		if !ok || isEmpty(value) {
+			got := diagnosis.None
+			if ok {
+				got = diagnosis.FromJSON(jsonText(value))
+			}
+			return &diagnosis.Diagnosis{ID: diagnosis.ClaimMissing, Expected: diagnosis.Values{"the claim " + name}, Got: got}
+		}
+	}
+	if !e.rfc9068 {
+		return nil
+	}
+	for _, name := range [...]string{"iss", "sub", "client_id", "jti"} {
+		if text := t.lookup(name); text != "" && text[0] != '"' {
+			return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Values{name + " to be a string"}, Got: diagnosis.FromJSON(text)}
 		}
 	}
 	return nil
 }
 
+// isEmpty reports whether a claim's value says nothing: null, "" or [].
+func isEmpty(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	}
+	return false
+}
+
+// errClocks goes with a token that expired a moment ago.
+var errClocks = errors.New("it expired only now, so a clock may be wrong")
+
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// words tells a duration in its largest units.
-func words(d time.Duration) string {
-	unit, name := time.Second, " s"
-	switch {
-	case d < time.Minute:
-	case d < time.Hour:
-		unit, name = time.Minute, " m"
-	case d < 48*time.Hour:
-		unit, name = time.Hour, " h"
-	case d > 2*365*24*time.Hour:
-		unit, name = 365*24*time.Hour, " years"
-	default:
-		unit, name = 24*time.Hour, " d"
+// stamps returns two times as text, to the second unless that makes them equal.
+func stamps(a, b time.Time) (string, string) {
+	if x, y := stamp(a), stamp(b); x != y {
+		return x, y
 	}
-	return strconv.FormatInt(int64(d/unit), 10) + name
+	return a.UTC().Format(time.RFC3339Nano), b.UTC().Format(time.RFC3339Nano)
 }

@@ -179,7 +179,7 @@ func (f *forge) times() {
 	for value, id := range map[string]diagnosis.ID{
 		"": diagnosis.ExpiryMissing, "null": diagnosis.TimeInvalid, "0": diagnosis.TimeInvalid, "-0": diagnosis.TimeInvalid, "-1": diagnosis.TimeInvalid, "-1795522200": diagnosis.TimeInvalid, `"1795522200"`: diagnosis.TimeInvalid, `"soon"`: diagnosis.TimeInvalid, `""`: diagnosis.TimeInvalid,
 		"true": diagnosis.TimeInvalid, "[1795522200]": diagnosis.TimeInvalid, "{}": diagnosis.TimeInvalid, "1e400": diagnosis.TimeInvalid, "-1e400": diagnosis.TimeInvalid, "1e300": diagnosis.TimeInvalid, "99999999999999999999": diagnosis.TimeInvalid,
-		"1795522200000": diagnosis.TimeInMilliseconds, "1795522200000.5": diagnosis.TimeInMilliseconds, "1795522200000000": diagnosis.TimeInvalid, "1000": diagnosis.Expired, "1e-5": diagnosis.Expired, "1.5": diagnosis.Expired,
+		"1795522200000": diagnosis.TimeInMilliseconds, "1795522200000.5": diagnosis.TimeInMilliseconds, "1795522200000000": diagnosis.TimeInvalid, "253402300799": "", "1000": diagnosis.Expired, "1e-5": diagnosis.Expired, "1.5": diagnosis.Expired,
 		"1795522200.75": "", "1.7955222e9": "", "1795522200.0": "", "1795522200e0": "", "9999999999": "",
 	} {
 		times("exp "+map[bool]string{true: "missing", false: value}[value == ""], "exp="+value, id)
@@ -252,7 +252,7 @@ func (f *forge) parties() {
 	}
 	for value, id := range map[string]diagnosis.ID{
 		`"https://api.example.com"`: "", `["x","https://api.example.com"]`: "", `["https:\/\/api.example.com"]`: "", "": diagnosis.AudienceMissing,
-		`"https://other.example.com"`: diagnosis.AudienceMismatch, `["a","b"]`: diagnosis.AudienceMismatch, "[]": diagnosis.AudienceMismatch, `""`: diagnosis.AudienceMismatch, `"https://api.example.com/"`: diagnosis.AudienceMismatch, `"https://API.example.com"`: diagnosis.AudienceMismatch,
+		`"https://other.example.com"`: diagnosis.AudienceMismatch, `["a","b"]`: diagnosis.AudienceMismatch, "[]": diagnosis.AudienceMissing, `""`: diagnosis.AudienceMismatch, `"https://api.example.com/"`: diagnosis.AudienceSlash, `"https://API.example.com"`: diagnosis.AudienceMismatch,
 		`"https://api.example.com.forger.example"`: diagnosis.AudienceMismatch, `"https://api.example.co"`: diagnosis.AudienceMismatch, `"https://api.example.com https://other.example.com"`: diagnosis.AudienceMismatch, `"*"`: diagnosis.AudienceMismatch,
 		"1": diagnosis.AudienceInvalid, "null": diagnosis.AudienceInvalid, `{"https://api.example.com":true}`: diagnosis.AudienceInvalid, `["https://api.example.com",1]`: diagnosis.AudienceInvalid, `["https://api.example.com",null]`: diagnosis.AudienceInvalid, `[["https://api.example.com"]]`: diagnosis.AudienceInvalid, "true": diagnosis.AudienceInvalid,
 	} {
@@ -289,10 +289,12 @@ func (f *forge) kinds() {
 		}
 		f.add(name, "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1","typ":"`+typ+`"}`, claimsText(keycloak)), id, o...)
 	}
-	for _, good := range []string{"JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "", "vnd.acme.session+jwt", "JOSE"} {
+	for _, good := range []string{"JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "", "vnd.acme.session", "JOSE", "jose", "application/jwt", "application/okta-internal-at+jwt", "acme+at+jwt"} {
 		typ(good, "")
 	}
 	for _, other := range []string{
+		"vnd.acme.session+jwt", "acme-invite+jwt", "eat+jwt", "at+jwt; charset=utf-8", " at+jwt", "logout+jwt; charset=utf-8", "\\tlogout+jwt", "application/application/logout+jwt", "application/application/at+jwt",
+		"JWT ", "text/jwt", "token-introspection+jwt", "oauth-authz-req+jwt", "kb+jwt", "dc+sd-jwt", "entity-statement+jwt", "vc+ld+json",
 		"dpop+jwt", "DPoP+JWT", "application/dpop+jwt", "Application/DPOP+JWT", "logout+jwt", "application/logout+jwt", "statuslist+jwt", "application/statuslist+jwt", "secevent+jwt", "application/secevent+jwt",
 	} {
 		typ(other, diagnosis.TypeRefused)
@@ -309,5 +311,19 @@ func (f *forge) kinds() {
 	f.add("no typ, exact", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak)), diagnosis.TypeRefused, exact)
 	f.add("ID token of another client", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1","typ":"JWT"}`, claimsText(keycloak, `aud="web"`, `nonce="n-0S6_WzA2Mj"`, `at_hash="77QmUPtjPfzWtF2AnpK9RQ"`, "scope=")), diagnosis.IDTokenAsAccess)
 	f.add("ID token of Cognito", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, `aud="57cbishk"`, `token_use="id"`)), diagnosis.IDTokenAsAccess)
-	f.add("a security event without typ", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, "exp=", `events={"https://schemas.openid.net/secevent/caep/event-type/session-revoked":{}}`)), diagnosis.ExpiryMissing)
+	f.add("a security event without typ", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, "exp=", `events={"https://schemas.openid.net/secevent/caep/event-type/session-revoked":{}}`)), diagnosis.TypeRefused)
+	for name, change := range map[string]string{"token_use": `token_use="id"`, "c_hash": `c_hash="x"`, "at_hash": `at_hash="x"`, "typ ID": `typ="ID"`} {
+		f.add("ID token for this audience, "+name, "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1","typ":"JWT"}`, claimsText(keycloak, change)), diagnosis.IDTokenAsAccess)
+	}
+	f.add("ID token for this audience, nonce", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, `nonce="n"`, "scope=", "typ=")), diagnosis.IDTokenAsAccess)
+	for _, use := range []string{"Refresh", "Offline", "Logout"} {
+		f.add("Keycloak's "+use, "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1","typ":"JWT"}`, claimsText(keycloak, `typ="`+use+`"`)), diagnosis.TypeRefused)
+	}
+	f.add("a logout token without typ", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, `events={"http://schemas.openid.net/event/backchannel-logout":{}}`)), diagnosis.TypeRefused)
+	for name, changes := range map[string][]string{
+		"nonce and a scope": {`nonce="n"`, "typ="}, "nonce and typ Bearer": {`nonce="n"`, `typ="Bearer"`, "scope="}, "typ Bearer": {`typ="Bearer"`},
+		"typ DPoP": {`typ="DPoP"`}, "token_use access": {`token_use="access"`, "scope="},
+	} {
+		f.add("access token with "+name, "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, changes...)), "")
+	}
 }

@@ -87,7 +87,8 @@ func (f *forge) vendors() {
 	good("GitHub Actions", `"JWT"`, []string{
 		`jti="example-id"`, `sub="repo:octo-org/octo-repo:environment:prod"`, `aud="https://api.example.com"`, `ref="refs/heads/main"`, `repository="octo-org/octo-repo"`, `run_id="example-run-id"`, `iss="https://token.actions.githubusercontent.com"`, `nbf=1795521540`,
 	}, corpusOptions{Issuer: "https://token.actions.githubusercontent.com"})
-	good("an ID token for this very audience is only warned of", `"JWT"`, append([]string{`nonce="n-0S6_WzA2Mj"`, `at_hash="77QmUPtjPfzWtF2AnpK9RQ"`}, keycloak...), corpusOptions{})
+	f.add("an ID token for this very audience", "main.json", f.jwt("RS256", "rsa", `{"alg":"RS256","kid":"rsa-1","typ":"JWT"}`,
+		claimsText(append([]string{`nonce="n-0S6_WzA2Mj"`, `at_hash="77QmUPtjPfzWtF2AnpK9RQ"`}, keycloak...), "exp=1795522200", "iat=1795521540")), diagnosis.IDTokenAsAccess)
 	for _, a := range [][2]string{
 		{"RS256", "rsa"},
 		{"RS384", "rsa"},

@@ -1,9 +1,6 @@
 package token
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
@@ -54,68 +51,8 @@ func (w *workspace) readClaims(t *Token, p parts) error {
 		return err
 	}
 	if name, meant := misspelt(claims, registeredClaims); name != "" {
-		return &diagnosis.Diagnosis{ID: diagnosis.MemberCase, Expected: meant, Got: fmt.Sprintf("%q", name)}
+		return &diagnosis.Diagnosis{ID: diagnosis.MemberCase, Expected: diagnosis.Values{meant}, Got: diagnosis.Values{name}}
 	}
 	t.claimsJSON, t.claims = text, claims
 	return nil
-}
-
-// Kind is what a token looks like.
-type Kind int
-
-// The kinds of JWT that are told apart.
-const (
-	KindUnknown Kind = iota
-	KindAccessToken
-	KindIDToken
-	KindLogoutToken
-	KindDPoPProof
-	KindStatusList
-	KindSecurityEvent
-	KindOther
-)
-
-// String returns the kind in words.
-func (k Kind) String() string {
-	return [...]string{"JWT", "access token", "ID token", "logout token", "DPoP proof", "token status list", "security event token", "JWT of another kind"}[k]
-}
-
-// kindOfType maps a typ header (RFC 8725, section 3.11) to a kind. Types
-// compare without case and with or without application/ (RFC 7515, section
-// 4.1.9).
-func kindOfType(typ string) Kind {
-	switch normalType(typ) {
-	case "", "jwt":
-		return KindUnknown
-	case "at+jwt":
-		return KindAccessToken
-	case "logout+jwt":
-		return KindLogoutToken
-	case "dpop+jwt":
-		return KindDPoPProof
-	case "statuslist+jwt":
-		return KindStatusList
-	case "secevent+jwt":
-		return KindSecurityEvent
-	}
-	return KindOther
-}
-
-func normalType(typ string) string {
-	return strings.TrimPrefix(strings.ToLower(typ), "application/")
-}
-
-// Kind returns what the token looks like, by its typ and otherwise by its
-// claims. It is a guess to be shown, not a check.
-func (t *Token) Kind() Kind {
-	k := kindOfType(t.header.typ)
-	switch {
-	case k != KindUnknown && k != KindOther:
-		return k
-	case t.has("nonce"), t.has("at_hash"), t.text("token_use") == "id":
-		return KindIDToken
-	case t.has("scope"), t.has("scp"), t.text("token_use") == "access":
-		return KindAccessToken
-	}
-	return k
 }

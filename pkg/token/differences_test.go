@@ -32,6 +32,7 @@ var whyRefused = map[diagnosis.ID]string{
 	diagnosis.PayloadInvalid:     "the payload is UTF-8 JSON of at most 32 levels (RFC 7519, section 7.2); what is no UTF-8 reads differently in each library",
 	diagnosis.SignatureInvalid:   "a PSS salt is as long as the hash (RFC 7518, section 3.5)",
 	diagnosis.TimeInvalid:        "a time is a number of seconds above zero; null, zero and negative times are mistakes that would pass for no limit",
+	diagnosis.IDTokenAsAccess:    "an ID token is for a client, whatever its audience (RFC 8725, section 3.12)",
 	diagnosis.TimeInMilliseconds: "a time in milliseconds is 50,000 years ahead: the token would never expire",
 	diagnosis.TokenTooLarge:      "a header beyond 8 KiB is no header, and costs before anything is known of its sender",
 	diagnosis.TypeRefused:        "a logout token or a proof of possession is not an access token though the same issuer signed it (RFC 8725, section 3.11)",

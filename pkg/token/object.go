@@ -53,12 +53,12 @@ func (w *workspace) readObject(data []byte, text string, id diagnosis.ID) ([]mem
 	}
 	end := int(w.decoder.InputOffset())
 	if strings.TrimLeft(text[end:], " \t\r\n") != "" {
-		return nil, &diagnosis.Diagnosis{ID: id, Expected: "one JSON object", Got: "data after it"}
+		return nil, &diagnosis.Diagnosis{ID: id, Expected: diagnosis.Values{"one JSON object"}, Got: diagnosis.Values{"data after it"}}
 	}
 	members, deepest := splitObject(text[end-len(value):end], w.members[:0])
 	w.members = members
 	if deepest > maxDepth {
-		return nil, &diagnosis.Diagnosis{ID: id, Expected: fmt.Sprintf("at most %d levels", maxDepth), Got: "more"}
+		return nil, &diagnosis.Diagnosis{ID: id, Expected: diagnosis.Values{fmt.Sprintf("at most %d levels", maxDepth)}, Got: diagnosis.Values{"more"}}
 	}
 	members = slices.Clone(members)
 	if members == nil {
@@ -71,13 +71,13 @@ func (w *workspace) readObject(data []byte, text string, id diagnosis.ID) ([]mem
 func objectFault(id diagnosis.ID, err error) error {
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return &diagnosis.Diagnosis{ID: diagnosis.DuplicateMember, Expected: "each name once", Got: pointer(err)}
+		return &diagnosis.Diagnosis{ID: diagnosis.DuplicateMember, Expected: diagnosis.Values{"each name once"}, Got: diagnosis.Values{pointer(err)}}
 	case errors.Is(err, io.EOF):
-		return &diagnosis.Diagnosis{ID: id, Expected: "one JSON object in UTF-8", Got: "nothing"}
+		return &diagnosis.Diagnosis{ID: id, Expected: diagnosis.Values{"one JSON object in UTF-8"}, Got: diagnosis.None}
 	case err != nil:
-		return &diagnosis.Diagnosis{ID: id, Expected: "one JSON object in UTF-8", Got: "something else"}
+		return &diagnosis.Diagnosis{ID: id, Expected: diagnosis.Values{"one JSON object in UTF-8"}, Got: diagnosis.Values{"something else"}}
 	}
-	return &diagnosis.Diagnosis{ID: id, Expected: "one JSON object", Got: "another JSON value"}
+	return &diagnosis.Diagnosis{ID: id, Expected: diagnosis.Values{"one JSON object"}, Got: diagnosis.Values{"another JSON value"}}
 }
 
 func pointer(err error) string {

@@ -27,14 +27,14 @@ func split(raw string) (parts, error) {
 		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.TokenMissing}
 	}
 	if len(raw) > MaxBytes {
-		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.TokenTooLarge, Expected: fmt.Sprintf("at most %d bytes", MaxBytes), Got: strconv.Itoa(len(raw))}
+		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.TokenTooLarge, Expected: diagnosis.Values{fmt.Sprintf("at most %d bytes", MaxBytes)}, Got: diagnosis.Values{strconv.Itoa(len(raw))}}
 	}
 	header, rest, found := strings.Cut(raw, ".")
 	if !found {
 		return parts{}, opaque(raw)
 	}
 	if len(header) > base64.RawURLEncoding.EncodedLen(MaxHeaderBytes) {
-		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.TokenTooLarge, Expected: fmt.Sprintf("a header of at most %d bytes", MaxHeaderBytes), Got: "more"}
+		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.TokenTooLarge, Expected: diagnosis.Values{fmt.Sprintf("a header of at most %d bytes", MaxHeaderBytes)}, Got: diagnosis.Values{"more"}}
 	}
 	payload, signature, found := strings.Cut(rest, ".")
 	switch dots := strings.Count(signature, "."); {
@@ -44,7 +44,7 @@ func split(raw string) (parts, error) {
 		return parts{}, encrypted(header)
 	case !found || dots != 0:
 		n := strings.Count(raw, ".") + 1
-		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: "three parts joined by dots", Got: fmt.Sprintf("%d", n)}
+		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: diagnosis.Values{"three parts joined by dots"}, Got: diagnosis.Values{fmt.Sprintf("%d", n)}}
 	}
 	return parts{header, payload, signature, raw[:len(header)+1+len(payload)], raw}, nil
 }
@@ -66,9 +66,9 @@ func opaque(raw string) error {
 	case isOpaque(raw):
 		return &diagnosis.Diagnosis{ID: diagnosis.OpaqueGitHub}
 	case strings.ContainsAny(raw, " \t\r\n"):
-		return &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: "three parts joined by dots", Got: "text with white space"}
+		return &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: diagnosis.Values{"three parts joined by dots"}, Got: diagnosis.Values{"text with white space"}}
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.OpaqueToken, Expected: "three parts joined by dots", Got: "one part"}
+	return &diagnosis.Diagnosis{ID: diagnosis.OpaqueToken, Expected: diagnosis.Values{"three parts joined by dots"}, Got: diagnosis.Values{"one part"}}
 }
 
 // encrypted names a token of five parts; its header tells whose it is.
@@ -87,7 +87,7 @@ func encrypted(encodedHeader string) error {
 			return &diagnosis.Diagnosis{ID: diagnosis.OpaqueAuth0}
 		}
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.TokenEncrypted, Expected: "three parts joined by dots", Got: "five"}
+	return &diagnosis.Diagnosis{ID: diagnosis.TokenEncrypted, Expected: diagnosis.Values{"three parts joined by dots"}, Got: diagnosis.Values{"five"}}
 }
 
 // strict is base64url without padding, white space or spare bits (RFC 7515,
@@ -102,7 +102,7 @@ func decodePart(into []byte, name, text string) ([]byte, error) {
 	// Where a line break was passed over, fewer bytes come out than the letters
 	// are worth.
 	if err != nil || n != size || len(text)%4 == 1 {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: "a " + name + " in base64url without padding", Got: badByte(text)}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: diagnosis.Values{"a " + name + " in base64url without padding"}, Got: diagnosis.Values{badByte(text)}}
 	}
 	return into[:len(into)+n], nil
 }
@@ -122,6 +122,7 @@ func badByte(text string) string {
 type header struct {
 	alg, kid, typ string
 	algorithm     *algorithm // nil for one that is not supported
+	kind          Kind       // what typ says
 }
 
 // registeredHeaders and registeredClaims are names that no other spelling may
@@ -160,16 +161,16 @@ func isLower(name string) bool {
 func headerOf(members []member) (header, error) {
 	var h header
 	if name, meant := misspelt(members, registeredHeaders); name != "" {
-		return h, &diagnosis.Diagnosis{ID: diagnosis.MemberCase, Expected: meant, Got: fmt.Sprintf("%q", name)}
+		return h, &diagnosis.Diagnosis{ID: diagnosis.MemberCase, Expected: diagnosis.Values{meant}, Got: diagnosis.Values{name}}
 	}
 	for _, m := range members {
 		var field *string
 		switch m.name {
 		case "crit":
-			return h, &diagnosis.Diagnosis{ID: diagnosis.CritUnsupported, Expected: "no crit", Got: "crit " + cut(m.value)}
+			return h, &diagnosis.Diagnosis{ID: diagnosis.CritUnsupported, Expected: diagnosis.Values{"no crit"}, Got: diagnosis.Values{"crit " + m.value}}
 		case "b64":
 			if m.value != "true" {
-				return h, &diagnosis.Diagnosis{ID: diagnosis.CritUnsupported, Expected: "no b64", Got: "b64 " + cut(m.value)}
+				return h, &diagnosis.Diagnosis{ID: diagnosis.CritUnsupported, Expected: diagnosis.Values{"no b64"}, Got: diagnosis.Values{"b64 " + m.value}}
 			}
 		case "alg":
 			field = &h.alg
@@ -183,14 +184,14 @@ func headerOf(members []member) (header, error) {
 		}
 		text, ok := unquote(m.value)
 		if !ok {
-			return h, &diagnosis.Diagnosis{ID: diagnosis.HeaderInvalid, Expected: m.name + " to be a string", Got: cut(m.value)}
+			return h, &diagnosis.Diagnosis{ID: diagnosis.HeaderInvalid, Expected: diagnosis.Values{m.name + " to be a string"}, Got: diagnosis.FromJSON(m.value)}
 		}
 		*field = text
 	}
 	if h.alg == "" {
-		return h, &diagnosis.Diagnosis{ID: diagnosis.HeaderInvalid, Expected: "an alg", Got: "none"}
+		return h, &diagnosis.Diagnosis{ID: diagnosis.HeaderInvalid, Expected: diagnosis.Values{"an alg"}, Got: diagnosis.None}
 	}
-	h.algorithm = algorithmOf(h.alg)
+	h.algorithm, h.kind = algorithmOf(h.alg), kindOfType(h.typ)
 	return h, nil
 }
 
@@ -202,11 +203,4 @@ func numericDate(text string) (float64, bool) {
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
 	return seconds, err == nil && seconds > 0 && seconds < 1e15
-}
-
-func cut(text string) string {
-	if len(text) > 200 {
-		return strings.ToValidUTF8(text[:200], "") + "…"
-	}
-	return text
 }

@@ -2,7 +2,6 @@ package token
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -58,12 +57,12 @@ const (
 // Check is one check of a [Report]. Expected, Got and Message may hold text from
 // the token.
 type Check struct {
-	Check    string       `json:"check"`
-	Status   Status       `json:"status"`
-	Expected string       `json:"expected,omitempty"`
-	Got      string       `json:"got,omitempty"`
-	ID       diagnosis.ID `json:"id,omitempty"`
-	Message  string       `json:"message,omitempty"`
+	Check    string           `json:"check"`
+	Status   Status           `json:"status"`
+	Expected diagnosis.Values `json:"expected,omitzero"`
+	Got      diagnosis.Values `json:"got,omitzero"`
+	ID       diagnosis.ID     `json:"id,omitempty"`
+	Message  string           `json:"message,omitempty"`
 }
 
 // KeyInfo is the key that verified the signature.
@@ -143,7 +142,7 @@ func (j *judge) asks(c *claimCheck) bool {
 // that the claims could be read only if they could not.
 func (r *Report) add(n checkNumber, c Check) {
 	quiet := n == checkHeader || n == checkClaims || n == checkClientID || n == checkRequired
-	if quiet && c.Status != Failed && (c.Status != Passed || c.Got == "") {
+	if quiet && c.Status != Failed && (c.Status != Passed || len(c.Got) == 0) {
 		return
 	}
 	r.Checks = append(r.Checks, c)
@@ -178,7 +177,7 @@ func (j *judge) unasked() *diagnosis.Diagnosis {
 }
 
 func notChecked(name string) *diagnosis.Diagnosis {
-	return &diagnosis.Diagnosis{ID: diagnosis.NotChecked, Got: name}
+	return &diagnosis.Diagnosis{ID: diagnosis.NotChecked, Got: diagnosis.Values{name}}
 }
 
 func (j *judge) check(x *examination, c checkNumber, asked bool) Check {
@@ -197,30 +196,27 @@ func failedCheck(f fault) Check {
 	return Check{f.check.String(), Failed, f.diagnosis.Expected, f.diagnosis.Got, f.diagnosis.ID, f.diagnosis.Summary()}
 }
 
-// found tells what a check that passed found.
-func (j *judge) found(x *examination, c checkNumber) string {
+// found returns what a check that passed found, nil if that says nothing.
+func (j *judge) found(x *examination, c checkNumber) diagnosis.Values {
 	t := x.token
 	switch c {
 	case checkStructure:
-		return "three parts"
+		return diagnosis.Values{"three parts"}
 	case checkAlgorithm:
-		return t.header.alg
+		return diagnosis.Values{t.header.alg}
 	case checkType:
-		if t.header.typ == "" {
-			return "none"
-		}
-		return t.header.typ
+		return nonEmpty(t.header.typ)
 	case checkKey:
 		if t.header.kid == "" {
-			return "the token names no kid"
+			return diagnosis.Values{"the token names no kid"}
 		}
-		return t.header.kid
+		return diagnosis.Values{t.header.kid}
 	case checkSignature:
-		return x.key.Type() + " key"
+		return diagnosis.Values{x.key.Type() + " key"}
 	case checkIssuer:
-		return t.Issuer()
+		return diagnosis.Values{t.Issuer()}
 	case checkAudience:
-		return strings.Join(t.Audience(), ", ")
+		return t.Audience()
 	case checkExpiry:
 		return until(t.Expiry(), x.at)
 	case checkNotBefore:
@@ -228,19 +224,26 @@ func (j *judge) found(x *examination, c checkNumber) string {
 	case checkIssuedAt:
 		return until(t.IssuedAt(), x.at)
 	case checkClientID:
-		return t.ClientID()
+		return nonEmpty(t.ClientID())
 	case checkRequired:
-		return strings.Join(j.options.Require, ", ")
+		return j.options.Require
 	}
-	return ""
+	return nil
 }
 
-func until(at, now time.Time) string {
+func nonEmpty(text string) diagnosis.Values {
+	if text == "" {
+		return diagnosis.None
+	}
+	return diagnosis.Values{text}
+}
+
+func until(at, now time.Time) diagnosis.Values {
 	switch {
 	case at.IsZero():
-		return "none"
+		return diagnosis.None
 	case at.After(now):
-		return stamp(at) + ", in " + words(at.Sub(now))
+		return diagnosis.Values{stamp(at) + ", in " + diagnosis.Duration(at.Sub(now))}
 	}
-	return stamp(at) + ", " + words(now.Sub(at)) + " ago"
+	return diagnosis.Values{stamp(at) + ", " + diagnosis.Duration(now.Sub(at)) + " ago"}
 }

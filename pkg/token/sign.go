@@ -13,6 +13,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // Sign returns claims as a JWT in compact form, signed by key, with that typ
@@ -33,7 +35,7 @@ func SignWithHeader(key *jwks.PrivateKey, header map[string]any, claims any) (st
 	alg, _ := header["alg"].(string)
 	method := methodOf(alg)
 	if method == nil || !key.Public().Fits(alg) {
-		return "", fmt.Errorf("token: the key cannot sign with alg %q", cut(alg))
+		return "", fmt.Errorf("token: the key cannot sign with alg %s", diagnosis.Quote(alg))
 	}
 	head, err := encodeJSON(header)
 	if err != nil {

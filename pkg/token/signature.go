@@ -49,7 +49,7 @@ func (t *Token) VerifySignature(key *jwks.Key) error {
 		return err
 	}
 	if t.header.algorithm == nil {
-		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: "an algorithm that is supported", Got: fmt.Sprintf("%q", cut(t.header.alg))}
+		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: diagnosis.Values{"an algorithm that is supported"}, Got: diagnosis.Values{t.header.alg}}
 	}
 	var w workspace
 	_, err = w.verifySignature([]*jwks.Key{key}, t.header.algorithm, p)
@@ -70,13 +70,13 @@ func (w *workspace) verifySignature(keys []*jwks.Key, a *algorithm, p parts) (*j
 	for _, k := range keys {
 		// Said once more where it counts, whatever a KeySet of somebody else does.
 		if !k.Fits(a.name) {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: "a key for " + a.name, Got: k.Type()}
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: diagnosis.Values{"a key for " + a.name}, Got: diagnosis.Values{k.Type()}}
 		}
 		if a.check(a, w, k) {
 			return k, nil
 		}
 	}
-	return nil, &diagnosis.Diagnosis{ID: diagnosis.SignatureInvalid, Expected: "a signature by " + keyNames(keys), Got: "another"}
+	return nil, &diagnosis.Diagnosis{ID: diagnosis.SignatureInvalid, Expected: diagnosis.Values{"a signature by " + keyNames(keys)}, Got: diagnosis.Values{"another"}}
 }
 
 // sum hashes the signed text.
@@ -172,7 +172,7 @@ func checkHMAC(a *algorithm, w *workspace, k *jwks.Key) bool {
 
 func keyNames(keys []*jwks.Key) string {
 	if len(keys) == 1 && keys[0].ID() != "" {
-		return fmt.Sprintf("key %q", cut(keys[0].ID()))
+		return fmt.Sprintf("key %s", diagnosis.Quote(keys[0].ID()))
 	}
 	return fmt.Sprintf("one of %d keys", len(keys))
 }

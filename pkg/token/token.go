@@ -9,6 +9,7 @@
 package token
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -98,29 +99,46 @@ func (t *Token) Scopes(claims ...string) []string {
 }
 
 // Claim returns the value of a claim as JSON has it (string, float64, bool, nil,
-// []any, map[string]any) and whether it is there. The name is taken whole first,
-// then as a path of names joined by dots.
-func (t *Token) Claim(name string) (any, bool) {
-	if text := t.lookup(name); text != "" {
-		return parseValue(text)
-	}
-	first, rest, nested := strings.Cut(name, ".")
-	if !nested {
-		return nil, false
-	}
-	value, ok := t.Claim(first)
-	for ok && nested {
-		var object map[string]any
-		if object, ok = value.(map[string]any); !ok {
-			break
+// []any, map[string]any) and whether it is there. The path is names joined by
+// dots. Since a name may contain dots itself, at each level every split of the
+// path is tried, the longest name first.
+func (t *Token) Claim(path string) (any, bool) {
+	return resolve(path, func(name string) (any, bool) {
+		text := t.lookup(name)
+		if text == "" {
+			return nil, false
 		}
-		if value, ok = object[rest]; ok {
+		return parseValue(text)
+	})
+}
+
+// resolve is the one way in which a path finds a claim: it looks for the longest
+// name of the path at this level, and for the rest of the path within its value.
+func resolve(path string, member func(name string) (any, bool)) (any, bool) {
+	if value, ok := member(path); ok {
+		return value, true
+	}
+	for end := strings.LastIndexByte(path, '.'); end > 0; end = strings.LastIndexByte(path[:end], '.') {
+		value, _ := member(path[:end])
+		object, ok := value.(map[string]any)
+		if !ok {
+			continue
+		}
+		inner := func(name string) (any, bool) { v, ok := object[name]; return v, ok }
+		if value, ok := resolve(path[end+1:], inner); ok {
 			return value, true
 		}
-		first, rest, nested = strings.Cut(rest, ".")
-		value, ok = object[first]
 	}
-	return value, ok && !nested
+	return nil, false
+}
+
+// UnmarshalClaims stores the claims in the struct or map that v points to, as
+// encoding/json does, except that names are compared with their letter case.
+func (t *Token) UnmarshalClaims(v any) error {
+	if err := json.Unmarshal([]byte(t.claimsJSON), v); err != nil {
+		return fmt.Errorf("token: the claims: %w", err)
+	}
+	return nil
 }
 
 // Claims returns all claims, a fresh copy at each call.
@@ -160,6 +178,15 @@ func (t *Token) time(name string) time.Time {
 func unixTime(seconds float64) time.Time {
 	whole, fraction := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(fraction*1e9))
+}
+
+// jsonText is the opposite of parseValue.
+func jsonText(v any) string {
+	data, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return "" // what was parsed can be written
+	}
+	return string(data)
 }
 
 func parseValue(text string) (any, bool) {

@@ -42,20 +42,26 @@ type Options struct {
 	// Algorithms are those allowed; nil allows what the keys can do. "none" is
 	// never allowed.
 	Algorithms []string
-	// Types are the exact values of typ that are allowed; nil refuses only the
-	// kinds that are known not to be access tokens.
+	// Types are the exact values of typ that are allowed. If it is nil, allowed
+	// are no typ, JWT, JOSE, at+jwt, types that end in -at+jwt or +at+jwt, and
+	// names without a suffix such as +jwt, which are an issuer's own.
 	Types []string
-	// Require names claims that must be there.
+	// Accept are kinds that are accepted like access tokens, for issuers whose
+	// access tokens have the form of ID tokens (Dex).
+	Accept []Kind
+	// Require names claims that must be there. One that is null, "" or [] is
+	// missing; false and 0 are values.
 	Require []string
 	// Leeway allows for clocks that differ, for exp, nbf and iat alike; 0 allows
 	// nothing for exp and 60 seconds for nbf and iat.
 	Leeway time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// RFC9068 demands the profile for JWT access tokens: typ at+jwt, and sub,
-	// client_id, jti and iat.
+	// RFC9068 requires the profile for JWT access tokens: typ at+jwt, and iss,
+	// exp, aud, sub, client_id, iat and jti, of which the texts are not empty.
 	RFC9068 bool
-	// Strict counts a check that was not asked for as failed.
+	// Strict counts a check that was not asked for as failed. A [Verifier] cannot
+	// have it together with InsecureSkipAudience.
 	Strict bool
 	// InsecureSkipAudience accepts a token for any audience, or for none, from
 	// the clients in ClientIDs, which must not be empty. Cognito needs it.
@@ -94,6 +100,8 @@ func NewVerifier(issuer string, audience []string, keys KeySet, o Options) (*Ver
 		return nil, errors.New("token: a verifier needs an audience")
 	case o.OpaquePayload:
 		return nil, errors.New("token: a verifier needs claims")
+	case o.InsecureSkipAudience && o.Strict:
+		return nil, errors.New("token: Strict requires the check of the audience that InsecureSkipAudience leaves out")
 	}
 	if o.InsecureSkipAudience {
 		audience = nil
@@ -172,7 +180,7 @@ type judge struct {
 func newJudge(issuer string, audience []string, keys KeySet, o Options) (judge, error) {
 	for _, alg := range o.Algorithms {
 		if algorithmOf(alg) == nil {
-			return judge{}, fmt.Errorf("token: expected RS, PS, ES or HS with 256, 384 or 512, EdDSA or Ed25519, got algorithm %q", cut(alg))
+			return judge{}, fmt.Errorf("token: expected RS, PS, ES or HS with 256, 384 or 512, EdDSA or Ed25519, got algorithm %s", diagnosis.Quote(alg))
 		}
 	}
 	if o.Now == nil {
@@ -180,7 +188,7 @@ func newJudge(issuer string, audience []string, keys KeySet, o Options) (judge, 
 	}
 	if o.RFC9068 {
 		o.Types = append(slices.Clone(o.Types), "at+jwt")
-		o.Require = append(slices.Clone(o.Require), "sub", "client_id", "jti", "iat")
+		o.Require = append(slices.Clone(o.Require), "iss", "exp", "aud", "sub", "client_id", "iat", "jti")
 	}
 	if o.Leeway < 0 {
 		return judge{}, errors.New("token: a leeway cannot be negative")
@@ -188,7 +196,7 @@ func newJudge(issuer string, audience []string, keys KeySet, o Options) (judge, 
 	if len(audience) == 0 {
 		audience = nil
 	}
-	e := expectation{issuer: issuer, audience: slices.Clone(audience), leeway: defaultLeeway, require: o.Require, clientIDs: o.ClientIDs}
+	e := expectation{issuer: issuer, audience: slices.Clone(audience), leeway: defaultLeeway, require: o.Require, clientIDs: o.ClientIDs, rfc9068: o.RFC9068}
 	if o.Leeway > 0 {
 		e.leeway, e.expiryLeeway = o.Leeway, o.Leeway
 	}
@@ -249,6 +257,12 @@ func (j *judge) examine(ctx context.Context, raw string, x *examination) {
 	if x.fail(checkClaims, w.readClaims(x.token, p)) {
 		return
 	}
+	if d := j.checkKind(x.token); d != nil {
+		x.failed = append(x.failed, fault{checkType, d})
+		if !x.thorough {
+			return
+		}
+	}
 	for i := range claimChecks {
 		c := &claimChecks[i]
 		d := c.run(&j.expectation, x.token, x.at)
@@ -307,7 +321,7 @@ func (j *judge) reassigned(w *workspace, t *Token, err error) error {
 	if k == nil || !k.Fits(a.name) || !errors.As(err, &d) || d.ID != diagnosis.SignatureInvalid || !a.check(a, w, k) {
 		return err
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.KeyChanged, Expected: d.Expected, Got: fmt.Sprintf("one by the key that kid %q named before", cut(t.header.kid))}
+	return &diagnosis.Diagnosis{ID: diagnosis.KeyChanged, Expected: d.Expected, Got: diagnosis.Values{"one by the key that kid " + diagnosis.Quote(t.header.kid) + " named before"}}
 }
 
 // unverified tells what the claims would say if they could be believed.
@@ -329,11 +343,11 @@ func (j *judge) checkAlgorithm(t *Token) error {
 	alg := t.header.alg
 	switch {
 	case strings.EqualFold(alg, "none"):
-		return &diagnosis.Diagnosis{ID: diagnosis.AlgNone, Expected: "a signature", Got: fmt.Sprintf("alg %q", alg)}
+		return &diagnosis.Diagnosis{ID: diagnosis.AlgNone, Expected: diagnosis.Values{"a signature"}, Got: diagnosis.Values{fmt.Sprintf("alg %q", alg)}}
 	case t.header.algorithm == nil:
-		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: "an algorithm such as RS256, ES256 or EdDSA", Got: fmt.Sprintf("%q", cut(alg))}
+		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: diagnosis.Values{"an algorithm such as RS256, ES256 or EdDSA"}, Got: diagnosis.Values{alg}}
 	case j.options.Algorithms != nil && !slices.Contains(j.options.Algorithms, alg):
-		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: strings.Join(j.options.Algorithms, ", "), Got: alg}
+		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: j.options.Algorithms, Got: diagnosis.Values{alg}}
 	}
 	return nil
 }
@@ -346,14 +360,36 @@ func (j *judge) checkType(t *Token) error {
 				return nil
 			}
 		}
-		return &diagnosis.Diagnosis{ID: diagnosis.TypeRefused, Expected: "typ " + strings.Join(j.options.Types, " or "), Got: fmt.Sprintf("%q", cut(typ))}
+		return &diagnosis.Diagnosis{ID: diagnosis.TypeRefused, Expected: diagnosis.Values{"typ " + strings.Join(j.options.Types, " or ")}, Got: diagnosis.Values{typ}}
 	}
 	if j.options.OpaquePayload {
 		return nil
 	}
-	switch kindOfType(typ) {
+	switch t.header.kind {
 	case KindUnknown, KindAccessToken, KindOther:
 		return nil
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.TypeRefused, Expected: "an access token", Got: "a " + kindOfType(typ).String()}
+	if slices.Contains(j.options.Accept, t.header.kind) {
+		return nil
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.TypeRefused, Expected: diagnosis.Values{"at+jwt", "JWT", "no typ"}, Got: diagnosis.Values{typ}}
+}
+
+// checkKind asks the claims what the token is for where its typ does not say
+// (RFC 8725, section 3.12).
+func (j *judge) checkKind(t *Token) *diagnosis.Diagnosis {
+	if t.header.kind != KindUnknown && (t.header.kind != KindOther || j.options.Types != nil) {
+		return nil
+	}
+	kind, evidence := t.kindOfClaims()
+	if kind == KindUnknown || kind == KindAccessToken || slices.Contains(j.options.Accept, kind) {
+		return nil
+	}
+	id := diagnosis.TypeRefused
+	if kind == KindIDToken {
+		id = diagnosis.IDTokenAsAccess
+	}
+	return &diagnosis.Diagnosis{
+		ID: id, Expected: diagnosis.Values{KindAccessToken.withArticle()}, Got: diagnosis.Values{kind.withArticle() + ", by its claim " + evidence},
+	}
 }

@@ -1,7 +1,6 @@
 package token
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ func (t *Token) Warnings(now time.Time) []*diagnosis.Diagnosis {
 	var found []*diagnosis.Diagnosis
 	for _, d := range []*diagnosis.Diagnosis{
 		t.warnOfHeader(), e.checkExpiry(t, now), e.checkNotBefore(t, now), e.checkIssuedAt(t, now),
-		t.warnOfAudience(), t.warnOfLifetime(), t.warnOfSecrets(), t.warnOfPersonalData(),
+		t.warnOfAudience(), t.warnOfLifetime(now), t.warnOfSecrets(), t.warnOfPersonalData(),
 	} {
 		if d != nil {
 			found = append(found, d)
@@ -32,8 +31,8 @@ func (t *Token) warnOfHeader() *diagnosis.Diagnosis {
 	switch {
 	case strings.EqualFold(t.header.alg, "none"):
 		return &diagnosis.Diagnosis{ID: diagnosis.AlgNone}
-	case kindOfType(t.header.typ) == KindOther:
-		return &diagnosis.Diagnosis{ID: diagnosis.TypeUnknown, Got: fmt.Sprintf("%q", cut(t.header.typ))}
+	case t.header.kind == KindOther || t.header.kind == KindForeign:
+		return &diagnosis.Diagnosis{ID: diagnosis.TypeUnknown, Got: diagnosis.Values{t.header.typ}}
 	}
 	return nil
 }
@@ -43,17 +42,20 @@ func (t *Token) warnOfAudience() *diagnosis.Diagnosis {
 	case !t.has("aud"):
 		return &diagnosis.Diagnosis{ID: diagnosis.AudienceMissing}
 	case t.Audience() == nil:
-		return &diagnosis.Diagnosis{ID: diagnosis.AudienceInvalid, Got: cut(t.lookup("aud"))}
+		return &diagnosis.Diagnosis{ID: diagnosis.AudienceInvalid, Got: diagnosis.FromJSON(t.lookup("aud"))}
 	}
 	return nil
 }
 
-func (t *Token) warnOfLifetime() *diagnosis.Diagnosis {
+func (t *Token) warnOfLifetime(now time.Time) *diagnosis.Diagnosis {
 	issued, expires := t.IssuedAt(), t.Expiry()
-	if issued.IsZero() || expires.Sub(issued) <= longLived {
+	if issued.IsZero() {
+		issued = now
+	}
+	if expires.Sub(issued) <= longLived {
 		return nil
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.LongLived, Got: words(expires.Sub(issued))}
+	return &diagnosis.Diagnosis{ID: diagnosis.LongLived, Got: diagnosis.Values{diagnosis.Duration(expires.Sub(issued))}}
 }
 
 // warnOfPersonalData looks for data about a person, which an ID token is meant
@@ -65,7 +67,7 @@ func (t *Token) warnOfPersonalData() *diagnosis.Diagnosis {
 	names := t.suspicious([]string{
 		"email", "phone", "phone_number", "birthdate", "birthday", "address", "given_name", "family_name", "ssn", "passport", "national_id", "tax_id", "iban",
 	}, isEmail)
-	if names == "" {
+	if names == nil {
 		return nil
 	}
 	return &diagnosis.Diagnosis{ID: diagnosis.PersonalData, Got: names}
@@ -75,7 +77,7 @@ func (t *Token) warnOfSecrets() *diagnosis.Diagnosis {
 	names := t.suspicious([]string{
 		"password", "passwd", "pwd", "secret", "client_secret", "api_key", "apikey", "private_key", "refresh_token", "card_number", "credit_card", "cvv", "pin",
 	}, isCardNumber)
-	if names == "" {
+	if names == nil {
 		return nil
 	}
 	return &diagnosis.Diagnosis{ID: diagnosis.SecretInToken, Got: names}
@@ -83,7 +85,7 @@ func (t *Token) warnOfSecrets() *diagnosis.Diagnosis {
 
 // suspicious lists the claims, also those inside others, that have one of the
 // names or a value that looks like it.
-func (t *Token) suspicious(names []string, looks func(string) bool) string {
+func (t *Token) suspicious(names []string, looks func(string) bool) diagnosis.Values {
 	var found []string
 	var visit func(path, name string, value any)
 	visit = func(path, name string, value any) {
@@ -106,7 +108,7 @@ func (t *Token) suspicious(names []string, looks func(string) bool) string {
 		visit(name, name, value)
 	}
 	slices.Sort(found)
-	return cut(strings.Join(found, ", "))
+	return found
 }
 
 func isEmail(text string) bool {

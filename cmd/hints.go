@@ -1,0 +1,192 @@
+package cmd
+
+import (
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// hintContext is what a hint depends on: the fault, and how this run was called,
+// so that a command in a hint acts on the same profile.
+type hintContext struct {
+	*diagnosis.Diagnosis
+	profile string // what -p or --profile said, "" if it was not given
+	config  string // what --config said
+}
+
+// run returns a command of oauthctl, quoted for a shell, with the profile and
+// the configuration of this run.
+func (c hintContext) run(args ...string) string {
+	if c.profile != "" {
+		args = append(args, "-p", c.profile)
+	}
+	if c.config != "" {
+		args = append(args, "--config", c.config)
+	}
+	command := "oauthctl"
+	for _, arg := range args {
+		command += " " + shellQuote(arg)
+	}
+	return command
+}
+
+// first returns the first of the values, or otherwise if there is none, as in
+// the documentation of an id.
+func first(values diagnosis.Values, otherwise string) string {
+	if len(values) == 0 {
+		return otherwise
+	}
+	return values[0]
+}
+
+// hintFor returns the hint for d: its own, else the one of the table, else the
+// catalogue's fix.
+func (g *globalFlags) hintFor(d *diagnosis.Diagnosis) string {
+	if d.Hint != "" {
+		return d.Hint
+	}
+	if hint := commandHint(hintContext{d, g.profile, g.config}); hint != "" {
+		return hint
+	}
+	entry, _ := diagnosis.Lookup(d.ID)
+	return entry.Fix
+}
+
+// commandHint returns what to run or which flag to change for a fault, "" if
+// neither helps. A new hint is one row here. The texts of the catalogue are for
+// every reader and have no commands.
+func commandHint(c hintContext) string {
+	switch c.ID {
+	// The token.
+	case diagnosis.TokenMissing:
+		return "look at what produced the token; `oauthctl token` prints nothing if it fails, and the reason on stderr"
+	case diagnosis.OpaqueToken:
+		return "ask the server that issued it: " + c.run("introspect", "-")
+	case diagnosis.OpaqueAuth0:
+		return "log in with the API identifier: " + c.run("login", "--audience", "API-IDENTIFIER")
+	case diagnosis.PayloadInvalid:
+		return "if the payload is not a set of claims, verify it with --jws"
+	case diagnosis.AlgNotAllowed:
+		return "if the algorithm is meant to be used, add it with --alg or in the policy's algorithms"
+	case diagnosis.AlgMismatch, diagnosis.KeyUnknown:
+		return "compare the token's iss, alg and kid with the keys: " + c.run("jwks", "show")
+	case diagnosis.HSTokenNoSecret:
+		return "give the secret with --secret-file, or let the issuer sign with RS256, ES256 or EdDSA"
+	case diagnosis.KeySetEmpty:
+		return "see why each key was skipped: " + c.run("jwks", "show")
+	case diagnosis.Expired:
+		return "get a new token: " + c.run("token", "--refresh")
+	case diagnosis.NotYetValid, diagnosis.ClockSkew:
+		return "compare the clocks of this machine and of the issuer; --leeway allows for a difference"
+	case diagnosis.IssuerSlash:
+		return "copy the issuer from the metadata, unchanged: " + c.run("discover")
+	case diagnosis.AudienceMissing, diagnosis.AudienceMismatch:
+		return "log in for this API with --audience or --resource, or expect the audience that the issuer uses"
+	case diagnosis.EntraAudienceForm:
+		return "expect both forms: repeat --audience, or list both in the policy"
+	case diagnosis.ClaimMissing:
+		return "have the issuer add the claim, or do not require it with --require"
+	case diagnosis.Revoked, diagnosis.LoginRequired, diagnosis.GrantInvalid, diagnosis.StoreUnreadable:
+		return c.run("login")
+	case diagnosis.NotChecked:
+		return "say what is expected, for instance with --audience"
+	case diagnosis.DPoPMissing:
+		return "`oauthctl call` sends a proof for a session of `oauthctl login --dpop`"
+	case diagnosis.TypeUnknown:
+		return "configure the expected type with --typ if it has to be exact"
+	case diagnosis.TrustUnknown:
+		if len(c.Got) == 1 {
+			return "if you trust the issuer that the token claims: " + c.run("verify", "--issuer", c.Got[0])
+		}
+		return "pass --issuer URL, --jwks, --key or --secret-file"
+
+	// What it allows.
+	case diagnosis.APIUnauthorized:
+		return "verify the same token, and compare issuer and audience with what the API expects: " + c.run("verify")
+	case diagnosis.CredentialsMissing:
+		return "`oauthctl call` sends the session's token"
+	case diagnosis.ScopeMissing:
+		args := []string{"login"}
+		for _, scope := range strings.Fields(first(c.Expected, "SCOPE")) {
+			args = append(args, "--add-scope", scope)
+		}
+		return c.run(args...)
+	case diagnosis.ScopeClaimName:
+		claim := first(c.Got, "CLAIM")
+		return "if that claim is meant: --scope-claim " + shellQuote(claim) + ", or in the policy scope_claims: [" + yamlQuote(claim) + "]"
+	case diagnosis.StepUpRequired:
+		return "log in again as the challenge asks, with --acr-values or --max-age"
+	case diagnosis.APIForbidden:
+		return "the API's owner knows which right is missing; `oauthctl decode` shows what the token holds"
+	case diagnosis.APIError:
+		return "read the body; -v shows the complete exchange"
+	}
+	return c.loginHint()
+}
+
+// loginHint is the part of the table for faults of logging in, of servers and of
+// the store.
+func (c hintContext) loginHint() string {
+	switch c.ID {
+	case diagnosis.LoginTimeout:
+		return "log in again, with more time if needed: " + c.run("login", "--login-timeout", "10m")
+	case diagnosis.RedirectMismatch:
+		return "register the redirect URI exactly as printed, or log in with the registered one: " + c.run("login", "--redirect-uri", "URI")
+	case diagnosis.NoBrowser:
+		return "log in in a terminal, or with --browser; in CI use --grant-type client_credentials"
+	case diagnosis.RefreshReused:
+		return "run the command again; if it fails again: " + c.run("login")
+	case diagnosis.Timeout:
+		return "try again, with a longer --timeout if the server is known to be slow"
+	case diagnosis.TLSUntrusted:
+		return "trust a private authority's certificate with --ca-cert FILE"
+	case diagnosis.KeysUnavailable:
+		return "try again later; -v shows what the server answers"
+	case diagnosis.StateMismatch, diagnosis.NonceMismatch:
+		return "log in again and finish in the browser window that opens: " + c.run("login")
+	case diagnosis.IssuerParam, diagnosis.MetadataInvalid:
+		return "see each check of the metadata: " + c.run("discover")
+	case diagnosis.IDTokenMissing:
+		return "leave openid out of --scope, or fix the server's client registration"
+	case diagnosis.SubjectChanged:
+		return c.run("logout") + ", then " + c.run("login")
+	case diagnosis.RegistrationInvalid, diagnosis.NoRegistrationPath, diagnosis.RegistrationRefused:
+		return "create a native or desktop client in the server's console, then " + c.run("login", "--client-id", "ID")
+	case diagnosis.EndpointMoved:
+		return "if the move is known to be right, begin a new session: " + c.run("login")
+	case diagnosis.DPoPDowngrade:
+		return "log in without --dpop if a Bearer token is enough; otherwise the server's operator has to enable DPoP for this client"
+	case diagnosis.MetadataNotFound:
+		return "use the issuer's or the API's exact URL; `oauthctl discover URL` shows each place that was tried"
+	case diagnosis.ClientRefused:
+		return "check --client-id, the secret and --auth-method against the server's registration"
+	case diagnosis.ScopeRefused:
+		return "request only scopes that the server offers: " + c.run("discover")
+	case diagnosis.ResourceRefused:
+		return "correct --resource, or leave it out with --no-resource"
+	case diagnosis.OriginRefused:
+		return "use a path of the API, or --allow-origin URL if that origin may have the token; --no-token sends none"
+	case diagnosis.ClientIncomplete:
+		return "pass --client-id, and --client-secret-file or --signing-key as the --auth-method needs"
+	case diagnosis.EndpointMissing:
+		return "see what the server offers: " + c.run("discover")
+	case diagnosis.StoreUnwritable:
+		return "make the state directory writable, or use --store memory to store nothing"
+	case diagnosis.StoreInsecure:
+		return "give it mode 0600, its directory 0700, and make both yours; then " + c.run("login") + " if others may have read it"
+	case diagnosis.KeyringUnavailable:
+		return "unlock the keychain, or use --store file"
+	}
+	return ""
+}
+
+// yamlQuote quotes text for a YAML list if it needs it.
+func yamlQuote(text string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.' || r == '/'
+	}
+	if text != "" && text[0] >= 'A' && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+}

@@ -1,0 +1,132 @@
+package cmd
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// knowCommandLine lists the packages whose hints still hold commands. It only
+// becomes shorter.
+func knowCommandLine() []string {
+	return []string{"pkg/session", "pkg/apicall", "pkg/devserver"}
+}
+
+// commandLine matches a command of oauthctl or a flag within a text.
+var commandLine = regexp.MustCompile(`\boauthctl [a-z]|(^|[\s` + "`" + `(])--[a-z]`)
+
+// commandTexts returns the string literals of a file that are about the command
+// line.
+func commandTexts(file *ast.File) []string {
+	var found []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING && commandLine.MatchString(strings.Trim(l.Value, "\"`")) {
+			found = append(found, l.Value)
+		}
+		return true
+	})
+	return found
+}
+
+func TestHouseLibraryKnowsNoCommandLine(t *testing.T) {
+	err := filepath.WalkDir("../pkg", func(path string, d fs.DirEntry, err error) error {
+		if d.IsDir() && (d.Name() == "benchmark" || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		for _, exempt := range knowCommandLine() {
+			if strings.HasPrefix(filepath.ToSlash(path), "../"+exempt+"/") {
+				return nil
+			}
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return err
+		}
+		for _, text := range commandTexts(file) {
+			t.Errorf("%s: hints with commands are rows of cmd/hints.go: %s", path, text)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestHouseLibraryKnowsNoCommandLineIsHeld(t *testing.T) {
+	const source = "package p\nvar a = []string{\"run oauthctl login\", `use --jwks`, \"--key\", \"try `--alg`\", \"oauthctl\", \"a -- b\", \"<!-- x -->\", \"oauthctl/1\"}"
+	file, err := parser.ParseFile(token.NewFileSet(), "p.go", source, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`"run oauthctl login"`, "`use --jwks`", `"--key"`, "\"try `--alg`\""}
+	if diff := cmp.Diff(want, commandTexts(file)); diff != "" {
+		t.Errorf("commandTexts (-want +got):\n%s", diff)
+	}
+}
+
+func TestHints(t *testing.T) {
+	evil := "roles$(id)"
+	tests := map[string]struct {
+		global globalFlags
+		d      *diagnosis.Diagnosis
+		want   string
+	}{
+		"the scopes that are missing": {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing, Expected: diagnosis.Values{"read write"}}, "oauthctl login --add-scope read --add-scope write"},
+		"one of several scopes":       {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing, Expected: diagnosis.Values{"read", "write"}}, "oauthctl login --add-scope read"},
+		"no scope known":              {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing}, "oauthctl login --add-scope SCOPE"},
+		"the profile of this run":     {globalFlags{profile: "my staging", config: "c.yaml"}, &diagnosis.Diagnosis{ID: diagnosis.LoginRequired}, "oauthctl login -p 'my staging' --config c.yaml"},
+		"a hint of its own":           {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Hint: "wait"}, "wait"},
+		"no command helps":            {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.AlgNone}, "Configure the issuer to sign; if it does, somebody tampered with the token."},
+		"a claim's name is quoted": {
+			globalFlags{},
+			&diagnosis.Diagnosis{ID: diagnosis.ScopeClaimName, Got: diagnosis.Values{evil}},
+			"if that claim is meant: --scope-claim 'roles$(id)', or in the policy scope_claims: ['roles$(id)']",
+		},
+		"an issuer is quoted": {
+			globalFlags{},
+			&diagnosis.Diagnosis{ID: diagnosis.TrustUnknown, Got: diagnosis.Values{"https://x/'; id"}},
+			`if you trust the issuer that the token claims: oauthctl verify --issuer 'https://x/'\''; id'`,
+		},
+	}
+	for name, tt := range tests {
+		if got := tt.global.hintFor(tt.d); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+// A hint names only commands and flags that there are.
+func TestHintsNameWhatThereIs(t *testing.T) {
+	root := newRoot(&Env{}, nil)
+	flag := regexp.MustCompile(`--([a-z][a-z0-9-]*)`)
+	command := regexp.MustCompile("oauthctl ([a-z]+( show)?)")
+	for _, e := range diagnosis.All() {
+		hint := commandHint(hintContext{Diagnosis: &diagnosis.Diagnosis{ID: e.ID}})
+		for _, m := range command.FindAllStringSubmatch(hint, -1) {
+			if found, _, err := root.Find(strings.Fields(m[1])); err != nil || found == root {
+				t.Errorf("%s: there is no command %q", e.ID, m[1])
+			}
+		}
+		for _, m := range flag.FindAllStringSubmatch(hint, -1) {
+			there := root.PersistentFlags().Lookup(m[1]) != nil
+			for _, c := range root.Commands() {
+				there = there || c.Flags().Lookup(m[1]) != nil
+			}
+			if !there {
+				t.Errorf("%s: there is no flag --%s", e.ID, m[1])
+			}
+		}
+	}
+}

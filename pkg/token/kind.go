@@ -1,0 +1,170 @@
+package token
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// Kind is what a token is for.
+type Kind int
+
+// The kinds of JWT that are told apart.
+const (
+	KindUnknown       Kind = iota // typ is absent, JWT or JOSE, and the claims do not say either
+	KindAccessToken               // RFC 9068
+	KindIDToken                   // OpenID Connect Core, section 2
+	KindRefreshToken              // Keycloak issues these as JWT
+	KindLogoutToken               // OpenID Connect Back-Channel Logout, section 2.4
+	KindDPoPProof                 // RFC 9449, section 4.2
+	KindStatusList                // Token Status List
+	KindSecurityEvent             // RFC 8417
+	KindOther                     // a typ of the issuer's own, which may be an access token
+	KindForeign                   // a typ that is registered for something else than access tokens
+)
+
+// String returns the kind in words.
+func (k Kind) String() string {
+	return [...]string{
+		"JWT", "access token", "ID token", "refresh token", "logout token", "DPoP proof", "token status list", "security event token",
+		"JWT of another kind", "JWT that is not an access token",
+	}[k]
+}
+
+func (k Kind) withArticle() string {
+	if name := k.String(); strings.ContainsRune("aI", rune(name[0])) {
+		return "an " + name
+	} else {
+		return "a " + name
+	}
+}
+
+// acceptable names the kinds that a caller can accept in place of an access
+// token (see [Options.Accept]).
+var acceptable = map[string]Kind{"id_token": KindIDToken, "logout_token": KindLogoutToken, "security_event": KindSecurityEvent}
+
+// ParseKind returns the kind that a configuration accepts by name: id_token,
+// logout_token or security_event.
+func ParseKind(name string) (Kind, error) {
+	if k, ok := acceptable[name]; ok {
+		return k, nil
+	}
+	return KindUnknown, fmt.Errorf("expected id_token, logout_token or security_event, got %s", diagnosis.Quote(name))
+}
+
+// kindOfType maps a typ header (RFC 8725, section 3.11) to a kind. Types compare
+// without case and with or without one application/ (RFC 7515, section 4.1.9).
+// A type with a parameter, white space or a suffix such as +jwt is registered
+// for something, and unless its name says access token it is for something else.
+func kindOfType(typ string) Kind {
+	name := normalType(typ)
+	switch name {
+	case "", "jwt", "jose":
+		return KindUnknown
+	case "at+jwt":
+		return KindAccessToken
+	case "logout+jwt":
+		return KindLogoutToken
+	case "dpop+jwt":
+		return KindDPoPProof
+	case "statuslist+jwt":
+		return KindStatusList
+	case "secevent+jwt":
+		return KindSecurityEvent
+	}
+	switch {
+	case !isPlainType(name):
+		return KindForeign
+	case strings.HasSuffix(name, "-at+jwt"), strings.HasSuffix(name, "+at+jwt"):
+		return KindAccessToken
+	case strings.Contains(name, "+"):
+		return KindForeign
+	}
+	return KindOther
+}
+
+// isPlainType reports whether a type is one name without a slash, a parameter or
+// white space (RFC 6838, section 4.2).
+func isPlainType(name string) bool {
+	return !strings.ContainsFunc(name, func(c rune) bool {
+		return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.ContainsRune("!#$&-^_.+", c))
+	})
+}
+
+func normalType(typ string) string {
+	return strings.TrimPrefix(strings.ToLower(typ), "application/")
+}
+
+// Kind returns what the token is for, by its typ and otherwise by its claims.
+func (t *Token) Kind() Kind {
+	if t.header.kind != KindUnknown && t.header.kind != KindOther {
+		return t.header.kind
+	}
+	if k, _ := t.kindOfClaims(); k != KindUnknown {
+		return k
+	}
+	return t.header.kind
+}
+
+// kindOfClaims is what the claims of a token without a telling typ say (RFC
+// 8725, section 3.12), and which claim says so. A nonce alone is weak: older
+// Keycloak access tokens have one as well, next to a scope and "typ":"Bearer".
+func (t *Token) kindOfClaims() (kind Kind, evidence string) {
+	var nonce, access bool
+	for i := range t.claims {
+		m := &t.claims[i]
+		switch m.name {
+		case "events":
+			kind, evidence = KindSecurityEvent, m.name
+			if strings.Contains(m.value, "backchannel-logout") {
+				kind = KindLogoutToken
+			}
+			return kind, evidence
+		case "at_hash", "c_hash":
+			kind, evidence = KindIDToken, m.name
+		case "token_use":
+			if m.value == `"id"` {
+				kind, evidence = KindIDToken, m.name
+			}
+			access = access || m.value == `"access"`
+		case "typ":
+			switch use := keycloakUse(m.value); use {
+			case KindUnknown:
+			case KindAccessToken:
+				access = true
+			default:
+				kind, evidence = use, m.name
+			}
+		case "nonce":
+			nonce = true
+		case "scope", "scp":
+			access = true
+		}
+	}
+	switch {
+	case kind != KindUnknown:
+		return kind, evidence
+	case access:
+		return KindAccessToken, "scope"
+	case nonce:
+		return KindIDToken, "nonce"
+	}
+	return KindUnknown, ""
+}
+
+// keycloakUse is what Keycloak's claim typ says.
+func keycloakUse(text string) Kind {
+	use, _ := unquote(text)
+	switch {
+	case strings.EqualFold(use, "bearer"), strings.EqualFold(use, "dpop"):
+		return KindAccessToken
+	case strings.EqualFold(use, "id"):
+		return KindIDToken
+	case strings.EqualFold(use, "refresh"), strings.EqualFold(use, "offline"):
+		return KindRefreshToken
+	case strings.EqualFold(use, "logout"):
+		return KindLogoutToken
+	}
+	return KindUnknown
+}
