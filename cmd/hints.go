@@ -86,7 +86,7 @@ func commandHint(c hintContext) string {
 		return "expect both forms: repeat --audience, or list both in the policy"
 	case diagnosis.ClaimMissing:
 		return "have the issuer add the claim, or do not require it with --require"
-	case diagnosis.Revoked, diagnosis.LoginRequired, diagnosis.GrantInvalid, diagnosis.StoreUnreadable:
+	case diagnosis.Revoked, diagnosis.LoginRequired, diagnosis.GrantInvalid, diagnosis.StoreUnreadable, diagnosis.StoreUnsealed:
 		return c.run("login")
 	case diagnosis.NotChecked:
 		return "say what is expected, for instance with --audience"
@@ -172,6 +172,8 @@ func (c hintContext) loginHint() string {
 		return "see what the server offers: " + c.run("discover")
 	case diagnosis.StoreUnwritable:
 		return "make the state directory writable, or use --store memory to store nothing"
+	case diagnosis.StoreNoLocks:
+		return "set XDG_STATE_HOME to a directory on another file system, or use --store memory"
 	case diagnosis.StoreInsecure:
 		return "give it mode 0600, its directory 0700, and make both yours; then " + c.run("login") + " if others may have read it"
 	case diagnosis.KeyringUnavailable:

@@ -750,12 +750,12 @@ var catalogue = []Entry{
 	{
 		StoreUnsealed, Store, "the stored session is not sealed",
 		"The store `keyring` accepts only files that are sealed with a key in the keychain, and this one is plain. With the store `auto` it was sealed before. It was stored with another setting, copied, or replaced by a process that can write to the state directory.",
-		"Run `oauthctl login`; it replaces the session. If you did not change `--store` or copy the file, find out which process wrote it.",
+		"Log in again, which replaces the session. If you did not change the store or copy the file, find out which process wrote it.",
 	},
 	{
 		StoreNoLocks, Store, "the file system of the state directory has no file locks",
 		"Without a lock, two commands can send the same refresh token, and many servers end the session then. Some network file systems (NFS without its lock service, Lustre, FUSE) have none.",
-		"Set XDG_STATE_HOME to a directory on another file system, or use `--store memory`.",
+		"Set XDG_STATE_HOME to a directory on another file system, or keep sessions in memory only.",
 	},
 	{
 		KeyringUnavailable, Store, "the system's keychain does not answer",
