@@ -124,6 +124,20 @@ const (
 	StoreUnsealed       ID = "STORE_UNSEALED"
 	StoreNoLocks        ID = "STORE_NO_LOCKS"
 	KeyringUnavailable  ID = "KEYRING_UNAVAILABLE"
+	RightTokenRefused   ID = "RIGHT_TOKEN_REFUSED"
+	NoTokenAccepted     ID = "NO_TOKEN_ACCEPTED"
+	TokenInQuery        ID = "TOKEN_IN_QUERY"
+	SchemeIgnored       ID = "SCHEME_IGNORED"
+	RouteOpen           ID = "ROUTE_OPEN"
+	KeyOldAccepted      ID = "KEY_OLD_ACCEPTED"
+	KeyNewRefused       ID = "KEY_NEW_REFUSED"
+	PublicRefused       ID = "PUBLIC_REFUSED"
+	RefusalStatus       ID = "REFUSAL_STATUS"
+	ChallengeMissing    ID = "CHALLENGE_MISSING"
+	ChallengeInvalid    ID = "CHALLENGE_INVALID"
+	RefusalServerError  ID = "REFUSAL_5XX"
+	RefusalLeaks        ID = "REFUSAL_LEAKS"
+	RefusalIs200        ID = "REFUSAL_IS_200"
 )
 
 // catalogue has one row per id, in the order in which a token's life meets them.
@@ -761,5 +775,77 @@ var catalogue = []Entry{
 		KeyringUnavailable, Store, "the system's keychain does not answer",
 		"It is absent, locked, or did not answer within 3 seconds.",
 		"Unlock it, or keep sessions in files.",
+	},
+
+	// What an audit of an API finds.
+	{
+		RightTokenRefused, Unsafe, "the API refuses a valid token",
+		"A token from the right issuer, for this API and with the scopes of the operation was answered with 401 or 403, or in a form that RFC 7519 allows (aud as a list, the scheme in lower case).",
+		"Compare the issuer, the audience and the scopes that the API expects with those of the token; read names of schemes without regard to case.",
+	},
+	{
+		NoTokenAccepted, Unsafe, "the operation answers without a token",
+		"A request without an Authorization field got the same answer as one with a valid token, so the operation is public.",
+		"Put the operation behind the check of the token, or declare it public (security: [] in OpenAPI, public: true in a policy).",
+	},
+	{
+		TokenInQuery, Unsafe, "the API accepts a token in the query",
+		"URLs are written to logs, histories and Referer fields, so a token in the query reaches others (RFC 9700, section 4.3.2).",
+		"Read the token from the Authorization field only.",
+	},
+	{
+		SchemeIgnored, Unsafe, "the API does not read the scheme of the Authorization field",
+		"A valid token after another scheme than Bearer was accepted (RFC 6750, section 2.1), so other middleware may read the same field differently.",
+		"Accept the scheme Bearer, in any letter case, and refuse all others.",
+	},
+	{
+		RouteOpen, Unsafe, "another spelling of the request avoids the check of the token",
+		"Without a token the plain request was refused, but HEAD, an overridden method, or another spelling of the path was answered.",
+		"Check the token after the router has chosen the operation, or let both use the same form of the path (RFC 3986, section 6.2.2).",
+	},
+	{
+		KeyOldAccepted, Unsafe, "a key that was removed from the key set still verifies tokens",
+		"The API keeps keys longer than the issuer publishes them, so a stolen key stays valid.",
+		"Replace the cached key set as a whole when it is fetched, and fetch it at least every few minutes.",
+	},
+	{
+		KeyNewRefused, Unsafe, "a token signed with a new key of the issuer is refused",
+		"The API did not fetch the key set again when a token had a kid that it did not know, so each rotation of keys is an outage (OpenID Connect Core, section 10.1.1).",
+		"Fetch the key set again for an unknown kid, at most once in some seconds.",
+	},
+	{
+		PublicRefused, Unsafe, "a public operation refuses a request without a token",
+		"The document declares the operation public or its token optional, but the answer was 401 or 403.",
+		"Change the document, or let the operation answer without a token.",
+	},
+	{
+		RefusalStatus, Unsafe, "the refusal has the wrong status",
+		"401 means that the token is missing or invalid, so a client gets another; 403 means that a valid token does not allow the request, so a client asks for more scopes (RFC 6750, section 3.1).",
+		"Answer 401 for a missing or an invalid token and 403 for a missing scope.",
+	},
+	{
+		ChallengeMissing, Unsafe, "the 401 has no WWW-Authenticate field",
+		"A 401 must say how to authenticate (RFC 9110, section 11.6.1); clients find the authorization server by it (RFC 9728, section 5.1).",
+		"Add WWW-Authenticate: Bearer, with resource_metadata where the API publishes it.",
+	},
+	{
+		ChallengeInvalid, Unsafe, "the WWW-Authenticate field is not valid",
+		"The field cannot be parsed (RFC 9110, section 11.6.1), or has an error code though no token was sent (RFC 6750, section 3.1).",
+		"Write Bearer and parameters as name=\"value\", separated by commas; leave out error where there was no token.",
+	},
+	{
+		RefusalServerError, Unsafe, "the API fails with 5xx instead of refusing the token",
+		"The token was not refused but broke the program, which monitoring counts as an outage and anyone can repeat.",
+		"Catch the errors of the token library and answer 401.",
+	},
+	{
+		RefusalLeaks, Unsafe, "the refusal shows a stack trace or a key",
+		"The body of a refusal contains internals of the program, which help an attacker (CWE-209).",
+		"Switch debug output off, and answer refusals with a fixed text.",
+	},
+	{
+		RefusalIs200, Unsafe, "the API refuses with status 200",
+		"Clients, proxies and monitoring take the answer for a success; only the body says otherwise.",
+		"Answer 401 or 403.",
 	},
 }

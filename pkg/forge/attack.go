@@ -22,7 +22,7 @@ import (
 // breakBase64 makes the signature one character longer than base64 can be: four
 // characters hold three bytes, and one left over holds nothing.
 func breakBase64(d *Draft) (string, error) {
-	raw, err := d.signBy(d.Key)
+	raw, err := d.valid()
 	for dot := strings.LastIndexByte(raw, '.'); err == nil && (len(raw)-dot-1)%4 != 1; {
 		raw += "A"
 	}
@@ -31,7 +31,7 @@ func breakBase64(d *Draft) (string, error) {
 
 // breakHeader leaves out the last brace of the header.
 func breakHeader(d *Draft) (string, error) {
-	raw, err := d.signBy(d.Key)
+	raw, err := d.valid()
 	if err != nil {
 		return "", err
 	}
@@ -44,7 +44,7 @@ func breakHeader(d *Draft) (string, error) {
 }
 
 func spoilSignature(d *Draft) (string, error) {
-	raw, err := d.signBy(d.Key)
+	raw, err := d.valid()
 	if err != nil {
 		return "", err
 	}
@@ -58,7 +58,7 @@ func spoilSignature(d *Draft) (string, error) {
 }
 
 func stripSignature(d *Draft) (string, error) {
-	raw, err := d.signBy(d.Key)
+	raw, err := d.valid()
 	return raw[:strings.LastIndexByte(raw, '.')+1], err
 }
 
@@ -164,7 +164,11 @@ func signWithSecret(alg string, secret []byte) func(*Draft) (string, error) {
 // forms in which a verifier may hold it (RFC 8725, section 2.1).
 func confuse(form func(*jwks.Key) ([]byte, error)) func(*Draft) (string, error) {
 	return func(d *Draft) (string, error) {
-		public, err := form(d.Key.Public())
+		key, err := d.public()
+		if err != nil {
+			return "", err
+		}
+		public, err := form(key)
 		if err != nil {
 			return "", err
 		}

@@ -20,10 +20,13 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // Case is one way in which a token can differ from a valid one.
@@ -60,6 +63,10 @@ func Lookup(name string) (Case, bool) {
 type Draft struct {
 	// Key is the issuer's key. A kid in Header is not compared with it.
 	Key *jwks.PrivateKey
+	// Raw is a valid token, and Public the key that verifies it, where Key is
+	// unknown: then only cases without NeedsKey can be signed. See [FromToken].
+	Raw    secret.String
+	Public *jwks.Key
 	// Sibling is another key of the same key set, that of a second tenant; nil
 	// stands for Key.
 	Sibling *jwks.PrivateKey
@@ -76,7 +83,8 @@ type Draft struct {
 	// address that no one has.
 	KeyURL string
 
-	finish func(*Draft) (string, error)
+	rawAlgorithm string
+	finish       func(*Draft) (string, error)
 }
 
 // Spoil changes the draft as the case says. Several cases can follow each other.
@@ -96,18 +104,71 @@ func Sign(name string, d Draft) (string, error) {
 
 // Sign returns the token as it is now, valid or spoiled.
 func (d *Draft) Sign() (string, error) {
-	if d.Key == nil {
+	if d.Key == nil && d.Raw.IsZero() {
 		return "", errors.New("forge: a draft needs a key")
 	}
 	finish := d.finish
 	if finish == nil {
-		finish = func(d *Draft) (string, error) { return d.signBy(d.Key) }
+		finish = (*Draft).valid
 	}
 	raw, err := finish(d)
 	if err != nil {
 		return "", fmt.Errorf("forge: %w", err)
 	}
 	return raw, nil
+}
+
+// valid signs with the issuer's key; without that key it returns the token that
+// the issuer signed.
+func (d *Draft) valid() (string, error) {
+	if d.Key == nil {
+		return d.Raw.Reveal(), nil
+	}
+	return d.signBy(d.Key)
+}
+
+// algorithm is the alg of a valid token.
+func (d *Draft) algorithm() string {
+	if d.Key == nil {
+		return d.rawAlgorithm
+	}
+	return d.Key.Algorithm()
+}
+
+// public returns the key that verifies a valid token.
+func (d *Draft) public() (*jwks.Key, error) {
+	switch {
+	case d.Public != nil:
+		return d.Public, nil
+	case d.Key != nil:
+		return d.Key.Public(), nil
+	}
+	return nil, errors.New("the issuer's public key is unknown")
+}
+
+// FromToken returns the draft of a token that the issuer signed, so that cases
+// without NeedsKey can be made from it. It errs if the token is not a JWT. The
+// members keep the text that the issuer wrote.
+func FromToken(raw string) (Draft, error) {
+	read, err := token.Decode(raw)
+	if err != nil {
+		return Draft{}, fmt.Errorf("forge: %w", err)
+	}
+	d := Draft{Raw: secret.New(raw), rawAlgorithm: read.Algorithm()}
+	for _, part := range []struct {
+		text []byte
+		into *map[string]any
+	}{{read.HeaderJSON(), &d.Header}, {read.ClaimsJSON(), &d.Claims}} {
+		var members map[string]jsontext.Value
+		if err := json.Unmarshal(part.text, &members); err != nil {
+			return Draft{}, fmt.Errorf("forge: %w", err)
+		}
+		*part.into = make(map[string]any, len(members))
+		for name, value := range members {
+			(*part.into)[name] = value
+		}
+	}
+	return d, nil
 }
 
 // signBy signs header and claims; the header is not made to fit the key.
@@ -158,7 +219,7 @@ func (d *Draft) attacker() (*jwks.PrivateKey, error) {
 	if d.Attacker == nil {
 		d.Attacker = &Attacker{}
 	}
-	return d.Attacker.Key(d.Key.Algorithm())
+	return d.Attacker.Key(d.algorithm())
 }
 
 // Attacker has one key for each algorithm, generated when it is first needed.

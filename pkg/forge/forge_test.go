@@ -366,3 +366,60 @@ func ExampleSign() {
 	fmt.Println(errors.As(err, &why), why.ID)
 	// Output: true AUD_MISSING
 }
+
+// Without the issuer's key, the tokens that need none are made from a valid one, with the claims as the issuer wrote
+// them.
+func TestFromToken(t *testing.T) {
+	key := generate(t, "ES256")
+	d := draft(key, time.Now())
+	d.Claims["big"] = jsontext.Value("12345678901234567890")
+	raw, err := forge.Sign("good", d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := token.NewVerifier(issuer, []string{api}, jwks.NewSet(key.Public()), token.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := forge.FromToken(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Public = key.Public()
+	for _, c := range forge.Cases() {
+		if c.NeedsKey && c.Name != "good" {
+			continue
+		}
+		spoiled, err := forge.Sign(c.Name, read)
+		if err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+			continue
+		}
+		_, err = verifier.Verify(t.Context(), spoiled)
+		if err != nil != (c.Diagnosis != "") || err != nil && idOf(err) != c.Diagnosis {
+			t.Errorf("%s: %v, want %s", c.Name, err, c.Diagnosis)
+		}
+	}
+	unsigned, err := forge.Sign("alg-none", read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := base64.RawURLEncoding.DecodeString(strings.Split(unsigned, ".")[1]); !strings.Contains(string(text), `"big":12345678901234567890`) {
+		t.Errorf("the claims were changed: %s", text)
+	}
+	if _, err := forge.FromToken("gho_opaque"); err == nil {
+		t.Error("an opaque token is a draft")
+	}
+	read.Public = nil
+	if _, err := forge.Sign("alg-confusion", read); err == nil {
+		t.Error("alg-confusion without the public key")
+	}
+}
+
+func idOf(err error) diagnosis.ID {
+	var d *diagnosis.Diagnosis
+	if errors.As(err, &d) {
+		return d.ID
+	}
+	return ""
+}

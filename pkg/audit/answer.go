@@ -1,0 +1,135 @@
+package audit
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Answer is what an API answered to one request.
+type Answer struct {
+	Status     int      // 0 if there was no answer
+	Challenges []string // the WWW-Authenticate fields as they were sent
+	MediaType  string   // of the body, without parameters
+	Location   string
+	Body       []byte // at most 1 MiB
+	// Err says why there was no answer: a timeout, a connection that ended.
+	Err error
+
+	retryAfter time.Duration
+	value      any // of a JSON body
+	isJSON     bool
+}
+
+// NewAnswer reads what was received.
+func NewAnswer(status int, header http.Header, body []byte) *Answer {
+	a := &Answer{Status: status, Challenges: header.Values("WWW-Authenticate"), Location: header.Get("Location"), Body: body}
+	a.MediaType, _, _ = mime.ParseMediaType(header.Get("Content-Type"))
+	a.retryAfter = retryAfter(header.Get("Retry-After"))
+	trimmed := bytes.TrimSpace(body)
+	if len(trimmed) > 0 && (a.MediaType == "" || strings.HasSuffix(a.MediaType, "json")) {
+		a.isJSON = json.Unmarshal(trimmed, &a.value, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) == nil
+	}
+	return a
+}
+
+// without returns the answer with a token that it repeats taken out, so that no
+// report shows one.
+func (a *Answer) without(raw string) *Answer {
+	const mark = "[token]"
+	for _, part := range []string{raw, raw[strings.LastIndexByte(raw, '.')+1:]} {
+		if len(part) < minHidden {
+			continue
+		}
+		a.Body = bytes.ReplaceAll(a.Body, []byte(part), []byte(mark))
+		a.Location = strings.ReplaceAll(a.Location, part, mark)
+		for i := range a.Challenges {
+			a.Challenges[i] = strings.ReplaceAll(a.Challenges[i], part, mark)
+		}
+	}
+	return a
+}
+
+// minHidden is the length from which a text is taken for a token.
+const minHidden = 16
+
+// noAnswer is a request that was not answered.
+func noAnswer(err error) *Answer { return &Answer{Err: err} }
+
+func (a *Answer) in(low, high int) bool { return a.Status >= low && a.Status < high }
+func (a *Answer) isSuccess() bool       { return a.in(200, 300) }
+func (a *Answer) isServerError() bool   { return a.in(500, 600) }
+
+// isUnusable reports whether the answer says nothing of the token: none came in
+// time, or the API asks to come later.
+func (a *Answer) isUnusable() bool {
+	return a.in(0, 200) || a.Status == http.StatusTooManyRequests || a.Status == http.StatusRequestTimeout
+}
+
+// isLike reports whether two answers are the same as far as an audit can see:
+// the status, for 200 the shape of the body, for 404 the body.
+func (a *Answer) isLike(b *Answer) bool {
+	switch {
+	case a.Status != b.Status || a.isUnusable():
+		return false
+	case a.Status == http.StatusOK && (a.isJSON || b.isJSON):
+		return a.isJSON && b.isJSON && sameShape(a.value, b.value, 0)
+	case a.Status == http.StatusOK:
+		return a.MediaType == b.MediaType
+	case a.Status == http.StatusNotFound:
+		return bytes.Equal(a.Body, b.Body)
+	}
+	return true
+}
+
+// maxShape bounds how deep shapes are compared.
+const maxShape = 8
+
+// sameShape compares two JSON values by their types, the names of their members
+// and the shape of their first elements. A list without elements is like any
+// list. True and false differ, since envelopes use them for success.
+func sameShape(a, b any, depth int) bool {
+	if depth > maxShape {
+		return true
+	}
+	switch x := a.(type) {
+	case map[string]any:
+		y, ok := b.(map[string]any)
+		if !ok || len(x) != len(y) {
+			return false
+		}
+		for name, value := range x {
+			other, ok := y[name]
+			if !ok || !sameShape(value, other, depth+1) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		y, ok := b.([]any)
+		return ok && (len(x) == 0 || len(y) == 0 || sameShape(x[0], y[0], depth+1))
+	case string:
+		_, ok := b.(string)
+		return ok
+	case float64:
+		_, ok := b.(float64)
+		return ok
+	}
+	return a == b // null, true, false
+}
+
+// retryAfter reads the field Retry-After (RFC 9110, section 10.2.3) as a
+// number of seconds; 1 s for a date or none, 30 s at most.
+func retryAfter(field string) time.Duration {
+	const least, most = time.Second, 30 * time.Second
+	d, err := time.ParseDuration(strings.TrimSpace(field) + "s")
+	if err != nil || d < least {
+		return least
+	}
+	return min(d, most)
+}

@@ -1,0 +1,213 @@
+package audit
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// ask sends all requests of one operation, one after the other.
+func (a *Audit) ask(ctx context.Context, x *asking) {
+	if reason := x.op.missing(a.config.Unsafe); reason != "" {
+		x.stop = inconclusive("%s", reason)
+		return
+	}
+	if x.op.Access != Protected {
+		for _, cell := range x.cells {
+			a.answer(ctx, x, cell)
+		}
+		return
+	}
+	if !a.controls(ctx, x) {
+		return
+	}
+	for _, cell := range x.cells {
+		if cell.c.Group == GroupState || cell.answer != nil || ctx.Err() != nil {
+			continue
+		}
+		if cell.c.Group == GroupRoute && !x.seen.Control.isSuccess() {
+			cell.lacks = notApplicable
+			continue
+		}
+		a.answer(ctx, x, cell)
+		if cell.c.Name == "bad-signature" {
+			x.seen.Spoiled = cell.answer
+		}
+	}
+	a.controlAgain(ctx, x)
+}
+
+// notApplicable marks a cell that turned out not to concern the operation.
+const notApplicable = "not applicable"
+
+// controls sends the valid request and the one without a token, and reports
+// whether they allow to go on.
+func (a *Audit) controls(ctx context.Context, x *asking) bool {
+	good, none := &cell{c: caseNamed("good")}, &cell{c: caseNamed("no-token")}
+	for _, cell := range x.cells {
+		switch cell.c.Name {
+		case "good":
+			good = cell
+		case "no-token":
+			none = cell
+		}
+	}
+	isUnsafe := !x.op.isSafe() && a.config.Unsafe == Dry
+	if isUnsafe { // first without a token: if that is accepted, nothing more is sent
+		a.answer(ctx, x, none)
+		if x.seen.Anonymous = none.answer; none.answer.Status != http.StatusUnauthorized {
+			x.stop = stopDry(none.answer)
+			return false
+		}
+	}
+	a.answer(ctx, x, good)
+	x.seen.Control = good.answer
+	if good.lacks != "" {
+		x.stop = inconclusive("%s", good.lacks)
+		return false
+	}
+	if isUnsafe && !slices.Contains([]int{400, 404, 409, 415, 422}, good.answer.Status) && !isRefused(good.answer) {
+		x.stop = inconclusive("the invalid request is answered with %s, so nothing more is sent", describe(good.answer))
+		return false
+	}
+	if !isUnsafe {
+		a.answer(ctx, x, none)
+		x.seen.Anonymous = none.answer
+	}
+	if o, ok := classifyControl(x.seen.Control, x.seen.Anonymous); !ok {
+		x.stop = o
+		return false
+	}
+	// Rule 5 compares with a bad signature, whichever cases are asked.
+	if !slices.ContainsFunc(x.cells, func(cell *cell) bool { return cell.c.Name == "bad-signature" }) {
+		spoiled := &cell{c: caseNamed("bad-signature")}
+		if a.answer(ctx, x, spoiled); spoiled.lacks == "" {
+			x.seen.Spoiled = spoiled.answer
+		}
+	}
+	return true
+}
+
+// stopDry says what a request without a token showed that did not get a 401.
+func stopDry(r *Answer) Outcome {
+	if r.isSuccess() && r.Status != http.StatusOK {
+		return Outcome{Fail, caseNamed("no-token").ID, describe(r) + " without a token"}
+	}
+	return inconclusive("%s without a token where 401 is expected, so nothing more is sent", describe(r))
+}
+
+func isRefused(r *Answer) bool {
+	return r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden
+}
+
+// controlAgain sends the valid request once more, except where it changes data.
+func (a *Audit) controlAgain(ctx context.Context, x *asking) {
+	if !x.op.isSafe() && a.config.Unsafe == Real {
+		return
+	}
+	again := &cell{c: caseNamed("good")}
+	a.answer(ctx, x, again)
+	if again.lacks == "" && !again.answer.isLike(x.seen.Control) {
+		x.stop = inconclusive("the valid request is answered with %s at the end, and %d at the beginning", describe(again.answer), x.seen.Control.Status)
+	}
+}
+
+// answer sends the request of a cell and keeps the answer.
+func (a *Audit) answer(ctx context.Context, x *asking, cell *cell) {
+	if cell.c.Token != "" || cell.c.Needs > NeedToken {
+		if cell.lacks = a.config.Tokens.Lacks(cell.c, x.op); cell.lacks != "" {
+			cell.answer = noAnswer(nil)
+			return
+		}
+	}
+	raw := ""
+	if cell.c.Token != "" {
+		var err error
+		if raw, err = a.config.Tokens.Token(ctx, cell.c.Token, x.op); err != nil {
+			cell.lacks, cell.answer = err.Error(), noAnswer(err)
+			return
+		}
+	}
+	a.answerWith(ctx, x, cell, raw)
+}
+
+func (a *Audit) answerWith(ctx context.Context, x *asking, cell *cell, raw string) {
+	m := x.op.message(a.config.Target, a.config.Header, a.config.Unsafe)
+	cell.c.apply(m, raw)
+	cell.token = shown(raw)
+	signer, _ := a.config.Tokens.(*Signer)
+	isTrap := cell.c.Name == "jku-header" && signer != nil
+	before := 0
+	if isTrap {
+		before = signer.trap().Fetched()
+	}
+	cell.answer = a.send(ctx, m).without(raw)
+	cell.fetched = isTrap && signer.trap().Fetched() > before
+	if a.config.Observe != nil {
+		a.watch.Lock()
+		defer a.watch.Unlock()
+		a.config.Observe(Exchange{x.op.Name(), cell.c.Name, m.method, removeToken(m.url), cell.token, cell.answer})
+	}
+}
+
+// askState asks what the API does when the issuer's state changes.
+func (a *Audit) askState(ctx context.Context, x *asking) {
+	signer, _ := a.config.Tokens.(*Signer)
+	for _, cell := range x.cells {
+		if cell.c.Group != GroupState || x.stop.Result != "" || ctx.Err() != nil {
+			continue
+		}
+		if signer == nil || signer.Own == nil {
+			cell.lacks = "needs control over the issuer"
+			continue
+		}
+		a.changeState(ctx, x, cell, signer)
+	}
+}
+
+func (a *Audit) changeState(ctx context.Context, x *asking, cell *cell, signer *Signer) {
+	if cell.c.Name == "rotated-in" {
+		if err := signer.Own.Rotate(); err != nil {
+			cell.lacks = err.Error()
+			return
+		}
+	}
+	raw, err := signer.lasting(x.op, a.config.Rotation)
+	if err != nil {
+		cell.lacks = err.Error()
+		return
+	}
+	accepted := func(r *Answer) bool { return r.isLike(x.seen.Control) }
+	refused := func(r *Answer) bool { return !r.isUnusable() && !r.isLike(x.seen.Control) }
+	switch cell.c.Name {
+	case "revoked":
+		signer.Own.Revoke(raw)
+		a.answerWith(ctx, x, cell, raw)
+	case "keys-unavailable":
+		signer.Own.SetDown(true)
+		a.answerWith(ctx, x, cell, raw)
+		signer.Own.SetDown(false)
+	case "rotated-in":
+		a.until(ctx, x, cell, raw, accepted)
+	case "rotated-out":
+		if err := signer.Own.Rotate(); err != nil {
+			cell.lacks = err.Error()
+			return
+		}
+		signer.Own.Retire()
+		a.until(ctx, x, cell, raw, refused)
+	}
+}
+
+// until sends the request again until the answer is as expected, or as long as
+// the configuration allows.
+func (a *Audit) until(ctx context.Context, x *asking, cell *cell, raw string, done func(*Answer) bool) {
+	const steps = 70
+	for range steps + 1 {
+		a.answerWith(ctx, x, cell, raw)
+		if done(cell.answer) || a.config.Wait(ctx, max(a.config.Rotation/steps, time.Millisecond)) != nil {
+			return
+		}
+	}
+}

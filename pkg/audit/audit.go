@@ -1,0 +1,286 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+)
+
+// Config says what is audited and how. Target, Operations and Tokens are needed.
+type Config struct {
+	// Target is the URL that the paths of the operations follow.
+	Target     *url.URL
+	Operations []Operation
+	Tokens     Tokens
+	// Unlisted are operations that one of two documents does not list.
+	Unlisted []string
+	// Transport carries the requests; nil means HTTP. No redirect is followed.
+	Transport http.RoundTripper
+	// Cases are patterns of [path.Match] for the names of cases; nil means all.
+	Cases []string
+	// Unsafe says how operations that change data are asked.
+	Unsafe Mode
+	// Header is added to every request.
+	Header http.Header
+	// Rate is the most requests in a second; 0 means any number.
+	Rate float64
+	// Revocation asks whether revoked tokens are refused. Rotation asks what the
+	// API does when keys change, and is the longest wait for that; 0 does not ask.
+	Revocation bool
+	Rotation   time.Duration
+	// Timeout bounds each request; 0 means 10 seconds.
+	Timeout time.Duration
+	// Observe is given each exchange, one at a time; nil means no one is.
+	Observe func(Exchange)
+	// Wait waits between requests; nil means a timer.
+	Wait func(context.Context, time.Duration) error
+}
+
+// Exchange is one request and its answer.
+type Exchange struct {
+	Operation string
+	Case      string
+	Method    string
+	URL       string // with a token in the query removed
+	Token     string // as claims, without the signature
+	Answer    *Answer
+}
+
+const (
+	parallel       = 4
+	defaultTimeout = 10 * time.Second
+)
+
+// Audit is an audit that is planned. Its Run is called once.
+type Audit struct {
+	config Config
+	asks   []*asking
+	pace   *pace
+	watch  sync.Mutex // Observe is called one at a time
+
+	counting sync.Mutex
+	sent     int
+}
+
+// asking is an operation with the cases that are asked of it.
+type asking struct {
+	op    *Operation
+	cases []*Case
+	skip  string // why it is not asked at all; "" if it is
+	cells []*cell
+	seen  Seen // what all cases share
+	stop  Outcome
+}
+
+// cell is one case of one operation.
+type cell struct {
+	c       *Case
+	answer  *Answer
+	lacks   string // why there is no answer
+	token   string // the claims that were sent
+	fetched bool   // the API read the key that the token pointed to
+}
+
+// New plans an audit. It errs if the configuration is incomplete.
+func New(c Config) (*Audit, error) {
+	switch {
+	case c.Target == nil || c.Target.Host == "":
+		return nil, errors.New("audit: expected an absolute URL")
+	case c.Tokens == nil:
+		return nil, errors.New("audit: expected a source of tokens")
+	case len(c.Operations) == 0:
+		return nil, errors.New("audit: expected at least one operation")
+	case c.Unsafe != Safe && c.Unsafe != Dry && c.Unsafe != Real:
+		return nil, fmt.Errorf("audit: expected dry or real, got %q", c.Unsafe)
+	}
+	if c.Transport == nil {
+		t := safehttp.NewTransport(nil)
+		t.MaxIdleConnsPerHost, t.DisableCompression = parallel, true
+		c.Transport = t
+	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.Wait == nil {
+		c.Wait = wait
+	}
+	for _, glob := range c.Cases {
+		if !slices.ContainsFunc(cases, func(row Case) bool { ok, _ := path.Match(glob, row.Name); return ok }) {
+			return nil, fmt.Errorf("audit: no case matches %q", glob)
+		}
+	}
+	a := &Audit{config: c, pace: newPace(c.Rate, c.Wait)}
+	for i := range c.Operations {
+		a.asks = append(a.asks, a.plan(&c.Operations[i]))
+	}
+	a.planState()
+	return a, nil
+}
+
+// asked reports whether the case is one of those that the caller chose.
+func (a *Audit) asked(c *Case) bool {
+	return a.config.Cases == nil || slices.ContainsFunc(a.config.Cases, func(glob string) bool {
+		ok, _ := path.Match(glob, c.Name)
+		return ok
+	})
+}
+
+// plan chooses the cases of an operation.
+func (a *Audit) plan(o *Operation) *asking {
+	x := &asking{op: o}
+	if !o.isSafe() && a.config.Unsafe == Safe {
+		x.skip = "changes data"
+		return x
+	}
+	for i := range cases {
+		if c := &cases[i]; a.asked(c) && c.Group != GroupState && a.concerns(c, o) {
+			x.cases = append(x.cases, c)
+			x.cells = append(x.cells, &cell{c: c})
+		}
+	}
+	return x
+}
+
+// concerns reports whether a case is about such an operation at all.
+func (a *Audit) concerns(c *Case, o *Operation) bool {
+	isReal := a.config.Unsafe == Real && !o.isSafe()
+	switch {
+	case (o.Access != Protected) != (c.Group == GroupPublic):
+		return false
+	case c.NeedsScopes && len(o.needed()) == 0:
+		return false
+	case c.Group == GroupRoute && o.Method != http.MethodGet:
+		return false
+	case isReal && c.Token == "good" && c.Name != "good": // it is sent once
+		return false
+	case isReal && c.Accept && c.Name != "good" && c.Group != GroupPublic:
+		return false
+	case c.Name == "scope-other" && !a.hasOtherScopes(o):
+		return false
+	case c.Group == GroupRoute:
+		return c.apply(o.message(a.config.Target, nil, Safe), "")
+	case c.Name == "scope-elsewhere" && a.config.Tokens.Lacks(c, o) != "":
+		// Not sent if the API reads scopes there.
+		return a.config.Tokens.Lacks(caseNamed("missing-scope"), o) != ""
+	case c.Name == "jku-header":
+		signer, _ := a.config.Tokens.(*Signer)
+		return signer != nil && signer.trap() != nil && safehttp.IsLoopback(a.config.Target.Hostname())
+	}
+	return true
+}
+
+// hasOtherScopes reports whether the API has scopes that do not open the
+// operation.
+func (a *Audit) hasOtherScopes(o *Operation) bool {
+	granting := o.granting()
+	return slices.ContainsFunc(a.scopes(), func(scope string) bool { return !slices.Contains(granting, scope) })
+}
+
+func (a *Audit) scopes() []string { return Scopes(a.config.Operations) }
+
+// Scopes returns the scopes that operations need, each once.
+func Scopes(operations []Operation) []string {
+	var all []string
+	for i := range operations {
+		all = append(all, operations[i].granting()...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// planState puts the cases of the issuer's state on the first protected GET
+// operation.
+func (a *Audit) planState() {
+	i := slices.IndexFunc(a.asks, func(x *asking) bool {
+		return x.op.Method == http.MethodGet && x.op.Access == Protected && x.op.missing(Safe) == ""
+	})
+	if i < 0 {
+		return
+	}
+	for j := range cases {
+		c := &cases[j]
+		wanted := c.Name == "revoked" && a.config.Revocation || c.Name != "revoked" && a.config.Rotation > 0
+		if c.Group == GroupState && wanted && a.asked(c) {
+			a.asks[i].cases = append(a.asks[i].cases, c)
+			a.asks[i].cells = append(a.asks[i].cells, &cell{c: c})
+		}
+	}
+}
+
+// Plan is what an audit is going to send.
+type Plan struct {
+	Operations int // that are asked
+	Requests   int // at most
+	Methods    []string
+	Duration   time.Duration // at the rate, waits for rotation included
+	Source     string        // of the tokens
+}
+
+// Plan says what is going to be sent.
+func (a *Audit) Plan() Plan {
+	p := Plan{Source: a.config.Tokens.Source()}
+	for _, x := range a.asks {
+		if x.skip != "" || x.op.missing(a.config.Unsafe) != "" {
+			continue
+		}
+		p.Operations++
+		p.Methods = append(p.Methods, x.op.Method)
+		p.Requests += len(x.cells) + 2
+		if x.op.Access != Protected {
+			p.Requests -= 2
+		}
+	}
+	slices.Sort(p.Methods)
+	p.Methods = slices.Compact(p.Methods)
+	perRequest := 5 * time.Millisecond
+	if a.config.Rate > 0 {
+		perRequest = time.Duration(float64(time.Second) / a.config.Rate)
+	}
+	p.Duration = time.Duration(p.Requests)*perRequest + 2*a.config.Rotation
+	return p
+}
+
+// Run sends the requests and reports what they show. If ctx ends, the report
+// holds what was known by then, with Interrupted set.
+func (a *Audit) Run(ctx context.Context) *Report {
+	if signer, ok := a.config.Tokens.(*Signer); ok && signer.OtherScopes == nil {
+		signer.OtherScopes = a.scopes()
+	}
+	var running sync.WaitGroup
+	slots := make(chan struct{}, parallel)
+	for _, x := range a.asks {
+		if x.skip != "" {
+			continue
+		}
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			a.ask(ctx, x)
+		})
+	}
+	running.Wait()
+	for _, x := range a.asks {
+		a.askState(ctx, x)
+	}
+	return a.report(ctx.Err() != nil)
+}
+
+// removeToken hides the token of the case in-query.
+func removeToken(u *url.URL) string {
+	if !strings.Contains(u.RawQuery, "access_token") {
+		return u.String()
+	}
+	shown, query := *u, u.Query()
+	query.Set("access_token", "redacted")
+	shown.RawQuery = query.Encode()
+	return shown.String()
+}

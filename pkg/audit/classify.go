@@ -1,0 +1,179 @@
+package audit
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// Result is what a case showed.
+type Result string
+
+// The results. Inconclusive is never counted as proof.
+const (
+	Pass         Result = "pass"
+	Fail         Result = "fail"
+	Warning      Result = "warn"
+	Inconclusive Result = "inconclusive"
+)
+
+// Seen is all that an API answered that decides one case.
+type Seen struct {
+	Control   *Answer // to a valid request; nil for a public operation
+	Anonymous *Answer // to the request without a token
+	Spoiled   *Answer // to the case bad-signature; nil if it was not sent
+	Answer    *Answer // to the case itself
+	// ScopesHide is set if an operation with a 2xx control answers a scope case
+	// with 404, so that a 404 may stand for 403.
+	ScopesHide bool
+}
+
+// Outcome is a result with its id and its reason; both may be empty.
+type Outcome struct {
+	Result Result
+	ID     diagnosis.ID
+	Reason string
+}
+
+func inconclusive(format string, args ...any) Outcome {
+	return Outcome{Inconclusive, "", fmt.Sprintf(format, args...)}
+}
+
+func failed(c *Case, format string, args ...any) Outcome {
+	result := Fail
+	if c.Warn {
+		result = Warning
+	}
+	return Outcome{result, c.ID, fmt.Sprintf(format, args...)}
+}
+
+// Classify decides a case from the answers alone. It is total: what no rule
+// decides is inconclusive.
+func Classify(c *Case, s Seen) Outcome {
+	if c.Group == GroupPublic {
+		return classifyPublic(c, s.Answer)
+	}
+	if s.Control == nil || s.Anonymous == nil {
+		return inconclusive("no valid request was sent")
+	}
+	if o, ok := classifyControl(s.Control, s.Anonymous); !ok {
+		if c.Name == "good" && o.ID == diagnosis.RightTokenRefused || c.Name == "no-token" && o.ID == diagnosis.NoTokenAccepted {
+			return o
+		}
+		return inconclusive("%s", o.Reason)
+	}
+	switch {
+	case s.Answer.isUnusable():
+		return inconclusive("%s", describe(s.Answer))
+	case c.Accept && s.Answer.isLike(s.Control):
+		return Outcome{Result: Pass}
+	case c.Accept:
+		return failed(c, "%s, and %d with a valid token", describe(s.Answer), s.Control.Status)
+	}
+	return classifyRefusal(c, s)
+}
+
+// classifyControl reports whether the control and the answer without a token
+// prove that the operation checks tokens; otherwise it says what they show, and
+// nothing more is to be sent.
+func classifyControl(control, anonymous *Answer) (Outcome, bool) {
+	switch {
+	case control.Status == http.StatusUnauthorized, control.Status == http.StatusForbidden:
+		return Outcome{Fail, diagnosis.RightTokenRefused, fmt.Sprintf("a valid token is answered with %d", control.Status)}, false
+	case control.isUnusable(), control.in(300, 400), control.isServerError():
+		return inconclusive("the valid request is not answered: %s", describe(control)), false
+	case anonymous.isUnusable():
+		return inconclusive("the request without a token is not answered: %s", describe(anonymous)), false
+	case control.isLike(anonymous) && control.isSuccess():
+		return Outcome{Fail, diagnosis.NoTokenAccepted, fmt.Sprintf("%d with a token and without", control.Status)}, false
+	case control.isLike(anonymous):
+		return inconclusive("%d with a token and without: the API checks the request before the token; give it valid values", control.Status), false
+	}
+	return Outcome{}, true
+}
+
+func classifyPublic(c *Case, r *Answer) Outcome {
+	switch {
+	case r.Status == http.StatusUnauthorized, r.Status == http.StatusForbidden:
+		return failed(c, "%s", describe(r))
+	case r.isUnusable(), r.isServerError():
+		return inconclusive("%s", describe(r))
+	}
+	return Outcome{Result: Pass}
+}
+
+// classifyRefusal decides a case that must be refused.
+func classifyRefusal(c *Case, s Seen) Outcome {
+	r := s.Answer
+	switch {
+	case r.isServerError() && c.Group == GroupForm:
+		return Outcome{Fail, diagnosis.RefusalServerError, describe(r)}
+	case r.isServerError():
+		return Outcome{Inconclusive, diagnosis.RefusalServerError, describe(r)}
+	case c.Name == "head" && s.Anonymous.Status == http.StatusOK:
+		return inconclusive("HEAD has no body, and the API refuses with 200")
+	case c.accepts(s):
+		return classifyAccepted(c, s)
+	case c.passedAuthentication(s):
+		return failed(c, "403, and 401 for a bad signature: the token passed authentication")
+	case isRefusal(c, s):
+		return Outcome{Result: Pass}
+	}
+	return inconclusive("%s is like neither the answer with a valid token nor a refusal", describe(r))
+}
+
+// accepts reports whether the answer is like that to a valid token.
+func (c *Case) accepts(s Seen) bool {
+	if c.Name == "head" { // it has no body
+		return s.Answer.Status == s.Control.Status
+	}
+	return s.Answer.isLike(s.Control)
+}
+
+func classifyAccepted(c *Case, s Seen) Outcome {
+	switch r := s.Answer; {
+	case c.Group == GroupScope && r.Status == http.StatusNotFound && s.ScopesHide:
+		return inconclusive("404 may hide a 403, as it does elsewhere in this API")
+	case slices.Contains(c.allow, r.Status) && string(r.Body) != string(s.Control.Body):
+		return inconclusive("%d is the answer to a valid token too, with another body", r.Status)
+	}
+	return failed(c, "%s, as with a valid token", describe(s.Answer))
+}
+
+// passedAuthentication reports whether a 403 came from the check of scopes,
+// which only an accepted token reaches. A request without a token, and one whose
+// token cannot be read, never do.
+func (c *Case) passedAuthentication(s Seen) bool {
+	if c.Group == GroupScope || c.Group == GroupForm || c.Name == "member-case" || c.Token == "" || s.Spoiled == nil {
+		return false
+	}
+	return s.Answer.Status == http.StatusForbidden && s.Anonymous.Status == http.StatusUnauthorized && s.Spoiled.Status == http.StatusUnauthorized
+}
+
+// isRefusal reports whether the answer refuses the request.
+func isRefusal(c *Case, s Seen) bool {
+	switch r := s.Answer; {
+	case r.Status == http.StatusUnauthorized, r.Status == http.StatusForbidden, r.in(300, 400):
+		return true
+	case r.isLike(s.Anonymous), slices.Contains(c.allow, r.Status) && r.Status != s.Control.Status:
+		return true
+	case r.Status == http.StatusNotFound:
+		return s.Control.Status != http.StatusNotFound
+	case r.in(400, 500):
+		return s.Control.isSuccess()
+	}
+	return false
+}
+
+// describe says what was answered, in a few words.
+func describe(a *Answer) string {
+	switch {
+	case a.Err != nil:
+		return "no answer (" + a.Err.Error() + ")"
+	case a.Status == http.StatusTooManyRequests:
+		return "429, a rate limit"
+	}
+	return fmt.Sprint(a.Status)
+}

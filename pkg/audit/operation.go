@@ -1,0 +1,227 @@
+package audit
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Access says who may call an operation.
+type Access string
+
+// The kinds of access. The zero value needs a token.
+const (
+	Protected Access = ""
+	Optional  Access = "optional"
+	Public    Access = "public"
+)
+
+// Operation is one operation of the API, with what a valid request needs.
+type Operation struct {
+	Method string // in capitals
+	Path   string // with {name} where a value belongs
+	Access Access
+	Scopes []string // all of them are needed
+	// AnyScopes are alternatives, of which a valid token has the first.
+	AnyScopes []string
+	// ScopeClaims are claims in which the API finds scopes too.
+	ScopeClaims []string
+	// Claims are what a valid token has in addition.
+	Claims map[string]any
+	Params []Param
+	Body   *Body // nil sends none
+	// Reason says why the operation cannot be asked; "" if it can.
+	Reason string
+	// Source is the file that declares the operation, Line the line there.
+	Source string
+	Line   int
+}
+
+// Param is a value that a request needs.
+type Param struct {
+	Name  string
+	In    string // path, query or header
+	Value string // "" if it is unknown
+	// Absent is a value of the right type that no object has, for a request that
+	// must change nothing; "" if there is none.
+	Absent   string
+	Required bool
+}
+
+// Body is the body of a request.
+type Body struct {
+	MediaType string
+	Valid     []byte // an example; nil if it is unknown
+	Invalid   []byte // what the operation must refuse; nil if it is unknown
+}
+
+// Name returns the operation as it is written everywhere: "GET /items/{id}".
+func (o *Operation) Name() string { return o.Method + " " + o.Path }
+
+// isSafe reports whether the operation only reads (RFC 9110, section 9.2.1).
+func (o *Operation) isSafe() bool { return o.Method == http.MethodGet || o.Method == http.MethodHead }
+
+// needed returns the scopes of a valid token.
+func (o *Operation) needed() []string {
+	return append(slices.Clone(o.Scopes), o.AnyScopes[:min(1, len(o.AnyScopes))]...)
+}
+
+// granting returns every scope that could open the operation.
+func (o *Operation) granting() []string { return slices.Concat(o.Scopes, o.AnyScopes) }
+
+// Mode says how operations that change data are asked.
+type Mode string
+
+// The modes: not at all, with a body and an id that cannot be valid, or with the
+// examples of the document.
+const (
+	Safe Mode = ""
+	Dry  Mode = "dry"
+	Real Mode = "real"
+)
+
+// missing says why a valid request cannot be made; "" if it can.
+func (o *Operation) missing(mode Mode) string {
+	if o.Reason != "" {
+		return o.Reason
+	}
+	isDry := mode == Dry && !o.isSafe()
+	hasAbsent := false
+	for _, p := range o.Params {
+		switch {
+		case isDry && p.In == "path" && p.Absent != "":
+			hasAbsent = true
+		case p.Required && p.Value == "":
+			return "no value for " + p.Name
+		}
+	}
+	switch {
+	case o.isSafe():
+	case isDry && (o.Body == nil || o.Body.Invalid == nil) && !hasAbsent:
+		return "no invalid body and no id that does not exist can be made, so nothing is sent"
+	case !isDry && o.Body != nil && o.Body.Valid == nil:
+		return "no example for the body"
+	}
+	return ""
+}
+
+// message is a request before it is sent.
+type message struct {
+	method string
+	url    *url.URL
+	header http.Header
+	body   []byte
+}
+
+// message makes the valid request, without a token.
+func (o *Operation) message(base *url.URL, common http.Header, mode Mode) *message {
+	m := &message{method: o.Method, header: common.Clone()}
+	if m.header == nil {
+		m.header = http.Header{}
+	}
+	isDry := mode == Dry && !o.isSafe()
+	path, query := o.Path, url.Values{}
+	for _, p := range o.Params {
+		value := p.Value
+		if isDry && p.In == "path" && p.Absent != "" {
+			value = p.Absent
+		}
+		switch {
+		case p.In == "path":
+			path = strings.ReplaceAll(path, "{"+p.Name+"}", url.PathEscape(value))
+		case value == "":
+		case p.In == "query":
+			query.Set(p.Name, value)
+		case p.In == "header":
+			m.header.Set(p.Name, value)
+		}
+	}
+	m.url = withPath(base, strings.TrimSuffix(base.EscapedPath(), "/")+path)
+	m.url.RawQuery = query.Encode()
+	if o.Body != nil {
+		m.body = o.Body.Valid
+		if isDry {
+			m.body = o.Body.Invalid
+		}
+		if m.body != nil {
+			m.header.Set("Content-Type", o.Body.MediaType)
+		}
+	}
+	return m
+}
+
+// withPath returns base with an encoded path, as it is written.
+func withPath(base *url.URL, escaped string) *url.URL {
+	u := *base
+	plain, err := url.PathUnescape(escaped)
+	if err != nil {
+		plain = escaped
+	}
+	u.Path, u.RawPath = plain, escaped
+	return &u
+}
+
+// apply changes the valid request as the case says. It reports whether the
+// request has what the case changes.
+func (c *Case) apply(m *message, token string) bool {
+	if token != "" {
+		m.header["Authorization"] = []string{"Bearer " + token}
+	}
+	switch c.Name {
+	case "scheme-lower-case":
+		m.header["Authorization"] = []string{"bearer " + token}
+	case "other-scheme":
+		m.header["Authorization"] = []string{"Token " + token}
+	case "two-tokens":
+		m.header["Authorization"] = []string{"Bearer " + token, "Bearer " + token}
+	case "in-query":
+		delete(m.header, "Authorization")
+		query := m.url.Query()
+		query.Set("access_token", token)
+		m.url.RawQuery = query.Encode()
+	case "head":
+		if m.method == http.MethodHead {
+			return false
+		}
+		m.method = http.MethodHead
+	case "method-override":
+		m.header.Set("X-HTTP-Method-Override", http.MethodOptions)
+	default:
+		if spell := spellings[c.Name]; spell != nil {
+			path, ok := spell(m.url.EscapedPath())
+			m.url = withPath(m.url, path)
+			return ok
+		}
+	}
+	return true
+}
+
+// spellings are other ways to write a path, by the case's name.
+var spellings = map[string]func(path string) (string, bool){
+	"path-slash": func(path string) (string, bool) {
+		if trimmed, ok := strings.CutSuffix(path, "/"); ok {
+			return trimmed, trimmed != ""
+		}
+		return path + "/", true
+	},
+	"path-case": func(path string) (string, bool) {
+		upper := strings.ToUpper(path)
+		return upper, upper != path && !strings.Contains(path, "%")
+	},
+	"path-encoded": func(path string) (string, bool) {
+		start := strings.LastIndexByte(strings.TrimSuffix(path, "/"), '/') + 1
+		for i, c := range path[start:] {
+			if c < unicode.MaxASCII && unicode.IsLetter(c) && !strings.Contains(path[start:], "%") {
+				return fmt.Sprintf("%s%%%02X%s", path[:start+i], c, path[start+i+1:]), true
+			}
+		}
+		return path, false
+	},
+	"path-double-slash": func(path string) (string, bool) {
+		slash := strings.LastIndexByte(strings.TrimSuffix(path, "/"), '/')
+		return path[:max(slash, 0)] + "/" + path[max(slash, 0):], path != "/"
+	},
+}

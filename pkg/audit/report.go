@@ -1,0 +1,374 @@
+package audit
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// Status says what is known of an operation.
+type Status string
+
+// The statuses: every case is decided and none failed; a case failed; a case is
+// inconclusive; nothing was sent.
+const (
+	Proven    Status = "proven"
+	Faulty    Status = "faulty"
+	Undecided Status = "undecided"
+	NotAsked  Status = "not_asked"
+)
+
+// Report is what an audit showed.
+type Report struct {
+	Operations []OperationReport
+	// Findings has one entry for each operation, case and id: holes first.
+	Findings []Finding
+	Requests int
+	// Interrupted is set if the audit ended early.
+	Interrupted bool
+	// Refused is an answer to a valid token if the API refused it on every
+	// operation: then nothing is proven.
+	Refused *Answer
+	// Unreachable is set if no request was answered.
+	Unreachable error
+}
+
+// OperationReport is a row of the matrix.
+type OperationReport struct {
+	Operation *Operation
+	Status    Status
+	Reason    string // why it is undecided or not asked
+	Cells     []Cell
+}
+
+// Cell is what one case showed.
+type Cell struct {
+	Case *Case
+	Outcome
+	Status int // of the answer; 0 if there was none
+}
+
+// Finding is a fault of one operation.
+type Finding struct {
+	ID        diagnosis.ID
+	Level     Result // Fail or Warning
+	Class     Class
+	Case      *Case
+	Operation string
+	Headline  string
+	Sent      string
+	Expected  string
+	Got       string
+	Rule      string
+	Fix       string
+	// Known is set by a baseline, with its reason.
+	Known  bool
+	Reason string
+}
+
+// Fingerprint identifies a finding over many runs.
+func (f *Finding) Fingerprint() string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{string(f.ID), f.Case.Name, f.Operation}, "\x00")))
+	return hex.EncodeToString(sum[:16])
+}
+
+// Coverage counts what was proven.
+type Coverage struct {
+	Operations   int // asked
+	Proven       int // operations
+	Faulty       int
+	Undecided    int
+	Cells        int // asked
+	Decided      int // cells that are not inconclusive
+	Inconclusive int
+}
+
+// Coverage counts the operations and cells of the report.
+func (r *Report) Coverage() Coverage {
+	var c Coverage
+	for _, o := range r.Operations {
+		switch o.Status {
+		case Proven:
+			c.Proven++
+		case Faulty:
+			c.Faulty++
+		case Undecided:
+			c.Undecided++
+		case NotAsked:
+			continue
+		}
+		c.Operations++
+		for _, cell := range o.Cells {
+			c.Cells++
+			if cell.Result == Inconclusive {
+				c.Inconclusive++
+			}
+		}
+	}
+	c.Decided = c.Cells - c.Inconclusive
+	return c
+}
+
+func (a *Audit) report(interrupted bool) *Report {
+	r := &Report{Requests: a.sent, Interrupted: interrupted}
+	r.Refused, r.Unreachable = a.controlsFailed()
+	hides := a.scopesHide()
+	for _, x := range a.asks {
+		row, findings := x.report(hides, r.Refused != nil)
+		r.Operations = append(r.Operations, row)
+		r.Findings = append(r.Findings, findings...)
+	}
+	for _, name := range a.config.Unlisted {
+		r.Findings = append(r.Findings, Finding{
+			ID: diagnosis.OperationUnlisted, Level: Warning, Class: Reply, Case: &Case{Name: "documents"}, Operation: name,
+			Headline: "only one of the two documents lists the operation", Sent: "nothing", Expected: "the operation in both documents",
+			Got: "it is in one only", Rule: "the two documents", Fix: "add the operation to the other document, or remove it",
+		})
+	}
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(order(a.Case), order(b.Case)))
+	})
+	return r
+}
+
+func (f *Finding) rank() int {
+	rank := slices.Index([]Class{Hole, Deny, Reply}, f.Class)
+	if f.Level == Warning {
+		rank += 3
+	}
+	return rank
+}
+
+func order(c *Case) int {
+	return slices.IndexFunc(cases, func(row Case) bool { return row.Name == c.Name })
+}
+
+// controlsFailed reports whether the valid request was refused on every
+// operation, or not answered at all.
+func (a *Audit) controlsFailed() (refused *Answer, unreachable error) {
+	asked, without, refusals := 0, 0, 0
+	for _, x := range a.asks {
+		control := x.seen.Control
+		if control == nil {
+			control = x.seen.Anonymous
+		}
+		if control == nil && x.op.Access != Protected && len(x.cells) > 0 {
+			control = x.cells[0].answer
+		}
+		if control == nil {
+			continue
+		}
+		asked++
+		switch {
+		case control.Err != nil:
+			without++
+			unreachable = control.Err
+		case x.seen.Control != nil && isRefused(control):
+			refusals++
+			refused = control
+		case x.seen.Control == nil: // says nothing of tokens
+			asked--
+		}
+	}
+	if asked == 0 || refusals < asked {
+		refused = nil
+	}
+	if asked == 0 || without < asked {
+		unreachable = nil
+	}
+	return refused, unreachable
+}
+
+// scopesHide reports whether the API answers a missing scope with 404 where the
+// operation exists.
+func (a *Audit) scopesHide() bool {
+	for _, x := range a.asks {
+		if x.seen.Control == nil || !x.seen.Control.isSuccess() {
+			continue
+		}
+		for _, cell := range x.cells {
+			if cell.c.Group == GroupScope && cell.answer != nil && cell.answer.Status == http.StatusNotFound {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// report makes the row of an operation and its findings.
+func (x *asking) report(hides, untrusted bool) (OperationReport, []Finding) {
+	row := OperationReport{Operation: x.op, Status: NotAsked, Reason: x.skip}
+	if x.skip != "" || len(x.cells) == 0 && x.stop.Result == "" {
+		return row, nil
+	}
+	if x.stop.Result == Fail && !untrusted {
+		return x.stopped(row)
+	}
+	var findings []Finding
+	for _, cell := range x.cells {
+		if cell.lacks == notApplicable {
+			continue
+		}
+		outcome := x.decide(cell, hides)
+		row.Cells = append(row.Cells, Cell{cell.c, outcome, statusOf(cell.answer)})
+		if f, ok := x.finding(cell, outcome); ok {
+			findings = append(findings, f)
+		}
+		if x.stop.Result == "" {
+			findings = x.remark(findings, cell, outcome, hides)
+		}
+	}
+	row.Status, row.Reason = x.status(row.Cells)
+	if len(findings) > 0 && slices.ContainsFunc(findings, func(f Finding) bool { return f.Level == Fail }) {
+		row.Status = Faulty
+	}
+	return row, findings
+}
+
+// stopped reports an operation whose controls are a finding themselves. Where it
+// needs no token, no other case means anything.
+func (x *asking) stopped(row OperationReport) (OperationReport, []Finding) {
+	row.Status, row.Reason = Faulty, x.stop.Reason
+	name, answer := "good", x.seen.Control
+	if x.stop.ID == diagnosis.NoTokenAccepted {
+		name, answer = "no-token", x.seen.Anonymous
+	}
+	c := caseNamed(name)
+	row.Cells = append(row.Cells, Cell{c, x.stop, statusOf(answer)})
+	if name == "good" {
+		for _, cell := range x.cells {
+			if cell.c.Name != name {
+				row.Cells = append(row.Cells, Cell{cell.c, inconclusive("%s", x.stop.Reason), 0})
+			}
+		}
+	}
+	f, _ := x.finding(&cell{c: c, answer: answer}, x.stop)
+	return row, []Finding{f}
+}
+
+func (x *asking) decide(cell *cell, hides bool) Outcome {
+	switch {
+	case x.stop.Result != "":
+		return inconclusive("%s", x.stop.Reason)
+	case cell.lacks != "":
+		return inconclusive("%s", cell.lacks)
+	case cell.answer == nil:
+		return inconclusive("not sent")
+	}
+	o := Classify(cell.c, x.seenBy(cell, hides))
+	if cell.fetched && o.Result != Fail {
+		return Outcome{Warning, cell.c.ID, "the API fetched the URL in the token's header"}
+	}
+	return o
+}
+
+func (x *asking) seenBy(cell *cell, hides bool) Seen {
+	s := x.seen
+	s.Answer, s.ScopesHide = cell.answer, hides
+	return s
+}
+
+func (x *asking) finding(cell *cell, o Outcome) (Finding, bool) {
+	if o.Result != Fail && o.Result != Warning {
+		return Finding{}, false
+	}
+	c := cell.c
+	f := Finding{
+		ID: o.ID, Level: o.Result, Class: c.Class(), Case: c, Operation: x.op.Name(), Headline: c.Headline,
+		Sent: c.Change, Expected: c.Expected(), Got: x.evidence(cell), Rule: c.Clause, Fix: c.Fix,
+	}
+	switch {
+	case o.ID == diagnosis.RefusalServerError:
+		f.Class, f.Headline, f.Fix = Reply, "the API fails instead of refusing a token", fixForm
+	case cell.fetched:
+		f.Headline, f.Got = "the API fetches a URL that a token contains", o.Reason
+	}
+	return f, true
+}
+
+// remark adds what the refusal itself is found to be wrong in, each id once for
+// an operation.
+func (x *asking) remark(findings []Finding, cell *cell, o Outcome, hides bool) []Finding {
+	if cell.answer == nil || cell.lacks != "" || o.Result == Fail || o.Result == Warning {
+		return findings
+	}
+	for _, remark := range Remarks(cell.c, x.seenBy(cell, hides)) {
+		if slices.ContainsFunc(findings, func(f Finding) bool { return f.ID == remark.ID }) {
+			continue
+		}
+		entry, _ := diagnosis.Lookup(remark.ID)
+		findings = append(findings, Finding{
+			ID: remark.ID, Level: remark.Result, Class: Reply, Case: cell.c, Operation: x.op.Name(), Headline: entry.Summary,
+			Sent: cell.c.Change, Expected: cell.c.Expected(), Got: x.evidence(cell) + "; " + remark.Reason, Rule: remark.Clause, Fix: lowerFirst(entry.Fix),
+		})
+	}
+	return findings
+}
+
+func lowerFirst(text string) string {
+	text = strings.TrimSuffix(text, ".")
+	return strings.ToLower(text[:1]) + text[1:]
+}
+
+// status says what the cells prove.
+func (x *asking) status(cells []Cell) (Status, string) {
+	status, reason := Proven, ""
+	for _, cell := range cells {
+		switch cell.Result {
+		case Fail:
+			return Faulty, ""
+		case Inconclusive:
+			if status = Undecided; reason == "" {
+				reason = cell.Reason
+			}
+		}
+	}
+	return status, reason
+}
+
+// maxShown is how much of a body a report shows.
+const maxShown = 200
+
+// evidence shows an answer: its status, its challenge and the beginning of its
+// body, and what the request without a token got.
+func (x *asking) evidence(cell *cell) string {
+	text := evidenceOf(cell.answer)
+	if none := x.seen.Anonymous; none != nil && cell.answer != none && none.Status != 0 {
+		text += fmt.Sprintf("  (without a token: %d)", none.Status)
+	}
+	return text
+}
+
+func evidenceOf(a *Answer) string {
+	if a == nil || a.Status == 0 {
+		return "no answer"
+	}
+	text := fmt.Sprint(a.Status)
+	for _, field := range a.Challenges {
+		text += " WWW-Authenticate: " + cut(field)
+	}
+	if body := strings.Join(strings.Fields(string(a.Body)), " "); body != "" {
+		text += " " + cut(body)
+	}
+	return text
+}
+
+func cut(text string) string {
+	if len(text) > maxShown {
+		return strings.ToValidUTF8(text[:maxShown], "") + "…"
+	}
+	return strings.ToValidUTF8(text, "?")
+}
+
+func statusOf(a *Answer) int {
+	if a == nil {
+		return 0
+	}
+	return a.Status
+}

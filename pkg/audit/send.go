@@ -1,0 +1,148 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	userAgent    = "oauthctl-audit"
+	maxBody      = 1 << 20
+	maxRateWaits = 3
+)
+
+// send sends a request and reads its answer. For a 429 it waits as the API says,
+// at most three times, and goes on at half the rate.
+func (a *Audit) send(ctx context.Context, m *message) *Answer {
+	for waits := 0; ; waits++ {
+		if err := a.pace.wait(ctx); err != nil {
+			return noAnswer(err)
+		}
+		answer := a.sendOnce(ctx, m)
+		if answer.Status != http.StatusTooManyRequests || waits == maxRateWaits {
+			return answer
+		}
+		a.pace.halve()
+		if err := a.config.Wait(ctx, answer.retryAfter); err != nil {
+			return answer
+		}
+	}
+}
+
+func (a *Audit) sendOnce(ctx context.Context, m *message) *Answer {
+	ctx, cancel := context.WithTimeout(ctx, a.config.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, m.method, m.url.String(), nil)
+	if err != nil {
+		return noAnswer(err)
+	}
+	req.URL = m.url // its path as it is written
+	req.Header = m.header.Clone()
+	req.Header.Set("User-Agent", userAgent)
+	if req.Header.Get("Accept") == "" {
+		req.Header.Set("Accept", "application/json, */*;q=0.5")
+	}
+	if m.body != nil {
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(m.body)), int64(len(m.body))
+	}
+	a.counting.Lock()
+	a.sent++
+	a.counting.Unlock()
+	res, err := a.config.Transport.RoundTrip(req)
+	if err != nil {
+		return noAnswer(cause(ctx, err))
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
+	if err != nil {
+		return noAnswer(cause(ctx, err))
+	}
+	return NewAnswer(res.StatusCode, res.Header, body)
+}
+
+// cause says what went wrong without the URL, which may hold a token.
+func cause(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errors.New("timeout")
+	}
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// pace keeps requests to a rate.
+type pace struct {
+	sleep func(context.Context, time.Duration) error
+
+	mu       sync.Mutex
+	interval time.Duration // 0 means none
+	next     time.Time
+}
+
+func newPace(rate float64, sleep func(context.Context, time.Duration) error) *pace {
+	p := &pace{sleep: sleep}
+	if rate > 0 {
+		p.interval = time.Duration(float64(time.Second) / rate)
+	}
+	return p
+}
+
+// wait waits for the turn of the next request.
+func (p *pace) wait(ctx context.Context) error {
+	p.mu.Lock()
+	now := time.Now()
+	turn := p.next
+	if turn.Before(now) {
+		turn = now
+	}
+	p.next = turn.Add(p.interval)
+	p.mu.Unlock()
+	if turn.Equal(now) {
+		return ctx.Err()
+	}
+	return p.sleep(ctx, turn.Sub(now))
+}
+
+// halve halves the rate; the first time it sets one of 20 in a second.
+func (p *pace) halve() {
+	const first, most = 50 * time.Millisecond, 5 * time.Second
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.interval = min(max(2*p.interval, first), most)
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// shown returns the claims of a token, without its header and signature. What
+// is not a JWT is not shown.
+func shown(raw string) string {
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 {
+		return ""
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return ""
+	}
+	return string(claims)
+}

@@ -1,0 +1,177 @@
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/forge"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+)
+
+// Tokens makes the tokens of an audit: [Signer] signs them, [Given] makes them
+// from one real token, [Requested] requests them from the issuer.
+type Tokens interface {
+	// Lacks says what is missing for the case's token; "" if it can be made.
+	Lacks(c *Case, o *Operation) string
+	// Token returns the token of that name, a case of [forge.Cases], with the scopes
+	// and claims of the operation.
+	Token(ctx context.Context, name string, o *Operation) (string, error)
+	// Source says where the tokens come from, in a few words.
+	Source() string
+}
+
+// created marks tokens that an audit made.
+const created = "oauthctl_audit"
+
+// Signer signs tokens with the issuer's private key. It is safe for concurrent
+// use.
+type Signer struct {
+	Issuer   string
+	Audience string
+	// Key signs. Own is the issuer itself where it lives in this process; its key
+	// is then used.
+	Key *jwks.PrivateKey
+	Own *Issuer
+	// Subject and ClientID of the tokens; "" means oauthctl-audit.
+	Subject, ClientID string
+	// Type is the typ of the header; "" means at+jwt.
+	Type string
+	// ScopeClaim holds the scopes; "" means scope.
+	ScopeClaim string
+	// Claims are added to every valid token.
+	Claims map[string]any
+	// OtherScopes are all scopes of the API.
+	OtherScopes []string
+	// Trap serves the key to which the case jku-header points, and counts who reads
+	// it; nil stands for Own. Without both the case is not asked.
+	Trap *Issuer
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+
+	attacker forge.Attacker
+	mu       sync.Mutex
+	signed   map[string]signedToken
+}
+
+type signedToken struct {
+	raw   string
+	until time.Time
+}
+
+// Source says who signs.
+func (s *Signer) Source() string {
+	if s.Own != nil {
+		return "tokens from oauthctl's own issuer"
+	}
+	return "tokens signed with the issuer's key"
+}
+
+// Lacks says what a signer cannot do: control an issuer that is not its own.
+func (s *Signer) Lacks(c *Case, o *Operation) string {
+	switch {
+	case c.Needs == NeedIssuer && s.Own == nil:
+		return "needs control over the issuer"
+	case c.NeedsScopes && s.inElsewhere(c, o):
+		return "the API reads scopes from permissions or roles"
+	}
+	return ""
+}
+
+// inElsewhere reports whether the API reads scopes where scope-elsewhere puts
+// them.
+func (s *Signer) inElsewhere(c *Case, o *Operation) bool {
+	return c.Name == "scope-elsewhere" && slices.ContainsFunc(append(slices.Clone(o.ScopeClaims), s.ScopeClaim), func(claim string) bool {
+		return claim == "permissions" || claim == "roles"
+	})
+}
+
+// Token signs a token, or returns the one that was signed before if it lives for
+// another minute.
+func (s *Signer) Token(_ context.Context, name string, o *Operation) (string, error) {
+	key := fmt.Sprintf("%s\x00%s\x00%v\x00%s", name, strings.Join(o.granting(), " "), o.Claims, s.key().ID())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.signed[key]; ok && known.until.Sub(s.now()) >= renewal {
+		return known.raw, nil
+	}
+	draft := s.draft(o, s.now())
+	raw, err := forge.Sign(name, draft)
+	if err != nil {
+		return "", fmt.Errorf("audit: %w", err)
+	}
+	if s.signed == nil {
+		s.signed = map[string]signedToken{}
+	}
+	s.signed[key] = signedToken{raw, s.now().Add(lifetime)}
+	return raw, nil
+}
+
+func (s *Signer) key() *jwks.PrivateKey {
+	if s.Own != nil {
+		return s.Own.Key()
+	}
+	return s.Key
+}
+
+func (s *Signer) trap() *Issuer {
+	if s.Trap != nil {
+		return s.Trap
+	}
+	return s.Own
+}
+
+// lasting signs a valid token that outlives the waits for the issuer's state.
+func (s *Signer) lasting(o *Operation, extra time.Duration) (string, error) {
+	draft := s.draft(o, s.now())
+	draft.Claims["exp"] = s.now().Add(lifetime + extra).Unix()
+	raw, err := forge.Sign("good", draft)
+	if err != nil {
+		return "", fmt.Errorf("audit: %w", err)
+	}
+	return raw, nil
+}
+
+func (s *Signer) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+// draft is the valid token of an operation.
+func (s *Signer) draft(o *Operation, now time.Time) forge.Draft {
+	text := func(value, otherwise string) string {
+		if value == "" {
+			return otherwise
+		}
+		return value
+	}
+	key := s.key()
+	subject := text(s.Subject, "oauthctl-audit")
+	claims := map[string]any{
+		"iss": s.Issuer, "aud": s.Audience, "sub": subject, "client_id": text(s.ClientID, "oauthctl-audit"),
+		"jti": rand.Text(), "iat": now.Unix(), "exp": now.Add(lifetime).Unix(), created: true,
+	}
+	maps.Copy(claims, s.Claims)
+	maps.Copy(claims, o.Claims)
+	d := forge.Draft{
+		Key: key, Attacker: &s.attacker, ScopeClaim: s.ScopeClaim, Claims: claims,
+		Header: map[string]any{"alg": key.Algorithm(), "kid": key.ID(), "typ": text(s.Type, "at+jwt")},
+	}
+	if s.Own != nil {
+		d.Sibling = s.Own.sibling
+	}
+	if trap := s.trap(); trap != nil {
+		d.Attacker, d.KeyURL = trap.attacker, strings.TrimSuffix(trap.url, "/")+attackerPath
+	}
+	d.SetScopes(o.needed())
+	granting := o.granting()
+	d.OtherScopes = slices.DeleteFunc(slices.Clone(s.OtherScopes), func(scope string) bool { return slices.Contains(granting, scope) })
+	return d
+}
