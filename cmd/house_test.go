@@ -23,8 +23,9 @@ const module = "github.com/oauthctl/oauthctl"
 
 func floors() map[string]int {
 	return map[string]int{
-		".":                    9,
-		"cmd":                  8,
+		".":                    10,
+		"cmd":                  9,
+		"pkg/audit":            8,
 		"pkg/devserver":        7,
 		"pkg/guard":            7,
 		"pkg/session":          6,
