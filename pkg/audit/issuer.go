@@ -28,9 +28,11 @@ type Issuer struct {
 	key       *jwks.PrivateKey // signs
 	sibling   *jwks.PrivateKey // of a second tenant, always published
 	published []*jwks.Key
-	down      bool
-	revoked   map[[sha256.Size]byte]bool
-	fetched   int // how often the attacker's keys were read
+	// generation counts the changes of published.
+	generation uint64
+	down       bool
+	revoked    map[[sha256.Size]byte]bool
+	fetched    int // how often the attacker's keys were read
 }
 
 // NewIssuer makes an issuer with that URL, which is where Handler is served, and
@@ -71,6 +73,16 @@ func (i *Issuer) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error)
 	return set.Keys(ctx, kid, alg)
 }
 
+// Generation changes with each rotation.
+func (i *Issuer) Generation() uint64 {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.generation
+}
+
+// Former returns nil: a kid never names another key here.
+func (i *Issuer) Former(string) *jwks.Key { return nil }
+
 // Rotate puts a new key in use. The old one stays published until [Issuer.Retire].
 func (i *Issuer) Rotate() error {
 	next, err := jwks.Generate(i.Key().Algorithm())
@@ -80,6 +92,7 @@ func (i *Issuer) Rotate() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.key = next
+	i.generation++
 	i.published = append(i.published, next.Public())
 	return nil
 }
@@ -89,6 +102,7 @@ func (i *Issuer) Retire() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.published = []*jwks.Key{i.key.Public(), i.sibling.Public()}
+	i.generation++
 }
 
 // SetDown makes the key set answer 503, or again with keys.
