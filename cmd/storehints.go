@@ -37,7 +37,7 @@ func (env *Env) storeHint(err error) string {
 		return "set HOME or XDG_STATE_HOME, or use --store memory"
 	case d.ID == diagnosis.StoreUnwritable && errors.Is(file.Err, fs.ErrPermission) && file.Owned && file.Dir:
 		return "chmod u+rwx " + quoted(file.Path)
-	case d.ID == diagnosis.StoreUnwritable && file.Dir && filepath.Ext(file.Path) == ".json":
+	case d.ID == diagnosis.StoreUnwritable && file.Dir && strings.HasPrefix(file.Path, env.StateDir+string(filepath.Separator)):
 		return "remove the directory " + quoted(file.Path) + ", then " + login
 	case d.ID == diagnosis.StoreUnwritable:
 		return elsewhere
