@@ -252,7 +252,7 @@ func TestRenewalWithAnError(t *testing.T) {
 
 // A session counts only for what is in force.
 func TestFits(t *testing.T) {
-	other := &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: "the session is for another issuer"}
+	other := &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: diagnosis.Text("the session is for another issuer")}
 	for name, tt := range map[string]struct {
 		fits     error
 		given    bool // Renew was given a session
