@@ -81,20 +81,28 @@ func parse(data []byte) (*Policy, error) {
 func (p *Policy) finish(top *yaml.Node, noAudience bool) error {
 	for _, r := range p.routes {
 		if noAudience && !r.need.Public && !r.need.namesClient() {
-			return at(top, "audience none needs one value for the claim client_id in every route; %q has none", r.pattern)
+			return at(top, "audience none needs one value for the claim client_id in every route; %q has none", r.text)
 		}
 		r.need.ScopeClaims = p.ScopeClaims
 	}
+	p.findStricter()
 	return nil
 }
 
-// syntax puts the position of YAML's own errors in front.
+// syntax returns what YAML itself found, with the position in front.
 func syntax(err error) error {
+	var several *yaml.LoadErrors
 	var wrong *yaml.LoadError
-	if errors.As(err, &wrong) && wrong.Mark.Line > 0 {
-		return fmt.Errorf("%d:%d: %s", wrong.Mark.Line, max(wrong.Mark.Column, 1), wrong.Message)
+	switch {
+	case errors.As(err, &several) && len(several.Errors) > 0:
+		wrong = several.Errors[0]
+	case !errors.As(err, &wrong):
+		return errNoPolicy
 	}
-	return fmt.Errorf("1:1: %w", err)
+	if wrong.Message == "" || strings.Contains(wrong.Message, "no documents") {
+		return errNoPolicy
+	}
+	return fmt.Errorf("%d:%d: %s", max(wrong.Mark.Line, 1), max(wrong.Mark.Column, 1), wrong.Message)
 }
 
 func (p *Policy) readRoutes(n *yaml.Node) error {
@@ -112,11 +120,14 @@ func (p *Policy) readRoutes(n *yaml.Node) error {
 			return at(key, "the route %q stands twice", key.Value)
 		}
 		seen[key.Value] = true
-		need, err := readRequirement(value)
+		parsed, err := parsePattern(key.Value)
 		if err != nil {
+			return at(key, "%w", err)
+		}
+		r := &route{pattern: parsed, line: key.Line}
+		if err := r.read(value); err != nil {
 			return err
 		}
-		r := &route{key.Value, need}
 		if err := p.handle(r); err != nil {
 			return at(key, "%w", err)
 		}
@@ -125,40 +136,28 @@ func (p *Policy) readRoutes(n *yaml.Node) error {
 	return nil
 }
 
-// handle gives a pattern to the standard library's router, whose patterns these
-// are; it panics on one that is wrong or in conflict with another.
-func (p *Policy) handle(r *route) (err error) {
-	defer func() {
-		if wrong := recover(); wrong != nil {
-			err = fmt.Errorf("the pattern %q: %v", r.pattern, wrong)
-		}
-	}()
-	method, rest, ok := strings.Cut(r.pattern, " ")
-	if !ok || method == "" || method != strings.ToUpper(method) || !strings.HasPrefix(rest, "/") {
-		return fmt.Errorf(`expected a pattern "METHOD /path", got %q`, r.pattern)
-	}
-	p.mux.Handle(r.pattern, r)
-	return nil
-}
-
-func readRequirement(n *yaml.Node) (Requirement, error) {
-	var need Requirement
+// read reads what a route needs.
+func (r *route) read(n *yaml.Node) error {
+	need := &r.need
 	err := members(n, []member{
 		{"scopes", func(n *yaml.Node) error { return scopes(n, &need.Scopes) }},
 		{"any_scopes", func(n *yaml.Node) error { return scopes(n, &need.AnyScopes) }},
 		{"claims", func(n *yaml.Node) error { return readClaims(n, &need.Claims) }},
-		{"public", func(n *yaml.Node) error {
-			if n.Value != "true" && n.Value != "false" {
-				return at(n, "expected true or false, got %q", n.Value)
-			}
-			need.Public = n.Value == "true"
-			return nil
-		}},
+		{"public", func(n *yaml.Node) error { return boolean(n, &need.Public) }},
+		{"encoded_slash", func(n *yaml.Node) error { return boolean(n, &r.encodedSlash) }},
 	})
 	if err == nil && need.Public && len(need.Scopes)+len(need.AnyScopes)+len(need.Claims) > 0 {
-		return need, at(n, "a public route has no scopes or claims")
+		return at(n, "a public route has no scopes or claims")
 	}
-	return need, err
+	return err
+}
+
+func boolean(n *yaml.Node, into *bool) error {
+	if n.Kind != yaml.ScalarNode || n.Value != "true" && n.Value != "false" {
+		return at(n, "expected true or false, got %q", n.Value)
+	}
+	*into = n.Value == "true"
+	return nil
 }
 
 // readClaims reads NAME: VALUE, and NAME: {matches: REGEX}.

@@ -1,14 +1,10 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
@@ -28,8 +24,11 @@ type Policy struct {
 // route is a row of the policy. It is what the router finds, and is never
 // called.
 type route struct {
-	pattern string
-	need    Requirement
+	*pattern
+	line         int
+	need         Requirement
+	encodedSlash bool     // accepts %2F inside a segment
+	stricter     []*route // see [Policy.findStricter]
 }
 
 func (*route) ServeHTTP(http.ResponseWriter, *http.Request) {}
@@ -76,7 +75,7 @@ func (r Requirement) namesClient() bool {
 func (p *Policy) Patterns() []string {
 	all := make([]string, len(p.routes))
 	for i, r := range p.routes {
-		all[i] = r.pattern
+		all[i] = r.text
 	}
 	return all
 }
@@ -92,9 +91,39 @@ func (p *Policy) Scopes() []string {
 	return slices.Compact(all)
 }
 
-// Operation returns what a request needs and the pattern that says so, the most
-// specific one as [http.ServeMux] has it; ok is false where no route is listed.
-// A path that [CheckPath] refuses matches nothing. A query is not looked at.
+// Match is what a policy says of one request.
+type Match struct {
+	Requirement Requirement
+	Pattern     string // of the route, as in the file; "" where no route is listed
+	Listed      bool
+}
+
+// Match returns what a request needs: the most specific route as [http.ServeMux]
+// has it, or a stricter one that a server could choose in its place because it
+// ignores case, a final slash or path parameters. The error says that the path
+// has more than one reading (see [CheckPath]). Host and query do not count.
+func (p *Policy) Match(method string, u *url.URL) (Match, error) {
+	err := CheckPath(u)
+	if err != nil && !onlyEncodedSlash(u) {
+		return Match{}, err
+	}
+	found, _ := p.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: u.Path, RawPath: u.RawPath}})
+	// Anything else is the router's own answer: not found, or a redirect.
+	r, ok := found.(*route)
+	switch {
+	case err != nil && (!ok || !r.encodedSlash):
+		return Match{}, err
+	case !ok:
+		return Match{}, nil
+	}
+	if r, err = r.strictest(method, u.Path); err != nil {
+		return Match{}, err
+	}
+	return Match{r.need, r.text, true}, nil
+}
+
+// Operation is [Policy.Match] for a path as it is in a request line; ok is false
+// where no route is listed or the path has more than one reading.
 func (p *Policy) Operation(method, requestPath string) (need Requirement, pattern string, ok bool) {
 	u, err := url.ParseRequestURI(requestPath)
 	if err != nil || u.Host != "" {
@@ -106,72 +135,9 @@ func (p *Policy) Operation(method, requestPath string) (need Requirement, patter
 // Route is [Policy.Operation] for a URL that was parsed, whose host does not
 // count.
 func (p *Policy) Route(method string, u *url.URL) (need Requirement, pattern string, ok bool) {
-	if CheckPath(u) != nil {
+	m, err := p.Match(method, u)
+	if err != nil {
 		return Requirement{}, "", false
 	}
-	found, _ := p.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: u.Path, RawPath: u.RawPath}})
-	// What is no route is the router's own answer: not found, or a redirect.
-	r, ok := found.(*route)
-	if !ok {
-		return Requirement{}, "", false
-	}
-	return r.need, r.pattern, true
-}
-
-// CheckPath returns an error for a path that a server behind could read as
-// another one than the policy judged: dot segments, doubled slashes, encoded
-// slashes and dots, backslashes, control characters, dot segments with a
-// parameter, and what is no UTF-8.
-func CheckPath(u *url.URL) error {
-	cleaned := path.Clean(u.Path)
-	if strings.HasSuffix(u.Path, "/") && cleaned != "/" {
-		cleaned += "/"
-	}
-	switch {
-	case !strings.HasPrefix(u.Path, "/"):
-		return errors.New("the path does not begin with a slash")
-	case cleaned != u.Path:
-		return errors.New("the path has dot segments or doubled slashes")
-	case strings.ContainsFunc(u.Path, func(c rune) bool { return c < ' ' || c == '\x7f' || c == '\\' }):
-		return errors.New("the path holds a backslash or a control character")
-	case !utf8.ValidString(u.Path):
-		return errors.New("the path is no UTF-8")
-	case hidesSlash(u.Path) || u.RawPath != "" && hidesSlash(u.RawPath):
-		return errors.New("the path holds an encoded slash, backslash, dot or control character")
-	case hidesDots(u.Path):
-		return errors.New("the path has a dot segment with a parameter")
-	}
-	return nil
-}
-
-// hidesSlash looks for what another decoding would make a separator, a dot
-// segment or a control character. Encoded once, they were seen already.
-func hidesSlash(text string) bool {
-	for i := range len(text) {
-		if text[i] != '%' || len(text)-i < 3 {
-			continue
-		}
-		hidden, err := url.PathUnescape(text[i : i+3])
-		if err != nil {
-			continue
-		}
-		if c := hidden[0]; c < ' ' || c == '\x7f' || c == '/' || c == '\\' || c == '.' {
-			return true
-		}
-	}
-	return false
-}
-
-// hidesDots looks for "..;x", which some servers cut at the semicolon.
-func hidesDots(text string) bool {
-	if !strings.Contains(text, ";") {
-		return false
-	}
-	for segment := range strings.SplitSeq(text, "/") {
-		switch name, _, found := strings.Cut(segment, ";"); {
-		case found && (name == "" || name == "." || name == ".."):
-			return true
-		}
-	}
-	return false
+	return m.Requirement, m.Pattern, m.Listed
 }

@@ -1,0 +1,40 @@
+package policy
+
+import "slices"
+
+// covers reports whether a token that has what r needs always has what other
+// needs. It may say no where it cannot tell.
+func (r Requirement) covers(other Requirement) bool {
+	if other.Public {
+		return true
+	}
+	if r.Public {
+		return false
+	}
+	return r.coversScopes(other) && r.coversClaims(other)
+}
+
+func (r Requirement) coversScopes(other Requirement) bool {
+	for _, scope := range other.Scopes {
+		if !slices.Contains(r.Scopes, scope) {
+			return false
+		}
+	}
+	if len(other.AnyScopes) == 0 {
+		return true
+	}
+	one := func(scope string) bool { return slices.Contains(other.AnyScopes, scope) }
+	if slices.ContainsFunc(r.Scopes, one) {
+		return true
+	}
+	return len(r.AnyScopes) > 0 && !slices.ContainsFunc(r.AnyScopes, func(scope string) bool { return !one(scope) })
+}
+
+func (r Requirement) coversClaims(other Requirement) bool {
+	for _, rule := range other.Claims {
+		if !slices.ContainsFunc(r.Claims, func(mine ClaimRule) bool { return mine.String() == rule.String() }) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,126 @@
+package policy
+
+import (
+	"errors"
+	"strings"
+)
+
+// Many servers ignore the case of a path, its final slash, and parameters after
+// a semicolon. Behind such a server a path that the router here gives to a weak
+// route can reach the handler of a strict one. This file finds those routes.
+
+// foldText returns what all spellings of a text have in common that a server
+// may ignore: Unicode's case, with the letters that have three forms.
+func foldText(text string) string { return strings.ToLower(strings.ToUpper(text)) }
+
+// foldPath splits a path as such a server reads it.
+func foldPath(path string) []string {
+	path = strings.Trim(foldText(path), "/")
+	if path == "" {
+		return nil
+	}
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		parts[i], _, _ = strings.Cut(part, ";")
+	}
+	return parts
+}
+
+func foldPattern(segments []segment) []segment {
+	var all []segment
+	for _, s := range segments {
+		if s == (segment{}) { // {$}
+			continue
+		}
+		s.literal, _, _ = strings.Cut(foldText(s.literal), ";")
+		all = append(all, s)
+	}
+	return all
+}
+
+// matchesFolded reports whether such a server gives a path to the pattern.
+func matchesFolded(pattern []segment, path []string) bool {
+	for i, s := range pattern {
+		switch {
+		case s.rest:
+			return true
+		case i >= len(path) || !s.any && s.literal != path[i]:
+			return false
+		}
+	}
+	return len(pattern) == len(path)
+}
+
+// overlap reports whether some path matches both patterns.
+func overlap(a, b []segment) bool {
+	for i := 0; ; i++ {
+		switch {
+		case i < len(a) && a[i].rest || i < len(b) && b[i].rest:
+			return true
+		case i == len(a) || i == len(b):
+			return len(a) == len(b)
+		case !a[i].any && !b[i].any && a[i].literal != b[i].literal:
+			return false
+		}
+	}
+}
+
+// within reports whether each path that matches a matches b.
+func within(a, b []segment) bool {
+	for i := 0; ; i++ {
+		switch {
+		case i < len(b) && b[i].rest:
+			return true
+		case i == len(a) || i == len(b):
+			return len(a) == len(b)
+		case a[i].rest || a[i].any && !b[i].any:
+			return false
+		case !a[i].any && !b[i].any && a[i].literal != b[i].literal:
+			return false
+		}
+	}
+}
+
+// findStricter notes for each route the others that such a server could choose
+// in its place, and that need something it does not need.
+func (p *Policy) findStricter() {
+	for _, r := range p.routes {
+		for _, other := range p.routes {
+			narrower := within(r.folded, other.folded) && !within(other.folded, r.folded)
+			if other != r && sharesMethod(r, other) && overlap(r.folded, other.folded) && !narrower && !r.need.covers(other.need) {
+				r.stricter = append(r.stricter, other)
+			}
+		}
+	}
+}
+
+func sharesMethod(a, b *route) bool {
+	for _, m := range methods {
+		if a.serves(m) && b.serves(m) {
+			return true
+		}
+	}
+	return false
+}
+
+var errTwoRoutes = errors.New("servers that ignore case, a final slash or path parameters give the path to another route, which needs something else")
+
+// strictest returns the route that counts for a path that was found by r: the
+// stricter one where another reading of the path leads to it.
+func (r *route) strictest(method, path string) (*route, error) {
+	if len(r.stricter) == 0 {
+		return r, nil
+	}
+	parts := foldPath(path)
+	found := r
+	for _, other := range r.stricter {
+		switch {
+		case !other.serves(method) || !matchesFolded(other.folded, parts) || found.need.covers(other.need):
+		case other.need.covers(found.need):
+			found = other
+		default:
+			return nil, errTwoRoutes
+		}
+	}
+	return found, nil
+}

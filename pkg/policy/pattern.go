@@ -1,0 +1,237 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// methods are the request methods a pattern can have: those of RFC 9110, section
+// 9, PATCH (RFC 5789), QUERY, and WebDAV's (RFC 4918, RFC 3253, RFC 5323).
+var methods = []string{
+	"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY",
+	"ACL", "CHECKOUT", "COPY", "LOCK", "MERGE", "MKCALENDAR", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "PURGE", "REPORT", "SEARCH", "UNLOCK",
+}
+
+// pattern is the key of a route: one or more methods and a path.
+type pattern struct {
+	text     string // as in the file
+	methods  []string
+	path     string // as [http.ServeMux] reads it
+	segments []segment
+	folded   []segment // as a server reads it that ignores case, a final slash and path parameters
+}
+
+// segment is one part of a path pattern. Any matches one segment, and rest, which
+// is always the last, all that follow, or none.
+type segment struct {
+	literal   string
+	any, rest bool
+}
+
+const patternForm = `expected a pattern "METHOD /path", such as "GET /users/{id}"`
+
+// parsePattern reads a route's key. What looks like the syntax of another router
+// is refused, since it would be compared letter by letter and never match.
+func parsePattern(text string) (*pattern, error) {
+	left, path, ok := strings.Cut(text, " ")
+	path = strings.TrimLeft(path, " ")
+	if !ok || left == "" || !strings.HasPrefix(path, "/") {
+		return nil, fmt.Errorf(`%s, got %q`, patternForm, cut(text))
+	}
+	p := &pattern{text: text, path: path}
+	for method := range strings.SplitSeq(left, ",") {
+		switch upper := strings.ToUpper(method); {
+		case slices.Contains(p.methods, method):
+			return nil, fmt.Errorf("duplicate method %s in %q", method, cut(text))
+		case slices.Contains(methods, method):
+			p.methods = append(p.methods, method)
+		case slices.Contains(methods, upper):
+			return nil, fmt.Errorf("methods are case-sensitive: write %s instead of %q", upper, method)
+		default:
+			return nil, fmt.Errorf(`unknown method %q: list the methods, such as "GET,POST %s"`, cut(method), cut(path))
+		}
+	}
+	if err := p.readPath(); err != nil {
+		return nil, fmt.Errorf("the path of %q: %w", cut(text), err)
+	}
+	return p, nil
+}
+
+func (p *pattern) readPath() error {
+	parts := strings.Split(p.path[1:], "/")
+	names := map[string]bool{}
+	for i, part := range parts {
+		last := i == len(parts)-1
+		s, err := readSegment(part, last)
+		if err != nil {
+			return err
+		}
+		if name := wildcardName(part); name != "" {
+			if names[name] {
+				return fmt.Errorf("duplicate wildcard name {%s}", name)
+			}
+			names[name] = true
+		}
+		p.segments = append(p.segments, s)
+	}
+	p.folded = foldPattern(p.segments)
+	return nil
+}
+
+// wildcardName returns the name in {name} and {name...}; "" for anything else.
+func wildcardName(part string) string {
+	if !strings.HasPrefix(part, "{") || !strings.HasSuffix(part, "}") {
+		return ""
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(part[1:], "}"), "...")
+}
+
+func readSegment(part string, last bool) (segment, error) {
+	switch name := wildcardName(part); {
+	case part == "" && last: // a final slash: everything below
+		return segment{rest: true}, nil
+	case part == "":
+		return segment{}, errors.New("it has an empty segment, which no request has")
+	case part == "{$}" && last: // this path with its final slash
+		return segment{}, nil
+	case part == "{$}":
+		return segment{}, errors.New("{$} must be the last segment")
+	case name != "" && isIdentifier(name):
+		rest := strings.HasSuffix(part, "...}")
+		if rest && !last {
+			return segment{}, fmt.Errorf("%s must be the last segment", part)
+		}
+		return segment{any: !rest, rest: rest}, nil
+	case name != "":
+		return segment{}, fmt.Errorf("the name in %q is not a word of letters, digits and _", cut(part))
+	}
+	if err := checkLiteral(part); err != nil {
+		return segment{}, err
+	}
+	return segment{literal: part}, nil
+}
+
+func isIdentifier(name string) bool {
+	return name[0] > '9' && !strings.ContainsFunc(name, func(c rune) bool { return !isWord(c) })
+}
+
+func isWord(c rune) bool {
+	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// checkLiteral refuses text that no path can match, and the wildcards of other
+// routers, with the form that is meant.
+func checkLiteral(part string) error {
+	word := strings.TrimFunc(part, func(c rune) bool { return !isWord(c) })
+	if word == "" {
+		word = "name"
+	}
+	switch {
+	case part[0] == ':' || part[0] == '<':
+		return fmt.Errorf("%q is compared as text: write {%s} for any one segment", cut(part), word)
+	case strings.Trim(part, "*") == "":
+		return fmt.Errorf("%q is compared as text: write {name} for any one segment, {rest...} for all that follow", cut(part))
+	case strings.Contains(part, "*"):
+		return fmt.Errorf("%q is compared as text: a wildcard is a whole segment, {name} or {rest...}", cut(part))
+	case strings.ContainsAny(part, "{}"):
+		return fmt.Errorf("%q: a wildcard is a whole segment, such as {id}", cut(part))
+	case strings.ContainsAny(part, `^|[]\`) || strings.HasSuffix(part, "$") || strings.Contains(part, "(?"):
+		return fmt.Errorf("%q looks like a regular expression, and is compared as text: write {name} for any one segment", cut(part))
+	case strings.Contains(part, "%"):
+		return fmt.Errorf("%q: write the characters themselves, not percent-encoded", cut(part))
+	case strings.ContainsAny(part, "?#"):
+		return fmt.Errorf("%q: a route has no query and no fragment", cut(part))
+	}
+	if err := CheckPath(&url.URL{Path: "/" + part}); err != nil {
+		return fmt.Errorf("%q never matches: %w", cut(part), err)
+	}
+	return nil
+}
+
+// serves reports whether the pattern has a request's method; GET has HEAD too.
+func (p *pattern) serves(method string) bool {
+	return slices.Contains(p.methods, method) || method == http.MethodHead && slices.Contains(p.methods, http.MethodGet)
+}
+
+// handle registers a route with the standard library's router, whose patterns
+// these are; it panics where two of them conflict.
+func (p *Policy) handle(r *route) (err error) {
+	for _, other := range p.routes {
+		if err := r.contradicts(other); err != nil {
+			return err
+		}
+	}
+	defer func() {
+		if wrong := recover(); wrong != nil {
+			err = fmt.Errorf("the pattern %q cannot be used", cut(r.text))
+		}
+	}()
+	for _, method := range r.methods {
+		p.mux.Handle(method+" "+r.path, r)
+	}
+	return nil
+}
+
+// contradicts returns an error where no rule says which of two routes a request
+// belongs to.
+func (r *route) contradicts(other *route) error {
+	i := slices.IndexFunc(r.methods, other.serves)
+	if i < 0 {
+		if i = slices.IndexFunc(other.methods, r.serves); i < 0 {
+			return nil
+		}
+		return r.contradictsBy(other, other.methods[i])
+	}
+	return r.contradictsBy(other, r.methods[i])
+}
+
+func (r *route) contradictsBy(other *route, method string) error {
+	shared := slices.ContainsFunc(r.methods, func(m string) bool { return slices.Contains(other.methods, m) })
+	if shared && sameButCase(r.segments, other.segments) {
+		return fmt.Errorf("the route %q differs from %q in line %d only in letter case, and many servers ignore case: keep one of them", cut(r.text), cut(other.text), other.line)
+	}
+	if !conflict(r, other) {
+		return nil
+	}
+	return fmt.Errorf("the route %q conflicts with %q in line %d: both match %s %s, and neither is more specific; change one of them, or add a route for the paths that both match",
+		cut(r.text), cut(other.text), other.line, method, common(r.segments, other.segments))
+}
+
+// conflict asks the router itself.
+func conflict(a, b *route) (yes bool) {
+	defer func() { yes = recover() != nil }()
+	mux := http.NewServeMux()
+	for _, r := range []*route{a, b} {
+		for _, method := range r.methods {
+			mux.Handle(method+" "+r.path, r)
+		}
+	}
+	return false
+}
+
+func sameButCase(a, b []segment) bool {
+	same := slices.EqualFunc(a, b, func(x, y segment) bool {
+		x.literal, y.literal = foldText(x.literal), foldText(y.literal)
+		return x == y
+	})
+	return same && !slices.Equal(a, b)
+}
+
+// common returns a path that both patterns match, of two that overlap.
+func common(a, b []segment) string {
+	var path strings.Builder
+	for i := range max(len(a), len(b)) {
+		text := "x"
+		for _, side := range [][]segment{a, b} {
+			if i < len(side) && !side[i].any && !side[i].rest {
+				text = side[i].literal
+			}
+		}
+		path.WriteString("/" + text)
+	}
+	return path.String()
+}

@@ -1,0 +1,260 @@
+package policy_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/oauthctl/oauthctl/pkg/policy"
+)
+
+func loadRoutes(t testing.TB, routes string) *policy.Policy {
+	t.Helper()
+	p, err := policy.Load([]byte("issuer: https://auth.example.com\naudience: https://api.example.com\nroutes:\n"+routes), "p.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// needs describes what a request needs, in one word per kind.
+func needs(p *policy.Policy, method, path string) string {
+	u, err := url.ParseRequestURI(path)
+	if err != nil {
+		return "no URL"
+	}
+	m, err := p.Match(method, u)
+	switch {
+	case err != nil:
+		return "ambiguous"
+	case !m.Listed:
+		return "unlisted"
+	case m.Requirement.Public:
+		return "public"
+	}
+	return strings.Join(append(m.Requirement.Scopes, m.Requirement.AnyScopes...), " ")
+}
+
+// A server that ignores case, a final slash or path parameters must not give a
+// path to a handler for which nothing was checked.
+func TestStricterRoute(t *testing.T) {
+	p := loadRoutes(t, `  "GET /reports/{rest...}": {public: true}
+  "GET /reports/salaries": {scopes: [hr]}
+  "POST /reports/salaries": {scopes: [hr, write]}
+  "GET /users/{id}": {scopes: [users]}
+  "GET /users/me": {public: true}
+  "GET /pages/": {scopes: [pages]}
+  "GET /pages/secret/{id}": {scopes: [pages, secret]}
+  "GET /pages/other/{$}": {scopes: [other]}
+  "GET /open/{rest...}": {public: true}
+  "GET /open/{tenant}/users/{id}": {any_scopes: [a, b]}
+  "GET /one/{rest...}": {any_scopes: [a, b]}
+  "GET /one/two": {scopes: [a]}
+  "PUT /put/{rest...}": {public: true}
+  "GET /put/x": {scopes: [x]}
+`)
+	tests := map[string]string{
+		"GET /reports/2026":                 "public",
+		"GET /reports/salaries":             "hr",
+		"GET /reports/Salaries":             "hr",
+		"GET /reports/SALARIE%53":           "hr",
+		"GET /reports/%53alaries":           "hr",
+		"GET /reports/salarie\u017f":        "hr",
+		"GET /reports/salaries/":            "hr",
+		"GET /reports/sAlaries/":            "hr",
+		"GET /Reports/salaries":             "unlisted",
+		"GET /reports/salaries;v=1":         "hr",
+		"GET /reports/salaries;v=1/":        "hr",
+		"HEAD /reports/Salaries":            "hr",
+		"POST /reports/salaries":            "hr write",
+		"GET /reports/salaries/2026":        "public",
+		"GET /users/7":                      "users",
+		"GET /users/ME":                     "users",
+		"GET /users/me":                     "public",
+		"GET /users/me/":                    "unlisted",
+		"GET /pages/a":                      "pages",
+		"GET /pages/secret/1":               "pages secret",
+		"GET /pages/Secret/1":               "pages secret",
+		"GET /pages/secret/1/":              "pages secret",
+		"GET /pages/secret/1/2":             "pages",
+		"GET /pages/other/":                 "other",
+		"GET /pages/other":                  "unlisted", // the router would add the slash
+		"GET /open/acme/Users/7":            "a b",
+		"GET /open/acme/users/7":            "a b",
+		"GET /open/acme/groups/7":           "public",
+		"GET /one/TWO":                      "a",
+		"GET /one/three":                    "a b",
+		"PUT /put/X":                        "public", // another method
+		"GET /put/x/":                       "unlisted",
+		"GET /reports/sal\uff41ries/\u2025": "ambiguous",
+	}
+	for line, want := range tests {
+		method, path, _ := strings.Cut(line, " ")
+		if got := needs(p, method, path); got != want {
+			t.Errorf("%s needs %q, want %q", line, got, want)
+		}
+	}
+}
+
+// Patterns that can never match, or that mean something else in another router,
+// are refused by line and column with what to write.
+func TestPatternsRefused(t *testing.T) {
+	tests := map[string]string{
+		"GET /users/:id":             "{id}",
+		"GET /users/<int:id>":        "{int:id}",
+		"GET /files/*":               "{rest...}",
+		"GET /files/**":              "{rest...}",
+		"GET /files/*.json":          "whole segment",
+		"GET /files/{name}.json":     "whole segment",
+		"GET /files/{na-me}":         "letters, digits",
+		"GET /files/{}":              "whole segment",
+		"GET /files/{1}":             "letters, digits",
+		"GET /{rest...}/x":           "last segment",
+		"GET /{$}/x":                 "last segment",
+		"GET /a/{x}/{x}":             "duplicate wildcard",
+		"GET /a/{x}/{x...}":          "duplicate wildcard",
+		"GET /users/[0-9]+":          "regular expression",
+		"GET /users/^a$":             "regular expression",
+		"GET /users/a$":              "regular expression",
+		"GET /users/(?P<id>.*)":      "whole segment",
+		"GET /a|b":                   "regular expression",
+		`GET /a\\d`:                  "regular expression",
+		"GET /a%20b":                 "not percent-encoded",
+		"GET /a?x=1":                 "no query",
+		"GET /a#b":                   "no query",
+		"GET /a//b":                  "empty segment",
+		"GET //a":                    "empty segment",
+		"GET /a/../b":                "never matches",
+		"GET /a/./b":                 "never matches",
+		"GET /a./b":                  "never matches",
+		"GET /\uff0e/b":              "never matches",
+		"ANY /a":                     "list the methods",
+		"* /a":                       "list the methods",
+		"GET|POST /a":                "list the methods",
+		"GET, POST /a":               "METHOD /path",
+		"GET,GET /a":                 "duplicate method",
+		"get /a":                     "write GET",
+		"Patch /a":                   "write PATCH",
+		"GETT /a":                    "unknown method",
+		"/a":                         "METHOD /path",
+		"GET":                        "METHOD /path",
+		"GET a":                      "METHOD /path",
+		"GET api.example.com/a":      "METHOD /path",
+		"GET https://api.example/a":  "METHOD /path",
+		"GET /ok\": {}\n  \"GET /Ok": "letter case",
+		"GET /a/{x}/edit\": {}\n  \"GET /a/new/{y}": `conflicts with "GET /a/{x}/edit" in line 4: both match GET /a/new/edit`,
+		"GET /{x}/b\": {}\n  \"GET,PUT /a/{y}":      `in line 4: both match GET /a/b`,
+		"GET /a/{x}\": {}\n  \"GET /a/{y}":          "in line 4: both match GET /a/x",
+	}
+	for pattern, want := range tests {
+		text := "issuer: a\naudience: b\nroutes:\n  \"" + pattern + "\": {}\n"
+		p, err := policy.Load([]byte(text), "p.yaml")
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "p.yaml:") {
+			t.Errorf("%s: Load = %v, %v, want %q", pattern, p, err, want)
+			continue
+		}
+		for _, internal := range []string{".go:", "yaml:", `\n`, "panic"} {
+			if rest := strings.TrimPrefix(err.Error(), "p.yaml:"); strings.Contains(rest, internal) {
+				t.Errorf("%s: the message shows internals: %s", pattern, rest)
+			}
+		}
+	}
+	for _, good := range []string{
+		"GET /", "GET /{$}", "GET /{rest...}", "GET /a/{id}", "GET /a/{id}/b", "GET /a/", "GET,POST,DELETE /a", "PROPFIND /dav/", "GET /ä b/ü",
+		"GET /a:b", "GET /a.json", "GET /Users(7)", "GET /a+b", "GET /a;v=1", "GET /~a/@b", "GET   /a",
+	} {
+		loadRoutes(t, "  \""+good+"\": {}\n")
+	}
+	loadRoutes(t, "  \"GET /a/{id}\": {}\n  \"POST /A/{id}\": {}\n  \"GET /a/new\": {}\n  \"GET /a/{id}/{$}\": {}\n")
+}
+
+func TestMethodList(t *testing.T) {
+	p := loadRoutes(t, "  \"GET,DELETE /a/{id}\": {scopes: [a]}\n  \"POST /a/{id}\": {public: true}\n")
+	for line, want := range map[string]string{"GET /a/1": "a", "HEAD /a/1": "a", "DELETE /a/1": "a", "POST /a/1": "public", "PUT /a/1": "unlisted"} {
+		method, path, _ := strings.Cut(line, " ")
+		if got := needs(p, method, path); got != want {
+			t.Errorf("%s needs %q, want %q", line, got, want)
+		}
+	}
+}
+
+// A file that YAML itself refuses is refused in plain words.
+func TestYAMLErrors(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty":    "",
+		"comment":  "# nothing\n",
+		"null":     "~\n",
+		"text":     "hello\n",
+		"document": "---\n",
+		"anchor":   "issuer: &a x\naudience: *a\nroutes: {\"GET /x\": {}}\n",
+		"merge":    "base: &b {public: true}\n",
+		"merged":   "issuer: a\naudience: b\nroutes:\n  \"GET /x\": {<<: {public: true}}\n",
+		"tab":      "issuer:\n\t- a\n",
+		"binary":   "\x00\x01",
+		"utf16":    "\xff\xfei\x00",
+	} {
+		p, err := policy.Load([]byte(text), "p.yaml")
+		if err == nil {
+			t.Errorf("%s: Load = %v", name, p)
+			continue
+		}
+		if rest := strings.TrimPrefix(err.Error(), "p.yaml:"); strings.Contains(rest, "yaml:") || strings.Contains(rest, "unknown position") || strings.Contains(rest, ".go:") {
+			t.Errorf("%s: the message shows internals: %s", name, rest)
+		}
+	}
+}
+
+func TestPathsWithTwoReadings(t *testing.T) {
+	p := loadRoutes(t, "  \"GET /files/{rest...}\": {}\n  \"GET /npm/{package}\": {encoded_slash: true}\n")
+	refused := []string{
+		"/files/..%20/x", "/files/.../x", "/files/a./x", "/files/a%20/x", "/files/a%20", "/files/x%2e", "/files/\uff0e\uff0e/x", "/files/a\uff0fb",
+		"/files/%EF%BC%8E%EF%BC%8E/x", "/files/\u2025/x", "/files/\uff3c", "/files/..%20;x/y", "/files/%20", "/files/a%2fb",
+		"/npm/a%2f..%2fb", "/npm/..%2fb", "/npm/a%5cb", "/npm/a%2f", "/npm/%2fa", "/npm/a%252fb", "/npm/a%2f%2fb", "/npm/a%00b", "/npm/a%2e%2e",
+	}
+	for _, path := range refused {
+		if got := needs(p, "GET", path); got != "ambiguous" {
+			t.Errorf("%s: %q, want it refused", path, got)
+		}
+	}
+	for _, path := range []string{"/files/a.b", "/files/.well-known/x", "/files/a%20b", "/files/..a", "/files/ä", "/npm/@scope%2fname", "/npm/@scope%2Fname", "/npm/a"} {
+		if got := needs(p, "GET", path); got != "" {
+			t.Errorf("%s: %q, want it accepted", path, got)
+		}
+	}
+	if got := needs(p, "GET", "/npm/@scope/name"); got != "unlisted" {
+		t.Errorf("a slash that is not encoded: %q", got)
+	}
+}
+
+// The table of characters is held against Unicode's own.
+func TestNormalization(t *testing.T) {
+	for c := rune(0x80); c <= 0x10ffff; c++ {
+		text := string(c)
+		want := strings.ContainsAny(norm.NFKC.String(text), `./\`)
+		if got := policy.CheckPath(&url.URL{Path: "/a" + text + "b"}) != nil; got != want && c != 0xfffd && (c < 0xd800 || c > 0xdfff) {
+			t.Errorf("%U is refused: %v, want %v", c, got, want)
+		}
+	}
+}
+
+// What is accepted by a wildcard never has a stricter reading, whatever the
+// spelling.
+func FuzzStricterRoute(f *testing.F) {
+	p := loadRoutes(f, "  \"GET /{rest...}\": {public: true}\n  \"GET /admin/{id}\": {scopes: [admin]}\n")
+	for _, path := range []string{"/ADMIN/1", "/admin/1/", "/admin;x/1", "/%41dmin/1", "/ad\u0131min/1"} {
+		f.Add(path)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		if needs(p, "GET", path) != "public" {
+			return
+		}
+		u, _ := url.ParseRequestURI(path)
+		parts := strings.Split(strings.Trim(u.Path, "/"), "/")
+		first, _, _ := strings.Cut(parts[0], ";")
+		if len(parts) == 2 && strings.EqualFold(first, "admin") {
+			t.Errorf("%q passes without the scope", path)
+		}
+	})
+}
