@@ -41,7 +41,8 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := guard.Serve(ctx, l, h, 10*time.Second); err != nil {
+	server := guard.Server{Handler: h, Draining: h.Drain, Grace: 10 * time.Second}
+	if err := server.Serve(ctx, l); err != nil {
 		log.Fatal(err)
 	}
 }

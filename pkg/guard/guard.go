@@ -1,14 +1,16 @@
 // Package guard protects an API that checks nothing itself: a reverse proxy that
-// lets through what a policy allows (RFC 6750), and tells the API who asks.
+// lets through what a policy allows (RFC 6750), and says who asks in header
+// fields. [Handler.ForwardAuth] is the same check for a proxy of another make.
 //
 // Start with [New]; the [Handler] serves the API, [Handler.Admin] health and
 // metrics for an address of their own, [Handler.Watch] takes over a policy file
-// when it changes, and [Serve] runs a server that stops gracefully.
+// when it changes, and [Server] runs it and stops gracefully.
 //
-// It forwards exactly the path that it judged, and takes away whatever a client
-// could use to look like another one: X-Auth headers in every spelling, headers
-// that change the method or path, and the token itself. The API must not be
-// reachable in any other way. The package ends no TLS and limits no rates.
+// It forwards the request target byte for byte as it was checked, and removes
+// whatever a client could use to look like another one: header fields that name
+// an identity in every spelling, fields that change the method or path, and the
+// token itself. The API must not be reachable in any other way. The package ends
+// no TLS and limits no rates.
 package guard
 
 import (
@@ -18,6 +20,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -26,7 +29,6 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/bearer"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
@@ -34,71 +36,97 @@ import (
 // Config is what a guard needs to know. Upstream, Policy and Keys are needed;
 // the zero value of the rest is the safe choice.
 type Config struct {
-	// Upstream is the API's own URL; a path in it goes before each request's.
-	Upstream *url.URL
+	// Upstream is the API's own URL; a path in it goes before each request's. Use
+	// [ParseUpstream] for it and for the Transport.
+	Upstream  *url.URL
+	Transport http.RoundTripper // nil means one of the guard's own
+	// PassHost sends the client's Host to the API instead of the upstream's own.
+	PassHost bool
 	Policy   *policy.Policy
 	Keys     KeySet
 	// Resource is the URL under which clients know the API; with it the guard
-	// serves the API's metadata (RFC 9728). "" serves none.
+	// serves the API's metadata (RFC 9728). "" serves none. Metadata holds its
+	// other members.
 	Resource   string
+	Metadata   bearer.Metadata
 	Revocation bearer.RevocationChecker // nil checks none
-	// Verifier are options for judging tokens; the policy has its say first.
+	// Ready are further conditions of /readyz, by name: what a request needs to be
+	// answered with anything but 503.
+	Ready map[string]func(context.Context) error
+	// Verifier are options for verifying tokens; what the policy says comes first.
+	// CacheTokens is used for requests and for open streams.
 	Verifier token.Options
-	// Bearer are further options for the middleware; what it refuses is told by
-	// Log.
+	// Bearer are further options for the middleware; refusals are logged by Log.
 	Bearer []bearer.Option
-	// ForwardToken hands the token on to the API.
+	// ForwardToken passes the token on to the API.
 	ForwardToken bool
-	Log          *slog.Logger      // nil logs nothing
-	Transport    http.RoundTripper // to the API; nil means one of the guard's own
+	// AllowNoSubject accepts tokens without sub, which the API cannot tell apart.
+	AllowNoSubject bool
+	ClaimHeaders   []ClaimHeader
+	RemoveHeaders  []string // further fields of a client that the API must not see
+	// TrustedProxies are the addresses whose forwarding header fields count.
+	TrustedProxies []netip.Prefix
+	// BodyTimeout is how long a client may leave between two bytes of a body; 0
+	// means a minute. MaxBody bounds a body in bytes; 0 does not.
+	BodyTimeout time.Duration
+	MaxBody     int64
+	// Recheck is how often the token of an open stream is checked again; 0 means
+	// five seconds.
+	Recheck time.Duration
+	Log     *slog.Logger // nil logs nothing
+	// Requests says which requests Log gets.
+	Requests Requests
+	// Service is logged with each request, to tell several guards apart.
+	Service string
 }
 
-// KeySet is a key set whose readiness and state the guard reports. [jwks.Set] and
-// [jwks.Remote] are key sets.
-type KeySet interface {
-	token.KeySet
-	// Ready returns nil once there are keys to verify tokens with; it fetches
-	// them if necessary, within ctx.
-	Ready(ctx context.Context) error
-	State() jwks.State
-}
+// ClaimHeader names a header field that tells the API a claim. A list is joined
+// with commas. Where the claim is missing the field is not sent.
+type ClaimHeader struct{ Header, Claim string }
 
 // Handler is the guard. It is safe for concurrent use.
 type Handler struct {
 	config   Config
+	fields   fields
+	trusted  proxies
 	proxy    *httputil.ReverseProxy
 	current  atomic.Pointer[rules]
-	metadata *http.ServeMux // nil without a Resource
+	draining atomic.Bool
 	metrics  metrics
 }
 
 // rules are a policy and what was made of it, exchanged as a whole.
 type rules struct {
-	policy  *policy.Policy
-	guarded http.Handler
-	loaded  time.Time
+	policy   *policy.Policy
+	verifier *token.Verifier
+	proxied  http.Handler   // checks and forwards
+	answered http.Handler   // checks and answers 200, for [Handler.ForwardAuth]
+	metadata *http.ServeMux // nil without a Resource
+	loaded   time.Time
 }
 
 // New returns a guard. It errs on a configuration that could protect nothing.
 func New(c Config) (*Handler, error) {
 	switch {
-	case c.Upstream == nil || c.Upstream.Host == "" || c.Upstream.Scheme != "http" && c.Upstream.Scheme != "https":
+	case c.Upstream != nil && (c.Upstream.Host == "" || c.Upstream.Scheme != "http" && c.Upstream.Scheme != "https"):
 		return nil, errors.New("guard: expected an http or https URL of the API")
+	case c.Upstream != nil && c.Upstream.User != nil:
+		return nil, errors.New("guard: the URL of the API has a user or a password, which would not be sent")
 	case c.Policy == nil || c.Keys == nil:
 		return nil, errors.New("guard: a policy and keys are needed")
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
+	c.setDefaults()
+	own := slices.Clone(c.RemoveHeaders)
+	for _, ch := range c.ClaimHeaders {
+		if err := ch.check(); err != nil {
+			return nil, err
+		}
+		own = append(own, ch.Header)
 	}
-	if c.Verifier.Now == nil {
-		c.Verifier.Now = time.Now
-	}
-	if c.Transport == nil {
-		c.Transport = newTransport()
-	}
-	h := &Handler{config: c}
+	h := &Handler{config: c, fields: newFields(own), trusted: c.TrustedProxies}
+	h.metrics.init()
 	h.proxy = &httputil.ReverseProxy{
-		Rewrite: h.rewrite, Transport: c.Transport, ModifyResponse: endStream, ErrorHandler: h.unreachable,
+		Rewrite: h.rewrite, Transport: c.Transport, ModifyResponse: h.answering, ErrorHandler: h.unreachable, BufferPool: &buffers{},
 		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
 	if err := h.SetPolicy(c.Policy); err != nil {
@@ -107,17 +135,38 @@ func New(c Config) (*Handler, error) {
 	return h, nil
 }
 
-// newTransport hands on what it gets as it is, and waits as long as the API
-// takes: an answer may be a stream.
-func newTransport() http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.Proxy, t.DisableCompression, t.MaxIdleConnsPerHost = nil, true, 256
-	return t
+func (c *Config) setDefaults() {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Verifier.Now == nil {
+		c.Verifier.Now = time.Now
+	}
+	if c.Transport == nil {
+		c.Transport = newTransport(TransportOptions{})
+	}
+	if c.Recheck <= 0 {
+		c.Recheck = 5 * time.Second
+	}
 }
 
-// SetPolicy puts p in the place of the policy in use, for requests that come
-// from now on. On an error the old one stays. The issuer cannot change, since
-// the keys are the issuer's.
+func (ch ClaimHeader) check() error {
+	if ch.Claim == "" || ch.Header == "" || !isPlain(ch.Header) {
+		return fmt.Errorf("guard: expected a header name of letters, digits and dashes, and a claim, got %q and %q", ch.Header, ch.Claim)
+	}
+	switch name := string(fold(nil, ch.Header)); {
+	case name == "x-auth-subject", name == "x-auth-scope", name == "x-auth-issuer", name == "x-auth-client-id", name == "x-request-id",
+		name == "host", name == "connection", name == "content-length", name == "transfer-encoding", name == "te", name == "trailer", name == "upgrade":
+		return fmt.Errorf("guard: the header %q cannot hold a claim", ch.Header)
+	case classes[name] == credential, classes[name] == forwarding, classes[name] == override:
+		return fmt.Errorf("guard: the header %q cannot hold a claim", ch.Header)
+	}
+	return nil
+}
+
+// SetPolicy replaces the policy in use, for requests that come from now on. On
+// an error the old one stays. The issuer cannot change, since the keys are the
+// issuer's.
 func (h *Handler) SetPolicy(p *policy.Policy) error {
 	if old := h.current.Load(); old != nil && old.policy.Issuer != p.Issuer {
 		return fmt.Errorf("guard: the issuer cannot change from %q to %q without a restart", old.policy.Issuer, p.Issuer)
@@ -126,9 +175,10 @@ func (h *Handler) SetPolicy(p *policy.Policy) error {
 	if err != nil {
 		return fmt.Errorf("guard: %w", err)
 	}
+	x := &rules{policy: p, verifier: verifier, loaded: h.config.Verifier.Now()}
 	options := slices.Clone(h.config.Bearer)
 	if h.config.Resource != "" {
-		place, err := h.serveMetadata(p)
+		place, err := x.makeMetadata(h.config)
 		if err != nil {
 			return err
 		}
@@ -138,51 +188,82 @@ func (h *Handler) SetPolicy(p *policy.Policy) error {
 		options = append(options, bearer.Revocation(h.config.Revocation))
 	}
 	options = append(options, bearer.Policy(p), bearer.OnRefusal(noteRefusal))
-	guarded := bearer.Require(verifier, options...)(http.HandlerFunc(h.forward))
-	h.current.Store(&rules{p, guarded, h.config.Verifier.Now()})
+	protect := bearer.Require(verifier, options...)
+	x.proxied = protect(http.HandlerFunc(h.forward))
+	x.answered = protect(http.HandlerFunc(h.answer))
+	h.metrics.addRoutes(p.Patterns())
+	h.current.Store(x)
 	return nil
 }
 
-// serveMetadata makes the API's metadata once; the scopes of a later policy are
-// told after a restart.
-func (h *Handler) serveMetadata(p *policy.Policy) (string, error) {
-	m := bearer.Metadata{Resource: h.config.Resource, AuthorizationServers: []string{p.Issuer}, ScopesSupported: p.Scopes()}
+func (x *rules) makeMetadata(c Config) (string, error) {
+	m := c.Metadata
+	m.Resource, m.AuthorizationServers = c.Resource, []string{x.policy.Issuer}
+	if m.ScopesSupported == nil {
+		m.ScopesSupported = x.policy.Scopes()
+	}
 	place, err := m.URL()
 	if err != nil {
 		return "", fmt.Errorf("guard: %w", err)
 	}
-	if h.metadata == nil {
-		mux := http.NewServeMux()
-		if err := m.Handle(mux); err != nil {
-			return "", fmt.Errorf("guard: %w", err)
-		}
-		h.metadata = mux
+	x.metadata = http.NewServeMux()
+	if err := m.Handle(x.metadata); err != nil {
+		return "", fmt.Errorf("guard: %w", err)
 	}
 	return place, nil
 }
 
-// ServeHTTP judges a request and forwards it, or answers it.
+// ServeHTTP checks a request and forwards it, or answers it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	began := time.Now()
-	n := &note{rules: h.current.Load(), decision: "allowed"}
-	recorder := &recorder{ResponseWriter: w}
-	h.metrics.underway.Add(1)
-	// Deferred, since a proxy ends a broken answer with a panic.
-	defer func() {
-		h.metrics.underway.Add(-1)
-		h.tell(r, recorder, n, time.Since(began))
-	}()
-	r = r.WithContext(context.WithValue(r.Context(), noteKey{}, n))
-	switch {
-	case h.metadata != nil && isMetadata(r.URL.Path):
-		n.decision = "metadata"
-		h.metadata.ServeHTTP(recorder, r)
-	case isPreflight(r) && n.rules.passes(r):
-		n.decision = "preflight"
-		h.proxy.ServeHTTP(recorder, r)
-	default:
-		n.rules.guarded.ServeHTTP(recorder, r)
+	n := h.begin(r)
+	if h.config.MaxBody > 0 && r.ContentLength != 0 {
+		copied := *r
+		copied.Body = http.MaxBytesReader(w, r.Body, h.config.MaxBody)
+		r = &copied
 	}
+	r, n.body = boundBody(w, r, h.config.BodyTimeout)
+	n.recorder = recorder{ResponseWriter: w, body: n.body}
+	// Deferred, since a proxy ends a broken answer with a panic.
+	defer h.end(r, n)
+	r = r.WithContext(n)
+	w = &n.recorder
+	w.Header()["X-Request-Id"] = []string{n.id}
+	switch x := n.rules; {
+	case !sameTarget(r):
+		n.refuse(&diagnosis.Diagnosis{ID: diagnosis.PathAmbiguous})
+		problem(w, http.StatusBadRequest, "the request target could be read in more than one way", diagnosis.PathAmbiguous)
+	case h.config.MaxBody > 0 && r.ContentLength > h.config.MaxBody:
+		n.decision = "refused"
+		problem(w, http.StatusRequestEntityTooLarge, "the body is too large", "")
+	case x.metadata != nil && isMetadata(r.URL.Path):
+		n.decision = "metadata"
+		x.metadata.ServeHTTP(w, r)
+	case isPreflight(r) && x.passes(r, n):
+		n.decision = "preflight"
+		h.proxy.ServeHTTP(w, r)
+	default:
+		x.proxied.ServeHTTP(w, r)
+	}
+}
+
+// sameTarget reports whether the target is written as the proxy will write it,
+// byte by byte: what a URL cannot hold without being encoded anew has more than
+// one reading.
+func sameTarget(r *http.Request) bool {
+	target := r.RequestURI
+	if target == "" {
+		return true
+	}
+	if r.URL.Host != "" { // the absolute form (RFC 9112, section 3.2.2)
+		_, rest, _ := strings.Cut(target, "://")
+		i := strings.IndexAny(rest, "/?")
+		if i < 0 || rest[i] == '?' {
+			return false
+		}
+		target = rest[i:]
+	}
+	path, query, has := strings.Cut(target, "?")
+	return path == r.URL.EscapedPath() && query == r.URL.RawQuery && has == (r.URL.ForceQuery || r.URL.RawQuery != "")
 }
 
 func isMetadata(path string) bool {
@@ -190,43 +271,116 @@ func isMetadata(path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// isPreflight tells the question that a browser asks before a request from
-// another site (Fetch Standard, section 3.2): it never carries a token or a body.
+// isPreflight recognizes the question that a browser asks before a request from
+// another site (Fetch Standard, section 3.2): it never has a token, a body or
+// another protocol.
 func isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && r.ContentLength == 0 && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+	return r.Method == http.MethodOptions && r.ContentLength == 0 && len(r.TransferEncoding) == 0 &&
+		r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != "" &&
+		r.Header["Upgrade"] == nil && r.Header["Http2-Settings"] == nil
 }
 
 // passes lets the preflight of a listed route through, unless the policy has a
 // route for OPTIONS itself.
-func (x *rules) passes(r *http.Request) bool {
-	if _, _, own := x.policy.Route(http.MethodOptions, r.URL); own {
+func (x *rules) passes(r *http.Request, n *note) bool {
+	if m, err := x.policy.Match(http.MethodOptions, r.URL); err != nil || m.Listed {
 		return false
 	}
-	_, _, listed := x.policy.Route(r.Header.Get("Access-Control-Request-Method"), r.URL)
-	return listed
+	m, err := x.policy.Match(r.Header.Get("Access-Control-Request-Method"), r.URL)
+	n.route = m.Pattern
+	return err == nil && m.Listed
 }
 
-// forward hands a request that was let through to the API, until its token
-// expires.
+// forward passes a request that was allowed on to the API.
 func (h *Handler) forward(w http.ResponseWriter, r *http.Request) {
-	n, _ := r.Context().Value(noteKey{}).(*note)
-	t, ok := bearer.FromContext(r.Context())
-	if !ok {
+	n := noteOf(r)
+	t, known := bearer.FromContext(r.Context())
+	if !known {
 		n.decision = "public"
-		h.proxy.ServeHTTP(w, r)
+		t = nil
+	} else if !h.introduce(w, n, t) {
 		return
 	}
-	n.knows(t)
-	if !fitsHeader(t.Subject()) {
-		// The API would read another subject than the token's, or none.
-		n.refuse(&diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Values{"a sub that a header field can hold"}, Got: diagnosis.Values{t.Subject()}})
-		problem(w, http.StatusForbidden, "the subject of the token cannot be told to the API", diagnosis.ClaimInvalid)
-		return
-	}
-	left := t.Expiry().Add(h.config.Verifier.Leeway).Sub(h.config.Verifier.Now())
-	ctx, cancel := context.WithTimeout(r.Context(), left)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	life := h.supervise(r, t, cancel)
+	defer life.end()
 	h.proxy.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// introduce makes the header fields that say who asks; where the API would read
+// something else in them the request is refused.
+func (h *Handler) introduce(w http.ResponseWriter, n *note, t *token.Token) bool {
+	n.knows(t)
+	who, d := h.identityOf(n.rules, t)
+	if d != nil {
+		n.refuse(d)
+		problem(w, http.StatusForbidden, d.Summary(), d.ID)
+		return false
+	}
+	n.who = who
+	return true
+}
+
+const (
+	headerSubject  = "X-Auth-Subject"
+	headerScope    = "X-Auth-Scope"
+	headerIssuer   = "X-Auth-Issuer"
+	headerClientID = "X-Auth-Client-Id"
+)
+
+// identityOf returns the header fields that tell the API about the caller.
+func (h *Handler) identityOf(x *rules, t *token.Token) (http.Header, *diagnosis.Diagnosis) {
+	subject := t.Subject()
+	if subject == "" && !h.config.AllowNoSubject {
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "a sub that says who asks", Got: "none"}
+	}
+	who := http.Header{headerIssuer: {t.Issuer()}, headerScope: {strings.Join(x.scopes(t), " ")}}
+	if subject != "" {
+		who[headerSubject] = []string{subject}
+	}
+	if client := t.ClientID(); client != "" {
+		who[headerClientID] = []string{client}
+	}
+	for _, ch := range h.config.ClaimHeaders {
+		value, there := t.Claim(ch.Claim)
+		if !there || value == nil {
+			continue
+		}
+		text, ok := claimText(value)
+		if !ok {
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "a claim " + ch.Claim + " that a header field can hold", Got: fmt.Sprintf("%.100q", fmt.Sprint(value))}
+		}
+		who[http.CanonicalHeaderKey(ch.Header)] = []string{text}
+	}
+	for name, values := range who {
+		if !fitsHeader(values[0]) {
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "a value of " + name + " that a header field can hold", Got: fmt.Sprintf("%.100q", values[0])}
+		}
+	}
+	return who, nil
+}
+
+// claimText writes a claim as one field value; a list with commas between its
+// elements, none of which may have a comma.
+func claimText(value any) (string, bool) {
+	switch v := value.(type) {
+	case string:
+		return v, true
+	case bool, float64:
+		return fmt.Sprint(v), true
+	case []any:
+		all := make([]string, len(v))
+		for i, element := range v {
+			text, ok := claimText(element)
+			if _, nested := element.([]any); !ok || nested || text == "" || strings.Contains(text, ",") || !fitsHeader(text) {
+				return "", false
+			}
+			all[i] = text
+		}
+		return strings.Join(all, ","), true
+	}
+	return "", false
 }
 
 // fitsHeader reports whether a text arrives as it is in a header field (RFC
@@ -235,73 +389,10 @@ func fitsHeader(text string) bool {
 	return strings.TrimSpace(text) == text && !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == '\x7f' })
 }
 
-// rewrite makes the request that the API sees. It runs after the proxy took away
-// the headers that Connection names, so that no client can name ours.
-func (h *Handler) rewrite(p *httputil.ProxyRequest) {
-	p.SetURL(h.config.Upstream)
-	p.Out.Trailer = nil
-	// Any other protocol (h2c) would carry requests that nobody judged.
-	if !strings.EqualFold(p.Out.Header.Get("Upgrade"), "websocket") {
-		p.Out.Header.Del("Upgrade")
-		p.Out.Header.Del("Connection")
-		p.Out.Header.Del("Http2-Settings")
-	}
-	for name := range p.Out.Header {
-		if h.takesAway(name) {
-			delete(p.Out.Header, name)
-		}
-	}
-	p.SetXForwarded()
-	if t, ok := bearer.FromContext(p.In.Context()); ok {
-		n, _ := p.In.Context().Value(noteKey{}).(*note)
-		p.Out.Header.Set("X-Auth-Subject", t.Subject())
-		p.Out.Header.Set("X-Auth-Scope", strings.Join(n.rules.scopes(t), " "))
-	}
-}
-
 // scopes are those that a header field can hold, which is all that RFC 6749,
 // section 3.3, allows.
 func (x *rules) scopes(t *token.Token) []string {
 	return slices.DeleteFunc(t.Scopes(x.policy.ScopeClaims...), func(scope string) bool {
 		return !fitsHeader(scope) || strings.Contains(scope, " ")
 	})
-}
-
-// takesAway reports whether a client's header must not reach the API: it could
-// pass for what the guard says, or make another request of the one that was
-// judged. Many servers read an underscore as a dash.
-func (h *Handler) takesAway(name string) bool {
-	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
-	switch name {
-	case "authorization", "dpop":
-		return !h.config.ForwardToken
-	case "x-auth", "forwarded", "x-real-ip", "remote-user", "x-remote-user",
-		"x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-original-uri", "x-rewrite-url":
-		return true
-	}
-	return strings.HasPrefix(name, "x-auth-") || strings.HasPrefix(name, "x-forwarded-")
-}
-
-// unreachable answers for an API that does not.
-func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, err error) {
-	n, _ := r.Context().Value(noteKey{}).(*note)
-	n.err = err
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		problem(w, http.StatusGatewayTimeout, "the token expired before the API answered", diagnosis.Timeout)
-	case errors.Is(err, context.Canceled):
-		w.WriteHeader(statusClientGone)
-	default:
-		problem(w, http.StatusBadGateway, "the API behind cannot be reached", diagnosis.Unreachable)
-	}
-}
-
-// statusClientGone is what logs of proxies show for a client that did not wait.
-const statusClientGone = 499
-
-func problem(w http.ResponseWriter, status int, detail string, id diagnosis.ID) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	fmt.Fprintf(w, "{\"title\":%q,\"status\":%d,\"detail\":%q,\"id\":%q}\n", http.StatusText(status), status, detail, id)
 }

@@ -145,6 +145,9 @@ func (f *fixture) send(line string, fields ...string) (*http.Response, string) {
 func echo(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s\n", r.Method, r.RequestURI)
 	r.Header.Del("X-Forwarded-For")
+	if !strings.HasPrefix(r.Header.Get("X-Request-Id"), "test") {
+		r.Header.Del("X-Request-Id")
+	}
 	r.Header.Del("Accept-Encoding")
 	r.Header.Del("User-Agent")
 	_ = r.Header.Write(w)
@@ -232,7 +235,7 @@ func TestHeaders(t *testing.T) {
 		want   string // of the header fields that differ from none
 	}{
 		"nothing":             {nil, nil, ""},
-		"others pass":         {[]string{"X-Request-Id: 7", "Cookie: a=b", "X-Authority: x"}, nil, "Cookie: a=b\nX-Authority: x\nX-Request-Id: 7\n"},
+		"others pass":         {[]string{"X-Request-Id: test-7", "Cookie: a=b", "X-Authority: x"}, nil, "Cookie: a=b\nX-Authority: x\nX-Request-Id: test-7\n"},
 		"ours":                {[]string{"X-Auth-Subject: root", "x-auth-scope: all", "X-Auth-Groups: admin", "X-Auth: root"}, nil, ""},
 		"ours, underscores":   {[]string{"X_Auth_Subject: root", "X-Auth_Subject: root", "x_auth-scope: all"}, nil, ""},
 		"named by Connection": {[]string{"Connection: X-Auth-Subject, X-Auth-Scope, keep-alive"}, nil, ""},
@@ -253,7 +256,7 @@ func TestHeaders(t *testing.T) {
 				got[line] = true
 			}
 			want := map[string]bool{}
-			for line := range strings.Lines("GET /api/items\nX-Auth-Subject: alice\nX-Auth-Scope: items:read\nX-Forwarded-Host: api.example.com\nX-Forwarded-Proto: http\n" + tt.want) {
+			for line := range strings.Lines("GET /api/items\nX-Auth-Subject: alice\nX-Auth-Issuer: https://auth.example.com\nX-Auth-Client-Id: app\nX-Auth-Scope: items:read\nX-Forwarded-Host: api.example.com\nX-Forwarded-Proto: http\n" + tt.want) {
 				want[line] = true
 			}
 			if diff := cmp.Diff(want, got); diff != "" || res.StatusCode != 200 {
@@ -327,7 +330,8 @@ func TestNew(t *testing.T) {
 		t.Errorf("positive control: %v", err)
 	}
 	for name, change := range map[string]func(*guard.Config){
-		"no upstream": func(c *guard.Config) { c.Upstream = nil },
+		"no host":     func(c *guard.Config) { c.Upstream = &url.URL{Scheme: "http"} },
+		"a password":  func(c *guard.Config) { c.Upstream.User = url.UserPassword("u", "p") },
 		"no scheme":   func(c *guard.Config) { c.Upstream = &url.URL{Host: "x"} },
 		"no policy":   func(c *guard.Config) { c.Policy = nil },
 		"no keys":     func(c *guard.Config) { c.Keys = nil },
@@ -335,6 +339,8 @@ func TestNew(t *testing.T) {
 		"algorithm":   func(c *guard.Config) { c.Policy = load(t, "algorithms: [none]\n"+routes) },
 	} {
 		c := good
+		upstream := *good.Upstream
+		c.Upstream = &upstream
 		change(&c)
 		if h, err := guard.New(c); err == nil {
 			t.Errorf("%s: New = %v", name, h)

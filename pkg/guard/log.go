@@ -3,10 +3,14 @@ package guard
 import (
 	"bufio"
 	"context"
-	"errors"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/bearer"
@@ -14,25 +18,80 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// note is what the log will say of one request.
+// Requests says which requests are logged.
+type Requests int
+
+// The choices of [Config.Requests].
+const (
+	LogAll      Requests = iota // every request
+	LogRefusals                 // those that were refused or failed
+	LogNone
+)
+
+// note is one request under way: its context, and what the log will say of it.
 type note struct {
-	rules           *rules // by which it is judged
-	decision        string
-	subject, client string
-	diagnosis       *diagnosis.Diagnosis
-	err             error // of the API behind
+	context.Context
+	rules     *rules // by which it is checked
+	began     time.Time
+	id        string // of the request
+	route     string // the pattern, "" where none is listed
+	decision  string
+	token     *token.Token
+	who       http.Header // what the API is told about the caller
+	diagnosis *diagnosis.Diagnosis
+	reason    error  // for which the client is to blame
+	err       error  // of the API behind
+	ended     string // why it was cut
+	stream    string // what kind of stream it became
+	body      *body
+	recorder  recorder
 }
 
 type noteKey struct{}
 
-func (n *note) knows(t *token.Token) { n.subject, n.client = t.Subject(), t.ClientID() }
+func (n *note) Value(key any) any {
+	if key == (noteKey{}) {
+		return n
+	}
+	return n.Context.Value(key)
+}
+
+func noteOf(r *http.Request) *note {
+	n, _ := r.Context().Value(noteKey{}).(*note)
+	return n
+}
+
+// begin notes a request that came.
+func (h *Handler) begin(r *http.Request) *note {
+	h.metrics.underway.Add(1)
+	n := &note{Context: r.Context(), rules: h.current.Load(), began: time.Now(), id: requestID(r), decision: "allowed"}
+	if m, err := n.rules.policy.Match(r.Method, r.URL); err == nil {
+		n.route = m.Pattern
+	}
+	return n
+}
+
+// end counts and logs a request that was answered, or cut.
+func (h *Handler) end(r *http.Request, n *note) {
+	h.metrics.underway.Add(-1)
+	n.body.finish()
+	took := time.Since(n.began)
+	status := n.recorder.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	h.metrics.count(status, n, took)
+	h.log(r, n, status, took)
+}
+
+func (n *note) knows(t *token.Token) { n.token = t }
 
 func (n *note) refuse(d *diagnosis.Diagnosis) { n.decision, n.diagnosis = "refused", d }
 
 // noteRefusal is what the middleware calls.
 func noteRefusal(r *http.Request, d *diagnosis.Diagnosis) {
-	n, ok := r.Context().Value(noteKey{}).(*note)
-	if !ok {
+	n := noteOf(r)
+	if n == nil {
 		return
 	}
 	n.refuse(d)
@@ -41,35 +100,109 @@ func noteRefusal(r *http.Request, d *diagnosis.Diagnosis) {
 	}
 }
 
-// tell writes the access log and counts. A query is not logged: it may hold
-// anything.
-func (h *Handler) tell(r *http.Request, w *recorder, n *note, took time.Duration) {
-	status := w.status
-	if status == 0 {
-		status = http.StatusOK
+// requestID returns the id that a client or a proxy gave to a request, or makes
+// one. It is for finding lines of logs, and proves nothing.
+func requestID(r *http.Request) string {
+	if given := r.Header["X-Request-Id"]; len(given) == 1 && isID(given[0]) {
+		return given[0]
 	}
-	h.metrics.count(status, n, took)
-	attrs := []slog.Attr{
-		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", status), slog.String("decision", n.decision),
-		slog.Duration("took", took), slog.Int64("bytes", w.bytes), slog.String("remote", r.RemoteAddr),
+	return fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())
+}
+
+func isID(text string) bool {
+	return text != "" && len(text) <= 128 && !strings.ContainsFunc(text, func(c rune) bool { return !isIDCharacter(c) })
+}
+
+func isIDCharacter(c rune) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || strings.ContainsRune("-_.:+/=@", c)
+}
+
+// log writes the line of a request. A query is not logged, since it may hold
+// anything. The names of the fields are part of docs/operations.md.
+func (h *Handler) log(r *http.Request, n *note, status int, took time.Duration) {
+	level := slog.LevelInfo
+	if n.err != nil {
+		level = slog.LevelWarn
 	}
-	if n.subject != "" || n.client != "" {
-		attrs = append(attrs, slog.String("sub", n.subject), slog.String("client_id", n.client))
+	quiet := n.diagnosis == nil && n.err == nil && n.reason == nil && status < http.StatusInternalServerError
+	if h.config.Requests == LogNone || h.config.Requests == LogRefusals && quiet || !h.config.Log.Enabled(n, level) {
+		return
 	}
+	attrs := append(make([]slog.Attr, 0, 24), h.common(r, n)...)
+	attrs = append(attrs, slog.Int("status", status), slog.String("decision", n.decision),
+		slog.Float64("duration_seconds", took.Seconds()), slog.Int64("bytes", n.recorder.bytes))
+	attrs = append(attrs, n.caller()...)
 	if n.diagnosis != nil {
 		attrs = append(attrs, slog.String("id", string(n.diagnosis.ID)), slog.String("reason", n.diagnosis.Error()))
 	}
-	level := slog.LevelInfo
-	if n.err != nil && !errors.Is(n.err, context.Canceled) {
-		level = slog.LevelWarn
+	if n.reason != nil {
+		attrs = append(attrs, slog.String("client_error", n.reason.Error()))
+	}
+	if n.err != nil {
 		attrs = append(attrs, slog.String("upstream", n.err.Error()))
 	}
-	h.config.Log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
+	if n.ended != "" {
+		attrs = append(attrs, slog.String("ended", n.ended))
+	}
+	h.config.Log.LogAttrs(context.WithoutCancel(n), level, "request", attrs...)
+}
+
+// opened logs the beginning of a stream, whose own line comes at its end.
+func (h *Handler) opened(n *note, r *http.Request, kind string) {
+	n.stream = kind
+	if h.config.Requests == LogAll {
+		attrs := append(h.common(r, n), slog.String("stream", kind))
+		h.config.Log.LogAttrs(context.WithoutCancel(n), slog.LevelInfo, "stream opened", append(attrs, n.caller()...)...)
+	}
+}
+
+// common are the fields of every line about a request.
+func (h *Handler) common(r *http.Request, n *note) []slog.Attr {
+	attrs := append(make([]slog.Attr, 0, 12), slog.String("request_id", n.id))
+	if h.config.Service != "" {
+		attrs = append(attrs, slog.String("service", h.config.Service))
+	}
+	if id := traceID(r); id != "" {
+		attrs = append(attrs, slog.String("trace_id", id))
+	}
+	attrs = append(attrs, slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("route", n.route), slog.String("remote", h.trusted.client(r)))
+	if h.trusted.trust(r) {
+		attrs = append(attrs, slog.String("peer", r.RemoteAddr))
+	}
+	return attrs
+}
+
+// traceID returns the trace-id of W3C Trace Context, section 3.2.2.3.
+func traceID(r *http.Request) string {
+	parts := strings.Split(r.Header.Get("Traceparent"), "-")
+	if len(parts) < 4 || len(parts[1]) != 32 || strings.Trim(parts[1], "0123456789abcdef") != "" {
+		return ""
+	}
+	return parts[1]
+}
+
+// caller are the fields about the token of a request, by which what it was used
+// for can be found later.
+func (n *note) caller() []slog.Attr {
+	if n.token == nil {
+		return nil
+	}
+	t := n.token
+	sum := sha256.Sum256([]byte(t.Raw().Reveal()))
+	attrs := []slog.Attr{
+		slog.String("iss", t.Issuer()), slog.String("sub", t.Subject()), slog.String("client_id", t.ClientID()),
+		slog.String("scope", strings.Join(n.rules.scopes(t), " ")), slog.String("token_hash", hex.EncodeToString(sum[:8])),
+	}
+	if id := t.ID(); id != "" {
+		attrs = append(attrs, slog.String("jti", id))
+	}
+	return attrs
 }
 
 // recorder notes how an answer went.
 type recorder struct {
 	http.ResponseWriter
+	body   *body
 	status int
 	bytes  int64
 }
@@ -77,13 +210,14 @@ type recorder struct {
 func (w *recorder) WriteHeader(status int) {
 	if status >= 200 && w.status == 0 {
 		w.status = status
+		w.body.answering(w.Header())
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.WriteHeader(http.StatusOK)
 	}
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)

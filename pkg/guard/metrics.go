@@ -2,7 +2,6 @@ package guard
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -17,14 +16,18 @@ import (
 )
 
 // metrics are what a guard counts. The labels come from fixed sets, so that no
-// client can make them grow.
+// client can make them grow. A counter whose labels are known is 0 from the
+// start, since an increase over one that appears later is not seen.
 type metrics struct {
 	underway atomic.Int64
 
 	mu       sync.Mutex
 	requests map[request]uint64
+	routes   map[routed]uint64
+	refused  map[string]uint64 // by route
 	refusals map[diagnosis.ID]uint64
 	reloads  map[string]uint64
+	streams  map[string]uint64
 	buckets  [len(bounds) + 1]uint64
 	sum      time.Duration
 }
@@ -34,19 +37,50 @@ type request struct {
 	decision string
 }
 
+type routed struct {
+	route  string
+	status int
+}
+
 // bounds are the upper ends of the buckets for a request's time, in seconds.
 var bounds = [...]float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+
+func (m *metrics) init() {
+	m.requests = map[request]uint64{
+		{http.StatusOK, "allowed"}: 0, {http.StatusOK, "public"}: 0, {http.StatusOK, "preflight"}: 0, {http.StatusBadRequest, "refused"}: 0,
+		{http.StatusUnauthorized, "refused"}: 0, {http.StatusForbidden, "refused"}: 0, {http.StatusServiceUnavailable, "refused"}: 0,
+		{http.StatusBadGateway, "allowed"}: 0, {http.StatusGatewayTimeout, "allowed"}: 0,
+	}
+	m.routes, m.refused, m.refusals = map[routed]uint64{}, map[string]uint64{"": 0}, map[diagnosis.ID]uint64{}
+	m.reloads, m.streams = map[string]uint64{"ok": 0, "refused": 0}, map[string]uint64{"expired": 0, "withdrawn": 0, "stopped": 0}
+	for _, e := range diagnosis.All() {
+		if e.Kind == diagnosis.Rejected || e.Kind == diagnosis.Denied || e.Kind == diagnosis.Unavailable {
+			m.refusals[e.ID] = 0
+		}
+	}
+}
+
+// addRoutes lets the counters of new routes begin with 0.
+func (m *metrics) addRoutes(patterns []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range patterns {
+		m.refused[p] += 0
+		m.routes[routed{p, http.StatusOK}] += 0
+	}
+}
 
 func (m *metrics) count(status int, n *note, took time.Duration) {
 	i, _ := slices.BinarySearch(bounds[:], took.Seconds())
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.requests == nil {
-		m.requests, m.refusals = map[request]uint64{}, map[diagnosis.ID]uint64{}
-	}
 	m.requests[request{status, n.decision}]++
+	m.routes[routed{n.route, status}]++
 	m.buckets[i]++
 	m.sum += took
+	if n.decision == "refused" {
+		m.refused[n.route]++
+	}
 	if n.diagnosis != nil {
 		m.refusals[n.diagnosis.ID]++
 	}
@@ -55,66 +89,54 @@ func (m *metrics) count(status int, n *note, took time.Duration) {
 func (m *metrics) countReload(result string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.reloads == nil {
-		m.reloads = map[string]uint64{}
-	}
 	m.reloads[result]++
 }
 
-// Admin serves /healthz (the process lives), /readyz (keys are at hand) and
-// /metrics in the text format of Prometheus. It asks for no token: give it an
-// address that clients of the API do not reach.
-func (h *Handler) Admin() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /readyz", h.ready)
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		h.writeMetrics(w)
-	})
-	return mux
+// exposition writes the text format of Prometheus.
+type exposition struct{ w io.Writer }
+
+const prefix = "oauthctl_guard_"
+
+func (x exposition) family(name, kind, help string) {
+	fmt.Fprintf(x.w, "# HELP %s%s %s\n# TYPE %s%s %s\n", prefix, name, help, prefix, name, kind)
 }
 
-// ready fetches the keys if that was not done yet.
-func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-	defer cancel()
-	if err := h.config.Keys.Ready(ctx); err != nil {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, "the issuer's keys are unavailable\n")
-		return
-	}
-	_, _ = io.WriteString(w, "ready\n")
+func (x exposition) gauge(name, help string, value any) {
+	x.family(name, "gauge", help)
+	fmt.Fprintf(x.w, "%s%s %v\n", prefix, name, value)
 }
 
 func (h *Handler) writeMetrics(w io.Writer) {
-	m := &h.metrics
-	family := func(name, kind, help string) {
-		fmt.Fprintf(w, "# HELP oauthctl_guard_%s %s\n# TYPE oauthctl_guard_%s %s\n", name, help, name, kind)
-	}
+	m, x := &h.metrics, exposition{w}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	family("requests_total", "counter", "Requests by status and decision.")
+	x.family("requests_total", "counter", "Requests by status and decision.")
 	for _, k := range slices.SortedFunc(maps.Keys(m.requests), func(a, b request) int {
 		return cmp.Or(cmp.Compare(a.status, b.status), cmp.Compare(a.decision, b.decision))
 	}) {
 		fmt.Fprintf(w, "oauthctl_guard_requests_total{code=\"%d\",decision=%q} %d\n", k.status, k.decision, m.requests[k])
 	}
-	family("refusals_total", "counter", "Requests refused, by diagnosis.")
-	for _, id := range slices.Sorted(maps.Keys(m.refusals)) {
-		fmt.Fprintf(w, "oauthctl_guard_refusals_total{id=%q} %d\n", id, m.refusals[id])
+	x.family("route_requests_total", "counter", "Requests by route and status; the route is empty where none is listed.")
+	for _, k := range slices.SortedFunc(maps.Keys(m.routes), func(a, b routed) int {
+		return cmp.Or(cmp.Compare(a.route, b.route), cmp.Compare(a.status, b.status))
+	}) {
+		fmt.Fprintf(w, "oauthctl_guard_route_requests_total{route=%q,code=\"%d\"} %d\n", k.route, k.status, m.routes[k])
 	}
-	family("policy_reloads_total", "counter", "Policies read after the first, by result.")
-	for _, result := range slices.Sorted(maps.Keys(m.reloads)) {
-		fmt.Fprintf(w, "oauthctl_guard_policy_reloads_total{result=%q} %d\n", result, m.reloads[result])
-	}
-	family("policy_loaded_timestamp_seconds", "gauge", "When the policy in use was taken over.")
-	fmt.Fprintf(w, "oauthctl_guard_policy_loaded_timestamp_seconds %d\n", h.current.Load().loaded.Unix())
-	family("requests_underway", "gauge", "Requests that are not answered yet.")
-	fmt.Fprintf(w, "oauthctl_guard_requests_underway %d\n", m.underway.Load())
-	family("request_duration_seconds", "histogram", "Time from a request's header to the end of its answer.")
+	counters(x, "route_refusals_total", "Requests refused, by route.", "route", m.refused)
+	counters(x, "refusals_total", "Requests refused, by diagnosis.", "id", m.refusals)
+	counters(x, "policy_reloads_total", "Policies read after the first, by result.", "result", m.reloads)
+	x.gauge("policy_loaded_timestamp_seconds", "When the policy in use was taken over.", h.current.Load().loaded.Unix())
+	x.gauge("requests_underway", "Requests that are not answered yet.", m.underway.Load())
+	x.family("request_duration_seconds", "histogram", "Time from a request's header to the end of its answer.")
 	m.writeBuckets(w)
-	h.writeKeys(w, family)
+	h.writeKeys(x)
+}
+
+func counters[K ~string](x exposition, name, help, label string, values map[K]uint64) {
+	x.family(name, "counter", help)
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		fmt.Fprintf(x.w, "%s%s{%s=%q} %d\n", prefix, name, label, k, values[k])
+	}
 }
 
 func (m *metrics) writeBuckets(w io.Writer) {
@@ -130,14 +152,12 @@ func (m *metrics) writeBuckets(w io.Writer) {
 	fmt.Fprintf(w, "oauthctl_guard_request_duration_seconds_sum %g\noauthctl_guard_request_duration_seconds_count %d\n", m.sum.Seconds(), total)
 }
 
-func (h *Handler) writeKeys(w io.Writer, family func(name, kind, help string)) {
+func (h *Handler) writeKeys(x exposition) {
 	s := h.config.Keys.State()
-	family("keys", "gauge", "Usable keys of the issuer.")
-	fmt.Fprintf(w, "oauthctl_guard_keys %d\n", s.Keys)
-	family("keys_fetches_total", "counter", "Requests for the key set, by result.")
-	fmt.Fprintf(w, "oauthctl_guard_keys_fetches_total{result=\"ok\"} %d\noauthctl_guard_keys_fetches_total{result=\"failed\"} %d\n", s.Fetches-s.Failures, s.Failures)
+	x.gauge("keys", "Usable keys of the issuer.", s.Keys)
+	x.family("keys_fetches_total", "counter", "Requests for the key set, by result.")
+	fmt.Fprintf(x.w, "oauthctl_guard_keys_fetches_total{result=\"ok\"} %d\noauthctl_guard_keys_fetches_total{result=\"failed\"} %d\n", s.Fetches-s.Failures, s.Failures)
 	if !s.FetchedAt.IsZero() {
-		family("keys_fetched_timestamp_seconds", "gauge", "When the keys in use were fetched.")
-		fmt.Fprintf(w, "oauthctl_guard_keys_fetched_timestamp_seconds %d\n", s.FetchedAt.Unix())
+		x.gauge("keys_fetched_timestamp_seconds", "When the keys in use were fetched.", s.FetchedAt.Unix())
 	}
 }

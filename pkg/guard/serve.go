@@ -1,74 +1,47 @@
 package guard
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
+	"sync"
 	"time"
-
-	"github.com/oauthctl/oauthctl/pkg/policy"
 )
 
-// Watch takes over the policy file whenever it changes, until ctx ends; it looks
-// every interval. A policy that is wrong is logged and counted, and the old one
-// stays.
-func (h *Handler) Watch(ctx context.Context, file string, interval time.Duration) {
-	known, _ := os.ReadFile(file)
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		data, err := os.ReadFile(file)
-		if err == nil && bytes.Equal(data, known) {
-			continue
-		}
-		if err == nil {
-			known = data
-			err = h.reload(data, file)
-		} else if known == nil {
-			continue
-		} else {
-			// Told once; the next good content is taken over.
-			known = nil
-		}
-		result := "ok"
-		if err != nil {
-			result = "refused"
-			h.config.Log.ErrorContext(ctx, "policy refused, the old one stays", slog.String("reason", err.Error()))
-		} else {
-			h.config.Log.InfoContext(ctx, "policy taken over", slog.String("file", file))
-		}
-		h.metrics.countReload(result)
-	}
-}
-
-func (h *Handler) reload(data []byte, file string) error {
-	p, err := policy.Load(data, file)
-	if err != nil {
-		return err
-	}
-	return h.SetPolicy(p)
-}
-
-// maxHeaderBytes leaves room for the largest token beside other fields.
+// maxHeaderBytes leaves room for the largest token next to other fields.
 const maxHeaderBytes = 128 << 10
 
-// Serve answers requests on l by HTTP/1.1 and unencrypted HTTP/2 until ctx ends.
-// Then it takes no more of them and gives those under way the grace period to
-// finish. The listener is closed.
+// Server serves a handler by HTTP/1.1 and unencrypted HTTP/2 and stops in order.
+type Server struct {
+	Handler http.Handler
+	// Delay is how long requests are still taken after the context ended, while a
+	// load balancer notices; Draining is called when it begins.
+	Delay    time.Duration
+	Draining func()
+	// Grace is how long requests under way, streams too, may take to finish.
+	Grace time.Duration
+}
+
+// Serve answers requests on l until ctx ends. Then it takes no more of them and
+// gives those under way the grace period to finish. The listener is closed.
 func Serve(ctx context.Context, l net.Listener, handler http.Handler, grace time.Duration) error {
+	return (&Server{Handler: handler, Grace: grace}).Serve(ctx, l)
+}
+
+// Serve answers requests on l until ctx ends, waits for Delay and Grace, and
+// returns when every handler has returned. The listener is closed. Bodies have a
+// read deadline, so that a client that sends none holds no connection.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	base, cut := context.WithCancelCause(context.Background())
+	defer cut(nil)
+	var handlers underway
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHeaderBytes,
+		Handler: handlers.count(bounded(s.Handler)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHeaderBytes,
 		Protocols: new(http.Protocols), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		BaseContext: func(net.Listener) context.Context { return base },
 	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
@@ -79,15 +52,80 @@ func Serve(ctx context.Context, l net.Listener, handler http.Handler, grace time
 		return fmt.Errorf("guard: %w", err)
 	case <-ctx.Done():
 	}
-	bounded, cancel := context.WithTimeout(context.Background(), grace)
+	if s.Draining != nil {
+		s.Draining()
+	}
+	if s.Delay > 0 {
+		timer := time.NewTimer(s.Delay)
+		defer timer.Stop()
+		select {
+		case err := <-ended:
+			return fmt.Errorf("guard: %w", err)
+		case <-timer.C:
+		}
+	}
+	return s.stop(server, &handlers, cut, ended)
+}
+
+func (s *Server) stop(server *http.Server, handlers *underway, cut context.CancelCauseFunc, ended <-chan error) error {
+	bounded, cancel := context.WithTimeout(context.Background(), s.Grace)
 	defer cancel()
 	err := server.Shutdown(bounded)
+	// Connections that became streams are not the server's any more.
+	handlers.wait(bounded)
+	cut(errShutdown)
+	last, cancelLast := context.WithTimeout(context.Background(), lingering)
+	defer cancelLast()
+	handlers.wait(last)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close()
 	}
+	handlers.wait(last)
 	<-ended
 	if err != nil {
 		return fmt.Errorf("guard: %w", err)
 	}
 	return nil
+}
+
+// underway counts handlers.
+type underway struct {
+	mu    sync.Mutex
+	n     int
+	empty chan struct{} // closed when the last returns; nil if nobody waits
+}
+
+func (u *underway) count(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u.add(1)
+		defer u.add(-1)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (u *underway) add(n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.n += n; u.n == 0 && u.empty != nil {
+		close(u.empty)
+		u.empty = nil
+	}
+}
+
+// wait waits until no handler runs, or ctx ends.
+func (u *underway) wait(ctx context.Context) {
+	u.mu.Lock()
+	if u.n == 0 {
+		u.mu.Unlock()
+		return
+	}
+	if u.empty == nil {
+		u.empty = make(chan struct{})
+	}
+	empty := u.empty
+	u.mu.Unlock()
+	select {
+	case <-empty:
+	case <-ctx.Done():
+	}
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -50,7 +51,7 @@ func parse(data []byte) (*Policy, error) {
 		return nil, errNoPolicy
 	}
 	top := document.Content[0]
-	p := &Policy{mux: http.NewServeMux()}
+	p := &Policy{mux: http.NewServeMux(), digest: sha256.Sum256(data)}
 	noAudience := false
 	err := members(top, []member{
 		{"issuer", func(n *yaml.Node) error { return text(n, &p.Issuer) }},

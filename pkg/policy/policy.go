@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,9 +18,13 @@ type Policy struct {
 	Algorithms  []string // nil means what the keys can do
 	ScopeClaims []string
 
+	digest [sha256.Size]byte
 	routes []*route
 	mux    *http.ServeMux
 }
+
+// Digest returns the SHA-256 of the file that was loaded.
+func (p *Policy) Digest() [sha256.Size]byte { return p.digest }
 
 // route is a row of the policy. It is what the router finds, and is never
 // called.

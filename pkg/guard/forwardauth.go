@@ -1,0 +1,154 @@
+package guard
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/bearer"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// Gateway says how a proxy of another make describes the request that it asks
+// about. The zero value accepts the header fields of nginx and of Traefik.
+type Gateway string
+
+// The gateways that [Handler.ForwardAuth] knows.
+const (
+	AnyGateway Gateway = ""
+	Nginx      Gateway = "nginx"   // X-Original-Method and X-Original-URI, as configured for auth_request
+	Traefik    Gateway = "traefik" // X-Forwarded-Method and X-Forwarded-Uri; Caddy's forward_auth too
+	Envoy      Gateway = "envoy"   // the method and path of the request itself (ext_authz over HTTP)
+)
+
+// ForwardAuth answers for a proxy that asks before it forwards a request: 200
+// with the header fields that say who asks, or the refusal. Only trusted proxies
+// may ask. The proxy has to replace what the client sent under the names of those
+// fields. A request with header fields that could pass for an identity, in
+// whatever spelling, is refused, since here nobody can remove them.
+func (h *Handler) ForwardAuth(g Gateway) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, err := h.asked(g, r)
+		n := h.begin(asked)
+		n.recorder = recorder{ResponseWriter: w}
+		defer h.end(asked, n)
+		w = &n.recorder
+		w.Header()["X-Request-Id"] = []string{n.id}
+		switch {
+		case err != nil:
+			n.refuse(&diagnosis.Diagnosis{ID: diagnosis.PathAmbiguous, Err: err})
+			problem(w, http.StatusForbidden, err.Error(), diagnosis.PathAmbiguous)
+		case isPreflight(asked) && n.rules.passes(asked, n):
+			n.decision = "preflight"
+			w.WriteHeader(http.StatusOK)
+		default:
+			n.rules.answered.ServeHTTP(w, asked.WithContext(n))
+		}
+	})
+}
+
+// answer says that a request is allowed, and who asks.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
+	n := noteOf(r)
+	if t, known := bearer.FromContext(r.Context()); !known {
+		n.decision = "public"
+	} else if !h.introduce(w, n, t) {
+		return
+	}
+	maps.Copy(w.Header(), n.who)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+}
+
+var (
+	errNotTrusted = errors.New("only a trusted proxy may ask")
+	errNoTarget   = errors.New("the proxy named no method or no request target")
+	errTwoTargets = errors.New("the request names two different targets")
+	errTarget     = errors.New("the request target could be read in more than one way")
+	errImpostor   = errors.New("the request has a header field that could pass for an identity or another request")
+)
+
+// asked returns the request that a proxy asks about.
+func (h *Handler) asked(g Gateway, r *http.Request) (*http.Request, error) {
+	copied := *r
+	copied.Body, copied.ContentLength, copied.TransferEncoding = http.NoBody, 0, nil
+	if !h.trusted.trust(r) {
+		return &copied, errNotTrusted
+	}
+	method, target, err := target(g, r)
+	if err != nil {
+		return &copied, err
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil || u.Host != "" || !strings.HasPrefix(target, "/") {
+		return &copied, errNoTarget
+	}
+	copied.Method, copied.URL, copied.RequestURI = method, u, target
+	if !sameTarget(&copied) {
+		return &copied, errTarget
+	}
+	for name := range r.Header {
+		if h.impersonates(g, name) {
+			return &copied, errImpostor
+		}
+	}
+	return &copied, nil
+}
+
+// target returns the method and the target that a proxy names. Both come from
+// the same pair of fields; two pairs that differ are refused, since a client
+// could have sent one of them.
+func target(g Gateway, r *http.Request) (method, target string, err error) {
+	if g == Envoy {
+		return r.Method, r.RequestURI, nil
+	}
+	original, forwarded := pair(r, "X-Original-Method", "X-Original-Uri", "X-Original-Url"), pair(r, "X-Forwarded-Method", "X-Forwarded-Uri", "")
+	switch g {
+	case Nginx:
+		forwarded = [2]string{}
+	case Traefik:
+		original = [2]string{}
+	}
+	switch {
+	case original[1] != "" && forwarded[1] != "" && original != forwarded:
+		return "", "", errTwoTargets
+	case original[1] != "":
+		forwarded = original
+	}
+	if forwarded[0] == "" || forwarded[1] == "" {
+		return "", "", errNoTarget
+	}
+	return forwarded[0], forwarded[1], nil
+}
+
+func pair(r *http.Request, method, uri, other string) [2]string {
+	one := func(name string) string {
+		if values := r.Header[name]; len(values) == 1 {
+			return values[0]
+		}
+		return ""
+	}
+	found := [2]string{one(method), one(uri)}
+	if found[1] == "" && other != "" {
+		found[1] = one(other)
+	}
+	return found
+}
+
+// impersonates reports whether a field that a proxy passes on could be believed
+// by the API. The fields by which the proxy itself asks are not.
+func (h *Handler) impersonates(g Gateway, name string) bool {
+	switch h.fields.classOf(name) {
+	case identity:
+		return true
+	case override:
+		byNginx := (g == Nginx || g == AnyGateway) && strings.HasPrefix(name, "X-Original-")
+		byEnvoy := g == Envoy && strings.HasPrefix(name, "X-Envoy-")
+		return !isPlain(name) || !byNginx && !byEnvoy
+	case forwarding, credential:
+		return !isPlain(name)
+	}
+	return false
+}

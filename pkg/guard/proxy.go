@@ -1,0 +1,137 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"mime"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// rewrite makes the request that the API sees. It runs after the proxy took away
+// the header fields that Connection names, so that no client can name ours.
+func (h *Handler) rewrite(p *httputil.ProxyRequest) {
+	n := noteOf(p.In)
+	p.SetURL(h.config.Upstream)
+	// The standard library cleaned the query, which would lose parts of it.
+	p.Out.URL.RawQuery, p.Out.URL.ForceQuery = p.In.URL.RawQuery, p.In.URL.ForceQuery
+	p.Out.Trailer = nil
+	if h.config.PassHost {
+		p.Out.Host = p.In.Host
+	}
+	h.removeUpgrade(p, n)
+	trusted := h.trusted.trust(p.In)
+	for name := range p.Out.Header {
+		if h.removes(name, trusted) {
+			delete(p.Out.Header, name)
+		}
+	}
+	h.trusted.forward(p.Out.Header, p.In)
+	p.Out.Header["X-Request-Id"] = []string{n.id}
+	maps.Copy(p.Out.Header, n.who)
+}
+
+// removeUpgrade leaves only a WebSocket, which begins with a GET that was
+// checked; any other protocol (h2c) would carry requests that nobody checked.
+func (h *Handler) removeUpgrade(p *httputil.ProxyRequest, n *note) {
+	if p.Out.Method == http.MethodGet && n.decision != "preflight" && strings.EqualFold(p.Out.Header.Get("Upgrade"), "websocket") {
+		return
+	}
+	p.Out.Header.Del("Upgrade")
+	p.Out.Header.Del("Connection")
+	p.Out.Header.Del("Http2-Settings")
+}
+
+// removes reports whether a client's header field must not reach the API.
+func (h *Handler) removes(name string, trusted bool) bool {
+	switch h.fields.classOf(name) {
+	case credential:
+		return !h.config.ForwardToken || !isPlain(name)
+	case identity, override:
+		return true
+	case forwarding:
+		return !trusted || !isPlain(name)
+	}
+	return false
+}
+
+// answering looks at an answer of the API before it is passed on. A stream of
+// events ends as events do when its token expires; anything else is broken off,
+// since half a file must not look like a complete one.
+func (h *Handler) answering(res *http.Response) error {
+	res.Header.Del("X-Request-Id")
+	n := noteOf(res.Request)
+	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols:
+		h.opened(n, res.Request, "websocket")
+	case kind == "text/event-stream" && res.StatusCode == http.StatusOK:
+		h.opened(n, res.Request, kind)
+		res.Body = &events{res.Body, res.Request.Context()}
+	}
+	return nil
+}
+
+// unreachable answers for an API that does not.
+func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, err error) {
+	n := noteOf(r)
+	cause := context.Cause(r.Context())
+	var withdrawn *withdrawal
+	switch failed := n.body.failed(); {
+	case failed != nil && !errors.Is(failed, http.ErrBodyReadAfterClose):
+		n.reason = failed
+		status := statusOf(failed)
+		if status == statusClientGone {
+			w.WriteHeader(status)
+			return
+		}
+		n.decision = "refused"
+		problem(w, status, "the body of the request could not be read", "")
+	case errors.Is(cause, errExpired):
+		problem(w, http.StatusGatewayTimeout, "the token expired before the API answered", diagnosis.Timeout)
+	case errors.As(cause, &withdrawn):
+		n.refuse(withdrawn.why)
+		problem(w, http.StatusUnauthorized, withdrawn.why.Summary(), withdrawn.why.ID)
+	case errors.Is(cause, errShutdown):
+		problem(w, http.StatusServiceUnavailable, "the server is stopping", "")
+	case errors.Is(err, context.Canceled):
+		n.reason = err
+		w.WriteHeader(statusClientGone)
+	case isTimeout(err):
+		n.err = err
+		problem(w, http.StatusGatewayTimeout, "the API behind did not answer in time", diagnosis.Timeout)
+	default:
+		n.err = err
+		problem(w, http.StatusBadGateway, "the API behind cannot be reached", diagnosis.Unreachable)
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// statusClientGone is what logs of proxies show for a client that did not wait.
+const statusClientGone = 499
+
+func problem(w http.ResponseWriter, status int, detail string, id diagnosis.ID) {
+	body, err := json.Marshal(struct {
+		Title  string       `json:"title"`
+		Status int          `json:"status"`
+		Detail string       `json:"detail"`
+		ID     diagnosis.ID `json:"id,omitempty"`
+	}{http.StatusText(status), status, detail, id})
+	if err != nil {
+		status, body = http.StatusInternalServerError, nil
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}

@@ -1,0 +1,116 @@
+package guard
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/policy"
+)
+
+// Watch takes over the policy file whenever it differs from the policy in use,
+// until ctx ends; it looks every interval. Content counts once it was the same in
+// two looks, since a file may be written in steps: write a new file and rename
+// it. A policy that is wrong is logged and counted, and the old one stays.
+func (h *Handler) Watch(ctx context.Context, file string, interval time.Duration) {
+	w := watcher{handler: h, file: file, missing: true}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			w.look()
+		}
+	}
+}
+
+// watcher is what the looks before this one saw.
+type watcher struct {
+	handler *Handler
+	file    string
+	last    []byte            // what the last look saw
+	refused [sha256.Size]byte // content that was refused already
+	missing bool              // that the file cannot be read was logged, or it never could
+}
+
+func (w *watcher) look() {
+	data, err := os.ReadFile(w.file)
+	if err != nil {
+		if !w.missing {
+			w.handler.reloaded(w.file, nil, err)
+		}
+		w.missing, w.last = true, nil
+		return
+	}
+	w.missing = false
+	digest := sha256.Sum256(data)
+	same := w.last != nil && bytes.Equal(data, w.last)
+	w.last = data
+	switch {
+	case digest == w.handler.current.Load().policy.Digest():
+		w.refused = [sha256.Size]byte{}
+	case same && digest != w.refused:
+		if w.handler.reload(data, w.file) != nil {
+			w.refused = digest
+		}
+	}
+}
+
+// Reload takes over the policy file at once, as a signal asks for it.
+func (h *Handler) Reload(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		h.reloaded(file, nil, err)
+		return err
+	}
+	return h.reload(data, file)
+}
+
+func (h *Handler) reload(data []byte, file string) error {
+	before := h.current.Load().policy
+	p, err := policy.Load(data, file)
+	if err == nil {
+		err = h.SetPolicy(p)
+	}
+	var changes []policy.Change
+	if err == nil {
+		changes = policy.Compare(before, p)
+	}
+	h.reloaded(file, changes, err)
+	return err
+}
+
+// reloaded counts and logs how a reload ended: what the new policy accepts and
+// the old one refused is named.
+func (h *Handler) reloaded(file string, changes []policy.Change, err error) {
+	if err != nil {
+		h.metrics.countReload("refused")
+		reason := err.Error()
+		if errors.Is(err, fs.ErrNotExist) {
+			reason = "no such file: " + file
+		}
+		h.config.Log.Error("policy refused, the old one stays", slog.String("reason", reason))
+		return
+	}
+	h.metrics.countReload("ok")
+	attrs := []any{slog.String("file", file)}
+	level := slog.LevelInfo
+	var widened []string
+	for _, c := range changes {
+		if c.Widens {
+			widened = append(widened, c.String())
+		}
+	}
+	if len(widened) > 0 {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.Any("widened", widened[:min(len(widened), 20)]))
+	}
+	h.config.Log.Log(context.Background(), level, "policy taken over", append(attrs, slog.Int("changes", len(changes)))...)
+}
