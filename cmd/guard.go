@@ -5,129 +5,189 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/guard"
-	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/revocation/redis"
-	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 type guardOptions struct {
-	upstream     string
+	upstream     upstreamFlags
+	gateway      string // --forward-auth; "" is the reverse proxy
 	policy       string
+	checkPolicy  string
+	comparedWith string
 	listen       string
 	adminListen  string
 	resource     string
 	jwks         string
-	forwardToken bool
+	tokens       guardTokenFlags
+	headers      guardHeaderFlags
+	limits       guardLimitFlags
 	revocations  revocationsFlag
-	// insecureAllowWhenAway lets tokens pass that could not be asked about.
+	// insecureAllowWhenAway accepts tokens that could not be checked.
 	insecureAllowWhenAway bool
+	log                   string
+	service               string
 }
 
 func newGuard(env *Env) *cobra.Command {
 	var o guardOptions
 	cmd := &cobra.Command{
 		Use: "guard --upstream URL --policy FILE",
-		Long: `Protect any API: a reverse proxy that lets through what the policy allows and
-tells the API who asks, in X-Auth-Subject and X-Auth-Scope. What the policy does
-not list is denied. The policy file is read again when it changes; a wrong one is
-reported and the old one stays.
+		Long: `Protect any API: a reverse proxy that accepts what the policy allows and sends
+the API the caller's identity in X-Auth-Subject, X-Auth-Client-Id, X-Auth-Issuer
+and X-Auth-Scope. What the policy does not list is denied.
 
-With --revocations it also refuses what ` + "`oauthctl guard deny`" + ` revoked, within a
-second and in every instance. While Redis cannot be asked, the answer is 503.
+The policy file is read again when it changes, and at SIGHUP together with a key
+file; a wrong one is reported and the old one stays. Replace the file by renaming
+a new one. At SIGTERM, /readyz answers 503, and after --drain-delay no more
+requests are accepted; those under way have the time of --grace.
+
+With --forward-auth it answers for nginx (auth_request), Traefik (forwardAuth) or
+Envoy (ext_authz over HTTP) instead of forwarding requests itself.
+
+With --revocations it refuses what ` + "`oauthctl guard deny`" + ` revoked, in every
+instance: new requests within 2 seconds, open streams within 7.
 
 The API must not be reachable in any other way.`,
-		Example: `  oauthctl guard --upstream http://127.0.0.1:8000 --policy policy.yaml`,
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runGuard(cmd.Context(), env, o) },
+		Example: `  oauthctl guard --upstream http://127.0.0.1:8000 --policy policy.yaml
+  # Answer for a gateway
+  oauthctl guard --forward-auth --trusted-proxy 127.0.0.1 --policy policy.yaml
+  # Check a policy and list what it opens
+  oauthctl guard --check-policy policy.yaml --compared-with deployed.yaml`,
+		Args:        noArgs,
+		Annotations: map[string]string{reloadsOnHangup: "yes"},
+		RunE:        func(cmd *cobra.Command, _ []string) error { return runGuard(cmd.Context(), env, o) },
 	}
-	f := cmd.Flags()
-	f.StringVar(&o.upstream, "upstream", "", "the API's own `URL`")
-	f.StringVar(&o.policy, "policy", "", "the policy `FILE`")
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "the `ADDRESS` that clients use")
-	f.StringVar(&o.adminListen, "admin-listen", "", "serve /healthz, /readyz and /metrics at this `ADDRESS`")
-	f.StringVar(&o.resource, "resource", "", "the `URL` under which clients know the API; serves its metadata (RFC 9728)")
-	f.StringVar(&o.jwks, "jwks", "", "take the keys from this key set, a `URL or FILE` (default: the issuer's)")
-	f.BoolVar(&o.forwardToken, "forward-token", false, "hand the token on to the API")
-	o.revocations.addFlags(f)
-	f.BoolVar(&o.insecureAllowWhenAway, "insecure-allow-when-away", false, "let tokens pass unchecked while --revocations cannot be asked")
+	o.addFlags(cmd.Flags())
 	cmd.AddCommand(newGuardDeny(env))
 	return cmd
 }
 
+func (o *guardOptions) addFlags(f *pflag.FlagSet) {
+	o.upstream.addFlags(f)
+	f.StringVar(&o.gateway, "forward-auth", "", "answer for a gateway: `GATEWAY` any, nginx, traefik or envoy")
+	f.Lookup("forward-auth").NoOptDefVal = "any"
+	f.StringVar(&o.policy, "policy", "", "the policy `FILE`")
+	f.StringVar(&o.checkPolicy, "check-policy", "", "check the policy `FILE` and exit")
+	f.StringVar(&o.comparedWith, "compared-with", "", "with --check-policy, list the differences from this `FILE`")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "the `ADDRESS` that clients use")
+	f.StringVar(&o.adminListen, "admin-listen", "", "serve /healthz, /readyz and /metrics at this `ADDRESS`")
+	f.StringVar(&o.resource, "resource", "", "the `URL` under which clients know the API; serves its metadata (RFC 9728)")
+	f.StringVar(&o.jwks, "jwks", "", "use the keys of this key set, a `URL or FILE` (default: the issuer's)")
+	o.tokens.addFlags(f)
+	o.headers.addFlags(f)
+	o.limits.addFlags(f)
+	o.revocations.addFlags(f)
+	f.BoolVar(&o.revocations.exact, "revocations-exact", false, "ask Redis for each token instead of following what is revoked")
+	f.BoolVar(&o.insecureAllowWhenAway, "insecure-allow-when-away", false, "accept tokens unchecked while --revocations is unavailable")
+	f.StringVar(&o.log, "log", "all", "the requests to log: `WHICH` all, refusals or off")
+	f.StringVar(&o.service, "service", "", "the `NAME` of this guard in its log")
+}
+
 func runGuard(ctx context.Context, env *Env, o guardOptions) error {
-	store, err := o.revocations.open(env, redis.Options{InsecureAllowWhenAway: o.insecureAllowWhenAway})
+	if o.checkPolicy != "" {
+		return env.checkPolicy(o)
+	}
+	store, err := o.openRevocations(env)
 	if err != nil {
 		return err
 	}
 	if store != nil {
 		defer store.Close()
-	} else if o.insecureAllowWhenAway {
-		return usage("--insecure-allow-when-away needs --revocations")
 	}
-	handler, err := env.newGuardHandler(ctx, o, store)
+	g, err := env.newGuardian(o, store)
 	if err != nil {
 		return err
 	}
+	defer g.close()
 	l, err := listen("--listen", o.listen)
 	if err != nil {
 		return err
 	}
-	go handler.Watch(ctx, o.policy, time.Second)
-	if o.adminListen != "" {
-		admin, err := listen("--admin-listen", o.adminListen)
-		if err != nil {
-			l.Close()
-			return err
-		}
-		go func() { _ = guard.Serve(ctx, admin, handler.Admin(), time.Second) }()
-	}
-	env.say("guarding %s at http://%s", clean(o.upstream), l.Addr())
-	return guard.Serve(ctx, l, handler, 10*time.Second)
-}
-
-func (env *Env) newGuardHandler(ctx context.Context, o guardOptions, store *redis.Store) (*guard.Handler, error) {
-	if o.upstream == "" || o.policy == "" {
-		return nil, &usageError{what: "guard needs --upstream and --policy", hint: "oauthctl guard --upstream http://127.0.0.1:8000 --policy policy.yaml"}
-	}
-	upstream, err := url.Parse(o.upstream)
+	admin, stopAdmin, err := g.serveAdmin(o.adminListen)
 	if err != nil {
-		return nil, usage("--upstream: %q is not a URL", o.upstream)
+		l.Close()
+		return err
 	}
-	data, err := os.ReadFile(o.policy)
-	if err != nil {
-		return nil, usage("--policy: %w", err)
-	}
-	p, err := policy.Load(data, o.policy)
-	if err != nil {
-		return nil, usage("--policy: %w", err)
-	}
-	r := &resolved{profile: profile{Issuer: p.Issuer}}
-	keys, err := env.keySet(ctx, judgingOptions{jwks: o.jwks}, r, secret.String{})
-	if err != nil {
-		return nil, err
-	}
-	c := guard.Config{
-		Upstream: upstream, Policy: p, Keys: keys, Resource: o.resource, ForwardToken: o.forwardToken,
-		Log: slog.New(slog.NewJSONHandler(env.Stderr, nil)),
-	}
+	defer stopAdmin()
 	if store != nil {
-		c.Revocation = store
+		go store.Run(ctx)
 	}
-	handler, err := guard.New(c)
-	if err != nil {
-		return nil, usage("%w", err)
-	}
-	return handler, nil
+	go g.handler.Watch(ctx, o.policy, time.Second)
+	stopReloading := g.reloadAtHangup(ctx, o.policy)
+	defer stopReloading()
+	g.announce(o, l.Addr(), admin)
+	server := guard.Server{Handler: g.serves, Delay: o.limits.drainDelay, Draining: g.handler.Drain, Grace: o.limits.grace}
+	return server.Serve(ctx, l)
 }
 
-// listen binds an address that a flag names.
+func (o guardOptions) openRevocations(env *Env) (*redis.Store, error) {
+	store, err := o.revocations.open(env, redis.Options{InsecureAllowWhenAway: o.insecureAllowWhenAway, Follow: !o.revocations.exact})
+	if err == nil && store == nil && o.insecureAllowWhenAway {
+		return nil, usage("--insecure-allow-when-away needs --revocations")
+	}
+	return store, err
+}
+
+// serveAdmin serves health and metrics until the process ends: a load balancer
+// has to see that the guard is stopping.
+func (g *guardian) serveAdmin(address string) (net.Addr, func(), error) {
+	if address == "" {
+		return nil, func() {}, nil
+	}
+	l, err := listen("--admin-listen", address)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { _ = guard.Serve(ctx, l, g.handler.Admin(), time.Second) }()
+	return l.Addr(), cancel, nil
+}
+
+// reloadAtHangup reads the policy and the key file again when SIGHUP comes.
+func (g *guardian) reloadAtHangup(ctx context.Context, policyFile string) func() {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				_ = g.handler.Reload(policyFile) // it is logged
+				if err := g.reloadKeys(); err != nil {
+					g.log.Error("key file refused, the old keys stay", slog.String("reason", err.Error()))
+				}
+			}
+		}
+	}()
+	return func() { signal.Stop(hangups) }
+}
+
+// announce says where the guard listens, as a line of the log: whatever it writes
+// while it runs is JSON.
+func (g *guardian) announce(o guardOptions, at, admin net.Addr) {
+	attrs := []any{slog.String("address", "http://"+at.String())}
+	if o.gateway != "" {
+		attrs = append(attrs, slog.String("forward_auth", o.gateway))
+	} else {
+		attrs = append(attrs, slog.String("upstream", o.upstream.url))
+	}
+	if admin != nil {
+		attrs = append(attrs, slog.String("admin", "http://"+admin.String()))
+	}
+	g.log.Info(fmt.Sprintf("guarding at http://%s by %s", at, o.policy), attrs...)
+}
+
+// listen binds the address of a flag.
 func listen(flag, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {

@@ -18,10 +18,13 @@ import (
 const variableRevocations = "OAUTHCTL_REVOCATIONS"
 
 // revocationsFlag says where what is revoked is kept.
-type revocationsFlag struct{ url string }
+type revocationsFlag struct {
+	url   string
+	exact bool // ask for each token
+}
 
 func (r *revocationsFlag) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&r.url, "revocations", "", "the Redis that all instances share, a `URL` (redis://HOST:PORT/DB, rediss://, unix://); one with a password comes in $"+variableRevocations)
+	f.StringVar(&r.url, "revocations", "", "the Redis that all instances share, a `URL` (redis://, rediss://, unix://,\nredis+cluster://, redis+sentinel://); one with a password comes in\n$"+variableRevocations)
 }
 
 // open returns the store, or nil where none is named. Nothing is sent yet.
@@ -44,31 +47,55 @@ func (r revocationsFlag) open(env *Env, o redis.Options) (*redis.Store, error) {
 	return store, nil
 }
 
-type guardDenyOptions struct {
+// must is open for a command of an operator, which may wait longer than a request.
+func (r revocationsFlag) must(env *Env, command string) (*redis.Store, error) {
+	store, err := r.open(env, redis.Options{Timeout: env.global.timeout})
+	if err == nil && store == nil {
+		return nil, &usageError{what: command + " needs the --revocations of the guards", hint: "oauthctl " + command + " --revocations redis://127.0.0.1:6379/0"}
+	}
+	return store, err
+}
+
+// deniedFlags name the one thing that is revoked.
+type deniedFlags struct {
 	jti, sub, sid string
 	issuer        string
+	policy        string
+	leeway        time.Duration
 	revocations   revocationsFlag
 }
 
-func newGuardDeny(env *Env) *cobra.Command {
-	var o guardDenyOptions
-	cmd := &cobra.Command{
-		Use:   "deny --jti J|--sub S|--sid S --revocations URL",
-		Short: "Revoke a token, a subject or a session for all instances of guard",
-		Long: `Revoke one token by its jti, or all tokens that were issued up to now to a
-subject or in a session, so that the next login works. Every guard that uses the
-same --revocations refuses them within a second. The entry counts for 30 days.`,
-		Example: `  oauthctl guard deny --sub alice --revocations redis://127.0.0.1:6379/0
-  oauthctl guard deny --jti 8c1f --issuer https://auth.example.com`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runGuardDeny(cmd.Context(), env, o) },
-	}
-	f := cmd.Flags()
+func (o *deniedFlags) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.jti, "jti", "", "the token with this `ID` (jti)")
 	f.StringVar(&o.sub, "sub", "", "the tokens of this `SUBJECT`")
 	f.StringVar(&o.sid, "sid", "", "the tokens of this `SESSION` (sid)")
-	f.StringVar(&o.issuer, "issuer", "", "who issued them (default: the profile's `ISSUER`)")
+	f.StringVar(&o.issuer, "issuer", "", "the `ISSUER` of the tokens, as in the policy")
+	f.StringVar(&o.policy, "policy", "", "use the issuer of this policy `FILE`")
 	o.revocations.addFlags(f)
+}
+
+func newGuardDeny(env *Env) *cobra.Command {
+	var o deniedFlags
+	cmd := &cobra.Command{
+		Use:   "deny --jti J|--sub S|--sid S --policy FILE --revocations URL",
+		Short: "Revoke a token, a subject or a session for all instances of guard",
+		Long: `Revoke one token by its jti, or all tokens issued up to now to a subject or in a
+session. Every guard with the same --revocations refuses them within 2 seconds.
+The entry counts for 30 days.
+
+With --sub and --sid the cut-off is later than now by --leeway, which the guards
+allow the issuer's clock: a token is refused if it was issued before the cut-off.
+A user who logs in again within that time is refused until it is over.`,
+		Example: `  oauthctl guard deny --sub alice --policy policy.yaml --revocations redis://127.0.0.1:6379/0
+  oauthctl guard deny --jti 8c1f --issuer https://auth.example.com
+  oauthctl guard deny list
+  oauthctl guard deny undo --sub alice --policy policy.yaml`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runGuardDeny(cmd.Context(), env, o) },
+	}
+	o.addFlags(cmd.Flags())
+	cmd.Flags().DurationVar(&o.leeway, "leeway", time.Minute, "the leeway of the guards for the issuer's clock")
+	cmd.AddCommand(newGuardDenyList(env), newGuardDenyUndo(env), newGuardDenyConfirm(env))
 	return cmd
 }
 
@@ -81,31 +108,42 @@ type denied struct {
 	IssuedBefore *time.Time `json:"issued_at_or_before,omitempty"`
 }
 
-func runGuardDeny(ctx context.Context, env *Env, o guardDenyOptions) error {
-	entry, what, err := o.entry(env)
+func runGuardDeny(ctx context.Context, env *Env, o deniedFlags) error {
+	issuer, err := o.check("guard deny")
 	if err != nil {
 		return err
 	}
-	// An operator's command may wait longer than a request.
-	store, err := o.revocations.open(env, redis.Options{Timeout: env.global.timeout})
+	store, err := o.revocations.must(env, "guard deny")
 	if err != nil {
 		return err
-	}
-	if store == nil {
-		return &usageError{what: "guard deny needs the --revocations of the guards", hint: "oauthctl guard deny --sub S --revocations redis://127.0.0.1:6379/0"}
 	}
 	defer store.Close()
-	if err := store.Revoke(ctx, entry); err != nil {
+	// The clock of whoever runs the command may be behind that of the guards.
+	at, err := store.Time(ctx)
+	if err != nil {
+		return notDenied(err)
+	}
+	if now := env.Now(); now.After(at) {
+		at = now
+	}
+	entry, about := o.entry(issuer, at.UTC().Truncate(time.Second))
+	entry = entry.Covering(o.leeway)
+	what := denied{Issuer: issuer, JTI: o.jti, Subject: o.sub, SID: o.sid}
+	if o.jti == "" {
+		about.Cutoff = time.Unix(entry.Cutoff, 0).UTC()
+		what.IssuedBefore = &about.Cutoff
+	}
+	if err := store.RevokeAs(ctx, entry, about); err != nil {
 		return notDenied(err)
 	}
 	if env.global.wantsJSON() {
 		return env.printJSON(what)
 	}
-	env.say("revoked: %s from %s", clean(o.words()), clean(what.Issuer))
+	env.say("revoked: %s from %s", clean(o.words(what.IssuedBefore)), clean(issuer))
 	return nil
 }
 
-// notDenied tells the operator what a client could not do about it.
+// notDenied says to the operator what a client could not do about it.
 func notDenied(err error) error {
 	var d *diagnosis.Diagnosis
 	if !errors.As(err, &d) {
@@ -116,53 +154,56 @@ func notDenied(err error) error {
 	return &told
 }
 
-// entry makes the entry of the one thing that the flags name.
-func (o guardDenyOptions) entry(env *Env) (revocation.Entry, denied, error) {
+// check returns the issuer, if the flags name one thing to revoke. The issuer is
+// never that of a profile: the guards compare the one of their policy.
+func (o deniedFlags) check(command string) (string, error) {
 	named := 0
 	for _, text := range []string{o.jti, o.sub, o.sid} {
 		if text != "" {
 			named++
 		}
 	}
-	if named != 1 {
-		return revocation.Entry{}, denied{}, &usageError{what: "guard deny needs one of --jti, --sub and --sid", hint: "oauthctl guard deny --sub S --revocations URL"}
-	}
-	issuer, err := o.issuerOr(env)
-	if err != nil {
-		return revocation.Entry{}, denied{}, err
-	}
-	now := env.Now().UTC().Truncate(time.Second)
-	what := denied{Issuer: issuer, JTI: o.jti, Subject: o.sub, SID: o.sid, IssuedBefore: &now}
 	switch {
-	case o.jti != "":
-		what.IssuedBefore = nil
-		return revocation.ID(issuer, o.jti, time.Time{}), what, nil
-	case o.sub != "":
-		return revocation.Subject(issuer, o.sub, now), what, nil
-	}
-	return revocation.Session(issuer, o.sid, now), what, nil
-}
-
-func (o guardDenyOptions) issuerOr(env *Env) (string, error) {
-	if o.issuer != "" {
+	case named != 1:
+		return "", &usageError{what: command + " needs one of --jti, --sub and --sid", hint: "oauthctl " + command + " --sub S --policy policy.yaml --revocations URL"}
+	case o.leeway < 0:
+		return "", usage("--leeway: expected a duration that is not negative, got %s", o.leeway)
+	case o.issuer == "" && o.policy == "":
+		return "", &usageError{what: command + " needs the issuer of the tokens", hint: "name the policy of the guards with --policy, or the issuer with --issuer"}
+	case o.policy == "":
 		return o.issuer, nil
 	}
-	r, err := env.resolve()
+	p, err := loadPolicy("--policy", o.policy)
 	if err != nil {
 		return "", err
 	}
-	if r.Issuer == "" {
-		return "", &usageError{what: "no issuer is given and the profile names none", hint: "oauthctl guard deny --issuer URL, as the policy names it"}
+	if o.issuer != "" && o.issuer != p.Issuer {
+		return "", &usageError{what: "--issuer " + cut(o.issuer) + " is not the issuer of the policy, " + cut(p.Issuer), hint: "leave --issuer out"}
 	}
-	return r.Issuer, nil
+	return p.Issuer, nil
 }
 
-func (o guardDenyOptions) words() string {
+// entry makes the entry of the one thing that the flags name.
+func (o deniedFlags) entry(issuer string, now time.Time) (revocation.Entry, redis.Description) {
+	switch {
+	case o.jti != "":
+		return revocation.ID(issuer, o.jti, time.Time{}), redis.Description{Issuer: issuer, Kind: "jti", Value: o.jti}
+	case o.sub != "":
+		return revocation.Subject(issuer, o.sub, now), redis.Description{Issuer: issuer, Kind: "sub", Value: o.sub}
+	}
+	return revocation.Session(issuer, o.sid, now), redis.Description{Issuer: issuer, Kind: "sid", Value: o.sid}
+}
+
+func (o deniedFlags) words(cutoff *time.Time) string {
 	switch {
 	case o.jti != "":
 		return "the token " + o.jti
+	case cutoff == nil && o.sub != "":
+		return "the tokens of " + o.sub
+	case cutoff == nil:
+		return "the tokens of session " + o.sid
 	case o.sub != "":
-		return "all tokens issued to " + o.sub + " until now"
+		return "all tokens issued to " + o.sub + " until " + cutoff.Format(time.RFC3339)
 	}
-	return "all tokens issued in session " + o.sid + " until now"
+	return "all tokens issued in session " + o.sid + " until " + cutoff.Format(time.RFC3339)
 }

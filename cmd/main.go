@@ -47,7 +47,7 @@ type Env struct {
 	IsTerminal func(stream any) bool
 
 	// watch returns a context that signals end; nil leaves signals alone.
-	watch  func(context.Context) (context.Context, func())
+	watch  func(context.Context, ...os.Signal) (context.Context, func())
 	stop   func() // ends the watch
 	global globalFlags
 }
@@ -127,12 +127,12 @@ type signalError struct{ signal syscall.Signal }
 
 func (e signalError) Error() string { return "interrupted by " + e.signal.String() }
 
-// withSignals returns a context that SIGINT and SIGTERM end, with the signal as
-// its cause. A second signal ends the process the ordinary way.
-func withSignals(parent context.Context) (context.Context, func()) {
+// withSignals returns a context that SIGINT, SIGTERM and more signals end, with
+// the signal as its cause. A second signal ends the process the ordinary way.
+func withSignals(parent context.Context, more ...os.Signal) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, append(more, os.Interrupt, syscall.SIGTERM)...)
 	go func() {
 		select {
 		case s := <-signals:
@@ -145,13 +145,20 @@ func withSignals(parent context.Context) (context.Context, func()) {
 	return ctx, func() { signal.Stop(signals); cancel(context.Canceled) }
 }
 
+// reloadsOnHangup marks a command that reads its files again at SIGHUP.
+const reloadsOnHangup = "reloads on hangup"
+
 // listenForSignals gives a command that waits for something a context that
 // signals end.
 func (env *Env) listenForSignals(cmd *cobra.Command, _ []string) {
 	if env.watch == nil {
 		return
 	}
-	ctx, stop := env.watch(cmd.Context())
+	more := []os.Signal{syscall.SIGHUP} // a terminal that closes
+	if cmd.Annotations[reloadsOnHangup] != "" {
+		more = nil
+	}
+	ctx, stop := env.watch(cmd.Context(), more...)
 	env.stop = stop
 	cmd.SetContext(ctx)
 }

@@ -53,6 +53,8 @@ type Config struct {
 	// Ready are further conditions of /readyz, by name: what a request needs to be
 	// answered with anything but 503.
 	Ready map[string]func(context.Context) error
+	// Values are further metrics.
+	Values []Value
 	// Verifier are options for verifying tokens; what the policy says comes first.
 	// CacheTokens is used for requests and for open streams.
 	Verifier token.Options

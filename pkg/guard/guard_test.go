@@ -330,13 +330,13 @@ func TestNew(t *testing.T) {
 		t.Errorf("positive control: %v", err)
 	}
 	for name, change := range map[string]func(*guard.Config){
-		"no host":     func(c *guard.Config) { c.Upstream = &url.URL{Scheme: "http"} },
-		"a password":  func(c *guard.Config) { c.Upstream.User = url.UserPassword("u", "p") },
-		"no scheme":   func(c *guard.Config) { c.Upstream = &url.URL{Host: "x"} },
-		"no policy":   func(c *guard.Config) { c.Policy = nil },
-		"no keys":     func(c *guard.Config) { c.Keys = nil },
-		"no URL":      func(c *guard.Config) { c.Resource = "api" },
-		"algorithm":   func(c *guard.Config) { c.Policy = load(t, "algorithms: [none]\n"+routes) },
+		"no host":    func(c *guard.Config) { c.Upstream = &url.URL{Scheme: "http"} },
+		"a password": func(c *guard.Config) { c.Upstream.User = url.UserPassword("u", "p") },
+		"no scheme":  func(c *guard.Config) { c.Upstream = &url.URL{Host: "x"} },
+		"no policy":  func(c *guard.Config) { c.Policy = nil },
+		"no keys":    func(c *guard.Config) { c.Keys = nil },
+		"no URL":     func(c *guard.Config) { c.Resource = "api" },
+		"algorithm":  func(c *guard.Config) { c.Policy = load(t, "algorithms: [none]\n"+routes) },
 	} {
 		c := good
 		upstream := *good.Upstream

@@ -92,6 +92,14 @@ func (m *metrics) countReload(result string) {
 	m.reloads[result]++
 }
 
+// Value is a metric that something else than the guard knows. The name follows
+// oauthctl_guard_; that of a counter ends in _total.
+type Value struct {
+	Name, Help string
+	Counter    bool
+	Get        func() float64
+}
+
 // exposition writes the text format of Prometheus.
 type exposition struct{ w io.Writer }
 
@@ -130,6 +138,14 @@ func (h *Handler) writeMetrics(w io.Writer) {
 	x.family("request_duration_seconds", "histogram", "Time from a request's header to the end of its answer.")
 	m.writeBuckets(w)
 	h.writeKeys(x)
+	for _, v := range h.config.Values {
+		kind := "gauge"
+		if v.Counter {
+			kind = "counter"
+		}
+		x.family(v.Name, kind, v.Help)
+		fmt.Fprintf(w, "%s%s %g\n", prefix, v.Name, v.Get())
+	}
 }
 
 func counters[K ~string](x exposition, name, help, label string, values map[K]uint64) {

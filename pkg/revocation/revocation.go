@@ -47,6 +47,19 @@ type Entry struct {
 	Until time.Time
 }
 
+// Covering returns the entry with a cut-off that is later by the leeway of the
+// verifiers (token.Options.Leeway, 60 seconds unless set). An issuer whose clock
+// is ahead by less than that issues tokens that were accepted before the entry
+// and have an iat after it: with it they are refused. A login within the leeway
+// is refused too, until it is over.
+func (e Entry) Covering(leeway time.Duration) Entry {
+	if e.Cutoff != Always {
+		e.Cutoff += int64((leeway + time.Second - 1) / time.Second)
+		e.Until = e.Until.Add(leeway)
+	}
+	return e
+}
+
 // Token revokes one token, by its jti or, if it has none, by what was signed:
 // never by the signature, of which one token can have many spellings.
 func Token(t *token.Token) Entry { return Entry{tokenKey(t), Always, t.Expiry()} }
@@ -58,13 +71,14 @@ func ID(issuer, jti string, expiry time.Time) Entry {
 }
 
 // Subject revokes all tokens that issuer issued about a subject (sub) at or
-// before a moment.
+// before a moment of the issuer's clock; see [Entry.Covering].
 func Subject(issuer, subject string, at time.Time) Entry {
 	return Entry{newKey('s', issuer, subject), at.Unix(), at.Add(MaxLifetime)}
 }
 
 // Session revokes all tokens of a session (sid, OpenID Connect Front-Channel
-// Logout 1.0, section 3) that were issued at or before a moment.
+// Logout 1.0, section 3) that were issued at or before a moment of the issuer's
+// clock; see [Entry.Covering].
 func Session(issuer, sid string, at time.Time) Entry {
 	return Entry{newKey('i', issuer, sid), at.Unix(), at.Add(MaxLifetime)}
 }

@@ -1,18 +1,27 @@
 // Package redis shares what is revoked between all instances of an API, through
 // a Redis server.
 //
-// Start with [Open]. A token that one instance revokes is refused by every other
-// within [Options.MaxAge], one second unless set, since each keeps what it read
-// for that long. While Redis is away nothing is let through: the error is
-// REVOCATION_UNKNOWN and the API answers 503, unless InsecureAllowWhenAway is
-// set; once it is back, requests are served again within half a second.
+// Start with [Open]. There are two ways to know what is revoked:
 //
-// An entry that Redis loses is a token let in again: give it persistence, and
-// the eviction policy noeviction. The package speaks to one server, not to a
-// cluster.
+//   - By asking Redis for each token, which is the zero value. A token that one
+//     instance revokes is refused by every other within [Options.MaxAge], one
+//     second unless set, since each keeps what it read for that long. While Redis
+//     is away no token is accepted.
+//   - By following a stream of what is revoked ([Options.Follow], with
+//     [Store.Run]). A token that is not revoked then costs no network, and a
+//     revocation reaches every instance within two seconds. While Redis is away
+//     an instance goes on with what it knows, for [Options.MaxStale].
+//
+// Where it is unknown whether a token is revoked, the error is REVOCATION_UNKNOWN
+// and the API answers 503, unless InsecureAllowWhenAway is set.
+//
+// An entry that Redis loses is a token accepted again: give it an append-only
+// file and the eviction policy noeviction. A Redis that comes back empty is
+// detected by the instances that follow it; see [Store.State].
 package redis
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -21,7 +30,6 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/revocation"
@@ -32,8 +40,11 @@ const (
 	defaultMaxAge  = time.Second
 	defaultTimeout = 250 * time.Millisecond
 	defaultPrefix  = "oauthctl:"
-	retryAfter     = 100 * time.Millisecond // between trials while Redis is away
-	maxLocal       = 100_000                // keys remembered, in each of two generations
+	clusterPrefix  = "{oauthctl}:" // one slot, so that a script may use several keys
+
+	defaultMaxStale = 10 * time.Minute
+	retryAfter      = 100 * time.Millisecond // between trials while Redis is away
+	maxLocal        = 100_000                // keys remembered, in each of two generations
 )
 
 // Options are the options of a [Store]; the zero value is the safe choice.
@@ -48,12 +59,20 @@ type Options struct {
 	// Prefix stands before each key; "" means "oauthctl:".
 	Prefix string
 	Now    func() time.Time // nil means time.Now
+	// Follow keeps all that is revoked in memory, about 8 bytes for each token;
+	// [Store.Run] reads it.
+	Follow bool
+	// MaxStale is how long what is known counts while the stream cannot be read; 0
+	// means 10 minutes.
+	MaxStale time.Duration
 }
 
 // Store is what is revoked, in Redis. It is safe for concurrent use.
 type Store struct {
-	client  *goredis.Client
-	options Options
+	client   goredis.UniversalClient
+	options  Options
+	known    *known // nil unless it follows
+	follower follower
 
 	mu         sync.Mutex
 	young, old map[revocation.Key]state
@@ -68,33 +87,33 @@ type state struct {
 	asked  time.Time
 }
 
-// Open returns the store at a URL: redis://[user:password@]host:port/db,
-// rediss:// over TLS, or unix://path. Nothing is sent yet. Errors hold no
-// password.
+// Open returns the store at a URL: redis://[user:password@]host:port/db, rediss://
+// over TLS, unix://path, redis+cluster://host:port?addr=host:port, or
+// redis+sentinel://host:port/db?master_name=NAME&addr=host:port; the last two
+// also with rediss. Nothing is sent yet. Errors hold no password.
 func Open(rawURL string, o Options) (*Store, error) {
-	c, err := goredis.ParseURL(rawURL)
-	if err != nil {
-		// The library's own error quotes the URL.
-		return nil, errors.New("redis: expected a URL such as redis://localhost:6379/0")
-	}
 	if o.MaxAge <= 0 {
 		o.MaxAge = defaultMaxAge
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
 	}
-	if o.Prefix == "" {
-		o.Prefix = defaultPrefix
+	if o.MaxStale <= 0 {
+		o.MaxStale = defaultMaxStale
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c.ContextTimeoutEnabled = true
-	c.DialTimeout, c.ReadTimeout, c.WriteTimeout, c.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
-	c.MaxRetries, c.DialerRetries = 1, 1
-	c.DisableIdentity = true
-	c.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return &Store{client: goredis.NewClient(c), options: o, young: map[revocation.Key]state{}}, nil
+	client, prefix, err := connect(rawURL, o.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	o.Prefix = cmp.Or(o.Prefix, prefix)
+	s := &Store{client: client, options: o, young: map[revocation.Key]state{}}
+	if o.Follow {
+		s.known = newKnown()
+	}
+	return s, nil
 }
 
 // DiscardLibraryLog keeps the Redis library of this whole program from writing
@@ -114,46 +133,15 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// later writes an entry without ever moving a cut-off or an expiry back, in one
-// step whoever else writes.
-var later = goredis.NewScript(`
-local cutoff, ttl = ARGV[1], tonumber(ARGV[2])
-local old = redis.call('GET', KEYS[1])
-if old then
-  if tonumber(old) > tonumber(cutoff) then cutoff = old end
-  ttl = math.max(ttl, redis.call('PTTL', KEYS[1]))
-end
-redis.call('SET', KEYS[1], cutoff, 'PX', ttl)
-return cutoff
-`)
-
-// Revoke notes what is revoked, for all instances. When it returns without an
-// error Redis has it.
-func (s *Store) Revoke(ctx context.Context, e revocation.Entry) error {
-	now := s.options.Now()
-	if e.Until.IsZero() {
-		e.Until = now.Add(revocation.MaxLifetime)
-	}
-	ttl := e.Until.Sub(now)
-	if ttl <= 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
-	defer cancel()
-	cutoff, err := later.Run(ctx, s.client, []string{s.name(e.Key)}, e.Cutoff, ttl.Milliseconds()+1).Int64()
-	if err != nil {
-		return unknown(err)
-	}
-	s.keep(map[revocation.Key]state{e.Key: {cutoff, now}})
-	return nil
-}
-
 // Revoked reports whether an entry refuses t.
 func (s *Store) Revoked(ctx context.Context, t *token.Token) (bool, error) {
+	if s.known != nil {
+		return s.revokedByStream(t)
+	}
 	keys, issued := revocation.Keys(t), revocation.IssuedAt(t)
 	var missing []revocation.Key
 	for _, key := range keys {
-		switch known, ok := s.known(key); {
+		switch known, ok := s.remembered(key); {
 		case !ok:
 			missing = append(missing, key)
 		case refuses(known, issued):
@@ -165,10 +153,7 @@ func (s *Store) Revoked(ctx context.Context, t *token.Token) (bool, error) {
 	}
 	found, err := s.ask(ctx, missing)
 	if err != nil {
-		if s.options.InsecureAllowWhenAway {
-			return false, nil
-		}
-		return false, unknown(err)
+		return s.undecided(err)
 	}
 	for _, state := range found {
 		if refuses(state, issued) {
@@ -176,6 +161,14 @@ func (s *Store) Revoked(ctx context.Context, t *token.Token) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// undecided is the answer where it cannot be said whether a token is revoked.
+func (s *Store) undecided(err error) (bool, error) {
+	if s.options.InsecureAllowWhenAway {
+		return false, nil
+	}
+	return false, unknown(err)
 }
 
 func refuses(s state, issued int64) bool { return s.cutoff != 0 && issued <= s.cutoff }
@@ -239,7 +232,7 @@ func (s *Store) noteAway(ctx context.Context, err error) {
 	s.away, s.retry = err, time.Now().Add(retryAfter)
 }
 
-func (s *Store) known(key revocation.Key) (state, bool) {
+func (s *Store) remembered(key revocation.Key) (state, bool) {
 	now := s.options.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()

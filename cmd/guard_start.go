@@ -1,0 +1,207 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"github.com/oauthctl/oauthctl/pkg/guard"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/revocation/redis"
+)
+
+// guardian is a guard with what it is made of.
+type guardian struct {
+	handler    *guard.Handler
+	serves     http.Handler // the handler itself, or its answers to a gateway
+	log        *slog.Logger
+	reloadKeys func() error
+	close      func()
+}
+
+func (env *Env) newGuardian(o guardOptions, store *redis.Store) (*guardian, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	p, err := loadPolicy("--policy", o.policy)
+	if err != nil {
+		return nil, err
+	}
+	g := &guardian{log: slog.New(slog.NewJSONHandler(env.Stderr, nil)), reloadKeys: func() error { return nil }, close: func() {}}
+	c := guard.Config{
+		Policy: p, Resource: o.resource, Log: g.log, Service: o.service, BodyTimeout: o.limits.bodyTimeout, MaxBody: o.limits.maxBody,
+		PassHost: o.upstream.passHost, Ready: map[string]func(context.Context) error{},
+	}
+	c.Verifier.Now = env.Now
+	if c.Requests, err = o.requests(); err != nil {
+		return nil, err
+	}
+	if o.gateway == "" {
+		if c.Upstream, c.Transport, err = o.upstream.open(); err != nil {
+			return nil, err
+		}
+	}
+	if err := o.headers.fill(&c); err != nil {
+		return nil, err
+	}
+	if err := o.tokens.fill(&c); err != nil {
+		return nil, err
+	}
+	if c.Keys, err = env.guardKeys(g, o.jwks, p.Issuer); err != nil {
+		return nil, err
+	}
+	if store != nil {
+		c.Revocation, c.Values = store, revocationValues(store)
+		if !o.insecureAllowWhenAway {
+			c.Ready["revocations"] = store.Ready
+		}
+	}
+	if g.handler, err = guard.New(c); err != nil {
+		return nil, usage("%w", err)
+	}
+	g.serves = g.handler
+	if o.gateway != "" {
+		g.serves = g.handler.ForwardAuth(gateways[o.gateway])
+	}
+	return g, nil
+}
+
+// revocationValues are the metrics of a store.
+func revocationValues(store *redis.Store) []guard.Value {
+	return []guard.Value{
+		{Name: "revocations", Help: "Entries of what is revoked that this instance holds.", Get: func() float64 { return float64(store.State().Entries) }},
+		{Name: "revocations_age_seconds", Help: "Time since what is revoked was read.", Get: func() float64 { return store.State().Age.Seconds() }},
+		{Name: "revocations_failures_total", Help: "Reads of what is revoked that failed.", Counter: true, Get: func() float64 { return float64(store.State().Failures) }},
+		{Name: "revocations_lost", Help: "1 if Redis lost what was revoked.", Get: func() float64 {
+			if store.State().Lost {
+				return 1
+			}
+			return 0
+		}},
+	}
+}
+
+var gateways = map[string]guard.Gateway{"any": guard.AnyGateway, "nginx": guard.Nginx, "traefik": guard.Traefik, "envoy": guard.Envoy}
+
+func (o guardOptions) check() error {
+	const example = "oauthctl guard --upstream http://127.0.0.1:8000 --policy policy.yaml"
+	_, known := gateways[o.gateway]
+	switch {
+	case o.gateway != "" && !known:
+		return &usageError{what: fmt.Sprintf("--forward-auth: expected any, nginx, traefik or envoy, got %q", o.gateway), hint: "write --forward-auth=nginx, with the equals sign"}
+	case o.gateway != "" && o.upstream.url != "":
+		return usage("--forward-auth and --upstream cannot be combined: the gateway forwards the requests")
+	case o.gateway != "" && len(o.headers.trusted) == 0:
+		return &usageError{what: "--forward-auth needs the address of the gateway", hint: "--trusted-proxy 127.0.0.1"}
+	case o.gateway == "" && o.upstream.url == "" || o.policy == "":
+		return &usageError{what: "guard needs --upstream and --policy", hint: example}
+	case o.comparedWith != "":
+		return usage("--compared-with needs --check-policy")
+	}
+	return o.limits.check()
+}
+
+func (o guardOptions) requests() (guard.Requests, error) {
+	switch o.log {
+	case "all":
+		return guard.LogAll, nil
+	case "refusals":
+		return guard.LogRefusals, nil
+	case "off":
+		return guard.LogNone, nil
+	}
+	return 0, usage("--log: expected all, refusals or off, got %q", o.log)
+}
+
+func loadPolicy(flag, file string) (*policy.Policy, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usage("%s: %w", flag, err)
+	}
+	p, err := policy.Load(data, file)
+	if err != nil {
+		return nil, usage("%s: %w", flag, err)
+	}
+	return p, nil
+}
+
+// guardKeys returns the keys of a guard: it starts while the issuer is away, and
+// waits for keys as an API does.
+func (env *Env) guardKeys(g *guardian, source, issuer string) (guard.KeySet, error) {
+	if _, err := env.resolve(); err != nil { // the profile's certificates count
+		return nil, err
+	}
+	client, err := env.client()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case isURL(source):
+		r := jwks.NewRemote(source, jwks.RemoteOptions{HTTP: client, Now: env.Now})
+		g.close = r.Close
+		return r, nil
+	case source != "":
+		k, err := guard.OpenKeys(source)
+		if err != nil {
+			return nil, usage("--jwks: %w", err)
+		}
+		g.reloadKeys = k.Reload
+		return k, nil
+	}
+	k := guard.NewIssuerKeys(client, issuer, env.Now)
+	g.close = k.Close
+	return k, nil
+}
+
+// checkPolicy loads a policy, and lists what another one accepts or refuses
+// otherwise.
+func (env *Env) checkPolicy(o guardOptions) error {
+	p, err := loadPolicy("--check-policy", o.checkPolicy)
+	if err != nil {
+		return err
+	}
+	var changes []policy.Change
+	if o.comparedWith != "" {
+		before, err := loadPolicy("--compared-with", o.comparedWith)
+		if err != nil {
+			return err
+		}
+		changes = policy.Compare(before, p)
+	}
+	if env.global.wantsJSON() {
+		return env.printJSON(checked(p, changes))
+	}
+	for _, c := range changes {
+		mark := " "
+		if c.Widens {
+			mark = "!"
+		}
+		fmt.Fprintln(env.Stdout, mark, clean(c.String()))
+	}
+	env.say("%s: %d routes", clean(o.checkPolicy), len(p.Patterns()))
+	return nil
+}
+
+// checkedPolicy is what --check-policy shows with --json.
+type checkedPolicy struct {
+	Issuer  string          `json:"issuer"`
+	Routes  []string        `json:"routes"`
+	Changes []policyChanged `json:"changes"`
+}
+
+type policyChanged struct {
+	Route  string `json:"route,omitempty"`
+	Text   string `json:"text"`
+	Widens bool   `json:"widens"`
+}
+
+func checked(p *policy.Policy, changes []policy.Change) checkedPolicy {
+	c := checkedPolicy{Issuer: p.Issuer, Routes: p.Patterns(), Changes: []policyChanged{}}
+	for _, change := range changes {
+		c.Changes = append(c.Changes, policyChanged(change))
+	}
+	return c
+}
