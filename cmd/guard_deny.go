@@ -178,7 +178,7 @@ func (o deniedFlags) check(command string) (string, error) {
 		return "", err
 	}
 	if o.issuer != "" && o.issuer != p.Issuer {
-		return "", &usageError{what: "--issuer " + cut(o.issuer) + " is not the issuer of the policy, " + cut(p.Issuer), hint: "leave --issuer out"}
+		return "", &usageError{what: "--issuer " + diagnosis.Shorten(o.issuer, 200) + " is not the issuer of the policy, " + diagnosis.Shorten(p.Issuer, 200), hint: "leave --issuer out"}
 	}
 	return p.Issuer, nil
 }

@@ -335,7 +335,7 @@ const (
 func (h *Handler) identityOf(x *rules, t *token.Token) (http.Header, *diagnosis.Diagnosis) {
 	subject := t.Subject()
 	if subject == "" && !h.config.AllowNoSubject {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "a sub that says who asks", Got: "none"}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a sub that says who asks"), Got: diagnosis.None}
 	}
 	who := http.Header{headerIssuer: {t.Issuer()}, headerScope: {strings.Join(x.scopes(t), " ")}}
 	if subject != "" {
@@ -351,13 +351,13 @@ func (h *Handler) identityOf(x *rules, t *token.Token) (http.Header, *diagnosis.
 		}
 		text, ok := claimText(value)
 		if !ok {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "a claim " + ch.Claim + " that a header field can hold", Got: fmt.Sprintf("%.100q", fmt.Sprint(value))}
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a claim " + ch.Claim + " that a header field can hold"), Got: diagnosis.Values{fmt.Sprint(value)}}
 		}
 		who[http.CanonicalHeaderKey(ch.Header)] = []string{text}
 	}
 	for name, values := range who {
 		if !fitsHeader(values[0]) {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: "a value of " + name + " that a header field can hold", Got: fmt.Sprintf("%.100q", values[0])}
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a value of " + name + " that a header field can hold"), Got: diagnosis.Values{values[0]}}
 		}
 	}
 	return who, nil

@@ -162,7 +162,7 @@ func (k *IssuerKeys) search() <-chan struct{} {
 		defer cancel()
 		server, _, err := discovery.FindServer(ctx, k.client, k.issuer)
 		if err == nil && server.JWKSURI == "" {
-			err = &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: "a jwks_uri in the metadata of " + k.issuer, Got: "none"}
+			err = &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Text("a jwks_uri in the metadata of " + k.issuer), Got: diagnosis.None}
 		}
 		k.mu.Lock()
 		defer k.mu.Unlock()

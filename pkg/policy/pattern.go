@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // methods are the request methods a pattern can have: those of RFC 9110, section
@@ -40,23 +42,23 @@ func parsePattern(text string) (*pattern, error) {
 	left, path, ok := strings.Cut(text, " ")
 	path = strings.TrimLeft(path, " ")
 	if !ok || left == "" || !strings.HasPrefix(path, "/") {
-		return nil, fmt.Errorf(`%s, got %q`, patternForm, cut(text))
+		return nil, fmt.Errorf(`%s, got %s`, patternForm, diagnosis.Quote(text))
 	}
 	p := &pattern{text: text, path: path}
 	for method := range strings.SplitSeq(left, ",") {
 		switch upper := strings.ToUpper(method); {
 		case slices.Contains(p.methods, method):
-			return nil, fmt.Errorf("duplicate method %s in %q", method, cut(text))
+			return nil, fmt.Errorf("duplicate method %s in %s", method, diagnosis.Quote(text))
 		case slices.Contains(methods, method):
 			p.methods = append(p.methods, method)
 		case slices.Contains(methods, upper):
-			return nil, fmt.Errorf("methods are case-sensitive: write %s instead of %q", upper, method)
+			return nil, fmt.Errorf("methods are case-sensitive: write %s instead of %s", upper, diagnosis.Quote(method))
 		default:
-			return nil, fmt.Errorf(`unknown method %q: list the methods, such as "GET,POST %s"`, cut(method), cut(path))
+			return nil, fmt.Errorf(`unknown method %s: list the methods, such as "GET,POST %s"`, diagnosis.Quote(method), diagnosis.Shorten(path, 100))
 		}
 	}
 	if err := p.readPath(); err != nil {
-		return nil, fmt.Errorf("the path of %q: %w", cut(text), err)
+		return nil, fmt.Errorf("the path of %s: %w", diagnosis.Quote(text), err)
 	}
 	return p, nil
 }
@@ -107,7 +109,7 @@ func readSegment(part string, last bool) (segment, error) {
 		}
 		return segment{any: !rest, rest: rest}, nil
 	case name != "":
-		return segment{}, fmt.Errorf("the name in %q is not a word of letters, digits and _", cut(part))
+		return segment{}, fmt.Errorf("the name in %s is not a word of letters, digits and _", diagnosis.Quote(part))
 	}
 	if err := checkLiteral(part); err != nil {
 		return segment{}, err
@@ -132,22 +134,22 @@ func checkLiteral(part string) error {
 	}
 	switch {
 	case part[0] == ':' || part[0] == '<':
-		return fmt.Errorf("%q is compared as text: write {%s} for any one segment", cut(part), word)
+		return fmt.Errorf("%s is compared as text: write {%s} for any one segment", diagnosis.Quote(part), word)
 	case strings.Trim(part, "*") == "":
-		return fmt.Errorf("%q is compared as text: write {name} for any one segment, {rest...} for all that follow", cut(part))
+		return fmt.Errorf("%s is compared as text: write {name} for any one segment, {rest...} for all that follow", diagnosis.Quote(part))
 	case strings.Contains(part, "*"):
-		return fmt.Errorf("%q is compared as text: a wildcard is a whole segment, {name} or {rest...}", cut(part))
+		return fmt.Errorf("%s is compared as text: a wildcard is a whole segment, {name} or {rest...}", diagnosis.Quote(part))
 	case strings.ContainsAny(part, "{}"):
-		return fmt.Errorf("%q: a wildcard is a whole segment, such as {id}", cut(part))
+		return fmt.Errorf("%s: a wildcard is a whole segment, such as {id}", diagnosis.Quote(part))
 	case strings.ContainsAny(part, `^|[]\`) || strings.HasSuffix(part, "$") || strings.Contains(part, "(?"):
-		return fmt.Errorf("%q looks like a regular expression, and is compared as text: write {name} for any one segment", cut(part))
+		return fmt.Errorf("%s looks like a regular expression, and is compared as text: write {name} for any one segment", diagnosis.Quote(part))
 	case strings.Contains(part, "%"):
-		return fmt.Errorf("%q: write the characters themselves, not percent-encoded", cut(part))
+		return fmt.Errorf("%s: write the characters themselves, not percent-encoded", diagnosis.Quote(part))
 	case strings.ContainsAny(part, "?#"):
-		return fmt.Errorf("%q: a route has no query and no fragment", cut(part))
+		return fmt.Errorf("%s: a route has no query and no fragment", diagnosis.Quote(part))
 	}
 	if err := CheckPath(&url.URL{Path: "/" + part}); err != nil {
-		return fmt.Errorf("%q never matches: %w", cut(part), err)
+		return fmt.Errorf("%s never matches: %w", diagnosis.Quote(part), err)
 	}
 	return nil
 }
@@ -167,7 +169,7 @@ func (p *Policy) handle(r *route) (err error) {
 	}
 	defer func() {
 		if wrong := recover(); wrong != nil {
-			err = fmt.Errorf("the pattern %q cannot be used", cut(r.text))
+			err = fmt.Errorf("the pattern %s cannot be used", diagnosis.Quote(r.text))
 		}
 	}()
 	for _, method := range r.methods {
@@ -192,13 +194,13 @@ func (r *route) contradicts(other *route) error {
 func (r *route) contradictsBy(other *route, method string) error {
 	shared := slices.ContainsFunc(r.methods, func(m string) bool { return slices.Contains(other.methods, m) })
 	if shared && sameButCase(r.segments, other.segments) {
-		return fmt.Errorf("the route %q differs from %q in line %d only in letter case, and many servers ignore case: keep one of them", cut(r.text), cut(other.text), other.line)
+		return fmt.Errorf("the route %s differs from %s in line %d only in letter case, and many servers ignore case: keep one of them", diagnosis.Quote(r.text), diagnosis.Quote(other.text), other.line)
 	}
 	if !conflict(r, other) {
 		return nil
 	}
-	return fmt.Errorf("the route %q conflicts with %q in line %d: both match %s %s, and neither is more specific; change one of them, or add a route for the paths that both match",
-		cut(r.text), cut(other.text), other.line, method, common(r.segments, other.segments))
+	return fmt.Errorf("the route %s conflicts with %s in line %d: both match %s %s, and neither is more specific; change one of them, or add a route for the paths that both match",
+		diagnosis.Quote(r.text), diagnosis.Quote(other.text), other.line, method, common(r.segments, other.segments))
 }
 
 // conflict asks the router itself.
