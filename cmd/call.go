@@ -3,12 +3,15 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/apicall"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -16,38 +19,93 @@ import (
 )
 
 type callOptions struct {
-	method      string
-	target      string
-	items       []string
-	data        string
-	header      []string
-	include     bool
-	noToken     bool
-	allowOrigin []string
-	retry       int
-	curl        bool
-	output      string
-	paginate    bool
-	stream      bool
-	dryRun      bool
-	time        bool
+	method string
+	target string
+	items  []string
+	apiOptions
+
+	data      string
+	dataGiven bool
+	header    []string
+	form      bool
+	multipart bool
+
+	include bool
+	output  string
+	resume  bool
+	time    bool
+	graphql bool
+
+	retry   int
+	retry5  []int
+	curl    bool
+	dryRun  bool
+	noToken bool
+
+	paginate  bool
+	next      string
+	nextParam string
+
+	stream    bool
+	reconnect bool
+
+	parsed *requestItems
+	at     streamed
 }
 
-// check finds what does not go together before anything is sent.
-func (o *callOptions) check(json, filtered bool) error {
+// apiOptions say how a command reaches the API.
+type apiOptions struct {
+	allowOrigin  []string
+	unixSocket   string
+	insecureHTTP bool
+}
+
+func (o *apiOptions) addFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "send the token to the origin of this `URL` too (repeatable)")
+	f.StringVar(&o.unixSocket, "unix-socket", "", "connect to the API through the Unix domain socket at `PATH`")
+	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "send the token over plain http, where anyone on the way can read it")
+}
+
+// check refuses flags that cannot be combined, before anything is sent.
+func (o *callOptions) check(env *Env) error {
+	json, filtered := env.global.json, env.global.jq != ""
 	switch {
 	case o.retry < 0:
 		return usage("--retry: expected a number from 0, got %d", o.retry)
 	case o.curl && o.dryRun:
-		return usage("--curl and --dry-run are two ways to show the request; use one of them")
-	case o.stream && (o.paginate || json || o.output != ""):
-		return usage("--stream: not with --paginate, --json or --output")
+		return usage("--curl and --dry-run both show the request; use one of them")
+	case o.form && o.multipart:
+		return usage("--form and --multipart cannot be combined")
+	case o.multipart && o.dataGiven:
+		return usage("--multipart cannot be combined with --data")
+	case o.stream && (o.paginate || o.output != ""):
+		return usage("--stream cannot be combined with --paginate or --output")
+	case o.reconnect && !o.stream:
+		return usage("--reconnect needs --stream")
 	case o.paginate && (o.output != "" || o.include):
-		return usage("--paginate: not with --output or --include")
+		return usage("--paginate cannot be combined with --output or --include")
 	case o.paginate && !strings.EqualFold(o.method, http.MethodGet):
 		return usage("--paginate: expected GET, got %q", o.method)
+	case o.next != "" && !o.paginate:
+		return usage("--next needs --paginate")
 	case o.output != "" && (json || filtered):
-		return usage("--output: not with --json or --jq")
+		return usage("--output cannot be combined with --json or --jq")
+	case o.output != "" && o.output != "-" && strings.EqualFold(o.method, http.MethodHead):
+		return usage("--output: the answer to HEAD has no body")
+	case o.resume && (o.output == "" || o.output == "-"):
+		return usage("--continue needs --output FILE")
+	case o.graphql && (o.stream || o.output != "" || o.paginate):
+		return usage("--graphql cannot be combined with --stream, --output or --paginate")
+	}
+	for _, status := range o.retry5 {
+		if status < 400 || status > 599 {
+			return usage("--retry-status: expected a status from 400 to 599, got %d", status)
+		}
+	}
+	for _, origin := range o.allowOrigin {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return usage("--allow-origin: expected a URL such as https://files.example.com, got %q", origin)
+		}
 	}
 	return nil
 }
@@ -55,28 +113,31 @@ func (o *callOptions) check(json, filtered bool) error {
 func newCall(env *Env) *cobra.Command {
 	var o callOptions
 	cmd := &cobra.Command{
-		Use: "call METHOD URL|PATH [ITEM...]",
-		Long: `Call the profile's API with the access token attached, renewed first if it is
-due. PATH is appended to the API's URL. The items make the request:
+		Use: "call [METHOD] URL|PATH [ITEM...]",
+		Long: `Call the profile's API with the access token attached, refreshed first if it
+expires soon. PATH is appended to the API's URL. The items make the request:
 
-  name=value    a text field of the JSON body
-  name:=json    a field with any JSON value
+  name=value    a text field of the JSON body; name=@FILE takes it from a file
+  name:=json    a field with any JSON value; name:=@FILE takes it from a file
   name==value   a query parameter
-  Name:value    a header field
-  name@file     a file; it makes the body a form
+  Name:value    a header field; Name: removes a default one
+  name@FILE     a file in a multipart form; ;type= and ;filename= may follow
   a[b]=value    a field inside another; a[]=value adds to a list
 
-The body of the answer goes to stdout, untouched when it is piped. The token goes
-to the API's own origin only; another one needs --allow-origin.`,
+METHOD defaults to GET, or to POST if there is a body. The body of the answer
+goes to stdout, unchanged when it is piped. The token is sent to the API's own
+origin only; another one needs --allow-origin.`,
 		Example: `  oauthctl call GET /api/items
   oauthctl call POST /api/items id:=3 name=Gizmo
   oauthctl call GET /api/items --jq '.[].name'
   oauthctl call GET /api/items --paginate --jq length
+  oauthctl call POST /api/files file@report.pdf note=Draft
   echo '{"id":4,"name":"Nut"}' | oauthctl call POST /api/items -d -`,
-		Args: between(2, 1000),
+		Args: callArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.method, o.target, o.items = args[0], args[1], args[2:]
-			return runCall(cmd.Context(), env, o)
+			o.dataGiven = cmd.Flags().Changed("data")
+			o.take(args)
+			return runCall(cmd.Context(), env, &o)
 		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 0 {
@@ -85,28 +146,43 @@ to the API's own origin only; another one needs --allow-origin.`,
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	f := cmd.Flags()
-	f.StringVarP(&o.data, "data", "d", "", "send `DATA` as the body, @FILE a file's, - standard input")
-	f.StringArrayVarP(&o.header, "header", "H", nil, "add the header field `\"NAME: VALUE\"` (repeatable)")
-	f.BoolVarP(&o.include, "include", "i", false, "print the status and the header as well")
-	f.IntVar(&o.retry, "retry", 0, "repeat a GET, HEAD, PUT or DELETE that failed for a passing reason `N` times")
-	f.BoolVar(&o.curl, "curl", false, "print the request as a curl command, the token by reference, and send nothing")
-	f.StringVarP(&o.output, "output", "o", "", "write the body to `FILE`, which is replaced only by a whole one")
-	f.BoolVar(&o.paginate, "paginate", false, "go on to the next page as the Link header says; lists are joined")
-	f.BoolVar(&o.stream, "stream", false, "print each server-sent event, or each line, as it comes")
-	f.BoolVar(&o.dryRun, "dry-run", false, "print the request and send nothing")
-	f.BoolVar(&o.time, "time", false, "tell on stderr where the time went")
-	f.BoolVar(&o.noToken, "no-token", false, "send no token")
-	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "let the origin of this `URL` have the token too (repeatable)")
+	cmd.SetFlagErrorFunc(callFlagError)
+	o.addFlags(cmd.Flags())
 	return cmd
 }
 
-func runCall(ctx context.Context, env *Env, o callOptions) error {
+func (o *callOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVarP(&o.data, "data", "d", "", "send `DATA` as the body, @FILE a file's, - standard input")
+	f.StringArrayVarP(&o.header, "header", "H", nil, "add the header field `\"NAME: VALUE\"` (repeatable)")
+	f.BoolVar(&o.form, "form", false, "send the fields, or the data, as a URL-encoded form")
+	f.BoolVar(&o.multipart, "multipart", false, "send the fields as a multipart form, also without a file")
+	f.BoolVarP(&o.include, "include", "i", false, "print the status and the header as well")
+	f.IntVar(&o.retry, "retry", 0, "repeat a GET, HEAD, PUT or DELETE after a transient failure `N` times")
+	f.IntSliceVar(&o.retry5, "retry-status", nil, "with --retry, repeat after this `STATUS` too, such as 500 (repeatable)")
+	f.BoolVar(&o.curl, "curl", false, "print the request as a curl command without the token, and send nothing")
+	f.StringVarP(&o.output, "output", "o", "", "write the body to `FILE`, which is replaced once all of it has arrived")
+	f.BoolVarP(&o.resume, "continue", "C", false, "with --output, request only what is missing of FILE, and append it")
+	f.BoolVar(&o.paginate, "paginate", false, "go on to the next page; lists are joined")
+	f.StringVar(&o.next, "next", "", "with --paginate, a jq `EXPRESSION` for the next page's URL, cursor or parameters")
+	f.StringVar(&o.nextParam, "next-param", "cursor", "the query parameter `NAME` that takes a cursor of --next")
+	f.BoolVar(&o.stream, "stream", false, "print each server-sent event, or each line, as it comes")
+	f.BoolVar(&o.reconnect, "reconnect", false, "with --stream, connect again when the stream ends, with Last-Event-ID")
+	f.BoolVar(&o.graphql, "graphql", false, "fail if a GraphQL answer has errors, also with status 200")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the request and send nothing")
+	f.BoolVar(&o.time, "time", false, "print on stderr how long each step took")
+	f.BoolVar(&o.noToken, "no-token", false, "send no token")
+	o.apiOptions.addFlags(f)
+}
+
+func runCall(ctx context.Context, env *Env, o *callOptions) error {
 	r, err := env.resolve()
 	if err != nil {
 		return err
 	}
-	if err := o.check(env.global.json, env.global.jq != ""); err != nil {
+	if err := o.check(env); err != nil {
+		return err
+	}
+	if err := o.looksWrong(); err != nil {
 		return err
 	}
 	request, err := o.request(env)
@@ -117,78 +193,180 @@ func runCall(ctx context.Context, env *Env, o callOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.curl {
+	preview, err := client.Preview(ctx, request)
+	if err != nil {
+		return callFault(err)
+	}
+	switch {
+	case o.curl:
 		if err := env.unbound(r, "--curl"); err != nil && !o.noToken {
 			return err
 		}
-		line, err := client.Curl(request, "oauthctl token --format header")
-		if err != nil {
-			return callFault(err)
-		}
-		env.stdout().line("%s", line)
-		return nil
-	}
-	if o.dryRun {
-		return env.showRequest(ctx, client, request)
+		return env.printCurl(preview, request, o)
+	case o.dryRun:
+		return env.showRequest(preview, request, client.Source != nil)
 	}
 	if o.time {
 		var clock stopwatch
 		ctx = clock.watch(ctx)
-		defer clock.tell(env)
+		defer clock.print(env)
 	}
 	if o.paginate {
-		return env.callPages(ctx, client, request)
+		return env.callPages(ctx, client, request, o)
 	}
-	res, err := client.Do(ctx, request)
-	if err != nil {
-		return callFault(err)
-	}
-	defer res.Body.Close()
-	if err := env.showResponse(res, o); err != nil {
-		return err
-	}
-	return env.explainRefusal(res)
+	return env.callOnce(ctx, client, request, o)
 }
 
-// showRequest prints the request as it would be sent, the token redacted.
-func (env *Env) showRequest(ctx context.Context, client *apicall.Client, request apicall.Request) error {
-	req, err := client.Preview(ctx, request)
-	if err != nil {
-		return callFault(err)
+// callOnce sends the request and shows its answer.
+func (env *Env) callOnce(ctx context.Context, client *apicall.Client, request apicall.Request, o *callOptions) error {
+	a := &answer{env: env, o: o}
+	if o.output != "" && o.output != "-" {
+		out, err := openOutput(ctx, o.output, o.resume)
+		if err != nil {
+			return err
+		}
+		defer out.discard()
+		ctx, stop := untilHangup(ctx)
+		defer stop()
+		a.out = out
+		if out.resumed > 0 {
+			request.Header["Range"] = []string{fmt.Sprintf("bytes=%d-", out.resumed)}
+		}
+		return env.send(ctx, client, request, a)
 	}
+	return env.send(ctx, client, request, a)
+}
+
+func (env *Env) send(ctx context.Context, client *apicall.Client, request apicall.Request, a *answer) error {
+	if request.Body != nil && request.Body.Length > maxHeld {
+		request.Body = env.withProgress(request.Body)
+	}
+	send := env.attempts
+	if a.o.reconnect {
+		send = env.reconnecting
+	}
+	res, err := send(ctx, client, request, a)
+	if err != nil {
+		return err
+	}
+	refusal := apicall.Refused(res)
+	if refusal == nil || a.resumedAll(res) {
+		return nil
+	}
+	return env.explainRefusal(ctx, res, refusal)
+}
+
+// resumedAll reports whether an answer says that there was nothing left to
+// continue with.
+func (a *answer) resumedAll(res *http.Response) bool {
+	return a.out != nil && a.o.resume && res.StatusCode == http.StatusRequestedRangeNotSatisfiable
+}
+
+// withProgress reports on a terminal how far an upload has come.
+func (env *Env) withProgress(body *apicall.Body) *apicall.Body {
+	open := body.Open
+	return &apicall.Body{Length: body.Length, Once: body.Once, Open: func() (io.ReadCloser, error) {
+		r, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return &uploading{r, progress{env: env, total: body.Length}}, nil
+	}}
+}
+
+type uploading struct {
+	io.ReadCloser
+	progress progress
+}
+
+// Read implements [io.Reader].
+func (u *uploading) Read(p []byte) (int, error) {
+	n, err := u.ReadCloser.Read(p)
+	if err != nil {
+		u.progress.end()
+	} else {
+		_, _ = u.progress.Write(p[:n])
+	}
+	return n, err
+}
+
+// showRequest prints the request as it would be sent, the secrets redacted.
+func (env *Env) showRequest(req *http.Request, request apicall.Request, token bool) error {
 	s := env.stdout()
-	s.line("%s %s", s.strong(clean(req.Method)), clean(req.URL.String()))
-	if client.Source != nil {
+	address := req.URL.String()
+	if !env.global.showSecrets {
+		address = safehttp.RedactURL(address)
+	}
+	s.line("%s %s", s.strong(clean(req.Method)), clean(address))
+	if token {
 		s.line("%s: [redacted]", s.name("Authorization"))
 	}
 	for _, name := range sortedKeys(req.Header) {
 		for _, value := range req.Header[name] {
+			if !env.global.showSecrets {
+				value = safehttp.RedactField(name, value)
+			}
 			s.line("%s: %s", s.name(clean(name)), clean(value))
 		}
 	}
-	if request.Stream != nil {
-		s.line("")
-		s.line("%s", s.faint("the body comes from standard input"))
-		return nil
-	}
-	if request.Body != nil {
-		s.line("")
-		return env.showBody(request.Body, req.Header.Get("Content-Type"))
-	}
-	return nil
+	return env.showRequestBody(request)
 }
 
-// callFault takes what package apicall says of the request itself for a fault of
-// the command line.
+func (env *Env) showRequestBody(request apicall.Request) error {
+	s := env.stdout()
+	switch {
+	case request.Body == nil:
+		return nil
+	case request.Body.Once:
+		s.line("")
+		s.line("%s", s.faint("the body is read when it is sent"))
+		return nil
+	case request.Body.Length > maxHeld:
+		s.line("")
+		s.line("%s", s.faint(size(request.Body.Length)+" of body"))
+		return nil
+	}
+	r, err := request.Body.Open()
+	if err != nil {
+		return usage("the body: %w", err)
+	}
+	defer r.Close()
+	body, err := io.ReadAll(r)
+	if err != nil {
+		return usage("the body: %w", err)
+	}
+	s.line("")
+	kind := ""
+	if values := request.Header["Content-Type"]; len(values) > 0 {
+		kind = values[0]
+	}
+	if !env.global.showSecrets {
+		if text, known := safehttp.RedactBody(kind, body); known {
+			body = []byte(text)
+		}
+	}
+	return env.showBody(body, kind)
+}
+
+// callFault makes what package apicall says of the request itself a fault of the
+// command line.
 func callFault(err error) error {
-	var d *diagnosis.Diagnosis
-	if errors.As(err, &d) || errors.Is(err, context.Canceled) || !strings.HasPrefix(err.Error(), "apicall: ") && !strings.HasPrefix(err.Error(), "safehttp: ") {
+	var (
+		d      *diagnosis.Diagnosis
+		field  *apicall.HeaderError
+		wrong  *usageError
+		broken jqError
+	)
+	switch {
+	case err == nil, errors.As(err, &d), errors.As(err, &wrong), errors.As(err, &broken), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
+	case errors.As(err, &field):
+		return &usageError{what: err.Error(), hint: "add --no-token to send your own"}
 	}
 	return usage("%w", err)
 }
 
-func (env *Env) apiClient(r *resolved, o callOptions) (*apicall.Client, error) {
+func (env *Env) apiClient(r *resolved, o *callOptions) (*apicall.Client, error) {
 	httpClient, err := env.client()
 	if err != nil {
 		return nil, err
@@ -196,81 +374,23 @@ func (env *Env) apiClient(r *resolved, o callOptions) (*apicall.Client, error) {
 	if r.API == "" && !isURL(o.target) {
 		return nil, &usageError{what: "the profile names no API", hint: "oauthctl profile set api=URL, or give a whole URL"}
 	}
+	if err := env.reachAPI(httpClient, r, o); err != nil {
+		return nil, err
+	}
 	httpClient.Patient = o.stream
-	client := &apicall.Client{HTTP: httpClient, API: r.API, AllowOrigins: o.allowOrigin, Retries: o.retry, Now: env.Now}
+	client := &apicall.Client{HTTP: httpClient, API: r.API, AllowOrigins: o.allowOrigin, Retries: o.retry, RetryStatus: o.retry5, Now: env.Now}
 	if !o.noToken {
 		client.Source = &tokenSource{env: env}
 	}
-	client.Dropped = func(_, to *url.URL) {
-		env.warn("redirected to %s: the token stays behind", clean(safehttp.Origin(to)))
+	if o.paginate && client.Source != nil {
+		client.Source = apicall.Recent(client.Source, recentToken, env.Now)
 	}
-	client.NotRepeated = func(why error) { env.warn("not sent again with another token: %s", clean(why.Error())) }
+	client.Dropped = func(_, to *url.URL) {
+		env.warn("redirected to %s: the token is not sent there", clean(env.secrets.Scrub(safehttp.Origin(to))))
+	}
+	client.NotRepeated = func(why error) { env.warn("%s", clean(notRepeated(why))) }
 	client.Retrying = func(after time.Duration, why error) {
-		env.warn("%s; trying again in %s", clean(why.Error()), span(after))
+		env.warn("%s; retrying in %s", clean(why.Error()), span(after))
 	}
 	return client, nil
-}
-
-// request makes the request from the flags and items.
-func (o *callOptions) request(env *Env) (apicall.Request, error) {
-	request := apicall.Request{Method: strings.ToUpper(o.method), Target: o.target}
-	items, err := apicall.ParseItems(o.items)
-	if err != nil {
-		return request, usage("%w", err)
-	}
-	request.Query, request.Header = items.Query, items.Header
-	for _, line := range o.header {
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || strings.TrimSpace(name) == "" {
-			return request, usage(`--header: expected "NAME: VALUE", got %q`, line)
-		}
-		request.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
-	}
-	body, err := items.Body()
-	switch {
-	case err != nil:
-		return request, usage("%w", err)
-	case body != nil && o.data != "":
-		return request, usage("--data and fields such as name=value both make the body; use one of them")
-	case body != nil:
-		request.Body = body
-	case o.data == "-":
-		request.Stream = env.Stdin
-	case strings.HasPrefix(o.data, "@"):
-		if request.Body, err = readFile(o.data[1:], 1<<30); err != nil {
-			return request, usage("--data: %w", err)
-		}
-	case o.data != "":
-		request.Body = []byte(o.data)
-	}
-	if (request.Body != nil || request.Stream != nil) && request.Header.Get("Content-Type") == "" {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if request.Header.Get("Accept") == "" {
-		accept := "application/json, */*;q=0.5"
-		if o.stream {
-			accept = "text/event-stream, application/x-ndjson, application/json;q=0.5, */*;q=0.1"
-		}
-		request.Header.Set("Accept", accept)
-	}
-	return request, nil
-}
-
-// explainRefusal tells what a 401 or 403 means and which command helps.
-func (env *Env) explainRefusal(res *http.Response) error {
-	refusal := apicall.Refused(res)
-	if refusal == nil {
-		return nil
-	}
-	if flags := refusal.LoginFlags(); flags != nil {
-		login := "oauthctl login"
-		if env.global.profile != "" {
-			login += " -p " + shellQuote(env.global.profile)
-		}
-		for _, flag := range flags {
-			login += " " + shellQuote(flag)
-		}
-		refusal.Hint = login
-	}
-	return refusal.Diagnosis
 }

@@ -1,179 +1,256 @@
 package cmd
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
-	"unicode/utf16"
-	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
-	"golang.org/x/text/encoding/charmap"
+	"github.com/oauthctl/oauthctl/pkg/apicall"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // maxShown bounds a body that has to be read whole, to be shown or filtered.
 const maxShown = 64 << 20
 
-func isJSON(contentType string) bool {
-	kind, _, _ := mime.ParseMediaType(contentType)
-	return kind == "application/json" || strings.HasSuffix(kind, "+json")
+// tooLarge is a body that cannot be held.
+func tooLarge(what string) error {
+	return &diagnosis.Diagnosis{ID: diagnosis.ResponseTooLarge, Expected: diagnosis.Values{"at most " + size(maxShown)}, Got: diagnosis.Text(what + " is larger")}
 }
 
-// showResponse prints the answer: as it comes when it is piped, indented when it
-// is JSON on a terminal, as one object with --json, or into a file.
-func (env *Env) showResponse(res *http.Response, o callOptions) error {
-	if o.include && !env.global.json {
-		s := env.stdout()
-		s.line("%s %s", clean(res.Proto), clean(res.Status))
-		for _, name := range sortedKeys(res.Header) {
-			for _, value := range res.Header[name] {
-				s.line("%s: %s", clean(name), clean(value))
-			}
-		}
-		s.line("")
+// answer shows one answer.
+type answer struct {
+	env *Env
+	o   *callOptions
+	out *outputFile // nil without --output FILE
+	// wrote says that a part of the body is on stdout, so that the request is not
+	// repeated.
+	wrote bool
+}
+
+// show prints the answer: as it comes when it is piped, indented when it is JSON on
+// a terminal, as one object with --json, or into a file.
+func (a *answer) show(res *http.Response) error {
+	env := a.env
+	terminal := env.IsTerminal(env.Stdout)
+	header := a.o.include || res.Request.Method == http.MethodHead && terminal
+	if header && !env.global.json {
+		a.header(res)
+		defer a.trailer(res)
 	}
-	good := res.StatusCode < http.StatusBadRequest
+	good := res.StatusCode < http.StatusMultipleChoices
 	switch {
-	case o.output != "" && o.output != "-" && good:
-		return env.saveBody(res, o.output)
-	case o.stream && good:
-		return env.showStream(res)
-	case o.output == "-" || !env.global.wantsJSON() && !env.IsTerminal(env.Stdout):
-		_, err := io.Copy(env.Stdout, res.Body)
+	case a.out != nil && (good || res.StatusCode == http.StatusNotModified || res.StatusCode == http.StatusRequestedRangeNotSatisfiable && a.o.resume):
+		return a.save(res)
+	case a.o.stream && good:
+		return env.showStream(res, a.o)
+	case a.o.output == "-" || !env.global.wantsJSON() && !terminal && !a.o.graphql:
+		n, err := io.Copy(env.Stdout, res.Body)
+		a.wrote = a.wrote || n > 0
 		return err
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxShown+1))
-	kind := res.Header.Get("Content-Type")
 	switch {
 	case err != nil:
 		return err
 	case len(body) > maxShown:
-		return &usageError{what: fmt.Sprintf("the answer is larger than %d bytes", maxShown), hint: "--output FILE, or pipe it"}
+		return tooLarge("the answer")
+	}
+	if err := a.body(res, body, terminal && !header); err != nil {
+		return err
+	}
+	return a.graphql(res, body)
+}
+
+func (a *answer) body(res *http.Response, body []byte, bare bool) error {
+	env, kind := a.env, res.Header.Get("Content-Type")
+	switch {
 	case env.global.json:
 		return env.printJSON(map[string]any{"status": res.StatusCode, "headers": res.Header, "body": bodyValue(body, kind)})
 	case env.global.jq != "":
-		return env.printJSON(bodyValue(body, kind))
+		err := env.filterBody(body, kind)
+		if wrong := (jqError{}); errors.As(err, &wrong) && res.StatusCode >= http.StatusMultipleChoices {
+			// The expression is for the answer that did not come.
+			_, err = env.Stdout.Write(body)
+		}
+		return err
+	case !env.IsTerminal(env.Stdout):
+		_, err := env.Stdout.Write(body)
+		return err
+	case len(body) == 0 && bare:
+		env.say("%s", clean(res.Status))
+		return nil
 	}
 	return env.showBody(body, kind)
+}
+
+func (a *answer) header(res *http.Response) {
+	s := a.env.stdout()
+	s.line("%s %s", clean(res.Proto), clean(res.Status))
+	for _, line := range plainHeader(res.Header) {
+		s.line("%s", clean(line))
+	}
+	s.line("")
+	a.wrote = true
+}
+
+// trailer prints the fields that came after the body (RFC 9110, section 6.5).
+func (a *answer) trailer(res *http.Response) {
+	s := a.env.stdout()
+	lines := plainHeader(res.Trailer)
+	if len(lines) > 0 {
+		s.line("")
+	}
+	for _, line := range lines {
+		s.line("%s", clean(line))
+	}
 }
 
 // showBody prints a body for people.
 func (env *Env) showBody(body []byte, kind string) error {
 	s := env.stdout()
-	if isJSON(kind) && jsontext.Value(body).IsValid() {
-		s.line("%s", s.json(prettyJSON(body)))
+	if values := jsonValues(body, kind, false); values != nil {
+		for _, value := range values {
+			s.line("%s", s.json(prettyJSON(value)))
+		}
 		return nil
 	}
 	text, ok := readable(body, kind)
 	switch {
 	case len(body) == 0:
 	case !ok && env.IsTerminal(env.Stdout):
-		return &usageError{what: fmt.Sprintf("the answer is no text (%.100q, %s), so it is not shown on a terminal", kind, size(int64(len(body)))), hint: "--output FILE, or pipe it"}
+		env.say("binary data (%s, %s) is not shown on a terminal; use --output FILE, or pipe it", clean(fmt.Sprintf("%.100s", kind)), size(int64(len(body))))
 	default:
 		s.line("%s", cleanLines(strings.TrimSuffix(text, "\n")))
 	}
 	return nil
 }
 
-// readable returns a body as UTF-8 by the charset it names, and reports whether
-// it is text at all.
-func readable(body []byte, kind string) (string, bool) {
-	_, params, _ := mime.ParseMediaType(kind)
-	switch strings.ToLower(params["charset"]) {
-	case "iso-8859-1", "latin1", "windows-1252":
-		// Browsers take the former for the latter, which has more letters.
-		text, err := charmap.Windows1252.NewDecoder().String(string(body))
-		return text, err == nil
-	case "utf-16", "utf-16le", "utf-16be":
-		return fromUTF16(body, strings.ToLower(params["charset"])), len(body)%2 == 0
-	}
-	return string(body), utf8.Valid(body) && !bytes.ContainsRune(body, 0)
-}
-
-func fromUTF16(body []byte, charset string) string {
-	big := charset == "utf-16be"
-	if len(body) >= 2 && (body[0] == 0xfe && body[1] == 0xff || body[0] == 0xff && body[1] == 0xfe) {
-		big = body[0] == 0xfe
-		body = body[2:]
-	}
-	units := make([]uint16, 0, len(body)/2)
-	for i := 0; i+1 < len(body); i += 2 {
-		if big {
-			units = append(units, uint16(body[i])<<8|uint16(body[i+1]))
-		} else {
-			units = append(units, uint16(body[i+1])<<8|uint16(body[i]))
-		}
-	}
-	return string(utf16.Decode(units))
-}
-
-// bodyValue is a body as part of JSON output: its own JSON, or a text.
-func bodyValue(body []byte, kind string) any {
-	switch {
-	case isJSON(kind) && jsontext.Value(body).IsValid():
-		return jsontext.Value(body)
-	case len(body) == 0:
-		return nil
-	}
-	text, _ := readable(body, kind)
-	return strings.ToValidUTF8(text, "\uFFFD")
-}
-
-// saveBody writes the body to a file beside path, which takes path's name once
-// it is whole.
-func (env *Env) saveBody(res *http.Response, path string) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return usage("--output: %w", err)
-	}
+// save writes a body to the file of --output.
+func (a *answer) save(res *http.Response) (err error) {
+	out := a.out
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+		if err != nil && out.temp == nil && !out.partial {
+			a.wrote = true // into a pipe or a device
 		}
 	}()
-	p := progress{env: env, total: res.ContentLength}
-	written, err := io.Copy(io.MultiWriter(f, &p), res.Body)
+	switch {
+	case res.StatusCode == http.StatusNotModified:
+		a.env.say("304 Not Modified: %s is unchanged", out.path)
+		out.discard()
+		return nil
+	case res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusResetContent:
+		a.env.say("%s: %s is unchanged", clean(res.Status), out.path)
+		out.discard()
+		return nil
+	case out.partial:
+		done, err := out.resume(res)
+		if err != nil || done {
+			if done {
+				a.env.say("%s is complete", out.path)
+			}
+			out.discard()
+			return err
+		}
+	case res.StatusCode == http.StatusPartialContent && out.old != nil:
+		out.discard()
+		return &diagnosis.Diagnosis{ID: diagnosis.APIError, Expected: diagnosis.Values{"the whole content, to replace " + out.path}, Got: diagnosis.Values{"206 Partial Content; FILE is unchanged"}}
+	}
+	p := progress{env: a.env, total: res.ContentLength}
+	written, err := io.Copy(io.MultiWriter(out, &p), res.Body)
 	p.end()
 	if err == nil && res.ContentLength >= 0 && written != res.ContentLength && !res.Uncompressed {
 		err = io.ErrUnexpectedEOF
 	}
-	if err == nil {
-		// As a file that is written the usual way.
-		err = f.Chmod(0o644)
+	if err != nil {
+		return err
 	}
-	if closed := f.Close(); err == nil {
-		err = closed
+	if err := out.finish(); err != nil {
+		return err
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
+	if out.resumed > 0 {
+		a.env.say("%s written to %s, which had %s", size(written), out.path, size(out.resumed))
+	} else {
+		a.env.say("%s written to %s", size(written), out.path)
 	}
-	if err == nil {
-		env.say("%s written to %s", size(written), path)
-	}
-	return err
+	return nil
 }
 
-// progress tells on a terminal how far a file has come.
+// resume prepares appending an answer, and reports whether the file is complete.
+func (o *outputFile) resume(res *http.Response) (done bool, err error) {
+	field := res.Header.Get("Content-Range")
+	switch res.StatusCode {
+	case http.StatusPartialContent:
+		var from, to int64
+		if n, _ := fmt.Sscanf(field, "bytes %d-%d/", &from, &to); n == 2 && from == o.resumed {
+			return false, nil
+		}
+		return false, &diagnosis.Diagnosis{ID: diagnosis.APIError, Expected: diagnosis.Values{fmt.Sprintf("the content from byte %d on", o.resumed)}, Got: diagnosis.Values{fmt.Sprintf("Content-Range %.100q; FILE is unchanged", field)}}
+	case http.StatusRequestedRangeNotSatisfiable:
+		var total int64
+		if n, _ := fmt.Sscanf(field, "bytes */%d", &total); n == 1 && total == o.resumed {
+			return true, nil
+		}
+		return false, &diagnosis.Diagnosis{ID: diagnosis.APIError, Got: diagnosis.Values{fmt.Sprintf("416 Range Not Satisfiable, %.100q: FILE is not the beginning of the content", field)}}
+	}
+	return false, o.restart()
+}
+
+// graphql makes an answer with errors a failure, where it says or the user says
+// that it is one of GraphQL.
+func (a *answer) graphql(res *http.Response, body []byte) error {
+	declared := strings.HasPrefix(res.Header.Get("Content-Type"), "application/graphql-response+json")
+	if res.StatusCode >= http.StatusMultipleChoices || !declared && !a.o.graphql {
+		return nil
+	}
+	if count, first := graphqlErrors(body); count > 0 {
+		return &diagnosis.Diagnosis{ID: diagnosis.APIError, Got: diagnosis.Values{fmt.Sprintf("%s with %d GraphQL error(s), the first %.200q", res.Status, count, first)}}
+	}
+	return nil
+}
+
+// attempts sends the request and shows the answer. A body that breaks off is
+// requested again as --retry says, if nothing of it was printed.
+func (env *Env) attempts(ctx context.Context, client *apicall.Client, request apicall.Request, a *answer) (*http.Response, error) {
+	for attempt := 0; ; attempt++ {
+		res, err := client.Do(ctx, request)
+		if err != nil {
+			return nil, callFault(err)
+		}
+		err = a.show(res)
+		res.Body.Close()
+		again := apicall.Broken(err) || errors.Is(err, io.ErrUnexpectedEOF)
+		if !again || attempt >= a.o.retry || a.wrote || !apicall.Repeatable(request.Method) || a.out != nil && !a.out.rewind() {
+			return res, err
+		}
+		wait := min(500*time.Millisecond<<min(attempt, 6), time.Minute)
+		env.warn("%s; retrying in %s", clean(err.Error()), span(wait))
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return res, ctx.Err()
+		}
+	}
+}
+
+// progress reports on a terminal how far a transfer has come.
 type progress struct {
 	env   *Env
-	total int64 // negative where the server does not tell
+	total int64 // negative where it is unknown
 	done  int64
 	last  time.Time
 	shown bool
 }
 
+// Write implements [io.Writer].
 func (p *progress) Write(data []byte) (int, error) {
 	p.done += int64(len(data))
 	now := time.Now()
 	if p.last.IsZero() {
-		p.last = now // what is quick needs no progress
+		p.last = now // a short transfer needs no progress
 	}
 	if now.Sub(p.last) < 200*time.Millisecond || p.env.global.quiet || !p.env.IsTerminal(p.env.Stderr) {
 		return len(data), nil
@@ -193,7 +270,7 @@ func (p *progress) end() {
 	}
 }
 
-// size tells a number of bytes as people do.
+// size writes a number of bytes for people.
 func size(n int64) string {
 	switch {
 	case n < 10_000:

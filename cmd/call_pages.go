@@ -1,12 +1,12 @@
 package cmd
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/oauthctl/oauthctl/pkg/apicall"
@@ -15,78 +15,116 @@ import (
 // callPages prints a collection, page after page. Pages that are JSON lists make
 // one list; others follow each other as they are. Nothing is held but one page,
 // unless a filter has to see the whole.
-func (env *Env) callPages(ctx context.Context, client *apicall.Client, request apicall.Request) error {
-	list := collection{env: env}
-	for res, err := range client.Pages(ctx, request) {
+func (env *Env) callPages(ctx context.Context, client *apicall.Client, request apicall.Request, o *callOptions) error {
+	next, err := newPager(env, o)
+	if err != nil {
+		return err
+	}
+	list := newCollection(env)
+	defer list.out.Flush()
+	for res, err := range client.Pages(ctx, request, next.find) {
 		if err != nil {
 			return callFault(err)
 		}
-		if res.StatusCode >= http.StatusBadRequest {
-			// What came before is no whole collection, and is not made to look like one.
+		if refusal := apicall.Refused(res); refusal != nil {
+			// What came before is not a whole collection, and is not made to look like one.
+			if err := list.out.Flush(); err != nil {
+				return err
+			}
 			_, _ = io.Copy(env.Stderr, io.LimitReader(res.Body, 1<<20))
 			fmt.Fprintln(env.Stderr)
-			return env.explainRefusal(res)
+			return env.explainRefusal(ctx, res, refusal)
 		}
-		body, err := io.ReadAll(io.LimitReader(res.Body, maxShown+1))
+		next.page, err = io.ReadAll(io.LimitReader(res.Body, maxShown+1))
 		switch {
 		case err != nil:
 			return err
-		case len(body) > maxShown:
-			return usage("a page is larger than %d bytes", maxShown)
+		case len(next.page) > maxShown:
+			return tooLarge("a page")
 		}
-		if err := list.add(body, res.Header.Get("Content-Type")); err != nil {
+		if err := list.add(next.page, res.Header.Get("Content-Type")); err != nil {
 			return err
 		}
 	}
-	return list.end()
+	next.report()
+	if err := list.end(); err != nil {
+		return err
+	}
+	return list.out.Flush()
 }
 
 // collection is what the pages make together.
 type collection struct {
-	env   *Env
-	whole []any // for a filter
-	open  bool  // a list was begun
-	some  bool  // and has an element
+	env      *Env
+	out      *bufio.Writer
+	screen   *screen
+	terminal bool
+	whole    []any // for a filter
+	open     bool  // a list was begun
+	some     bool  // and has an element
+}
+
+func newCollection(env *Env) *collection {
+	return &collection{env: env, out: bufio.NewWriterSize(env.Stdout, 64<<10), screen: env.stdout(), terminal: env.IsTerminal(env.Stdout)}
 }
 
 func (c *collection) add(body []byte, kind string) error {
-	var elements []jsontext.Value
-	isList := isJSON(kind) && jsontext.Value(body).Kind() == '[' && json.Unmarshal(body, &elements) == nil
+	values := jsonValues(body, kind, false)
+	isList := len(values) == 1 && values[0].Kind() == '['
 	switch {
 	case c.env.global.wantsJSON() && isList:
-		for _, e := range elements {
-			c.whole = append(c.whole, e)
-		}
-		return nil
+		return elements(values[0], func(e jsontext.Value) error {
+			c.whole = append(c.whole, e.Clone())
+			return nil
+		})
 	case c.env.global.wantsJSON():
 		c.whole = append(c.whole, bodyValue(body, kind))
 		return nil
 	case !isList:
-		if _, err := c.env.Stdout.Write(body); err != nil {
+		if _, err := c.out.Write(body); err != nil {
 			return err
 		}
 		if len(body) > 0 && body[len(body)-1] != '\n' {
-			_, err := io.WriteString(c.env.Stdout, "\n")
-			return err
+			return c.out.WriteByte('\n')
 		}
 		return nil
 	}
-	s := c.env.stdout()
-	for _, e := range elements {
-		before := "[\n  "
-		if c.some {
-			before = ",\n  "
+	c.open = true
+	return elements(values[0], c.element)
+}
+
+func (c *collection) element(e jsontext.Value) error {
+	before := "[\n  "
+	if c.some {
+		before = ",\n  "
+	}
+	c.some = true
+	if _, err := c.out.WriteString(before); err != nil {
+		return err
+	}
+	if c.terminal {
+		_, err := c.out.WriteString(c.screen.json(indented(e, "  ")))
+		return err
+	}
+	_, err := c.out.Write(e)
+	return err
+}
+
+// elements calls each with the elements of a JSON list, as they are written.
+func elements(list jsontext.Value, each func(jsontext.Value) error) error {
+	from := jsontext.NewDecoder(bytes.NewReader(list), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if _, err := from.ReadToken(); err != nil {
+		return err
+	}
+	for from.PeekKind() != ']' {
+		value, err := from.ReadValue()
+		if err != nil {
+			return err
 		}
-		c.open, c.some = true, true
-		text := string(e)
-		if c.env.IsTerminal(c.env.Stdout) {
-			text = s.json(indented(e, "  "))
-		}
-		if _, err := io.WriteString(c.env.Stdout, before+text); err != nil {
+		if err := each(value); err != nil {
 			return err
 		}
 	}
-	c.open = true
 	return nil
 }
 
@@ -99,9 +137,9 @@ func (c *collection) end() error {
 		}
 		err = c.env.printJSON(c.whole)
 	case c.some:
-		_, err = io.WriteString(c.env.Stdout, "\n]\n")
+		_, err = c.out.WriteString("\n]\n")
 	case c.open:
-		_, err = io.WriteString(c.env.Stdout, "[]\n")
+		_, err = c.out.WriteString("[]\n")
 	}
 	return err
 }

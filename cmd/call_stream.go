@@ -2,72 +2,191 @@ package cmd
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/apicall"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // maxEvent bounds one event or line of a stream.
 const maxEvent = 4 << 20
 
-// showStream prints what comes as it comes: the data of each server-sent event
-// (WHATWG HTML, section 9.2), or each line, which in NDJSON is a value.
-func (env *Env) showStream(res *http.Response) error {
+// event is one server-sent event (WHATWG HTML, section 9.2), or a line of another
+// stream, whose data it is.
+type event struct {
+	name, id, data string
+}
+
+// streamed is where a stream is, to connect again after it broke off.
+type streamed struct {
+	lastID string
+	delay  time.Duration
+	odd    bool // an event that is not JSON was reported
+}
+
+// defaultDelay is how long a client waits before it connects again, unless the
+// server sets another time.
+const defaultDelay = 3 * time.Second
+
+// showStream prints what comes as it comes: the data of each server-sent event, or
+// each line, which in NDJSON is a value.
+func (env *Env) showStream(res *http.Response, o *callOptions) error {
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, maxEvent)
 	lines.Split(anyLine())
+	var now event
 	var data []string
 	for lines.Scan() {
 		line := lines.Text()
 		if kind != "text/event-stream" {
-			if err := env.showEvent(line); err != nil {
+			if err := env.showEvent(event{data: strings.TrimLeft(line, "\x1e")}, o); err != nil {
 				return err
 			}
 			continue
 		}
-		field, value, _ := strings.Cut(line, ":")
-		switch {
-		case field == "data":
-			data = append(data, strings.TrimPrefix(value, " "))
-		case line == "" && data != nil:
-			if err := env.showEvent(strings.Join(data, "\n")); err != nil {
-				return err
+		if line == "" {
+			if data != nil {
+				now.id, now.data = o.at.lastID, strings.Join(data, "\n")
+				if err := env.showEvent(now, o); err != nil {
+					return err
+				}
 			}
-			data = nil
+			now, data = event{}, nil
+			continue
+		}
+		field, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch field {
+		case "data":
+			data = append(data, value)
+		case "event":
+			now.name = value
+		case "id":
+			if !strings.ContainsRune(value, 0) {
+				o.at.lastID = value
+			}
+		case "retry":
+			if ms, err := strconv.ParseUint(value, 10, 31); err == nil {
+				o.at.delay = time.Duration(ms) * time.Millisecond
+			}
 		}
 	}
-	if err := lines.Err(); err == bufio.ErrTooLong {
-		return fmt.Errorf("call: an event is larger than %d bytes", maxEvent)
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return &diagnosis.Diagnosis{ID: diagnosis.ResponseTooLarge, Expected: diagnosis.Values{"at most " + size(maxEvent)}, Got: diagnosis.Values{"one event is larger"}}
 	} else if err != nil {
 		return err
 	}
 	return nil
 }
 
+// reconnecting shows a stream and connects again when it ends, as a browser does,
+// until the server answers 204 or refuses.
+func (env *Env) reconnecting(ctx context.Context, client *apicall.Client, request apicall.Request, a *answer) (*http.Response, error) {
+	for {
+		if a.o.at.lastID != "" {
+			request.Header = request.Header.Clone()
+			request.Header["Last-Event-ID"] = []string{a.o.at.lastID}
+		}
+		res, err := client.Do(ctx, request)
+		if err == nil {
+			err = a.show(res)
+			res.Body.Close()
+			if err == nil && (res.StatusCode != http.StatusOK || ctx.Err() != nil) {
+				return res, ctx.Err()
+			}
+		}
+		if err != nil && !apicall.Broken(err) {
+			return res, callFault(err)
+		}
+		wait := a.o.at.delay
+		if wait == 0 {
+			wait = defaultDelay
+		}
+		why := "the stream ended"
+		if err != nil {
+			why = clean(err.Error())
+		}
+		env.warn("%s; connecting again in %s", why, span(wait))
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // showEvent prints one event: filtered, made readable on a terminal, or as one
 // line of its own where it is piped.
-func (env *Env) showEvent(text string) error {
-	value := jsontext.Value(text)
+func (env *Env) showEvent(e event, o *callOptions) error {
+	if strings.TrimSpace(e.data) == "" && !env.global.json {
+		return nil
+	}
+	values := jsonValues([]byte(e.data), "", true)
+	isValue := len(values) == 1
 	s := env.stdout()
 	switch {
-	case strings.TrimSpace(text) == "":
+	case env.global.json:
+		return env.jsonEvent(e, values)
+	case env.global.jq != "" && !isValue:
+		if e.data != "[DONE]" && !o.at.odd {
+			o.at.odd = true
+			env.warn("--jq: an event that is not JSON is left out: %s", clean(fmt.Sprintf("%.80q", e.data)))
+		}
 		return nil
-	case value.IsValid() && env.global.jq != "":
-		return env.printJSON(value)
 	case env.global.jq != "":
-		return env.printJSON(text)
-	case env.IsTerminal(env.Stdout) && value.IsValid():
-		s.line("%s", s.json(prettyJSON(value)))
+		return env.filterText(env.Stdout, values[0])
+	case env.IsTerminal(env.Stdout) && isValue:
+		s.line("%s", s.json(prettyJSON(values[0])))
 		return nil
 	case env.IsTerminal(env.Stdout):
-		text = cleanLines(text)
+		e.data = cleanLines(e.data)
 	}
-	_, err := io.WriteString(env.Stdout, text+"\n")
+	_, err := io.WriteString(env.Stdout, e.data+"\n")
+	return err
+}
+
+// jsonEvent prints an event as one line of JSON, or filtered.
+func (env *Env) jsonEvent(e event, values []jsontext.Value) error {
+	o := newObject()
+	for _, member := range [][2]string{{"event", e.name}, {"id", e.id}} {
+		if member[1] != "" {
+			quoted, err := jsontext.AppendQuote(nil, strings.ToValidUTF8(member[1], "\uFFFD"))
+			if err != nil {
+				return err
+			}
+			o.names = append(o.names, member[0])
+			o.members[member[0]] = jsontext.Value(quoted)
+		}
+	}
+	o.names = append(o.names, "data")
+	if len(values) == 1 {
+		o.members["data"] = values[0]
+	} else {
+		quoted, err := jsontext.AppendQuote(nil, strings.ToValidUTF8(e.data, "\uFFFD"))
+		if err != nil {
+			return err
+		}
+		o.members["data"] = jsontext.Value(quoted)
+	}
+	line, err := appendJSON(nil, o)
+	if err != nil {
+		return err
+	}
+	if env.global.jq != "" {
+		return env.filterText(env.Stdout, line)
+	}
+	_, err = io.WriteString(env.Stdout, strings.ReplaceAll(escapeJSON(string(line)), "\n", " ")+"\n")
 	return err
 }
 

@@ -35,8 +35,8 @@ func (c *stopwatch) watch(ctx context.Context) context.Context {
 	})
 }
 
-// tell prints on stderr where the time went, in the order in which it went.
-func (c *stopwatch) tell(env *Env) {
+// print prints on stderr where the time went, in the order in which it went.
+func (c *stopwatch) print(env *Env) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var parts []string

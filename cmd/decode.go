@@ -101,7 +101,7 @@ func prettyJSON(data []byte) string { return indented(data, "") }
 // indented is prettyJSON with a prefix before each line but the first.
 func indented(data []byte, prefix string) string {
 	v := jsontext.Value(bytes.Clone(data))
-	if v.Indent(jsontext.WithIndent("  "), jsontext.WithIndentPrefix(prefix)) != nil {
+	if v.Indent(jsontext.WithIndent("  "), jsontext.WithIndentPrefix(prefix), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsontext.PreserveRawStrings(true)) != nil {
 		return clean(string(data))
 	}
 	return escapeJSON(string(v))

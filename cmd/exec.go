@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"os"
 	"os/exec"
 	"strings"
 
@@ -55,7 +54,7 @@ func runExec(ctx context.Context, env *Env, o execOptions) error {
 	if err != nil {
 		return err
 	}
-	return env.replace(path, o.command, withVariable(os.Environ(), o.variable, value.Reveal()))
+	return env.replace(path, o.command, withVariable(publicEnviron(), o.variable, value.Reveal()))
 }
 
 // withVariable returns an environment in which a variable has one value.

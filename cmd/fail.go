@@ -49,9 +49,13 @@ type failure struct {
 // code.
 func (env *Env) fail(cmd *cobra.Command, err error) int {
 	f := env.global.judge(err)
+	if hint := env.storeHint(err); hint != "" {
+		f.Hint = hint
+	}
 	if cmd != nil {
 		f.Hint = env.global.withoutCircle(f, cmd)
 	}
+	env.withoutSecrets(&f)
 	var already told
 	if errors.As(err, &already) {
 		return f.ExitCode
@@ -76,12 +80,27 @@ func ownsStdout(name string) bool { return name == "token" || name == "call" || 
 
 func (env *Env) tellFailure(f failure) {
 	s := env.stderr()
+	if out, ok := env.Stdout.(*dataWriter); ok && out.midLine() && env.IsTerminal(env.Stdout) && env.IsTerminal(env.Stderr) {
+		s.line("") // the data ended without a line break
+	}
 	s.line("%s %s", s.bad("oauthctl:"), clean(f.Message))
 	if f.Hint != "" {
 		s.line("%s hint: %s", s.bad("oauthctl:"), clean(f.Hint))
 	}
 	if f.ID != "" {
 		s.line("%s see: oauthctl explain %s", s.bad("oauthctl:"), f.ID)
+	}
+}
+
+// withoutSecrets takes the credentials of this run's requests out of a failure: a
+// server may have repeated them.
+func (env *Env) withoutSecrets(f *failure) {
+	f.Message, f.Hint = env.secrets.Scrub(f.Message), env.secrets.Scrub(f.Hint)
+	for _, values := range []*diagnosis.Values{&f.Expected, &f.Got} {
+		*values = slices.Clone(*values)
+		for i := range *values {
+			(*values)[i] = env.secrets.Scrub((*values)[i])
+		}
 	}
 }
 
@@ -118,7 +137,7 @@ func (g *globalFlags) judge(err error) failure {
 	case errors.As(err, &d):
 		return failure{
 			ID: d.ID, Message: d.Error(), Expected: d.Expected, Got: d.Got, Hint: g.hintFor(d),
-			Retryable: d.Kind().Retryable(), ExitCode: d.Kind().ExitCode(),
+			Retryable: d.Kind().Retryable() || mayRetry(err), ExitCode: d.Kind().ExitCode(),
 		}
 	}
 	return failure{Message: strings.TrimPrefix(err.Error(), "oauthctl: "), ExitCode: exitUnexpected}

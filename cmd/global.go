@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/itchyny/gojq"
 	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
@@ -29,7 +30,11 @@ type globalFlags struct {
 	clientCert  string
 	clientKey   string
 	insecureTLS bool
+
+	filter *gojq.Code // of --jq
 }
+
+const defaultTimeout = 30 * time.Second
 
 func (g *globalFlags) addFlags(f *pflag.FlagSet) {
 	f.StringVarP(&g.profile, "profile", "p", "", "use the profile `NAME`")
@@ -41,7 +46,7 @@ func (g *globalFlags) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&g.showSecrets, "show-secrets", false, "with --verbose, do not redact")
 	f.BoolVar(&g.noColor, "no-color", false, "print without colour")
 	f.BoolVar(&g.noInput, "no-input", false, "never ask anything")
-	f.DurationVar(&g.timeout, "timeout", 30*time.Second, "wait this long for a server, then between bytes")
+	f.DurationVar(&g.timeout, "timeout", defaultTimeout, "give up when no byte was sent or received for this long")
 	f.StringVar(&g.caCert, "ca-cert", "", "trust the certificates in the PEM `FILE` as well")
 	f.StringVar(&g.clientCert, "client-cert", "", "present the certificate in the PEM `FILE` (mTLS)")
 	f.StringVar(&g.clientKey, "client-key", "", "the private key of --client-cert, a PEM `FILE`")
@@ -53,7 +58,7 @@ func (g *globalFlags) wantsJSON() bool { return g.json || g.jq != "" }
 
 // client returns the HTTP client that the global flags describe.
 func (env *Env) client() (*safehttp.Client, error) {
-	c := &safehttp.Client{Transport: env.HTTP, Timeout: env.global.timeout}
+	c := &safehttp.Client{Transport: env.HTTP, Timeout: env.global.timeout, Secrets: &env.secrets}
 	if env.global.timeout <= 0 {
 		return nil, &usageError{what: fmt.Sprintf("--timeout: expected a positive duration such as 30s, got %s", env.global.timeout)}
 	}

@@ -38,7 +38,7 @@ func floors() map[string]int {
 		"pkg/forge":            4,
 		"pkg/openapi":          4,
 		"pkg/policy":           4,
-		"pkg/provider":         1,
+		"pkg/provider":         4,
 		"pkg/token":            3,
 		"pkg/jwks":             2,
 		"pkg/discovery":        2,

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/itchyny/gojq"
 )
 
 // printJSON prints v on stdout as --json and --jq ask.
@@ -30,7 +28,7 @@ func (env *Env) writeJSON(w io.Writer, v any) error {
 // JSON strings may hold any control character only escaped, and C1 controls and
 // direction marks are escaped as well.
 func encode(w io.Writer, v any) error {
-	data, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "))
+	data, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return fmt.Errorf("writing JSON: %w", err)
 	}
@@ -93,50 +91,6 @@ func (s *screen) json(text string) string {
 		i = end
 	}
 	return b.String()
-}
-
-// filter runs the jq expression on v and prints each result, strings without
-// quotes as jq -r does.
-func (env *Env) filter(w io.Writer, v any) error {
-	expression := env.global.jq
-	query, err := gojq.Parse(expression)
-	if err != nil {
-		return usage("--jq: %q is not a jq expression: %w", expression, err)
-	}
-	data, err := json.Marshal(v, json.Deterministic(true))
-	if err != nil {
-		return fmt.Errorf("writing JSON: %w", err)
-	}
-	var input any
-	if err := json.Unmarshal(data, &input, jsontext.AllowDuplicateNames(true)); err != nil {
-		return fmt.Errorf("writing JSON: %w", err)
-	}
-	results := query.Run(input)
-	for {
-		result, more := results.Next()
-		if !more {
-			return nil
-		}
-		if err, failed := result.(error); failed {
-			var halt *gojq.HaltError
-			if errors.As(err, &halt) && halt.Value() == nil {
-				return nil
-			}
-			return usage("--jq: %w", err)
-		}
-		if text, ok := result.(string); ok {
-			if env.IsTerminal(w) {
-				text = cleanLines(text)
-			}
-			if _, err := io.WriteString(w, text+"\n"); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := encode(w, result); err != nil {
-			return err
-		}
-	}
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -24,6 +24,8 @@ import (
 	"github.com/pkg/browser"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 // Env is everything a command gets from outside. [Main] fills it from the
@@ -50,6 +52,9 @@ type Env struct {
 	watch  func(context.Context, ...os.Signal) (context.Context, func())
 	stop   func() // ends the watch
 	global globalFlags
+	// secrets are the credentials that requests have carried, which no message
+	// shows.
+	secrets secret.Scrubber
 }
 
 // Main runs the process's command line and returns its exit code.
@@ -166,9 +171,16 @@ func (env *Env) listenForSignals(cmd *cobra.Command, _ []string) {
 // Run runs one command line and returns its exit code. It is the only place
 // where an error becomes a message and a code.
 func Run(ctx context.Context, env *Env, args []string) int {
+	out := newDataWriter(env.Stdout)
+	env.Stdout = out
+	isTerminal := env.IsTerminal
+	env.IsTerminal = func(stream any) bool { return isTerminal(unwrapped(stream)) }
 	root := newRoot(env, args)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = out.failure()
+	}
 	if env.stop != nil {
 		defer env.stop()
 	}

@@ -78,14 +78,14 @@ func (s *screen) line(format string, args ...any) {
 // from outside have been through clean.
 func (env *Env) say(format string, args ...any) {
 	if !env.global.quiet {
-		env.stderr().line(format, args...)
+		env.stderr().line("%s", env.secrets.Scrub(fmt.Sprintf(format, args...)))
 	}
 }
 
 func (env *Env) warn(format string, args ...any) {
 	if !env.global.quiet {
 		s := env.stderr()
-		s.line("%s %s", s.warn("oauthctl: warning:"), fmt.Sprintf(format, args...))
+		s.line("%s %s", s.warn("oauthctl: warning:"), env.secrets.Scrub(fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 )
 
 type proxyOptions struct {
+	apiOptions
 	listen string
 	open   bool
 }
@@ -40,7 +41,7 @@ func runProxy(ctx context.Context, env *Env, o proxyOptions) error {
 	if err != nil {
 		return err
 	}
-	client, err := env.apiClient(r, callOptions{})
+	client, err := env.apiClient(r, &callOptions{apiOptions: o.apiOptions})
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func runProxy(ctx context.Context, env *Env, o proxyOptions) error {
 	if err != nil {
 		return err
 	}
-	proxy, err := apicall.NewProxy(client, l.Addr().String(), o.open)
+	proxy, err := apicall.NewProxy(client, l.Addr().String(), apicall.ProxyOptions{Open: o.open})
 	if err != nil {
 		l.Close()
 		return err

@@ -90,7 +90,7 @@ func newRoot(env *Env, args []string) *cobra.Command {
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{what: err.Error(), hint: "run `" + cmd.CommandPath() + " --help` to see the flags"}
+		return flagError(cmd, err)
 	})
 	env.global.addFlags(root.PersistentFlags())
 	root.AddGroup(
@@ -147,14 +147,20 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 func (v verb) complete(env *Env) *cobra.Command {
 	cmd := v.make(env)
 	cmd.Short, cmd.GroupID = v.short, v.group
-	if v.waits {
-		cmd.PersistentPreRun = env.listenForSignals
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
+		if v.waits {
+			env.listenForSignals(cmd, args)
+		}
+		return env.compileFilter()
 	}
 	return cmd
 }
 
 func unknownCommand(root *cobra.Command, name string) error {
 	hint := "run `oauthctl --help` to see the commands"
+	if isMethod(name) {
+		return &usageError{what: fmt.Sprintf("unknown command %q", name), hint: "oauthctl call " + strings.ToUpper(name) + " PATH"}
+	}
 	root.SuggestionsMinimumDistance = 2
 	if near := root.SuggestionsFor(name); len(near) > 0 {
 		hint = "did you mean `oauthctl " + near[0] + "`?"

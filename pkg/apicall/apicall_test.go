@@ -94,7 +94,7 @@ func TestURL(t *testing.T) {
 		"https://host/elsewhere":     "https://host/elsewhere",
 		"https://HOST:443/elsewhere": "https://HOST:443/elsewhere",
 		"https://other.example/y":    "https://other.example/y",
-		"//evil.example/x":           "https://host/v1/evil.example/x",
+		"//evil.example/x":           "https://host/v1//evil.example/x",
 	} {
 		u, err := c.URL(target)
 		if err != nil || u.String() != want {
@@ -177,6 +177,14 @@ func TestRenewsOnce(t *testing.T) {
 			}
 		}
 	}
+	bare := func(challenge string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if challenge != "" {
+				w.Header().Set("WWW-Authenticate", challenge)
+			}
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}
 	tests := map[string]struct {
 		answer http.HandlerFunc
 		r      apicall.Request
@@ -185,10 +193,15 @@ func TestRenewsOnce(t *testing.T) {
 	}{
 		"renewed and repeated":    {accepts(canary + "-2"), apicall.Request{}, 200, []string{canary + "-1", canary + "-2"}},
 		"at most two requests":    {accepts("never"), apicall.Request{}, 401, []string{canary + "-1", canary + "-2"}},
-		"with its body":           {accepts(canary + "-2"), apicall.Request{Method: "POST", Body: []byte("x")}, 200, []string{canary + "-1", canary + "-2"}},
-		"not from a stream":       {accepts(canary + "-2"), apicall.Request{Method: "POST", Stream: strings.NewReader("x")}, 401, []string{canary + "-1"}},
+		"with its body":           {accepts(canary + "-2"), apicall.Request{Method: "POST", Body: apicall.Text("x")}, 200, []string{canary + "-1", canary + "-2"}},
+		"not from a stream":       {accepts(canary + "-2"), apicall.Request{Method: "POST", Body: apicall.Stream(strings.NewReader("x"))}, 401, []string{canary + "-1"}},
 		"good at once":            {accepts(canary + "-1"), apicall.Request{}, 200, []string{canary + "-1"}},
-		"401 for another reason":  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, apicall.Request{}, 401, []string{canary + "-1"}},
+		"401 without challenge":   {bare(""), apicall.Request{}, 401, []string{canary + "-1", canary + "-2"}},
+		"401 with Bearer alone":   {bare("Bearer"), apicall.Request{}, 401, []string{canary + "-1", canary + "-2"}},
+		"401 with a realm":        {bare(`Bearer realm="api"`), apicall.Request{}, 401, []string{canary + "-1", canary + "-2"}},
+		"401 with Basic":          {bare(`Basic realm="api"`), apicall.Request{}, 401, []string{canary + "-1", canary + "-2"}},
+		"401 with a scope":        {bare(`Bearer scope="a", resource_metadata="https://x.example/"`), apicall.Request{}, 401, []string{canary + "-1", canary + "-2"}},
+		"unknown error":           {bare(`Bearer error="token_stale"`), apicall.Request{}, 401, []string{canary + "-1", canary + "-2"}},
 		"insufficient_scope":      {func(w http.ResponseWriter, _ *http.Request) { challenge(w, "insufficient_scope") }, apicall.Request{}, 401, []string{canary + "-1"}},
 		"insufficient user authn": {func(w http.ResponseWriter, _ *http.Request) { challenge(w, "insufficient_user_authentication") }, apicall.Request{}, 401, []string{canary + "-1"}},
 	}
@@ -227,7 +240,7 @@ func TestRefusesWhatWouldChangeTheRequest(t *testing.T) {
 	}
 }
 
-func TestDiagnose(t *testing.T) {
+func TestRefused(t *testing.T) {
 	tests := map[string]struct {
 		status    int
 		challenge string
@@ -251,9 +264,12 @@ func TestDiagnose(t *testing.T) {
 		if tt.challenge != "" {
 			res.Header.Set("WWW-Authenticate", tt.challenge)
 		}
-		d := apicall.Diagnose(res)
+		var d *diagnosis.Diagnosis
+		if r := apicall.Refused(res); r != nil {
+			d = r.Diagnosis
+		}
 		if d == nil != (tt.want == "") || d != nil && (d.ID != tt.want || d.Expected.String() != tt.expected) {
-			t.Errorf("%s: Diagnose = %+v, want %s", name, d, tt.want)
+			t.Errorf("%s: Refused = %+v, want %s", name, d, tt.want)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func TestDPoP(t *testing.T) {
 	c := newClient(t, api.URL)
 	c.Source = source
 	for i, want := range []int{2, 3} { // the nonce is known the second time
-		if status, err := do(t, c, apicall.Request{Method: "POST", Target: "/x?q=1", Body: []byte("x")}); err != nil || status != http.StatusOK || requests != want {
+		if status, err := do(t, c, apicall.Request{Method: "POST", Target: "/x?q=1", Body: apicall.Text("x")}); err != nil || status != http.StatusOK || requests != want {
 			t.Errorf("call %d: %d, %v, %d requests", i, status, err, requests)
 		}
 	}

@@ -51,29 +51,12 @@ func ExampleClient_Do() {
 	}
 	res.Body.Close()
 	refusal := apicall.Refused(res)
-	fmt.Println(refusal.Diagnosis.ID, refusal.LoginFlags())
+	fmt.Println(refusal.Diagnosis.ID, refusal.Scopes)
 
 	_, err = client.Do(context.Background(), apicall.Request{Method: "GET", Target: "https://evil.example/"})
 	fmt.Println(err != nil)
 	// Output:
 	// /v1/items with Bearer token-1
-	// SCOPE_MISSING [--add-scope users:delete]
+	// SCOPE_MISSING [users:delete]
 	// true
-}
-
-func ExampleParseItems() {
-	items, err := apicall.ParseItems([]string{"name=Gizmo", "id:=3", "size[width]:=2", "tags[]=new", "page==2", "X-Trace:1"})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	body, err := items.Body()
-	fmt.Println(string(body), err)
-	fmt.Println(items.Query.Encode(), items.Header)
-	_, err = apicall.ParseItems([]string{"id:=three"})
-	fmt.Println(err)
-	// Output:
-	// {"id":3,"name":"Gizmo","size":{"width":2},"tags":["new"]} <nil>
-	// page=2 map[X-Trace:[1]]
-	// apicall: the item "id:=three": expected JSON behind :=, got "three"; text is written name=text
 }

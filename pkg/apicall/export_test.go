@@ -1,4 +1,9 @@
 package apicall
 
+import "net/http"
+
 // NextPage is what a Link field leads to.
-func NextPage(values []string) string { return nextPage(values) }
+func NextPage(values []string) string {
+	next, _ := LinkNext(&http.Response{Header: http.Header{"Link": values}})
+	return next
+}

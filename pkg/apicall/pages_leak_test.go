@@ -42,7 +42,7 @@ func TestPagesLeaveCredentialsBehind(t *testing.T) {
 	c := newClient(t, api.URL)
 	c.Source = nil
 	header := http.Header{"X-Api-Key": {"key-canary"}, "Accept-Language": {"de"}}
-	for _, err := range c.Pages(t.Context(), apicall.Request{Method: "GET", Target: "/1", Header: header}) {
+	for _, err := range c.Pages(t.Context(), apicall.Request{Method: "GET", Target: "/1", Header: header}, nil) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,7 +44,7 @@ func TestPagesOutliveTheToken(t *testing.T) {
 	c := newClient(t, api.URL)
 	c.Source = clock
 	n := 0
-	for res, err := range c.Pages(t.Context(), apicall.Request{Method: "GET", Target: "/x?page=0"}) {
+	for res, err := range c.Pages(t.Context(), apicall.Request{Method: "GET", Target: "/x?page=0"}, nil) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestPagesEnd(t *testing.T) {
 			})
 			pages := 0
 			var last error
-			for res, err := range newClient(t, api.URL).Pages(t.Context(), apicall.Request{Method: "GET", Target: "/x"}) {
+			for res, err := range newClient(t, api.URL).Pages(t.Context(), apicall.Request{Method: "GET", Target: "/x"}, nil) {
 				if last = err; err == nil {
 					pages++
 					_ = res
@@ -100,7 +100,7 @@ func TestPagesEnd(t *testing.T) {
 	if n := len(elsewhere.seen()); n != 0 {
 		t.Errorf("%d requests arrived elsewhere", n)
 	}
-	for _, err := range newClient(t, elsewhere.URL).Pages(t.Context(), apicall.Request{Method: "POST", Target: "/x"}) {
+	for _, err := range newClient(t, elsewhere.URL).Pages(t.Context(), apicall.Request{Method: "POST", Target: "/x"}, nil) {
 		if err == nil {
 			t.Error("POST goes from page to page")
 		}

@@ -1,12 +1,10 @@
 package apicall
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -14,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -21,57 +20,103 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// Proxy lends the token of a [Client] to programs on this machine that have none:
-// an http.Handler that passes each request on to the API with a token of its own.
-// Server-sent events and WebSockets pass too.
+// Proxy adds the token of a [Client] to the requests of programs on this machine
+// that have none: an http.Handler that passes each request on to the API with a
+// token of its own. Server-sent events and WebSockets pass too.
 //
-// It is for a loopback address. A web page cannot use it: a request with a
-// foreign Host, with any Origin, or with a Sec-Fetch-Site other than none or
-// same-origin is answered 403. Whoever does not know the secret that is the
-// path's first segment gets a 404.
+// It is for a loopback address. A web page cannot use it: a request with another
+// Host, with the Origin of a page, or with a Sec-Fetch-Site other than none or
+// same-origin is answered 403. A request whose path does not begin with the
+// proxy's secret gets a 404.
 type Proxy struct {
-	client *Client
-	base   *url.URL
-	hosts  []string
-	secret secret.String
-	relay  *httputil.ReverseProxy
+	base    *url.URL
+	hosts   []string
+	secret  secret.String
+	page    string // the origin of the page that may use it
+	explain func(error) string
+	relay   *httputil.ReverseProxy
 }
 
-// maxReplay is up to which size a body is held, to be sent again with another
-// token.
-const maxReplay = 1 << 20
+// ProxyOptions say how a proxy differs from the usual one.
+type ProxyOptions struct {
+	// Open leaves the secret out of the proxy's URL: every program on this machine
+	// can use it.
+	Open bool
+	// PageOrigin is the origin of the one web page that may use the proxy from a
+	// browser, such as http://localhost:5173; it gets the headers of CORS.
+	PageOrigin string
+	// Explain returns the text of the answer for a request that could not be sent;
+	// nil means the error's summary.
+	Explain func(error) string
+}
+
+// tokenAge is for how long a proxy uses a token without asking the source again.
+const tokenAge = 800 * time.Millisecond
 
 // NewProxy returns a proxy to the client's API that listens on address, an IP
-// address with its port. Open leaves the secret out.
-func NewProxy(c *Client, address string, open bool) (*Proxy, error) {
-	base, err := safehttp.CheckURL(c.API)
+// address with its port.
+func NewProxy(c *Client, address string, o ProxyOptions) (*Proxy, error) {
+	base, err := c.base()
 	if err != nil {
 		return nil, err
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || !safehttp.IsLoopback(host) {
-		return nil, fmt.Errorf("apicall: a proxy listens on a loopback address, not on %.200q", address)
+		return nil, fmt.Errorf("a proxy listens on a loopback address, not on %.200q", address)
 	}
-	p := &Proxy{client: c, base: base, hosts: []string{strings.ToLower(address), "127.0.0.1:" + port, "[::1]:" + port, "localhost:" + port}}
-	if !open {
+	p := &Proxy{
+		base: base, explain: o.Explain,
+		hosts: []string{strings.ToLower(address), "127.0.0.1:" + port, "[::1]:" + port, "localhost:" + port},
+	}
+	if o.PageOrigin != "" {
+		if p.page, err = pageOrigin(o.PageOrigin); err != nil {
+			return nil, err
+		}
+	}
+	if !o.Open {
 		p.secret = secret.New(rand.Text())
 	}
-	transport := c.HTTP.Transport
-	if transport == nil {
-		transport = safehttp.NewTransport(nil)
+	connection := *c.HTTP
+	connection.Patient = true // a stream lasts as long as it likes
+	client := &Client{HTTP: &connection, API: c.API, AllowOrigins: c.AllowOrigins, NotRepeated: c.NotRepeated}
+	if c.Source != nil {
+		client.Source = Recent(c.Source, tokenAge, c.Now)
 	}
 	p.relay = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
-		Transport:      &attaching{c, transport},
+		Transport:      client.RoundTripper(),
 		ModifyResponse: p.back,
-		ErrorHandler:   fail,
+		ErrorHandler:   p.fail,
+		BufferPool:     &buffers{},
 		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	return p, nil
 }
 
-// URL is where the API begins for a program that uses the proxy. It holds the
-// secret.
+// pageOrigin reads an origin as a browser writes it.
+func pageOrigin(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return "", fmt.Errorf("expected the origin of a web page such as http://localhost:5173, got %.200q", text)
+	}
+	return safehttp.Origin(u), nil
+}
+
+// buffers keeps the buffers that answers are copied with.
+type buffers struct{ pool sync.Pool }
+
+// Get implements [httputil.BufferPool].
+func (b *buffers) Get() []byte {
+	if buffer, ok := b.pool.Get().(*[]byte); ok {
+		return *buffer
+	}
+	return make([]byte, 32<<10)
+}
+
+// Put implements [httputil.BufferPool].
+func (b *buffers) Put(buffer []byte) { b.pool.Put(&buffer) }
+
+// URL is the API's URL for a program that uses the proxy. It holds the secret.
 func (p *Proxy) URL() string { return "http://" + p.hosts[0] + p.prefix() }
 
 func (p *Proxy) prefix() string {
@@ -83,9 +128,7 @@ func (p *Proxy) prefix() string {
 
 // ServeHTTP passes one request on.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	site := r.Header.Get("Sec-Fetch-Site")
-	switch {
-	case !slices.Contains(p.hosts, strings.ToLower(r.Host)), len(r.Header.Values("Origin")) > 0, site != "" && site != "none" && site != "same-origin":
+	if !slices.Contains(p.hosts, strings.ToLower(r.Host)) || !p.mayUse(r) {
 		http.Error(w, "only for programs on this machine", http.StatusForbidden)
 		return
 	}
@@ -95,163 +138,138 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if climbs(rest) {
-		http.Error(w, "the path climbs", http.StatusBadRequest)
+		http.Error(w, "the path has the segment . or ..", http.StatusBadRequest)
 		return
 	}
-	p.relay.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), restKey{}, rest)))
+	page := p.fromPage(r)
+	if page && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		p.preflight(w, r)
+		return
+	}
+	p.relay.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), inward{}, passed{rest, page, r.Header.Get("Origin")})))
 }
 
-type restKey struct{}
+// inward is the context key of what ServeHTTP found out.
+type inward struct{}
 
-// inside returns what stands behind the secret.
+type passed struct {
+	rest   *url.URL // the path behind the secret
+	page   bool     // from the page that may use the proxy
+	origin string
+}
+
+// mayUse reports whether a request comes from a program, or from a page that may
+// use the proxy. A program that always sends Origin sends the proxy's own.
+func (p *Proxy) mayUse(r *http.Request) bool {
+	if p.fromPage(r) {
+		return true
+	}
+	site := r.Header.Get("Sec-Fetch-Site")
+	if site != "" && site != "none" && site != "same-origin" {
+		return false
+	}
+	origins := r.Header.Values("Origin")
+	if len(origins) == 0 {
+		return true
+	}
+	scheme, host, _ := strings.Cut(strings.ToLower(origins[0]), "://")
+	return len(origins) == 1 && !p.secret.IsZero() && (scheme == "http" || scheme == "ws") && slices.Contains(p.hosts, host)
+}
+
+// fromPage reports whether a request comes from the one page that may use the
+// proxy.
+func (p *Proxy) fromPage(r *http.Request) bool {
+	origins := r.Header.Values("Origin")
+	if p.page == "" || len(origins) != 1 {
+		return false
+	}
+	origin, err := pageOrigin(origins[0])
+	return err == nil && origin == p.page
+}
+
+// preflight answers a browser's question whether the page may send a request.
+func (p *Proxy) preflight(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	h.Set("Access-Control-Allow-Methods", r.Header.Get("Access-Control-Request-Method"))
+	if fields := r.Header.Get("Access-Control-Request-Headers"); fields != "" {
+		h.Set("Access-Control-Allow-Headers", fields)
+	}
+	if r.Header.Get("Access-Control-Request-Private-Network") == "true" {
+		h.Set("Access-Control-Allow-Private-Network", "true")
+	}
+	h.Set("Access-Control-Max-Age", "600")
+	h.Add("Vary", "Origin")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// inside returns the path behind the secret. The proxy's URL itself is the API's
+// URL itself, without a slash at its end.
 func (p *Proxy) inside(u *url.URL) (*url.URL, bool) {
 	escaped := u.EscapedPath()
-	if !p.secret.IsZero() {
-		first, rest, _ := strings.Cut(strings.TrimPrefix(escaped, "/"), "/")
+	if p.secret.IsZero() {
+		if escaped == "/" {
+			escaped = ""
+		}
+	} else {
+		first, rest, slash := strings.Cut(strings.TrimPrefix(escaped, "/"), "/")
 		if !secret.New(first).Equal(p.secret) {
 			return nil, false
 		}
-		escaped = "/" + rest
+		escaped = rest
+		if slash {
+			escaped = "/" + rest
+		}
 	}
 	decoded, err := url.PathUnescape(escaped)
-	if err != nil || !strings.HasPrefix(escaped, "/") {
+	if err != nil || escaped != "" && escaped[0] != '/' {
 		return nil, false
 	}
-	return &url.URL{Path: decoded, RawPath: escaped, RawQuery: u.RawQuery}, true
+	return &url.URL{Path: decoded, RawPath: escaped, RawQuery: Encode("?" + u.RawQuery)[1:], ForceQuery: u.ForceQuery}, true
 }
 
 func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
-	rest, _ := r.In.Context().Value(restKey{}).(*url.URL)
-	r.Out.URL = under(p.base, rest)
+	in, _ := r.In.Context().Value(inward{}).(passed)
+	r.Out.URL = under(p.base, in.rest)
 	r.Out.Host = p.base.Host
-	// The caller has no token; its own would be another one. A Referer could tell
-	// the secret.
-	for _, name := range []string{"Authorization", "Proxy-Authorization", "Dpop", "Referer"} {
+	// The caller has no token; its own would be another one. Referer could hold the
+	// secret, and Origin is this proxy's.
+	for _, name := range []string{"Authorization", "Proxy-Authorization", "Dpop", "Referer", "Origin"} {
 		r.Out.Header.Del(name)
 	}
 }
 
-// back lets redirects within the API lead through the proxy again, and no web
-// page read an answer.
+// back makes an answer that the caller can follow through the proxy, and that no
+// web page can read but the one that may.
 func (p *Proxy) back(res *http.Response) error {
 	for name := range res.Header {
 		if strings.HasPrefix(name, "Access-Control-") {
 			res.Header.Del(name)
 		}
 	}
-	location := res.Header.Get("Location")
-	if location == "" {
-		return nil
+	in, _ := res.Request.Context().Value(inward{}).(passed)
+	if in.page {
+		res.Header.Set("Access-Control-Allow-Origin", in.origin)
+		res.Header.Set("Access-Control-Expose-Headers", "*")
+		res.Header.Add("Vary", "Origin")
 	}
-	u, err := res.Request.URL.Parse(location)
-	if err != nil || safehttp.Origin(u) != safehttp.Origin(p.base) {
-		return nil
-	}
-	root := strings.TrimSuffix(p.base.EscapedPath(), "/")
-	if rest, ok := strings.CutPrefix(u.EscapedPath(), root); ok && (rest == "" || rest[0] == '/') {
-		inner := p.prefix() + rest
-		if u.RawQuery != "" {
-			inner += "?" + u.RawQuery
-		}
-		res.Header.Set("Location", inner)
-	}
+	p.rewriteLinks(res)
 	return nil
 }
 
 // fail answers in the proxy's own name.
-func fail(w http.ResponseWriter, _ *http.Request, err error) {
+func (p *Proxy) fail(w http.ResponseWriter, _ *http.Request, err error) {
 	status := http.StatusBadGateway
-	var d *diagnosis.Diagnosis
-	if errors.As(err, &d) && d.ID == diagnosis.Timeout {
+	d, ok := errors.AsType[*diagnosis.Diagnosis](err)
+	if ok && d.ID == diagnosis.Timeout {
 		status = http.StatusGatewayTimeout
 	}
-	message := "oauthctl: the API did not answer"
-	if d != nil {
-		message = fmt.Sprintf("oauthctl: %s (%s)", d.Summary(), d.ID)
-		if d.Hint != "" {
-			message += "; " + d.Hint
-		}
+	message := "the API did not answer"
+	switch {
+	case p.explain != nil:
+		message = p.explain(err)
+	case ok:
+		message = fmt.Sprintf("%s (%s)", d.Summary(), d.ID)
 	}
 	http.Error(w, message, status)
-}
-
-// attaching sends one request with a token, and once more with another if the
-// API says that this one is no good. It follows no redirect, and neither does
-// what it is part of.
-type attaching struct {
-	c    *Client
-	next http.RoundTripper
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (a *attaching) RoundTrip(req *http.Request) (*http.Response, error) {
-	body, held, err := hold(req)
-	if err != nil {
-		return nil, err
-	}
-	token, err := a.c.token(req.Context(), secret.String{})
-	if err != nil {
-		return nil, err
-	}
-	res, err := a.send(req, token, body)
-	if err != nil || token.Value.IsZero() || !held {
-		return res, err
-	}
-	switch {
-	case wantsNonce(res) && token.Prover != nil:
-	case invalidToken(res):
-		next, err := a.c.token(req.Context(), token.Value)
-		if err != nil || next.Value.Equal(token.Value) {
-			return res, nil
-		}
-		token = next
-	default:
-		return res, nil
-	}
-	res.Body.Close()
-	return a.send(req, token, body)
-}
-
-// hold reads a body that is small enough to be sent twice.
-func hold(req *http.Request) (body []byte, held bool, err error) {
-	switch {
-	case req.Body == nil || req.Body == http.NoBody:
-		return nil, true, nil
-	case req.ContentLength < 0 || req.ContentLength > maxReplay:
-		return nil, false, nil
-	}
-	defer req.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(req.Body, maxReplay))
-	return body, true, err
-}
-
-var errNoHeader = errors.New("no answer in time")
-
-func (a *attaching) send(in *http.Request, token AccessToken, body []byte) (*http.Response, error) {
-	// No deadline for the whole: a stream lasts as long as it likes.
-	ctx, cancel := context.WithCancelCause(in.Context())
-	limit := a.c.HTTP.Timeout
-	if limit == 0 {
-		limit = 30 * time.Second
-	}
-	timer := time.AfterFunc(limit, func() { cancel(errNoHeader) })
-	defer timer.Stop()
-	req := in.Clone(ctx)
-	if body != nil {
-		req.Body = io.NopCloser(bytes.NewReader(body))
-	}
-	if err := token.authorize(req); err != nil {
-		return nil, err
-	}
-	res, err := a.next.RoundTrip(req)
-	switch {
-	case context.Cause(ctx) == errNoHeader:
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("an answer from %s within %s", safehttp.Origin(req.URL), limit)}, Got: diagnosis.None}
-	case err != nil && in.Context().Err() == nil:
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.Unreachable, Got: diagnosis.Values{safehttp.Origin(req.URL)}, Err: err}
-	}
-	if err == nil && token.Prover != nil {
-		token.Prover.Learn(req.URL.String(), res.Header)
-	}
-	return res, err
 }

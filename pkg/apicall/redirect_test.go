@@ -162,9 +162,9 @@ func TestRedirectedBodies(t *testing.T) {
 				w.Header().Set("Location", to)
 				w.WriteHeader(tt.status)
 			})
-			r := apicall.Request{Method: tt.method, Target: "/start", Body: []byte("body")}
+			r := apicall.Request{Method: tt.method, Target: "/start", Body: apicall.Text("body")}
 			if tt.stream {
-				r.Stream = strings.NewReader("body")
+				r.Body = apicall.Stream(strings.NewReader("body"))
 			}
 			if status, err := do(t, newClient(t, api.URL), r); err != nil || status != tt.final {
 				t.Errorf("%d, %v, want %d", status, err, tt.final)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,37 +17,94 @@ import (
 
 const (
 	firstWait   = 500 * time.Millisecond
-	longestWait = time.Minute
+	longestWait = time.Minute // that is chosen here
+	// patience is how long a server's wish to wait is fulfilled; a longer wait is
+	// for the caller to arrange.
+	patience = 15 * time.Minute
 )
+
+// TooLong is why a request was not sent again: the API asks for a longer wait
+// than a command should make.
+type TooLong struct {
+	// After is how long to wait.
+	After time.Duration
+	// Status is the answer's, as in "503 Service Unavailable".
+	Status string
+}
+
+// Error implements error.
+func (e *TooLong) Error() string {
+	return fmt.Sprintf("the API answered %s and asks to wait for %s", e.Status, e.After.Round(time.Second))
+}
 
 // again decides whether a request is sent once more, after which time and why. A
 // nil why means that it is not.
 func (c *Client) again(ctx context.Context, r Request, res *http.Response, err error, attempt int) (time.Duration, error) {
-	if attempt >= c.Retries || ctx.Err() != nil || r.Stream != nil || !repeatable(r.Method) {
+	if attempt >= c.Retries || ctx.Err() != nil || !Repeatable(r.Method) {
 		return 0, nil
 	}
-	var fault *diagnosis.Diagnosis
+	wait, why := c.transient(res, err, attempt)
 	switch {
-	case errors.As(err, &fault) && (fault.ID == diagnosis.Unreachable || fault.ID == diagnosis.Timeout):
-		return backoff(attempt), err
-	case err != nil || res == nil:
+	case why == nil:
+		return 0, nil
+	case !r.Body.again():
+		why, wait = ErrBodySpent, 0
+	case wait > patience && res != nil:
+		why = &TooLong{wait, status(res)}
+	default:
+		return wait, why
+	}
+	if c.NotRepeated != nil {
+		c.NotRepeated(why)
+	}
+	return 0, nil
+}
+
+// transient returns how long to wait and why the request failed, if that may be
+// different soon.
+func (c *Client) transient(res *http.Response, err error, attempt int) (time.Duration, error) {
+	if Broken(err) {
+		return backoff(attempt), c.scrub(err)
+	}
+	if err != nil || res == nil {
 		return 0, nil
 	}
-	switch res.StatusCode {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	wait, said := c.askedToWait(res)
+	switch {
+	case transientStatus(res.StatusCode), slices.Contains(c.RetryStatus, res.StatusCode):
+	case res.StatusCode == http.StatusForbidden && said:
+		// A rate limit, as code hosts answer it.
 	default:
 		return 0, nil
 	}
-	wait, ok := retryAfter(res.Header.Get("Retry-After"), c.now())
-	if !ok {
+	if !said {
 		wait = backoff(attempt)
 	}
-	return wait, fmt.Errorf("apicall: the API answered %d %s", res.StatusCode, http.StatusText(res.StatusCode))
+	return wait, fmt.Errorf("the API answered %s", status(res))
 }
 
-// repeatable reports whether a method may be sent twice and mean the same (RFC
+func transientStatus(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+func status(res *http.Response) string {
+	return fmt.Sprintf("%d %s", res.StatusCode, http.StatusText(res.StatusCode))
+}
+
+// Broken reports whether an error means that no complete answer came, so that the
+// request may succeed when it is sent again.
+func Broken(err error) bool {
+	d, ok := errors.AsType[*diagnosis.Diagnosis](err)
+	return ok && (d.ID == diagnosis.Unreachable || d.ID == diagnosis.Timeout || d.ID == diagnosis.ResponseBroken)
+}
+
+// Repeatable reports whether a method may be sent twice and mean the same (RFC
 // 9110, section 9.2.2).
-func repeatable(method string) bool {
+func Repeatable(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
 		return true
@@ -53,8 +112,8 @@ func repeatable(method string) bool {
 	return false
 }
 
-// backoff doubles with each attempt; half of it is by chance, so that clients
-// that failed together do not come back together.
+// backoff doubles with each attempt; half of it is random, so that clients that
+// failed together do not come back together.
 func backoff(attempt int) time.Duration {
 	d := longestWait
 	if attempt < 7 {
@@ -63,22 +122,79 @@ func backoff(attempt int) time.Duration {
 	return d/2 + rand.N(d/2)
 }
 
-// retryAfter reads the field of that name, seconds or a date (RFC 9110, section
-// 10.2.3), and never waits for longer than a minute.
+// askedToWait returns how long the API asks to wait: as Retry-After says (RFC
+// 9110, section 10.2.3), or as the fields of a rate limit that is used up.
+func (c *Client) askedToWait(res *http.Response) (time.Duration, bool) {
+	now := c.now()
+	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil {
+		now = date // both dates by the same clock
+	}
+	if wait, ok := retryAfter(res.Header.Get("Retry-After"), now); ok {
+		return wait, true
+	}
+	return rateLimit(res.Header, now)
+}
+
+// retryAfter reads seconds or a date.
 func retryAfter(value string, now time.Time) (time.Duration, bool) {
 	value = strings.TrimSpace(value)
 	if value != "" && strings.Trim(value, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(longestWait/time.Second) {
-			return longestWait, true
-		}
-		return time.Duration(seconds) * time.Second, true
+		return inSeconds(value), true
 	}
 	date, err := http.ParseTime(value)
 	if err != nil {
 		return 0, false
 	}
-	return min(max(date.Sub(now), 0), longestWait), true
+	return max(date.Sub(now), 0), true
+}
+
+// inSeconds reads digits, however many.
+func inSeconds(digits string) time.Duration {
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n > int64(math.MaxInt64/time.Second) {
+		return math.MaxInt64
+	}
+	return time.Duration(n) * time.Second
+}
+
+// rateLimit reads when a limit that is used up is reset: the fields RateLimit
+// (draft-ietf-httpapi-ratelimit-headers), RateLimit-Reset and X-RateLimit-Reset.
+// The last one holds a time in seconds since 1970, or a number of seconds.
+func rateLimit(h http.Header, now time.Time) (time.Duration, bool) {
+	for item := range strings.SplitSeq(h.Get("RateLimit"), ",") {
+		if remaining, reset := parameter(item, "r"), parameter(item, "t"); remaining == "0" && digits(reset) {
+			return inSeconds(reset), true
+		}
+	}
+	for _, prefix := range []string{"RateLimit-", "X-RateLimit-", "X-Rate-Limit-"} {
+		reset := h.Get(prefix + "Reset")
+		if h.Get(prefix+"Remaining") != "0" || !digits(reset) {
+			continue
+		}
+		wait := inSeconds(reset)
+		const year = 365 * 24 * time.Hour
+		if wait > year {
+			n, err := strconv.ParseInt(reset, 10, 64)
+			if err != nil {
+				continue
+			}
+			wait = max(time.Unix(n, 0).Sub(now), 0)
+		}
+		return wait, true
+	}
+	return 0, false
+}
+
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// parameter returns the parameter name of a structured field's item (RFC 9651).
+func parameter(item, name string) string {
+	for part := range strings.SplitSeq(item, ";") {
+		if key, value, found := strings.Cut(strings.TrimSpace(part), "="); found && key == name {
+			return value
+		}
+	}
+	return ""
 }
 
 func (c *Client) now() time.Time {

@@ -34,8 +34,14 @@ func TestRetries(t *testing.T) {
 		"429 with seconds":    {method: "GET", status: 429, retryAfter: "7", times: 1, final: 200, waits: []time.Duration{7 * time.Second}},
 		"429 with a date":     {method: "GET", status: 429, retryAfter: "Tue, 24 Nov 2026 12:00:09 GMT", times: 1, final: 200, waits: []time.Duration{9 * time.Second}},
 		"a date gone by":      {method: "GET", status: 429, retryAfter: "Tue, 24 Nov 2026 11:00:00 GMT", times: 1, final: 200, waits: []time.Duration{0}},
-		"capped":              {method: "GET", status: 429, retryAfter: "86400", times: 1, final: 200, waits: []time.Duration{time.Minute}},
-		"capped, no number":   {method: "GET", status: 429, retryAfter: strings.Repeat("9", 40), times: 1, final: 200, waits: []time.Duration{time.Minute}},
+		"minutes":             {method: "GET", status: 503, retryAfter: "120", times: 1, final: 200, waits: []time.Duration{2 * time.Minute}},
+		"a day":               {method: "GET", status: 429, retryAfter: "86400", times: 1, final: 429},
+		"endless":             {method: "GET", status: 429, retryAfter: strings.Repeat("9", 40), times: 1, final: 429},
+		"negative":            {method: "GET", status: 429, retryAfter: "-5", times: 1, final: 200, waits: []time.Duration{-1}},
+		"timeout":             {method: "GET", status: 408, times: 1, final: 200, waits: []time.Duration{-1}},
+		"too early":           {method: "GET", status: 425, times: 1, final: 200, waits: []time.Duration{-1}},
+		"403 of a rate limit": {method: "GET", status: 403, retryAfter: "3", times: 1, final: 200, waits: []time.Duration{3 * time.Second}},
+		"403 alone":           {method: "GET", status: 403, times: 1, final: 403},
 		"nonsense":            {method: "GET", status: 429, retryAfter: "soon", times: 1, final: 200, waits: []time.Duration{-1}},
 		"as often as asked":   {method: "DELETE", status: 502, times: 9, final: 502, waits: []time.Duration{-1, -1}},
 		"PUT":                 {method: "PUT", status: 504, times: 1, final: 200, waits: []time.Duration{-1}},
@@ -43,13 +49,14 @@ func TestRetries(t *testing.T) {
 		"not PATCH":           {method: "PATCH", status: 503, times: 1, final: 503},
 		"not a stream":        {method: "PUT", status: 503, times: 1, stream: true, final: 503},
 		"not what is its own": {method: "GET", status: 500, times: 1, final: 500},
-		"not 401":             {method: "GET", status: 401, times: 1, final: 401},
+		"not 401":             {method: "GET", status: 401, times: 2, final: 401},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			left := tt.times
 			api := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
 				if left--; left >= 0 {
+					w.Header().Set("Date", now.Format(http.TimeFormat))
 					w.Header().Set("Retry-After", tt.retryAfter)
 					w.WriteHeader(tt.status)
 				}
@@ -62,7 +69,7 @@ func TestRetries(t *testing.T) {
 			c.Retrying = func(time.Duration, error) { told++ }
 			r := apicall.Request{Method: tt.method, Target: "/x"}
 			if tt.stream {
-				r.Stream = strings.NewReader("x")
+				r.Body = apicall.Stream(strings.NewReader("x"))
 			}
 			status, err := do(t, c, r)
 			if err != nil || status != tt.final || told != len(tt.waits) {
@@ -110,7 +117,11 @@ func TestOpenedBody(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	})
-	r := apicall.Request{Method: "POST", Target: "/x", Open: func() (io.ReadCloser, error) { return os.Open(path) }}
+	body, err := apicall.File(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := apicall.Request{Method: "POST", Target: "/x", Body: body}
 	if status, err := do(t, newClient(t, api.URL), r); err != nil || status != http.StatusOK {
 		t.Errorf("%d, %v", status, err)
 	}
@@ -120,7 +131,7 @@ func TestOpenedBody(t *testing.T) {
 	if diff := cmp.Diff([]int64{5, 5}, lengths); diff != "" {
 		t.Errorf("lengths (-want +got):\n%s", diff)
 	}
-	r.Open = func() (io.ReadCloser, error) { return os.Open(path + "x") }
+	r.Body = &apicall.Body{Length: 5, Open: func() (io.ReadCloser, error) { return os.Open(path + "x") }}
 	if _, err := do(t, newClient(t, api.URL), r); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
@@ -160,7 +171,7 @@ func TestNotRepeated(t *testing.T) {
 			c.NotRepeated = func(why error) { told = append(told, why) }
 			r := apicall.Request{Method: "POST", Target: "/x"}
 			if tt.stream {
-				r.Stream = strings.NewReader("x")
+				r.Body = apicall.Stream(strings.NewReader("x"))
 			}
 			res, err := c.Do(t.Context(), r)
 			if err != nil {

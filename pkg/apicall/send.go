@@ -1,14 +1,12 @@
 package apicall
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -16,21 +14,32 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-const maxRedirects = 10
+const (
+	maxRedirects = 10
+	// expectAbove is the size above which the API is asked whether it wants the body
+	// before it is sent (RFC 9110, section 10.1.1).
+	expectAbove = 1 << 20
+)
 
-// follow sends the request and what redirects make of it. The token that went
-// with the last of them is returned too, empty if none did.
-func (c *Client) follow(ctx context.Context, r Request, u *url.URL, token AccessToken) (*http.Response, secret.String, error) {
+// follow sends the request and what redirects make of it. It reports whether the
+// token went with the last of them.
+func (c *Client) follow(ctx context.Context, r Request, u *url.URL, token AccessToken) (*http.Response, bool, error) {
+	// What a redirect sets is for its target, as in a browser.
+	cookies, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, false, err
+	}
 	for range maxRedirects + 1 {
-		req, res, err := c.send(ctx, r, u, token)
+		req, res, err := c.send(ctx, r, u, token, cookies)
 		if err != nil {
-			return nil, secret.String{}, err
+			return nil, false, err
 		}
-		next, err := r.redirect(req, res)
+		next, err := c.redirect(r, req, res)
 		if err != nil || next == nil {
-			return res, token.Value, err
+			return res, !token.Value.IsZero(), err
 		}
 		res.Body.Close()
+		cookies.SetCookies(u, res.Cookies())
 		if safehttp.Origin(next) != safehttp.Origin(u) {
 			r.Header = harmless(r.Header)
 			if !token.Value.IsZero() && c.Dropped != nil {
@@ -40,33 +49,97 @@ func (c *Client) follow(ctx context.Context, r Request, u *url.URL, token Access
 		}
 		u = next
 	}
-	return nil, secret.String{}, &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: diagnosis.Values{fmt.Sprintf("at most %d redirects", maxRedirects)}, Got: diagnosis.Values{"more"}}
+	return nil, false, &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: diagnosis.Values{fmt.Sprintf("at most %d redirects", maxRedirects)}, Got: diagnosis.Values{"more"}}
 }
 
-// send sends one request, once more if a DPoP-bound token needs the server's
-// nonce in its proof (RFC 9449, section 9).
-func (c *Client) send(ctx context.Context, r Request, u *url.URL, token AccessToken) (*http.Request, *http.Response, error) {
-	for first := true; ; first = false {
+// send sends one request of a chain of redirects.
+func (c *Client) send(ctx context.Context, r Request, u *url.URL, token AccessToken, cookies http.CookieJar) (*http.Request, *http.Response, error) {
+	expect := r.Body != nil && (r.Body.Length < 0 || r.Body.Length > expectAbove)
+	res, err := c.attempt(r.Body, expect, token, func() (*http.Request, error) {
 		req, err := r.build(ctx, u)
+		if err == nil {
+			for _, cookie := range cookies.Cookies(u) {
+				req.AddCookie(cookie)
+			}
+		}
+		return req, err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return res.Request, res, nil
+}
+
+// attempt sends what build makes, once more if a DPoP-bound token needs the
+// server's nonce in its proof (RFC 9449, section 9), and once more if the server
+// refuses to be asked whether it wants the body.
+func (c *Client) attempt(body *Body, expect bool, token AccessToken, build func() (*http.Request, error)) (*http.Response, error) {
+	for nonced := false; ; {
+		req, err := build()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if err := token.authorize(req); err != nil {
-			return nil, nil, err
+		if expect {
+			req.Header.Set("Expect", "100-continue")
 		}
-		res, err := c.HTTP.Stream(req)
-		if err != nil {
-			return nil, nil, err
-		}
-		if token.Type != "DPoP" {
-			return req, res, nil
-		}
-		learned := token.Prover.Learn(u.String(), res.Header)
-		if !first || !learned || r.Stream != nil || !wantsNonce(res) {
-			return req, res, nil
+		res, err := c.sendOnce(req, token)
+		switch {
+		case err != nil:
+			return nil, err
+		case expect && res.StatusCode == http.StatusExpectationFailed && body.again():
+			expect = false
+		case !nonced && token.Prover != nil && wantsNonce(res) && res.Header.Get("DPoP-Nonce") != "" && body.again():
+			nonced = true
+		default:
+			return res, nil
 		}
 		res.Body.Close()
 	}
+}
+
+// sendOnce sends one request with a token. The answer's Request holds what was
+// sent, and its context the credentials; see [Refused].
+func (c *Client) sendOnce(req *http.Request, token AccessToken) (*http.Response, error) {
+	req = req.WithContext(context.WithValue(req.Context(), carriedKey{}, carried{token, &c.carried}))
+	if err := token.authorize(req); err != nil {
+		return nil, err
+	}
+	c.carried.Add(safehttp.Credentials(req)...)
+	res, err := c.HTTP.Stream(req)
+	if err != nil {
+		return nil, err
+	}
+	if token.Prover != nil {
+		token.Prover.Learn(req.URL.String(), res.Header)
+	}
+	return res, nil
+}
+
+type carriedKey struct{}
+
+// carried is what is known of an answer's request.
+type carried struct {
+	token AccessToken
+	scrub *secret.Scrubber
+}
+
+// SentToken returns the token that went with the request that was answered; ok is
+// false if none did.
+func SentToken(res *http.Response) (token AccessToken, ok bool) {
+	if res.Request == nil {
+		return AccessToken{}, false
+	}
+	sent, _ := res.Request.Context().Value(carriedKey{}).(carried)
+	return sent.token, !sent.token.Value.IsZero()
+}
+
+// scrubbed returns text from an answer without the credentials of its request.
+func scrubbed(res *http.Response, text string) string {
+	if res.Request == nil {
+		return text
+	}
+	sent, _ := res.Request.Context().Value(carriedKey{}).(carried)
+	return sent.scrub.Scrub(text)
 }
 
 // authorize adds the token to one request, with its proof if it is bound.
@@ -75,7 +148,7 @@ func (t AccessToken) authorize(req *http.Request) error {
 	case t.Value.IsZero():
 		return nil
 	case t.Type == "DPoP" && t.Prover == nil:
-		return errors.New("apicall: the token is bound to a key, which is not at hand")
+		return errors.New("the token is bound to a key that is not available")
 	case t.Type == "DPoP":
 		proof, err := t.Prover.Proof(req.Method, req.URL.String(), t.Value)
 		if err != nil {
@@ -87,57 +160,39 @@ func (t AccessToken) authorize(req *http.Request) error {
 	return nil
 }
 
-// build makes the request as it is sent, but for the token.
+// build makes the request as it is sent, except for the token.
 func (r Request) build(ctx context.Context, u *url.URL) (*http.Request, error) {
-	body, length, err := r.body()
+	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), http.NoBody)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the method %.200q or the URL cannot be sent", r.Method)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), body)
-	if err != nil {
-		return nil, fmt.Errorf("apicall: the method %.200q or the URL cannot be sent", r.Method)
-	}
-	if length > 0 {
-		req.ContentLength = length
-	}
+	req.URL = u // as it is, with an empty query
 	for name, values := range r.Header {
-		name = http.CanonicalHeaderKey(name)
-		req.Header[name] = append(req.Header[name], values...)
+		if len(values) > 0 {
+			req.Header[name] = append(req.Header[name], values...)
+			continue
+		}
+		switch http.CanonicalHeaderKey(name) {
+		case "User-Agent":
+			req.Header["User-Agent"] = []string{""} // which is written as none
+		case "Accept-Encoding":
+			req.Header.Set("Accept-Encoding", "identity")
+		}
 	}
 	if host := req.Header.Get("Host"); host != "" {
 		// The transport writes the URL's host otherwise.
 		req.Host = host
 	}
+	if err := r.Body.attach(req); err != nil {
+		return nil, err
+	}
 	return req, nil
 }
 
-// body returns the body from its beginning, with its length where that is known
-// only here.
-func (r Request) body() (io.Reader, int64, error) {
-	switch {
-	case r.Stream != nil:
-		return r.Stream, 0, nil
-	case r.Open != nil:
-		body, err := r.Open()
-		if err != nil {
-			return nil, 0, fmt.Errorf("apicall: the body: %w", err)
-		}
-		if f, ok := body.(*os.File); ok {
-			if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-				return body, info.Size(), nil
-			}
-		}
-		return body, 0, nil
-	case r.Body != nil:
-		return bytes.NewReader(r.Body), 0, nil
-	}
-	return nil, 0, nil
-}
-
-// redirect returns where an answer leads on, nil if it is to be handed back: what
-// a request that changes something was answered is for the user to see, unless
-// the very same request is asked for again (RFC 9110, section 15.4).
-func (r Request) redirect(req *http.Request, res *http.Response) (*url.URL, error) {
+// redirect returns where an answer leads on, nil if it is to be returned: the
+// user sees what the answer to a request that changes something is, unless the
+// same request is asked for again (RFC 9110, section 15.4).
+func (c *Client) redirect(r Request, req *http.Request, res *http.Response) (*url.URL, error) {
 	same := false
 	switch res.StatusCode {
 	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -148,82 +203,34 @@ func (r Request) redirect(req *http.Request, res *http.Response) (*url.URL, erro
 	}
 	reads := req.Method == http.MethodGet || req.Method == http.MethodHead
 	location := res.Header.Get("Location")
-	if location == "" || r.Stream != nil || !reads && !same {
+	if location == "" || !r.Body.again() || !reads && !same {
 		return nil, nil
 	}
-	next, err := req.URL.Parse(location)
+	next, err := req.URL.Parse(Encode(location))
 	if err == nil {
-		_, err = safehttp.CheckURL(next.String())
+		err = c.HTTP.Allows(next)
 	}
 	switch {
 	case err != nil:
 		return nil, refuseRedirect(res, "a redirect to https", req.URL, location)
 	case safehttp.Origin(next) == safehttp.Origin(req.URL):
 		return next, nil
-	case !reads || r.Body != nil || r.Open != nil:
-		return nil, nil // the body was not written for somebody else
+	case !reads || r.Body != nil:
+		return nil, nil // the body was not written for another origin
 	case safehttp.IsLoopback(next.Hostname()) && !safehttp.IsLoopback(req.URL.Hostname()):
-		return nil, refuseRedirect(res, "a redirect that does not point into this machine", req.URL, location)
+		return nil, refuseRedirect(res, "a redirect that does not point to this machine", req.URL, location)
 	}
 	return next, nil
 }
 
 func refuseRedirect(res *http.Response, expected string, from *url.URL, location string) error {
 	res.Body.Close()
-	// A query may hold secrets.
+	return &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: diagnosis.Text(expected), Got: diagnosis.Values{fmt.Sprintf("one from %s to %s", safehttp.Origin(from), where(res, location))}}
+}
+
+// where is the part of a Location field that may be shown: its query may hold
+// secrets.
+func where(res *http.Response, location string) string {
 	shown, _, _ := strings.Cut(location, "?")
-	return &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: diagnosis.Text(expected), Got: diagnosis.Values{fmt.Sprintf("one from %s to %.200q", safehttp.Origin(from), shown)}}
-}
-
-// harmless keeps the header fields that say nothing about the user; any other
-// may be a credential of the origin it was written for.
-func harmless(h http.Header) http.Header {
-	kept := http.Header{}
-	for name, values := range h {
-		switch http.CanonicalHeaderKey(name) {
-		case "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control", "Range", "User-Agent":
-			kept[name] = values
-		}
-	}
-	return kept
-}
-
-// checkHeader refuses what would change the request's shape, and a second way of
-// authorization beside the token.
-func checkHeader(h http.Header, token bool) error {
-	for name, values := range h {
-		if !isToken(name) {
-			return fmt.Errorf("apicall: %.200q cannot be a header's name", name)
-		}
-		for _, value := range values {
-			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-				return fmt.Errorf("apicall: the header %s holds a line break or another control character", name)
-			}
-		}
-		switch http.CanonicalHeaderKey(name) {
-		case "Authorization", "Dpop":
-			if token {
-				return fmt.Errorf("apicall: the header %s is the token's; it may be set where no token is sent (--no-token)", name)
-			}
-		case "Host":
-			if token {
-				return errors.New("apicall: the header Host would bring the token to another site of the same server")
-			}
-		case "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Trailer", "Te", "Keep-Alive":
-			return fmt.Errorf("apicall: the header %s belongs to the connection and is made from the request", name)
-		}
-	}
-	return nil
-}
-
-// isToken reports whether s is a token of RFC 9110, section 5.6.2.
-func isToken(s string) bool {
-	const others = "!#$%&'*+-.^_`|~"
-	for i := range len(s) {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(others, c) >= 0) {
-			return false
-		}
-	}
-	return s != ""
+	return fmt.Sprintf("%.200q", scrubbed(res, shown))
 }

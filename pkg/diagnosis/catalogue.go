@@ -6,7 +6,6 @@ const (
 	TokenMissing        ID = "TOKEN_MISSING"
 	TokenTooLarge       ID = "TOKEN_TOO_LARGE"
 	TokenEncrypted      ID = "TOKEN_ENCRYPTED"
-	FormatUnsupported   ID = "FORMAT_UNSUPPORTED"
 	OpaqueToken         ID = "OPAQUE_TOKEN"
 	OpaqueAuth0         ID = "OPAQUE_AUTH0"
 	OpaqueGoogle        ID = "OPAQUE_GOOGLE"
@@ -51,8 +50,6 @@ const (
 	LongLived           ID = "LONG_LIVED"
 	TypeUnknown         ID = "TYP_UNKNOWN"
 	EntraV1Token        ID = "ENTRA_V1_TOKEN"
-	EntraV2Token        ID = "ENTRA_V2_TOKEN"
-	EntraTemplate       ID = "ENTRA_TENANT_ISSUER"
 	EntraGraphToken     ID = "ENTRA_GRAPH_TOKEN"
 	EntraAudienceForm   ID = "ENTRA_AUD_FORM"
 	KeycloakAudience    ID = "KC_AUD_ACCOUNT"
@@ -75,6 +72,7 @@ const (
 	StepUpRequired      ID = "STEP_UP_REQUIRED"
 	APIForbidden        ID = "API_FORBIDDEN"
 	APIError            ID = "API_ERROR"
+	RedirectNotFollowed ID = "REDIRECT_NOT_FOLLOWED"
 	LoginRequired       ID = "LOGIN_REQUIRED"
 	LoginTimeout        ID = "LOGIN_TIMEOUT"
 	RedirectMismatch    ID = "REDIRECT_MISMATCH"
@@ -85,7 +83,10 @@ const (
 	Unreachable         ID = "UNREACHABLE"
 	Timeout             ID = "TIMEOUT"
 	ResponseTooLarge    ID = "RESPONSE_TOO_LARGE"
+	ResponseBroken      ID = "RESPONSE_BROKEN"
+	ProxyRefused        ID = "PROXY_REFUSED"
 	TLSUntrusted        ID = "TLS_UNTRUSTED"
+	TLSMissing          ID = "TLS_MISSING"
 	ServerError         ID = "SERVER_ERROR"
 	RateLimited         ID = "RATE_LIMITED"
 	KeysUnavailable     ID = "KEYS_UNAVAILABLE"
@@ -165,11 +166,6 @@ var catalogue = []Entry{
 		TokenEncrypted, Rejected, "the token is encrypted (JWE) and not supported",
 		"Five parts are an encrypted token (RFC 7516). Only who holds the decryption key can read it, so no public key verifies it.",
 		"Have the authorization server issue signed JWT access tokens for this API; often that only needs the API's audience in the request.",
-	},
-	{
-		FormatUnsupported, Rejected, "the token has a format that is not supported",
-		"SD-JWT (RFC 9901), JWS and JWE in their JSON forms and PASETO are formats of their own, which this verifier of JWT access tokens does not read.",
-		"Have the authorization server issue JWT access tokens in compact form for this API.",
 	},
 	{
 		OpaqueToken, Rejected, "the token is opaque, not a JWT",
@@ -349,8 +345,8 @@ var catalogue = []Entry{
 	},
 	{
 		IDTokenAsAccess, Rejected, "this is an ID token, not an access token",
-		"An ID token tells a client who logged in; its audience is that client. An API that accepts it can be called with tokens from any other application's login. The access tokens of some servers (Dex) have the form of ID tokens.",
-		"Send the access_token of the same response. If there is none for this API, request its audience and scopes. If this issuer's access tokens have the form of ID tokens, accept the kind id_token.",
+		"An ID token tells a client who logged in; its audience is that client. An API that accepts it can be called with tokens from any other application's login.",
+		"Send the access_token of the same response. When there is none for this API, ask for its audience and scopes.",
 	},
 	{
 		ClaimMissing, Rejected, "a required claim is missing",
@@ -452,19 +448,9 @@ var catalogue = []Entry{
 		"Set api.requestedAccessTokenVersion to 2 in the manifest of the API's registration, not the client's, and get a new token; or configure the issuer of version 1.",
 	},
 	{
-		EntraV2Token, Rejected, "the token is of version 2 and the issuer that of version 1",
-		"Microsoft Entra ID issues the version that the API's registration asks for; the issuers of the versions differ (login.microsoftonline.com, sts.windows.net).",
-		"Configure the issuer of version 2, https://login.microsoftonline.com/TENANT-ID/v2.0.",
-	},
-	{
-		EntraTemplate, Rejected, "the configured issuer is for every tenant, and the token is from one",
-		"The metadata of /common, /organizations and /consumers has no issuer of its own: each token names the tenant that issued it (Microsoft Entra ID).",
-		"Configure the issuer of each tenant that you accept, https://login.microsoftonline.com/TENANT-ID/v2.0.",
-	},
-	{
-		EntraGraphToken, Rejected, "the token is for Microsoft's own APIs, and only they can verify it",
-		"Tokens for Microsoft Graph, Azure and Outlook have a nonce in the header; the text that was signed is another one, so no one else can check the signature.",
-		"Request a scope of your own API, for instance api://ID/.default, instead of one of Graph's.",
+		EntraGraphToken, Rejected, "the token is for Microsoft Graph and can only be verified by it",
+		"Tokens for Microsoft Graph have a format of their own; their signature cannot be checked by anybody else.",
+		"Ask for a scope of your own API, for instance api://ID/.default, instead of one of Graph's.",
 	},
 	{
 		EntraAudienceForm, Rejected, "the audience is the same application in another form",
@@ -526,6 +512,11 @@ var catalogue = []Entry{
 
 	// Logging in.
 	{
+		RedirectNotFollowed, API, "the API answered with a redirect, and the request was not repeated",
+		"A redirect of a request that changes something would send it to another address, or as another method, so it is not followed; neither is one to another origin, or one that cannot be followed. Nothing is known to have been done. An expired web session and a missing or extra slash in the path are the usual causes.",
+		"Look at the address of the redirect, and send the request to the right one.",
+	},
+	{
 		LoginRequired, LoginNeeded, "there is no usable session",
 		"Nobody has logged in with this profile, or the session has ended.",
 		"Log in.",
@@ -578,9 +569,24 @@ var catalogue = []Entry{
 		"Look at the URL: it probably is not what it should be.",
 	},
 	{
+		ResponseBroken, Unavailable, "the server's answer is incomplete or not HTTP",
+		"The server was reached. It closed the connection before the end of its answer, or what it sent is not a valid HTTP response.",
+		"Run the command again; if it fails again, look at the server's log, and at any proxy in front of it.",
+	},
+	{
+		ProxyRefused, Unavailable, "the HTTP proxy refused to connect",
+		"The proxy that HTTPS_PROXY names answered CONNECT with an error. 407 means that it wants a user name and a password.",
+		"Check the proxy's address and credentials in HTTPS_PROXY, or list the host in NO_PROXY.",
+	},
+	{
 		TLSUntrusted, Unavailable, "the server's certificate is not trusted",
 		"The certificate is for another name, out of date, or signed by an authority this machine does not know.",
 		"Trust the private authority's certificate, if there is one.",
+	},
+	{
+		TLSMissing, Unavailable, "the server does not speak TLS at this address",
+		"The URL begins with https, and the server answered the TLS handshake with something else, usually because the port is one for plain HTTP.",
+		"Use the server's https port. If the server is on this machine and has none, write http:// in the URL.",
 	},
 	{
 		ServerError, Unavailable, "the authorization server failed",
@@ -780,7 +786,7 @@ var catalogue = []Entry{
 		"Give it mode 0600, its directory 0700, and make both yours; then log in again if others may have read it.",
 	},
 	{
-		StoreUnsealed, Store, "a file of the token store is not sealed",
+		StoreUnsealed, Store, "the stored session is not sealed",
 		"The store `keyring` accepts only files that are sealed with a key in the keychain, and this one is plain. With the store `auto` it was sealed before. It was stored with another setting, copied, or replaced by a process that can write to the state directory.",
 		"Log in again, which replaces the session. If you did not change the store or copy the file, find out which process wrote it.",
 	},

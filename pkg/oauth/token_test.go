@@ -304,14 +304,14 @@ func TestTokenEndpointHostile(t *testing.T) {
 			conn, _, _ := w.(http.Hijacker).Hijack()
 			_ = conn.(*net.TCPConn).SetLinger(0)
 			conn.Close()
-		}, diagnosis.Unreachable},
+		}, diagnosis.ResponseBroken},
 		"reset in the body": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			fmt.Fprint(w, `{"access_token":`)
 			w.(http.Flusher).Flush()
 			conn, _, _ := w.(http.Hijacker).Hijack()
 			conn.Close()
-		}, diagnosis.Unreachable},
+		}, diagnosis.ResponseBroken},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -11,18 +11,16 @@ package safehttp
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 const (
@@ -41,14 +39,21 @@ const (
 type Client struct {
 	// Transport carries the requests; nil means one that all such clients share.
 	Transport http.RoundTripper
-	// Timeout bounds the wait for the response's header and then for each next
-	// byte, not the whole; 0 means 30 seconds.
+	// Timeout bounds the time in which no byte is written or read, not the whole
+	// exchange; 0 means 30 seconds. Waiting for the caller, who provides the
+	// request's body or reads the response's, does not count.
 	Timeout time.Duration
-	// Patient lets a body be silent for as long as it likes, as a stream of events
-	// may be; Timeout then bounds the wait for the header only.
+	// Patient lets a response body be silent for any time, as a stream of events may
+	// be; Timeout then applies until the response's header has arrived.
 	Patient bool
-	// Trace is told of each exchange; nil means nobody is.
+	// Trace receives each exchange; nil means none is reported.
 	Trace *Trace
+	// Secrets collects the credentials of each request, so that text made from the
+	// answers can be scrubbed before it is shown; nil collects none.
+	Secrets *secret.Scrubber
+	// InsecureHTTP lists the origins, as [Origin] writes them, to which requests
+	// and their credentials may go over plain http. Anyone on the way can read them.
+	InsecureHTTP []string
 }
 
 // Response is a response read to its end.
@@ -58,18 +63,6 @@ type Response struct {
 	Body   []byte
 	URL    *url.URL // where the body came from, after redirects
 }
-
-// NewTransport returns a transport for [Client.Transport]. It honours
-// HTTPS_PROXY and its kin, but never for a loopback address. A nil config means
-// the system's certificates.
-func NewTransport(config *tls.Config) *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.TLSClientConfig = config
-	t.MaxResponseHeaderBytes = maxHeaderBytes
-	return t
-}
-
-var shared = sync.OnceValue(func() http.RoundTripper { return NewTransport(nil) })
 
 // Get fetches rawURL, following up to 5 redirects within its origin, and reads
 // at most limit bytes. An empty accept sends no Accept header.
@@ -128,7 +121,11 @@ func (c *Client) post(ctx context.Context, rawURL, contentType string, body []by
 // followed but handed back.
 func (c *Client) Do(req *http.Request, limit int64) (*Response, error) {
 	start := time.Now()
-	sent := c.Trace.requestBody(req)
+	var sent []byte
+	if c.Trace != nil || c.Secrets != nil {
+		sent = bodyOf(req)
+		c.Secrets.Add(inForm(req, sent)...)
+	}
 	res, err := c.send(req)
 	if err != nil {
 		c.Trace.failed(req, sent, err, time.Since(start))
@@ -162,96 +159,54 @@ func (c *Client) Stream(req *http.Request) (*http.Response, error) {
 
 // send is the one way out: the URL's rule and the time limits are applied here.
 func (c *Client) send(req *http.Request) (*http.Response, error) {
-	if _, err := CheckURL(req.URL.String()); err != nil {
+	if err := c.Allows(req.URL); err != nil {
 		return nil, err
 	}
-	if req.Header.Get("User-Agent") == "" {
+	if _, set := req.Header["User-Agent"]; !set {
 		req.Header.Set("User-Agent", userAgent)
 	}
-	limit := c.Timeout
-	if limit == 0 {
-		limit = defaultTimeout
-	}
-	caller := req.Context()
-	ctx, cancel := context.WithCancelCause(caller)
-	idle := time.AfterFunc(limit, func() { cancel(errIdle) })
+	c.Secrets.Add(Credentials(req)...)
+	ctx, cancel := context.WithCancelCause(req.Context())
+	clock := newSilence(c.limit(), func() { cancel(errSilent) })
+	var connected reached
+	out := timed(req.WithContext(connected.watch(ctx)), clock)
 	transport := c.Transport
 	if transport == nil {
 		transport = shared()
 	}
-	res, err := transport.RoundTrip(req.WithContext(ctx))
+	res, err := transport.RoundTrip(out)
 	if err != nil {
-		idle.Stop()
-		err = explain(ctx, req, err, limit)
+		clock.stop()
+		err = explain(ctx, req, err, c.limit(), connected.Load())
 		cancel(nil)
 		return nil, err
 	}
-	if c.Patient {
-		idle.Stop()
-		limit = 0
+	res.Request = req
+	clock.answered(c.Patient || res.StatusCode == http.StatusSwitchingProtocols)
+	body := &timedBody{res.Body, ctx, cancel, clock, req}
+	if duplex, ok := res.Body.(io.ReadWriteCloser); ok {
+		res.Body = &timedDuplex{body, duplex}
 	} else {
-		idle.Reset(limit)
+		res.Body = body
 	}
-	res.Body = &timedBody{res.Body, ctx, cancel, idle, limit, req}
 	return res, nil
 }
 
-var errIdle = errors.New("no byte came in time")
-
-// timedBody ends the request when no byte comes for the limit.
-type timedBody struct {
-	io.ReadCloser
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	idle   *time.Timer
-	limit  time.Duration // 0: none
-	req    *http.Request
+func (c *Client) limit() time.Duration {
+	if c.Timeout == 0 {
+		return defaultTimeout
+	}
+	return c.Timeout
 }
 
-func (b *timedBody) Read(p []byte) (int, error) {
-	// The clock runs only while somebody waits for the server: a reader that
-	// pauses is not the server's fault.
-	if b.limit > 0 {
-		b.idle.Reset(b.limit)
+// Allows refuses a URL to which this client sends nothing: see [CheckURL]. Plain
+// http to the origins of InsecureHTTP is allowed.
+func (c *Client) Allows(u *url.URL) error {
+	if c != nil && u.Scheme == "http" && u.User == nil && slices.Contains(c.InsecureHTTP, Origin(u)) {
+		return nil
 	}
-	n, err := b.ReadCloser.Read(p)
-	b.idle.Stop()
-	if err != nil && err != io.EOF {
-		err = explain(b.ctx, b.req, err, b.limit)
-	}
-	return n, err
-}
-
-func (b *timedBody) Close() error {
-	b.idle.Stop()
-	err := b.ReadCloser.Close()
-	b.cancel(nil)
+	_, err := CheckURL(u.String())
 	return err
-}
-
-// explain turns a transport's error into a Diagnosis that names the place but
-// no query, which may hold secrets.
-func explain(ctx context.Context, req *http.Request, err error, limit time.Duration) error {
-	var urlError *url.Error
-	if errors.As(err, &urlError) {
-		err = urlError.Err
-	}
-	where := place(req.URL.String())
-	var (
-		authority x509.UnknownAuthorityError
-		hostname  x509.HostnameError
-		invalid   x509.CertificateInvalidError
-		record    *tls.CertificateVerificationError
-	)
-	switch {
-	case context.Cause(ctx) == errIdle:
-		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("an answer from %s within %s", where, limit)}, Got: diagnosis.None}
-	case req.Context().Err() != nil:
-		return fmt.Errorf("safehttp: %w", req.Context().Err())
-	case errors.As(err, &record), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
-		return &diagnosis.Diagnosis{ID: diagnosis.TLSUntrusted, Got: diagnosis.Values{where}, Err: err}
-	}
-	return &diagnosis.Diagnosis{ID: diagnosis.Unreachable, Got: diagnosis.Values{where}, Err: err}
 }
 
 func newRequest(ctx context.Context, method, rawURL string, body []byte) (*http.Request, error) {

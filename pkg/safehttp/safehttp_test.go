@@ -94,7 +94,7 @@ func TestGet(t *testing.T) {
 		"no next byte":               {"/stall", diagnosis.Timeout},
 		"too large":                  {"/large", diagnosis.ResponseTooLarge},
 		"gzip bomb":                  {"/bomb", diagnosis.ResponseTooLarge},
-		"reset in the body":          {"/reset", diagnosis.Unreachable},
+		"reset in the body":          {"/reset", diagnosis.ResponseBroken},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -10,17 +10,22 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 const redacted = "[redacted]"
 
-// Trace tells somebody of each exchange. Secrets are replaced by [redacted]
-// before Show sees them.
+// Trace reports each exchange. Secrets are replaced by [redacted] before Show
+// receives them: what is secret by its name, and every credential that a request
+// of this trace has carried so far, wherever it appears.
 type Trace struct {
 	// Show is called once per exchange, possibly from several goroutines.
 	Show func(Exchange)
 	// ShowSecrets leaves tokens, codes and passwords in place.
 	ShowSecrets bool
+
+	secrets secret.Scrubber
 }
 
 // Exchange is one request and its answer as a person may see it. A body is kept
@@ -38,9 +43,9 @@ type Exchange struct {
 	Err            error
 }
 
-// requestBody reads a copy of the body, if somebody wants to see it.
-func (t *Trace) requestBody(req *http.Request) []byte {
-	if t == nil || req.GetBody == nil {
+// bodyOf reads a copy of a request's body, nil if it can be read only once.
+func bodyOf(req *http.Request) []byte {
+	if req.GetBody == nil {
 		return nil
 	}
 	body, err := req.GetBody()
@@ -58,7 +63,7 @@ func (t *Trace) failed(req *http.Request, sent []byte, err error, took time.Dura
 	}
 	e := t.request(req, sent)
 	e.Err, e.Took = err, took
-	t.Show(e)
+	t.show(e)
 }
 
 func (t *Trace) done(req *http.Request, sent []byte, res *http.Response, body []byte, took time.Duration) {
@@ -69,59 +74,35 @@ func (t *Trace) done(req *http.Request, sent []byte, res *http.Response, body []
 	e.Status, e.Took = res.StatusCode, took
 	e.ResponseHeader = t.header(res.Header)
 	e.ResponseBody = t.body(res.Header.Get("Content-Type"), body)
+	t.show(e)
+}
+
+// show hands an exchange on. A server may repeat what it was sent, now or in an
+// earlier exchange, at any place: in an error's text, a link or a redirect.
+func (t *Trace) show(e Exchange) {
 	if !t.ShowSecrets {
-		// A server may repeat what it was sent, in an error's text for instance.
-		echo := strings.NewReplacer(secretsOf(req, sent)...)
-		e.ResponseBody = echo.Replace(e.ResponseBody)
-		for _, values := range e.ResponseHeader {
-			for i := range values {
-				values[i] = echo.Replace(values[i])
+		e.URL = t.secrets.Scrub(e.URL)
+		e.RequestBody = t.secrets.Scrub(e.RequestBody)
+		e.ResponseBody = t.secrets.Scrub(e.ResponseBody)
+		for _, header := range []http.Header{e.RequestHeader, e.ResponseHeader} {
+			for _, values := range header {
+				for i := range values {
+					values[i] = t.secrets.Scrub(values[i])
+				}
+			}
+		}
+		if e.Err != nil {
+			if text := t.secrets.Scrub(e.Err.Error()); text != e.Err.Error() {
+				e.Err = &cause{text, e.Err}
 			}
 		}
 	}
 	t.Show(e)
 }
 
-// secretsOf lists the secrets that a request holds, each before what to show in
-// its place.
-func secretsOf(req *http.Request, sent []byte) []string {
-	var pairs []string
-	add := func(value string) {
-		// Short ones would be found everywhere.
-		if len(value) >= 6 {
-			pairs = append(pairs, value, redacted)
-		}
-	}
-	bodyForm, _ := url.ParseQuery(string(sent))
-	for _, form := range []url.Values{bodyForm, req.URL.Query()} {
-		for name, values := range form {
-			for _, value := range values {
-				if isSecret(name) {
-					add(value)
-				}
-			}
-		}
-	}
-	for name, values := range req.Header {
-		for _, value := range values {
-			if isSecret(name) {
-				add(value)
-			}
-		}
-	}
-	if _, password, ok := req.BasicAuth(); ok {
-		add(password)
-		if plain, err := url.QueryUnescape(password); err == nil {
-			add(plain)
-		}
-	}
-	if _, credentials, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok {
-		add(credentials)
-	}
-	return pairs
-}
-
 func (t *Trace) request(req *http.Request, sent []byte) Exchange {
+	t.secrets.Add(Credentials(req)...)
+	t.secrets.Add(inForm(req, sent)...)
 	return Exchange{
 		Method:        req.Method,
 		URL:           t.url(req.URL.String()),
@@ -137,23 +118,60 @@ func (t *Trace) header(h http.Header) http.Header {
 	}
 	for name, values := range h {
 		for i, value := range values {
-			switch {
-			case name == "Location" || name == "Referer":
-				values[i] = t.url(value)
-			case name == "Authorization" || name == "Proxy-Authorization":
-				scheme, _, _ := strings.Cut(value, " ")
-				values[i] = scheme + " " + redacted
-			case isSecret(name):
-				values[i] = redacted
-			}
+			values[i] = RedactField(name, value)
 		}
 	}
 	return h
 }
 
 func (t *Trace) url(rawURL string) string {
+	if t.ShowSecrets {
+		return rawURL
+	}
+	return RedactURL(rawURL)
+}
+
+// RedactField returns a header field's value as it may be shown.
+func RedactField(name, value string) string {
+	switch http.CanonicalHeaderKey(name) {
+	case "Location", "Content-Location", "Referer":
+		return RedactURL(value)
+	case "Link", "Refresh":
+		return redactLinks(value)
+	case "Authorization", "Proxy-Authorization":
+		scheme, _, found := strings.Cut(value, " ")
+		if !found {
+			return redacted
+		}
+		return scheme + " " + redacted
+	}
+	if IsSecret(name) {
+		return redacted
+	}
+	return value
+}
+
+// redactLinks redacts the queries of the URLs in a Link or Refresh field.
+func redactLinks(value string) string {
+	var b strings.Builder
+	for value != "" {
+		i := strings.IndexByte(value, '?')
+		if i < 0 {
+			break
+		}
+		end := i + 1 + strings.IndexAny(value[i+1:]+">", ">\"' ,")
+		b.WriteString(value[:i+1])
+		b.WriteString(form(value[i+1 : min(end, len(value))]))
+		value = value[min(end, len(value)):]
+	}
+	return b.String() + value
+}
+
+// RedactURL returns a URL as it may be shown: without user information and
+// fragment, and without the values of query parameters that are secret.
+func RedactURL(rawURL string) string {
 	u, err := url.Parse(rawURL)
-	if t.ShowSecrets || err == nil && u.RawQuery == "" && u.Fragment == "" && u.User == nil {
+	if err == nil && u.RawQuery == "" && u.Fragment == "" && u.User == nil {
 		return rawURL
 	}
 	if err != nil {
@@ -165,6 +183,14 @@ func (t *Trace) url(rawURL string) string {
 		u.Fragment = redacted
 	}
 	return u.String()
+}
+
+// RedactBody returns a form or a JSON text as it may be shown, and false for a
+// body of another kind, in which the secrets cannot be found.
+func RedactBody(contentType string, body []byte) (string, bool) {
+	t := Trace{}
+	text := t.body(contentType, body)
+	return text, text != ""
 }
 
 func (t *Trace) body(contentType string, body []byte) string {
@@ -189,7 +215,7 @@ func form(encoded string) string {
 	pairs := strings.Split(encoded, "&")
 	for i, pair := range pairs {
 		name, _, found := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); found && (err != nil || isSecret(plain)) {
+		if plain, err := url.QueryUnescape(name); found && (err != nil || IsSecret(plain)) {
 			pairs[i] = name + "=" + redacted
 		}
 	}
@@ -211,7 +237,7 @@ func redactJSON(data []byte) string {
 			return ""
 		}
 		kind, length := dec.StackIndex(dec.StackDepth())
-		if kind != '{' || length%2 == 0 || name.Kind() != '"' || !isSecret(name.String()) {
+		if kind != '{' || length%2 == 0 || name.Kind() != '"' || !IsSecret(name.String()) {
 			continue
 		}
 		if dec.SkipValue() != nil || enc.WriteToken(jsontext.String(redacted)) != nil {
@@ -220,16 +246,11 @@ func redactJSON(data []byte) string {
 	}
 }
 
-// isSecret knows the names of OAuth's secret parameters, members and header
-// fields, in any letter case and with - for _.
-func isSecret(name string) bool {
-	switch strings.ReplaceAll(strings.ToLower(name), "-", "_") {
-	case "access_token", "refresh_token", "id_token", "id_token_hint", "token",
-		"code", "code_verifier", "device_code", "user_code", "verification_uri_complete", "state", "nonce", "request_uri",
-		"client_secret", "client_assertion", "assertion", "subject_token", "actor_token", "request", "logout_token",
-		"password", "registration_access_token", "session_state", "auth_req_id",
-		"cookie", "set_cookie", "x_api_key", "dpop":
-		return true
+// inForm lists the secrets in the form that a request carries.
+func inForm(req *http.Request, sent []byte) []string {
+	if kind, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type")); kind != "application/x-www-form-urlencoded" {
+		return nil
 	}
-	return false
+	values, _ := url.ParseQuery(string(sent))
+	return secretsOf(values)
 }

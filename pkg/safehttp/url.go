@@ -40,10 +40,11 @@ func Origin(u *url.URL) string {
 	return strings.ToLower(u.Scheme) + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }
 
-// IsLoopback reports whether host, without a port, is localhost or a loopback
-// address: 127.0.0.0/8 or ::1. No name is looked up.
+// IsLoopback reports whether host, without a port, is localhost, a name below it
+// (RFC 6761, section 6.3), or a loopback address: 127.0.0.0/8 or ::1. No name is
+// looked up.
 func IsLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
+	if strings.EqualFold(host, "localhost") || belowLocalhost(host) {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)

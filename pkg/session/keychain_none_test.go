@@ -3,5 +3,3 @@
 package session_test
 
 func asKeychain(string) int { return 2 }
-
-func asConfined(string) int { return 2 }

@@ -1,8 +1,6 @@
 package token
 
 import (
-	"cmp"
-
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
@@ -28,7 +26,7 @@ func Decode(raw string) (*Token, error) {
 func (w *workspace) readHeader(p parts) (*Token, error) {
 	data, err := decodePart(w.part[:0], "header", p.header)
 	if err != nil {
-		return nil, cmp.Or(paddedForm(p.header), err)
+		return nil, err
 	}
 	w.part = data
 	t := &Token{headerJSON: string(data), raw: secret.New(p.raw)}

@@ -1,0 +1,138 @@
+package cmd
+
+import (
+	"bytes"
+	"io"
+	"mime"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/text/encoding/charmap"
+)
+
+// What an API sends as JSON is read as other tools read it, whatever its declared
+// type: with a byte order mark (RFC 8259, section 8.1), a repeated name, a byte of
+// another charset, and several values one after the other (NDJSON, RFC 7464).
+// Tokens are read strictly, elsewhere.
+
+// jsonValues returns the JSON values that a body consists of, nil if it is not
+// JSON. Without lax a body that is not declared as JSON must be an object or a
+// list, since any number or quoted word is JSON.
+func jsonValues(body []byte, kind string, lax bool) []jsontext.Value {
+	text, _ := readable(body, kind)
+	trimmed := strings.TrimLeft(text, " \t\r\n\x1e")
+	if trimmed == "" || !lax && !isJSON(kind) && trimmed[0] != '{' && trimmed[0] != '[' {
+		return nil
+	}
+	var values []jsontext.Value
+	from := jsontext.NewDecoder(strings.NewReader(strings.ReplaceAll(trimmed, "\x1e", " ")), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	for {
+		value, err := from.ReadValue()
+		if err == io.EOF {
+			return values
+		}
+		if err != nil {
+			return nil
+		}
+		values = append(values, value.Clone())
+	}
+}
+
+// isJSON reports whether a Content-Type is one of JSON or of a sequence of it.
+func isJSON(contentType string) bool {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	switch kind {
+	case "application/json", "text/json", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-seq", "text/x-json":
+		return true
+	}
+	return strings.HasSuffix(kind, "+json")
+}
+
+// readable returns a body as UTF-8 by its byte order mark or the charset it names,
+// and reports whether it is text. Bytes that are not are replaced.
+func readable(body []byte, kind string) (string, bool) {
+	_, params, _ := mime.ParseMediaType(kind)
+	charset := strings.ToLower(params["charset"])
+	switch {
+	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")):
+		body = body[3:]
+	case charset == "iso-8859-1", charset == "latin1", charset == "windows-1252":
+		// Browsers read the former as the latter, which has more letters.
+		text, err := charmap.Windows1252.NewDecoder().String(string(body))
+		return text, err == nil
+	case strings.HasPrefix(charset, "utf-16"), bytes.HasPrefix(body, []byte("\xff\xfe")), bytes.HasPrefix(body, []byte("\xfe\xff")):
+		return fromUTF16(body, charset), len(body)%2 == 0
+	}
+	if utf8.Valid(body) {
+		return string(body), !bytes.ContainsRune(body, 0)
+	}
+	return strings.ToValidUTF8(string(body), "\uFFFD"), mostlyText(body)
+}
+
+// mostlyText reports whether bytes that are not UTF-8 are still worth reading: few
+// of them are no characters.
+func mostlyText(body []byte) bool {
+	odd := 0
+	for i := 0; i < len(body); {
+		r, n := utf8.DecodeRune(body[i:])
+		if r == utf8.RuneError && n == 1 || r < ' ' && !strings.ContainsRune("\t\r\n\x1b", r) {
+			odd++
+		}
+		if r == 0 {
+			return false
+		}
+		i += n
+	}
+	return odd*10 <= len(body)
+}
+
+func fromUTF16(body []byte, charset string) string {
+	big := charset == "utf-16be"
+	if len(body) >= 2 && (body[0] == 0xfe && body[1] == 0xff || body[0] == 0xff && body[1] == 0xfe) {
+		big = body[0] == 0xfe
+		body = body[2:]
+	}
+	units := make([]uint16, 0, len(body)/2)
+	for i := 0; i+1 < len(body); i += 2 {
+		if big {
+			units = append(units, uint16(body[i])<<8|uint16(body[i+1]))
+		} else {
+			units = append(units, uint16(body[i+1])<<8|uint16(body[i]))
+		}
+	}
+	return string(utf16.Decode(units))
+}
+
+// bodyValue is a body as part of JSON output: its own JSON, or a text.
+func bodyValue(body []byte, kind string) any {
+	switch values := jsonValues(body, kind, false); {
+	case len(body) == 0:
+		return nil
+	case len(values) == 1:
+		return values[0]
+	case len(values) > 1:
+		return values
+	}
+	text, _ := readable(body, kind)
+	return text
+}
+
+// filterBody runs the --jq expression on each JSON value of a body, or on its text.
+func (env *Env) filterBody(body []byte, kind string) error {
+	values := jsonValues(body, kind, true)
+	if values == nil {
+		if len(body) == 0 {
+			return env.filter(env.Stdout, nil)
+		}
+		text, _ := readable(body, kind)
+		return env.filter(env.Stdout, text)
+	}
+	for _, value := range values {
+		if err := env.filterText(env.Stdout, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/oauthctl/oauthctl/pkg/apicall"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// notRepeated says why a request was not sent again.
+func notRepeated(why error) string {
+	var long *apicall.TooLong
+	switch {
+	case errors.Is(why, apicall.ErrBodySpent):
+		return "the request is not repeated: its body was read from a stream; a file (-d @FILE) can be sent again"
+	case errors.As(why, &long):
+		return "the request is not repeated: " + long.Error()
+	}
+	return "the request is not repeated with another token: " + why.Error()
+}
+
+// explainRefusal says what an answer means that is no success, and which command
+// helps.
+func (env *Env) explainRefusal(ctx context.Context, res *http.Response, refusal *apicall.Refusal) error {
+	sent, carried := apicall.SentToken(res)
+	if refusal.ID == diagnosis.ScopeMissing && carried {
+		refusal.Scopes = lacking(refusal.Scopes, sent)
+	}
+	if flags := loginFlags(refusal); flags != nil {
+		refusal.Hint = hintContext{refusal.Diagnosis, env.global.profile, env.global.config}.run(append([]string{"login"}, flags...)...)
+	}
+	bare := refusal.ID == diagnosis.APIUnauthorized || refusal.ID == diagnosis.APIForbidden
+	if bare && !refusal.Reason && carried {
+		refusal.Hint = env.examine(ctx, sent)
+	}
+	return refusal
+}
+
+// loginFlags returns the flags of the login that would get a token which is
+// accepted, nil where no login helps.
+func loginFlags(r *apicall.Refusal) []string {
+	var flags []string
+	for _, scope := range r.Scopes {
+		flags = append(flags, "--add-scope", scope)
+	}
+	for _, acr := range r.ACRValues {
+		flags = append(flags, "--acr-values", acr)
+	}
+	if r.MaxAge >= 0 {
+		flags = append(flags, "--max-age", r.MaxAge.String())
+	}
+	return flags
+}
+
+// lacking returns the scopes that a token does not have, all of them if that is
+// unknown or none is missing.
+func lacking(scopes []string, sent apicall.AccessToken) []string {
+	t, err := token.Decode(sent.Value.Reveal())
+	if err != nil {
+		return scopes
+	}
+	has := t.Scopes()
+	missing := slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool { return slices.Contains(has, scope) })
+	if len(missing) == 0 {
+		return scopes
+	}
+	return missing
+}
+
+// examine verifies the token that the API refused without a reason, as `oauthctl
+// verify` would with the profile's issuer and API, and says what it finds. It
+// returns "" for an opaque token, and where the issuer is unknown.
+func (env *Env) examine(ctx context.Context, sent apicall.AccessToken) string {
+	t, err := token.Decode(sent.Value.Reveal())
+	if err != nil {
+		return ""
+	}
+	r, err := env.resolve()
+	if err != nil || r.Issuer == "" {
+		return ""
+	}
+	var o judgingOptions
+	if r.Audience == "" && r.API != "" {
+		o.audience = []string{r.API}
+	}
+	inspector, err := env.inspector(ctx, o, sent.Value)
+	if err != nil {
+		return ""
+	}
+	report := inspector.Report(ctx, sent.Value.Reveal())
+	d, failed := errors.AsType[*diagnosis.Diagnosis](report.Err())
+	switch {
+	case !failed:
+		return "the token is valid here: the API may expect another issuer or audience, or have an old key set"
+	case d.ID == diagnosis.Expired:
+		return "the token expired " + ago(t.Expiry(), env.Now()) + "; refresh it with " + hintContext{d, env.global.profile, env.global.config}.run("token", "--refresh")
+	case d.Kind() != diagnosis.Rejected:
+		return "" // the keys are unavailable
+	}
+	return "the token that was sent is not valid here either: " + d.Error()
+}

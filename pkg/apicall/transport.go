@@ -1,0 +1,122 @@
+package apicall
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// maxReplay is the size up to which a body is held in memory, to be sent again
+// with another token.
+const maxReplay = 1 << 20
+
+// RoundTripper returns a transport that attaches the client's token to each
+// request to the API's origin and to those of AllowOrigins, for use in an
+// http.Client. A request to another origin is sent without a token, so that a
+// redirect takes none along. As [Client.Do] does, it refreshes a token that the
+// API refuses and repeats the request once, if its body is not larger than 1 MiB
+// or has a GetBody. It replaces an Authorization field. Retries does not apply.
+func (c *Client) RoundTripper() http.RoundTripper { return &attaching{c} }
+
+type attaching struct{ c *Client }
+
+// RoundTrip implements [http.RoundTripper].
+func (a *attaching) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, err := replayable(req)
+	if err != nil {
+		return nil, err
+	}
+	send := func(token AccessToken) (*http.Response, bool, error) {
+		res, err := a.c.attempt(body, body != nil && body.Length > expectAbove, token, func() (*http.Request, error) {
+			out := req.Clone(req.Context())
+			out.Body, out.GetBody = nil, nil
+			return out, body.attach(out)
+		})
+		return res, !token.Value.IsZero(), err
+	}
+	var res *http.Response
+	if a.c.Source == nil || !a.c.mayHaveToken(req.URL) {
+		res, _, err = send(AccessToken{})
+	} else {
+		res, err = a.c.refreshing(req.Context(), body.again, send)
+	}
+	if err != nil && req.Body != nil {
+		req.Body.Close()
+	}
+	return res, a.c.scrub(err)
+}
+
+// replayable returns a request's body, held if it is small enough.
+func replayable(req *http.Request) (*Body, error) {
+	switch {
+	case req.Body == nil || req.Body == http.NoBody:
+		return nil, nil
+	case req.GetBody != nil:
+		return &Body{Open: req.GetBody, Length: knownLength(req)}, nil
+	case req.ContentLength <= 0 || req.ContentLength > maxReplay:
+		return &Body{Open: func() (io.ReadCloser, error) { return req.Body, nil }, Length: knownLength(req), Once: true}, nil
+	}
+	data, err := io.ReadAll(io.LimitReader(req.Body, req.ContentLength))
+	req.Body.Close()
+	if err == nil && int64(len(data)) < req.ContentLength {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, errors.Join(errors.New("the request's body"), err)
+	}
+	return Bytes(data), nil
+}
+
+// knownLength is a request's length as [Body] has it: 0 with a body is unknown.
+func knownLength(req *http.Request) int64 {
+	if req.ContentLength == 0 {
+		return -1
+	}
+	return req.ContentLength
+}
+
+// Recent returns a source that asks source again only after age, or when a token
+// was rejected: for a program that sends many requests a second. What changes in
+// the store of source is noticed after age at the latest. An error is not kept.
+// Now is the clock; nil means time.Now.
+func Recent(source TokenSource, age time.Duration, now func() time.Time) TokenSource {
+	if now == nil {
+		now = time.Now
+	}
+	return &recent{source: source, age: age, now: now}
+}
+
+type recent struct {
+	source TokenSource
+	age    time.Duration
+	now    func() time.Time
+
+	mu    sync.RWMutex
+	token AccessToken
+	until time.Time
+}
+
+// Token implements [TokenSource].
+func (r *recent) Token(ctx context.Context, rejected secret.String) (AccessToken, error) {
+	r.mu.RLock()
+	token, until := r.token, r.until
+	r.mu.RUnlock()
+	if r.now().Before(until) && (rejected.IsZero() || !rejected.Equal(token.Value)) {
+		return token, nil
+	}
+	// The source decides what runs at the same time; a slow refresh blocks no caller
+	// that gives up.
+	token, err := r.source.Token(ctx, rejected)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.token, r.until = token, r.now().Add(r.age)
+	return token, nil
+}

@@ -1,0 +1,141 @@
+package safehttp
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// reached reports whether a request came to a server: whether a connection to it
+// was there.
+type reached struct{ atomic.Bool }
+
+func (r *reached) watch(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { r.Store(true) }})
+}
+
+// explain turns a transport's error into a Diagnosis that says what happened and
+// names the place but no query, which may hold secrets.
+func explain(ctx context.Context, req *http.Request, err error, limit time.Duration, connected bool) error {
+	var urlError *url.Error
+	if errors.As(err, &urlError) {
+		err = urlError.Err
+	}
+	where := place(req.URL.String())
+	switch {
+	case context.Cause(ctx) == errSilent:
+		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("an answer from %s within %s", where, limit)}, Got: diagnosis.None}
+	case req.Context().Err() != nil:
+		return fmt.Errorf("safehttp: %w", req.Context().Err())
+	}
+	if d, ok := errors.AsType[*diagnosis.Diagnosis](err); ok {
+		return d // the caller's own body, or a proxy
+	}
+	id := diagnosis.Unreachable
+	switch {
+	case untrusted(err):
+		id = diagnosis.TLSUntrusted
+	case noTLS(err):
+		id = diagnosis.TLSMissing
+	case connected:
+		id = diagnosis.ResponseBroken
+	}
+	return &diagnosis.Diagnosis{ID: id, Got: diagnosis.Values{where}, Err: &cause{plain(err), err}}
+}
+
+// explainBody is explain for an answer whose header has arrived.
+func explainBody(ctx context.Context, req *http.Request, err error, limit time.Duration) error {
+	return explain(ctx, req, err, limit, true)
+}
+
+func untrusted(err error) bool {
+	var (
+		record    *tls.CertificateVerificationError
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		invalid   x509.CertificateInvalidError
+	)
+	return errors.As(err, &record) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid)
+}
+
+// noTLS reports whether the server answered a TLS handshake with something else.
+func noTLS(err error) bool {
+	_, ok := errors.AsType[tls.RecordHeaderError](err)
+	return ok || errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// cause is an error of the network in plain words. What it wraps is left for
+// errors.Is.
+type cause struct {
+	text string
+	err  error
+}
+
+// Error implements error.
+func (c *cause) Error() string { return c.text }
+
+// Unwrap returns the error itself.
+func (c *cause) Unwrap() error { return c.err }
+
+// plain says what happened without the names of Go's packages.
+func plain(err error) string {
+	if name, ok := errors.AsType[*net.DNSError](err); ok {
+		if name.IsNotFound {
+			return "the host " + diagnosis.Quote(name.Name) + " is unknown"
+		}
+		return "looking up the host " + diagnosis.Quote(name.Name) + " failed"
+	}
+	for _, known := range []struct {
+		err  error
+		text string
+	}{
+		{syscall.ECONNREFUSED, "the connection was refused"},
+		{syscall.ECONNRESET, "the server closed the connection"},
+		{syscall.EPIPE, "the server closed the connection"},
+		{syscall.EHOSTUNREACH, "there is no route to the host"},
+		{syscall.ENETUNREACH, "the network is unreachable"},
+		{syscall.ENOENT, "the socket does not exist"},
+		{net.ErrClosed, "the server closed the connection"},
+		{io.ErrUnexpectedEOF, "the server closed the connection early"},
+		{io.EOF, "the server closed the connection without an answer"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.text
+		}
+	}
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Timeout() {
+		return "the connection was not made in time"
+	}
+	text := err.Error()
+	for {
+		before := text
+		for _, prefix := range []string{"net/http: ", "http: ", "http2: ", "textproto: ", "tls: ", "remote error: ", "HTTP/1.x transport connection broken: ", "write error: ", "read error: "} {
+			text = strings.TrimPrefix(text, prefix)
+		}
+		if text == before {
+			return diagnosis.Shorten(text, 200)
+		}
+	}
+}
+
+// refusedByProxy is what a proxy's answer to CONNECT means, nil if it agreed.
+func refusedByProxy(_ context.Context, proxy *url.URL, req *http.Request, res *http.Response) error {
+	if res.StatusCode == http.StatusOK {
+		return nil
+	}
+	shown := url.URL{Scheme: proxy.Scheme, Host: proxy.Host}
+	return &diagnosis.Diagnosis{ID: diagnosis.ProxyRefused, Got: diagnosis.Values{fmt.Sprintf("%s answered %d %s for %s", shown.String(), res.StatusCode, http.StatusText(res.StatusCode), diagnosis.Shorten(req.Host, 200))}}
+}

@@ -1,0 +1,155 @@
+package secret
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"html"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+const (
+	// maxScrubbed bounds how many secrets a Scrubber remembers, so that a program
+	// that runs for weeks does not collect one proof for each request.
+	maxScrubbed = 128
+	// shortSecret is the length below which a secret is replaced only where it is a
+	// word of its own, since it would be found inside ordinary words otherwise.
+	shortSecret = 6
+)
+
+// Scrubber replaces secrets in text that is about to be shown, in each form in
+// which a request carries them: as they are, URL-encoded, in base64 alone or next
+// to other text, quoted, and in lower case as in a host name. The zero value
+// replaces nothing yet. A Scrubber is safe for concurrent use; a nil one accepts
+// no secret and returns text unchanged.
+type Scrubber struct {
+	mu      sync.Mutex
+	secrets []string // the most recently used last
+	long    *strings.Replacer
+	words   []*regexp.Regexp
+}
+
+// Add makes later calls of Scrub replace values. Of more than 128 values the ones
+// that were added longest ago are forgotten; adding a value again renews it.
+func (s *Scrubber) Add(values ...string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, value := range values {
+		if value == "" {
+			continue
+		}
+		if n := len(s.secrets); n > 0 && s.secrets[n-1] == value {
+			continue
+		}
+		if i := slices.Index(s.secrets, value); i >= 0 {
+			s.secrets = append(slices.Delete(s.secrets, i, i+1), value)
+			continue
+		}
+		if len(s.secrets) == maxScrubbed {
+			s.secrets = slices.Delete(s.secrets, 0, 1)
+		}
+		s.secrets = append(s.secrets, value)
+		s.long, s.words = nil, nil
+	}
+}
+
+// Scrub returns text with every secret replaced by [redacted].
+func (s *Scrubber) Scrub(text string) string {
+	if s == nil || text == "" {
+		return text
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.secrets) == 0 {
+		return text
+	}
+	if s.long == nil {
+		s.prepare()
+	}
+	text = s.long.Replace(text)
+	for _, word := range s.words {
+		// Twice, since two that follow each other share the character between them.
+		text = word.ReplaceAllString(text, "${1}"+redacted+"${2}")
+		text = word.ReplaceAllString(text, "${1}"+redacted+"${2}")
+	}
+	return text
+}
+
+func (s *Scrubber) prepare() {
+	var all []string
+	s.words = nil
+	for _, value := range s.secrets {
+		for _, form := range forms(value) {
+			if len(form) >= shortSecret {
+				all = append(all, form)
+				continue
+			}
+			// The neighbours are part of the match, so that a secret that ends in a
+			// sign is found as well.
+			s.words = append(s.words, regexp.MustCompile(`(^|[^0-9A-Za-z])`+regexp.QuoteMeta(form)+`($|[^0-9A-Za-z])`))
+		}
+	}
+	// A Replacer takes the first of its pairs that matches at a place: the longest
+	// first, so that no rest of a longer form remains.
+	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
+	pairs := make([]string, 0, 2*len(all))
+	for _, form := range slices.Compact(all) {
+		pairs = append(pairs, form, redacted)
+	}
+	s.long = strings.NewReplacer(pairs...)
+}
+
+// forms lists the ways in which a secret may be written, each once.
+func forms(value string) []string {
+	quoted := strconv.Quote(value)
+	ascii := strconv.QuoteToASCII(value)
+	query, path := url.QueryEscape(value), url.PathEscape(value)
+	all := []string{
+		value, strings.ToLower(value), query, path, lowerEscapes(query), lowerEscapes(path),
+		strings.ReplaceAll(query, "+", "%20"), url.QueryEscape(query),
+		quoted[1 : len(quoted)-1], ascii[1 : len(ascii)-1], strings.ReplaceAll(value, "/", `\/`), html.EscapeString(value),
+	}
+	if len(value) >= shortSecret {
+		all = append(all, hex.EncodeToString([]byte(value)))
+		all = append(all, inBase64(value)...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// lowerEscapes writes the digits of percent-encoded bytes in lower case.
+func lowerEscapes(escaped string) string {
+	text := []byte(escaped)
+	for i := 0; i+2 < len(text); i++ {
+		if text[i] == '%' {
+			copy(text[i+1:], strings.ToLower(escaped[i+1:i+3]))
+			i += 2
+		}
+	}
+	return string(text)
+}
+
+// inBase64 returns the characters that are the same wherever value is part of a
+// text that is encoded as a whole: there are three, by the length of what comes
+// before it.
+func inBase64(value string) []string {
+	var all []string
+	for before := range 3 {
+		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			encoded := encoding.EncodeToString([]byte(strings.Repeat("\x00", before) + value))
+			from, to := (before*8+5)/6, (before+len(value))*8/6
+			all = append(all, encoded[from:to])
+			if before == 0 {
+				all = append(all, encoded)
+			}
+		}
+	}
+	return all
+}
