@@ -82,7 +82,7 @@ func Register(ctx context.Context, c *safehttp.Client, server *discovery.Server,
 	registered, err := register(ctx, c, endpoint, full)
 	var refused *Error
 	if errors.As(err, &refused) && refused.Code == "invalid_client_metadata" {
-		return register(ctx, c, endpoint, full.reduced(server))
+		return register(ctx, c, endpoint, full.reduced(server, metadata.TokenEndpointAuthMethod))
 	}
 	return registered, err
 }
@@ -123,13 +123,14 @@ func (m Registration) needs(server *discovery.Server) error {
 	return err
 }
 
-// reduced is the least that the client needs.
-func (m Registration) reduced(server *discovery.Server) Registration {
+// reduced is the least that the client needs. The method is that which the caller
+// named, "" if it leaves the choice to us.
+func (m Registration) reduced(server *discovery.Server, method string) Registration {
 	m.ApplicationType = ""
 	m.GrantTypes = slices.DeleteFunc(slices.Clone(m.GrantTypes), func(grant string) bool {
 		return grant == "refresh_token" || slices.Contains(m.OptionalGrantTypes, grant)
 	})
-	if announced := server.TokenEndpointAuthMethodsSupported; m.TokenEndpointAuthMethod != AuthNone || len(announced) > 0 && !slices.Contains(announced, AuthNone) {
+	if announced := server.TokenEndpointAuthMethodsSupported; method == "" && !slices.Contains(announced, AuthNone) {
 		m.TokenEndpointAuthMethod = "" // the server's choice
 	}
 	return m
