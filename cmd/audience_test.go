@@ -12,7 +12,7 @@ import (
 // An audience that was named at the first login is asked for at the next one as
 // well; the one that was found with the API goes as its resource alone.
 func TestLoginKeepsTheAudience(t *testing.T) {
-	w := newWorld(t, devserver.Config{})
+	w := newWorld(t, devserver.Config{Resources: []string{"urn:other"}})
 	var asked url.Values
 	click := w.browse
 	w.browse = func(address string) error {

@@ -2,62 +2,113 @@ package cmd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
+	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
 type devOptions struct {
-	listen         string
-	apiListen      string
-	insecureListen bool
-	accessTokenTTL time.Duration
-	alg            string
-	autoApprove    bool
-	faults         []string
-	users          []string
-	clients        []string
-	seed           int64
-	state          string
+	listen, apiListen string
+	issuer, api       string
+	insecureListen    bool
+	console           bool
+	devIssuing
+	devPeople
+	devTLS
+	autoApprove string
+	faults      []string
+	seed        int64
+	state       string
+}
+
+// devIssuing are the flags about what is issued, and to whom.
+type devIssuing struct {
+	resources, scopes            []string
+	accessTTL, idTTL, refreshTTL time.Duration
+	refreshTokens                string
+	reuseGrace                   time.Duration
+	alg                          string
+	pkce                         string
+	anyRedirectURI               bool
+	insecureDocuments            bool
+	trust                        []string
 }
 
 func newDev(env *Env) *cobra.Command {
 	var o devOptions
 	cmd := &cobra.Command{
 		Use: "dev",
-		Long: `Run a development authorization server and a protected API on loopback, without
-any configuration. The users are alice and bob, their password is password. The
-API offers GET /api/items (items:read), POST /api/items (items:write) and DELETE
-/api/users/{id} (users:delete).
+		Long: `Run a development authorization server and a demo API on loopback, without any
+configuration. The users are alice and bob, with the password "password". The
+demo API has GET /api/items (scope items:read), POST /api/items (items:write)
+and DELETE /api/users/{id} (users:delete).
 
-It is for development only: its users are known to everybody. Nothing is kept
-unless --state names a file.`,
+The server's root page is a console: it shows each request, its tokens and why
+one is refused, and has switches for the faults.
+
+With --resource and --scope it issues tokens for your own API. With --issuer it
+is known by another URL than the address it listens on.
+
+It is for development only: its passwords are public. Nothing is stored unless
+--state names a file.`,
+		Example: `  # Issue tokens for an API of your own
+  oauthctl dev --resource http://localhost:8000 --scope orders:read --scope orders:write
+
+  # A web application with a secret, and a user with a role
+  oauthctl dev --client web:s3cret,http://localhost:3000/callback --user-claim 'alice:roles:=["admin"]'
+
+  # Log bob in without asking, in tests
+  oauthctl dev --auto-approve=bob --access-token-ttl 5s
+
+  # What can go wrong
+  oauthctl dev --fault list`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDev(cmd.Context(), env, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.listen, "listen", "127.0.0.1:9000", "the authorization server's `ADDRESS`")
-	f.StringVar(&o.apiListen, "api-listen", "127.0.0.1:9001", "the API's `ADDRESS`")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:9000", "`ADDRESS` of the authorization server")
+	f.StringVar(&o.apiListen, "api-listen", "127.0.0.1:9001", "`ADDRESS` of the demo API")
+	f.StringVar(&o.issuer, "issuer", "", "issuer `URL` (default: the address of --listen)")
+	f.StringVar(&o.api, "api-url", "", "`URL` of the demo API (default: the address of --api-listen)")
 	f.BoolVar(&o.insecureListen, "insecure-listen", false, "allow addresses that other machines can reach")
-	f.DurationVar(&o.accessTokenTTL, "access-token-ttl", 5*time.Minute, "how long access tokens live")
-	f.StringVar(&o.alg, "alg", "", "sign with this algorithm (default ES256)")
-	f.BoolVar(&o.autoApprove, "auto-approve", false, "log alice in and consent without asking")
-	f.StringArrayVar(&o.users, "user", nil, "let `NAME[:PASSWORD]` log in too (repeatable; @FILE has one a line)")
-	f.StringArrayVar(&o.clients, "client", nil, "register `ID[:SECRET][,REDIRECT_URI...]` (repeatable; @FILE has one a line)")
-	f.Int64Var(&o.seed, "seed", 0, "make the same keys and client ids from the same `NUMBER`")
-	f.StringVar(&o.state, "state", "", "keep keys, clients and refresh tokens in `FILE` over restarts")
+	f.BoolVar(&o.console, "console", true, "show the console at the root page, on this machine only")
+	o.devIssuing.addFlags(f)
+	o.devPeople.addFlags(f)
+	o.devTLS.addFlags(f)
+	f.StringVar(&o.autoApprove, "auto-approve", "", "log `USER` in and consent without asking (alice, unless login_hint\nor the header X-Dev-User has another)")
+	f.Lookup("auto-approve").NoOptDefVal = "alice"
+	f.Int64Var(&o.seed, "seed", 0, "derive the keys and client ids from `NUMBER`: the same each time, and\nknown to everyone who knows the number")
+	f.StringVar(&o.state, "state", "", "store keys, clients and refresh tokens in `FILE` across restarts")
 	f.StringArrayVar(&o.faults, "fault", nil, "misbehave: `NAME[=VALUE]` (repeatable; \"list\" shows the names)")
 	return cmd
+}
+
+func (o *devIssuing) addFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.resources, "resource", nil, "issue tokens for the API with this `URL` too (repeatable; the first is\nthe default)")
+	f.StringArrayVar(&o.scopes, "scope", nil, "grant this `SCOPE` too (repeatable; the first is the default)")
+	f.DurationVar(&o.accessTTL, "access-token-ttl", 5*time.Minute, "lifetime of access tokens")
+	f.DurationVar(&o.idTTL, "id-token-ttl", 5*time.Minute, "lifetime of ID tokens")
+	f.DurationVar(&o.refreshTTL, "refresh-token-ttl", 720*time.Hour, "lifetime of refresh tokens")
+	f.StringVar(&o.refreshTokens, "refresh-tokens", string(devserver.RefreshWithOfflineAccess), "give refresh tokens `WHEN`: offline_access, always or never")
+	f.DurationVar(&o.reuseGrace, "refresh-reuse-grace", 0, "accept a used refresh token again for this time")
+	f.StringVar(&o.alg, "alg", "", "signature `ALGORITHM` (default ES256; many older clients need RS256)")
+	f.StringVar(&o.pkce, "pkce", "required", "PKCE is `required`, or optional for clients with a secret")
+	f.BoolVar(&o.anyRedirectURI, "any-redirect-uri", false, "accept http redirect URIs on any host, and any private-use scheme")
+	f.BoolVar(&o.insecureDocuments, "insecure-client-documents", false, "fetch client id metadata documents over http and from private\naddresses too")
+	f.StringArrayVar(&o.trust, "trust", nil, "accept tokens of another issuer as subject tokens and assertions:\n`ISSUER=KEYS`, a URL or a file (repeatable)")
 }
 
 func runDev(ctx context.Context, env *Env, o devOptions) error {
@@ -69,22 +120,10 @@ func runDev(ctx context.Context, env *Env, o devOptions) error {
 		return err
 	}
 	defer d.stop()
-	s := env.stderr()
 	if !env.global.quiet {
-		s.line("%s %s", s.strong("authorization server"), d.issuer)
-		s.line("%s        %s", s.strong("protected API"), d.api)
-		s.line("%s", s.faint("users alice and bob, password \"password\""))
-		if len(o.users) > 0 {
-			s.line("%s", s.faint("and those of --user"))
-		}
-		s.line("")
-		s.line("Try in another terminal:")
-		s.line("  %s", s.name("oauthctl login "+d.api))
-		s.line("  %s", s.name("oauthctl verify"))
-		s.line("  %s", s.name("oauthctl call GET /api/items"))
-		s.line("")
-		s.line("%s", s.faint("Ctrl-C ends it"))
+		o.introduce(env.stderr(), d)
 	}
+	o.warn(env)
 	select {
 	case <-ctx.Done():
 		// Ctrl-C is how it is meant to end.
@@ -94,17 +133,68 @@ func runDev(ctx context.Context, env *Env, o devOptions) error {
 	}
 }
 
+func (o *devOptions) introduce(s *screen, d *running) {
+	login := d.api
+	s.line("%s %s", s.strong("authorization server"), d.issuer)
+	s.line("%s             %s", s.strong("demo API"), d.api)
+	for _, resource := range o.resources {
+		login = resource
+		s.line("%s             %s", s.strong("your API"), clean(resource))
+	}
+	if o.console {
+		s.line("%s              %s", s.strong("console"), d.console)
+	}
+	if d.ca != "" {
+		s.line("%s       %s", s.strong("CA certificate"), clean(d.ca))
+	}
+	s.line("%s", s.faint("users alice and bob, password \"password\""))
+	if len(o.users) > 0 {
+		s.line("%s", s.faint("and those of --user"))
+	}
+	s.line("")
+	s.line("Try in another terminal:")
+	s.line("  %s", s.name("oauthctl login "+clean(login)))
+	s.line("  %s", s.name("oauthctl verify"))
+	if len(o.resources) == 0 {
+		s.line("  %s", s.name("oauthctl call GET /api/items"))
+	}
+	s.line("")
+	s.line("%s", s.faint("Press Ctrl-C to stop"))
+}
+
+// warn says which flags make tokens of this server worth nothing.
+func (o *devOptions) warn(env *Env) {
+	if o.seed != 0 {
+		text := "--seed: everyone who knows the number can sign tokens as this server; no real API may trust it"
+		if o.insecureListen {
+			text = "--seed with --insecure-listen: other machines can reach this server, and everyone who knows the number can sign tokens as it"
+		}
+		env.warn("%s", text)
+	}
+	if o.insecureListen {
+		env.warn("--insecure-listen: other machines can log in here as any user, since the passwords are public")
+		host, _, _ := net.SplitHostPort(o.listen)
+		if isUnspecified(host) && o.issuer == "" {
+			env.warn("the issuer's URL has the host 127.0.0.1, which other machines cannot reach; set --issuer and --api-url")
+		}
+	}
+	if o.anyRedirectURI {
+		env.warn("--any-redirect-uri: codes can be sent to other machines without encryption")
+	}
+}
+
 // running is a development server that listens.
 type running struct {
-	server      *devserver.Server
-	issuer, api string
-	failed      chan error
-	stop        func()
+	server               *devserver.Server
+	issuer, api, console string
+	ca                   string // the file with the CA certificate, "" without TLS
+	failed               chan error
+	stop                 func()
 }
 
 // startDev binds both addresses and serves; demo does the same with free ports.
 func startDev(env *Env, o devOptions) (*running, error) {
-	users, clients, err := o.people()
+	config, err := o.config(env)
 	if err != nil {
 		return nil, err
 	}
@@ -117,28 +207,92 @@ func startDev(env *Env, o devOptions) (*running, error) {
 		as.Close()
 		return nil, err
 	}
-	r := &running{issuer: "http://" + as.Addr().String(), api: "http://" + api.Addr().String(), failed: make(chan error, 2)}
-	r.server, err = devserver.New(devserver.Config{
-		Issuer:         r.issuer,
-		API:            r.api,
-		AccessTokenTTL: o.accessTokenTTL,
-		Algorithm:      o.alg,
-		AutoApprove:    o.autoApprove,
-		Faults:         o.faults,
-		Users:          users,
-		Clients:        clients,
-		Seed:           o.seed,
-		State:          o.state,
-		Now:            env.Now,
-	})
+	secure, ca, err := o.load(env, hostOf(o.issuer), hostOf(o.api), hostOf("//"+o.listen), hostOf("//"+o.apiListen))
+	var r *running
+	if err == nil {
+		r, err = o.assemble(config, as, api)
+	}
 	if err != nil {
 		as.Close()
 		api.Close()
-		return nil, usage("%s", strings.TrimPrefix(err.Error(), "devserver: "))
+		return nil, err
 	}
+	if r.ca = ca; secure != nil {
+		as, api = tls.NewListener(as, secure), tls.NewListener(api, secure)
+	}
+	r.serve(as, api)
+	return r, nil
+}
+
+// assemble makes the server for the addresses of two listeners.
+func (o *devOptions) assemble(config devserver.Config, as, api net.Listener) (*running, error) {
+	scheme := "http://"
+	if o.usesTLS() {
+		scheme = "https://"
+	}
+	r := &running{issuer: o.issuer, api: o.api, console: scheme + loopbackOf(o.listen, as) + "/", failed: make(chan error, 2)}
+	if r.issuer == "" {
+		r.issuer = scheme + reachable(o.listen, as)
+	}
+	if r.api == "" {
+		r.api = scheme + reachable(o.apiListen, api)
+	}
+	config.Issuer, config.API = r.issuer, r.api
+	var err error
+	if r.server, err = devserver.New(config); err != nil {
+		return nil, &usageError{what: strings.TrimPrefix(err.Error(), "devserver: "), hint: devHint(err), err: err}
+	}
+	return r, nil
+}
+
+// reachable is the host and port at which clients on this machine reach a
+// listener: by the host that the user gave, or 127.0.0.1 where that was none.
+func reachable(address string, l net.Listener) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || isUnspecified(host) {
+		host = "127.0.0.1"
+	}
+	return withPortOf(host, l)
+}
+
+// loopbackOf is the same for a browser on this machine, which is shown the console
+// only at a loopback address.
+func loopbackOf(address string, l net.Listener) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || !safehttp.IsLoopback(host) {
+		host = "127.0.0.1"
+	}
+	return withPortOf(host, l)
+}
+
+func withPortOf(host string, l net.Listener) string {
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return host
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func isUnspecified(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
+}
+
+// devHint names the flag that a refused configuration needs.
+func devHint(err error) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "fault"):
+		return "oauthctl dev --fault list"
+	case strings.Contains(text, "redirect URI"):
+		return "oauthctl dev --any-redirect-uri"
+	}
+	return ""
+}
+
+func (r *running) serve(listeners ...net.Listener) {
 	var serving sync.WaitGroup
 	servers := []*http.Server{newServer(r.server.AuthorizationServer()), newServer(r.server.API())}
-	for i, l := range []net.Listener{as, api} {
+	for i, l := range listeners {
 		serving.Go(func() {
 			if err := servers[i].Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				r.failed <- err
@@ -146,7 +300,7 @@ func startDev(env *Env, o devOptions) (*running, error) {
 		})
 	}
 	r.stop = func() {
-		grace, cancel := context.WithTimeout(context.Background(), time.Second)
+		grace, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		defer cancel()
 		for _, server := range servers {
 			if server.Shutdown(grace) != nil {
@@ -155,16 +309,15 @@ func startDev(env *Env, o devOptions) (*running, error) {
 		}
 		serving.Wait()
 	}
-	return r, nil
 }
 
 func newServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 256 << 10}
 }
 
-// bind listens on an address that only this machine can reach, unless told
-// otherwise: its users' passwords are printed in the documentation.
-func (o devOptions) bind(flag, address string) (net.Listener, error) {
+// bind listens on an address that only this machine can reach, unless the user
+// allows others: the passwords are public.
+func (o *devOptions) bind(flag, address string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(address)
 	switch {
 	case err != nil:
@@ -172,10 +325,49 @@ func (o devOptions) bind(flag, address string) (net.Listener, error) {
 	case !safehttp.IsLoopback(host) && !o.insecureListen:
 		return nil, &usageError{
 			what: fmt.Sprintf("%s: %s is not a loopback address", flag, address),
-			hint: "everybody knows the password of this server's users; --insecure-listen allows it all the same",
+			hint: "the passwords of this server's users are public; --insecure-listen allows it anyway",
 		}
 	}
-	return listen(flag, address)
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, &usageError{
+			what: fmt.Sprintf("%s: %s is in use, perhaps by another oauthctl dev", flag, address),
+			hint: "oauthctl dev --listen 127.0.0.1:0 --api-listen 127.0.0.1:0", err: err,
+		}
+	}
+	if err != nil {
+		return nil, usage("%s: %w", flag, err)
+	}
+	return l, nil
+}
+
+// config reads the flags that need no address.
+func (o *devOptions) config(env *Env) (devserver.Config, error) {
+	c := devserver.Config{
+		Resources: o.resources, Scopes: o.scopes, AccessTokenTTL: o.accessTTL, IDTokenTTL: o.idTTL, RefreshTokenTTL: o.refreshTTL,
+		RefreshTokens: devserver.RefreshTokens(o.refreshTokens), RefreshReuseGrace: o.reuseGrace, Algorithm: o.alg,
+		AnyRedirectURI: o.anyRedirectURI, InsecureClientDocuments: o.insecureDocuments, Faults: o.faults,
+		Seed: o.seed, State: o.state, Console: o.console, Now: env.Now,
+	}
+	switch o.pkce {
+	case "", "required":
+	case "optional":
+		c.OptionalPKCE = true
+	default:
+		return c, usage("--pkce: expected required or optional, got %q", o.pkce)
+	}
+	if o.autoApprove != "" && o.autoApprove != "false" {
+		c.AutoApprove, c.AutoUser = true, o.autoApprove
+		if o.autoApprove == "true" {
+			c.AutoUser = ""
+		}
+	}
+	var err error
+	if c.Users, c.Clients, err = o.people(); err != nil {
+		return c, err
+	}
+	c.Trust, err = readTrust(o.trust)
+	return c, err
 }
 
 func listFaults(env *Env) error {
@@ -199,51 +391,4 @@ func listFaults(env *Env) error {
 		}
 	}
 	return nil
-}
-
-// people reads --user and --client.
-func (o *devOptions) people() (users []devserver.User, clients []devserver.Client, err error) {
-	lines, err := listed("--user", o.users)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, line := range lines {
-		name, password, _ := strings.Cut(line, ":")
-		if name == "" {
-			return nil, nil, usage("--user: expected NAME[:PASSWORD], got an empty name")
-		}
-		users = append(users, devserver.User{Name: name, Password: password, FullName: name, Email: name + "@example.com"})
-	}
-	if lines, err = listed("--client", o.clients); err != nil {
-		return nil, nil, err
-	}
-	for _, line := range lines {
-		parts := strings.Split(line, ",")
-		id, password, _ := strings.Cut(parts[0], ":")
-		clients = append(clients, devserver.Client{ID: id, Secret: password, RedirectURIs: slices.Clip(parts[1:])})
-	}
-	return users, clients, nil
-}
-
-// listed returns a repeatable flag's values, and for @FILE the file's lines but
-// for empty ones and those that begin with #.
-func listed(flag string, values []string) ([]string, error) {
-	var all []string
-	for _, value := range values {
-		path, isFile := strings.CutPrefix(value, "@")
-		if !isFile {
-			all = append(all, value)
-			continue
-		}
-		data, err := readFile(path, 1<<20)
-		if err != nil {
-			return nil, usage("%s: %w", flag, err)
-		}
-		for line := range strings.Lines(string(data)) {
-			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-				all = append(all, line)
-			}
-		}
-	}
-	return all, nil
 }

@@ -62,18 +62,20 @@ func readCommands(text string) []documented {
 
 // elsewhere tells why a command is not for this test; empty for the others.
 func elsewhere(command string) string {
+	if strings.HasPrefix(command, "oauthctl dev --") && strings.HasSuffix(command, "&") || strings.HasPrefix(command, "oauthctl dev --fault list") {
+		return ""
+	}
 	for prefix, why := range map[string]string{
-		"go ":              "builds or tests the project",
-		"cd ":              "belongs to one that does",
-		"oauthctl dev":     "the server that the test runs already",
-		"oauthctl demo":    "has a test of its own",
-		"curl -L":          "downloads",
-		"sudo ":            "installs",
-		"brew ":            "installs",
-		"scoop ":           "installs",
-		"apt":              "installs",
-		"/usr/bin/time":    "measures",
-		"oauthctl dev --f": "",
+		"go ":           "builds or tests the project",
+		"cd ":           "belongs to one that does",
+		"oauthctl dev":  "the server that the test runs already",
+		"oauthctl demo": "has a test of its own",
+		"curl -L":       "downloads",
+		"sudo ":         "installs",
+		"brew ":         "installs",
+		"scoop ":        "installs",
+		"apt":           "installs",
+		"/usr/bin/time": "measures",
 	} {
 		if strings.HasPrefix(command, prefix) {
 			return why
@@ -164,7 +166,7 @@ func runPage(t *testing.T, commands []documented) {
 		}
 		ports[name] = u.Port()
 	}
-	for _, name := range []string{"8000", "8080"} {
+	for _, name := range []string{"8000", "8080", "9100", "9101"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -172,7 +174,7 @@ func runPage(t *testing.T, commands []documented) {
 		_, ports[name], _ = net.SplitHostPort(l.Addr().String())
 		l.Close()
 	}
-	port := regexp.MustCompile(`\b(9000|9001|8000|8080)\b`)
+	port := regexp.MustCompile(`\b(9000|9001|8000|8080|9100|9101)\b`)
 	here := func(text string) string {
 		return port.ReplaceAllStringFunc(text, func(name string) string { return ports[name] })
 	}

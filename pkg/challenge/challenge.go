@@ -10,7 +10,6 @@ package challenge
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -34,12 +33,6 @@ func (c Challenge) Get(name string) string {
 		}
 	}
 	return ""
-}
-
-// Has reports whether the challenge has a parameter of that name, which may be
-// empty.
-func (c Challenge) Has(name string) bool {
-	return slices.ContainsFunc(c.Params, func(p Param) bool { return strings.EqualFold(p.Name, name) })
 }
 
 // Is reports whether the challenge is of that scheme.

@@ -1,11 +1,14 @@
 package devserver
 
 import (
+	"errors"
 	"mime"
 	"net/http"
 	"net/url"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // bodyLimit bounds every request's body, in bytes.
@@ -23,6 +26,28 @@ func (e *oauthError) Error() string { return e.Code + ": " + e.Description }
 
 func refuse(code, description string) *oauthError {
 	return &oauthError{Code: code, Description: description}
+}
+
+func serverError(err error) *oauthError {
+	return &oauthError{Code: "server_error", Description: diagnosis.Shorten(err.Error(), 200), status: http.StatusInternalServerError}
+}
+
+// reason is why a verifier refused something, without a value.
+func reason(err error) string {
+	var d *diagnosis.Diagnosis
+	if errors.As(err, &d) {
+		return d.Summary()
+	}
+	return "it is not valid"
+}
+
+// idOf is the id of a refusal.
+func idOf(err error) diagnosis.ID {
+	var d *diagnosis.Diagnosis
+	if errors.As(err, &d) {
+		return d.ID
+	}
+	return diagnosis.Malformed
 }
 
 func writeError(w http.ResponseWriter, e *oauthError) {
@@ -51,7 +76,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 }
 
 // readForm reads a POST's parameters. Those of the URL do not count, and none but
-// resource may stand twice (RFC 6749, section 3.2; RFC 8707, section 2).
+// resource and audience may be repeated (RFC 6749, section 3.2; RFC 8707, section 2).
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *oauthError) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind != "application/x-www-form-urlencoded" {
@@ -59,15 +84,15 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *oauthError) 
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 	if err := r.ParseForm(); err != nil {
-		return nil, refuse("invalid_request", "the body is no form of at most 64 KiB")
+		return nil, refuse("invalid_request", "the body is not a form of at most 64 KiB")
 	}
 	return r.PostForm, checkRepeated(r.PostForm)
 }
 
 func checkRepeated(form url.Values) *oauthError {
 	for name, values := range form {
-		if len(values) > 1 && name != "resource" {
-			return refuse("invalid_request", "a parameter stands twice")
+		if len(values) > 1 && name != "resource" && name != "audience" {
+			return refuse("invalid_request", "the parameter "+quoted(name)+" is present twice")
 		}
 	}
 	return nil

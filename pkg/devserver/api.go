@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/oauthctl/oauthctl/pkg/bearer"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/token"
@@ -40,10 +41,10 @@ const resourceMetadata = "/.well-known/oauth-protected-resource"
 func (s *Server) newAPI() (http.Handler, error) {
 	// The address only names the place: the keys come from the handler itself,
 	// faults included, wherever the server is reached.
-	keys := jwks.NewRemote("http://127.0.0.1/jwks", jwks.RemoteOptions{
-		HTTP: &safehttp.Client{Transport: within{s.authorizationServer}}, Now: s.config.Now,
+	keys := jwks.NewRemote("http://127.0.0.1"+s.at("/jwks"), jwks.RemoteOptions{
+		HTTP: &safehttp.Client{Transport: within{s.authorizationServer}}, Now: s.now,
 	})
-	verifier, err := token.NewVerifier(s.config.Issuer, []string{s.config.API}, keys, token.Options{Now: s.config.Now})
+	verifier, err := token.NewVerifier(s.config.Issuer, []string{s.config.API}, keys, token.Options{Now: s.now})
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func (s *Server) newAPI() (http.Handler, error) {
 	plain, demanding := s.proofs(false), s.proofs(true)
 	require := func(scope string, next http.HandlerFunc) http.Handler {
 		protect := func(more ...bearer.Option) http.Handler {
-			return bearer.Require(verifier, append(more, bearer.Scopes(scope), bearer.Revocation(&s.grants), bearer.ResourceMetadata(s.config.API+resourceMetadata))...)(next)
+			return bearer.Require(verifier, append(more, bearer.Scopes(scope), bearer.Revocation(&s.grants), bearer.OnRefusal(noteRefusal), bearer.ResourceMetadata(s.config.API+resourceMetadata))...)(next)
 		}
 		withNonce := protect(bearer.DPoP(demanding, s.config.API), bearer.DPoPNonce(func() string { return s.nonce }))
 		without := protect(bearer.DPoP(plain, s.config.API))
@@ -72,13 +73,36 @@ func (s *Server) newAPI() (http.Handler, error) {
 	a := &api{items: []item{{1, "Widget"}, {2, "Gadget"}}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+resourceMetadata, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Access-Control-Allow-Origin", "*")
 		writeJSON(w, http.StatusOK, jsontext.Value(document))
 	})
 	mux.Handle("GET /api/items", require("items:read", a.list))
 	mux.Handle("POST /api/items", require("items:write", a.add))
 	mux.Handle("DELETE /api/users/{id}", require("users:delete", a.deleteUser))
-	return s.withFaults(mux), nil
+	mux.HandleFunc("GET /{$}", s.serveAPIIndex)
+	return s.withConsole(laneAPI, withCORSEverywhere(s.withFaults(mux))), nil
+}
+
+// noteRefusal shows the console why the API refused a request.
+func noteRefusal(r *http.Request, d *diagnosis.Diagnosis) {
+	if n := stepOf(r); n != nil {
+		n.refusal = &refusal{d.ID, d.Error()}
+	}
+}
+
+const apiPage markup = `<h1>Demo API</h1>
+<p>It accepts access tokens of <code>%s</code>, for the resource <code>%s</code>.</p>
+<ul>
+<li>List items <code>GET /api/items</code> <code>items:read</code></li>
+<li>Add an item <code>POST /api/items</code> <code>items:write</code></li>
+<li>Delete a user <code>DELETE /api/users/{id}</code> <code>users:delete</code></li>
+</ul>
+<p><a href="%s">Its metadata</a></p>
+<p class="soft">Try <code>oauthctl login %s</code>, then <code>oauthctl call GET /api/items</code></p>
+`
+
+// serveAPIIndex says what the API offers.
+func (s *Server) serveAPIIndex(w http.ResponseWriter, _ *http.Request) {
+	show(w, http.StatusOK, "Demo API", fill(apiPage, s.config.Issuer, s.config.API, resourceMetadata, s.config.API), "")
 }
 
 func (a *api) list(w http.ResponseWriter, _ *http.Request) {
@@ -185,7 +209,7 @@ type within struct{ handler http.Handler }
 // RoundTrip calls the handler.
 func (t within) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer := &recorded{header: http.Header{}, status: http.StatusOK}
-	t.handler.ServeHTTP(answer, r)
+	t.handler.ServeHTTP(answer, r.WithContext(withLane(r.Context(), laneAPI)))
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}

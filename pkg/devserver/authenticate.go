@@ -26,7 +26,7 @@ func (s *Server) authenticate(r *http.Request, form url.Values) (*client, *oauth
 	fields := r.Header.Values("Authorization")
 	if assertion := form.Get("client_assertion"); assertion != "" {
 		if password != "" || len(fields) > 0 {
-			return nil, refuse("invalid_request", "the client proves itself in two ways")
+			return nil, refuse("invalid_request", "the client authenticates in two ways")
 		}
 		return s.asserted(r, id, assertion, form.Get("client_assertion_type"), refused)
 	}
@@ -38,11 +38,11 @@ func (s *Server) authenticate(r *http.Request, form url.Values) (*client, *oauth
 		case !ok || len(fields) > 1 || err != nil || secretErr != nil:
 			return nil, refused
 		case password != "" || id != "" && id != unescaped:
-			return nil, refuse("invalid_request", "the client is named in two ways")
+			return nil, refuse("invalid_request", "client_id or client_secret is present twice")
 		}
 		id, password = unescaped, secretText
 	}
-	found := s.clients.find(id)
+	found := s.clientOf(r.Context(), id)
 	if found == nil || found.signs() || !found.secret.Equal(secret.New(password)) {
 		return nil, refused
 	}
@@ -60,7 +60,7 @@ func (s *Server) asserted(r *http.Request, id, assertion, kind string, refused *
 	if err != nil || kind != assertionType || id != "" && id != unverified.Issuer() {
 		return nil, refused
 	}
-	c := s.clients.find(unverified.Issuer())
+	c := s.clientOf(r.Context(), unverified.Issuer())
 	if c == nil || !c.signs() {
 		return nil, refused
 	}
@@ -81,9 +81,9 @@ func (s *Server) assertion(r *http.Request, c *client, raw string) *token.Token 
 		}
 		keys = jwks.NewSet(key)
 	}
-	audience := []string{s.config.Issuer, s.config.Issuer + "/token"}
+	audience := []string{s.config.Issuer, s.base + "/token"}
 	v, err := token.NewVerifier(c.id, audience, keys, token.Options{
-		Now: s.config.Now, Require: []string{"jti", "exp", "sub"}, Types: []string{"", "JWT", "client-authentication+jwt"},
+		Now: s.now, Require: []string{"jti", "exp", "sub"}, Types: []string{"", "JWT", "client-authentication+jwt"},
 	})
 	if err != nil {
 		return nil

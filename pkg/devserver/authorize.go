@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // authorizationRequest is what a client asks a user for (RFC 6749, section
@@ -21,10 +23,11 @@ type authorizationRequest struct {
 	scope       []string
 	resource    []string
 	prompt      []string
-	maxAge      time.Duration // -1 where none was asked for
+	maxAge      time.Duration // -1 where none was requested
+	mode        string        // response_mode, "" for query
 	loginHint   string
 	jkt         string      // dpop_jkt (RFC 9449, section 10)
-	device      *deviceCode // where the request is a device's, and nobody is redirected
+	device      *deviceCode // where the request is a device's, and no browser is redirected
 }
 
 // target is where the user's answer leads.
@@ -52,16 +55,16 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	}
 	// Until client and redirect URI are known to belong together, nothing is sent
 	// anywhere (RFC 6749, section 4.1.2.1).
-	q := &authorizationRequest{client: s.clients.find(r.Form.Get("client_id")), redirectURI: r.Form.Get("redirect_uri")}
+	q := &authorizationRequest{client: s.clientOf(r.Context(), r.Form.Get("client_id")), redirectURI: r.Form.Get("redirect_uri")}
 	switch {
 	case len(r.Form["client_id"]) > 1 || len(r.Form["redirect_uri"]) > 1:
-		s.showError(w, http.StatusBadRequest, "client_id or redirect_uri stands twice.")
+		s.showError(w, http.StatusBadRequest, "client_id or redirect_uri is present twice. Send each of them once.")
 		return
 	case q.client == nil:
-		s.showError(w, http.StatusBadRequest, "No client is registered with this client_id. Registrations are forgotten when the server ends: register again.")
+		s.showRefusal(w, http.StatusBadRequest, diagnosis.ClientRefused, s.whyUnknown(r.Context(), r.Form.Get("client_id")))
 		return
 	case !q.client.redirectsTo(q.redirectURI), faultsOf(r).has("redirect-mismatch"):
-		s.showError(w, http.StatusBadRequest, "The redirect_uri is not one of those that the client registered.")
+		s.showRefusal(w, http.StatusBadRequest, diagnosis.RedirectMismatch, "The redirect_uri "+quoted(q.redirectURI)+" is not one of those that the client registered: "+strings.Join(q.client.redirectURIs, ", ")+".")
 		return
 	}
 	if refused := s.read(q, r.Form); refused != nil {
@@ -88,13 +91,19 @@ func (s *Server) read(q *authorizationRequest, form url.Values) *oauthError {
 	if err := checkRepeated(form); err != nil {
 		return err
 	}
+	switch mode := form.Get("response_mode"); mode {
+	case "", "query", "fragment", "form_post":
+		q.mode = mode
+	default:
+		return refuse("invalid_request", "the response modes are "+strings.Join(responseModes(), " "))
+	}
 	q.nonce, q.challenge, q.loginHint, q.jkt = form.Get("nonce"), form.Get("code_challenge"), form.Get("login_hint"), form.Get("dpop_jkt")
 	q.prompt = strings.Fields(form.Get("prompt"))
 	q.maxAge = -1
 	if text := form.Get("max_age"); text != "" {
 		seconds, err := strconv.ParseUint(text, 10, 31)
 		if err != nil {
-			return refuse("invalid_request", "max_age is no number of seconds")
+			return refuse("invalid_request", "max_age is not a number of seconds")
 		}
 		q.maxAge = time.Duration(seconds) * time.Second
 	}
@@ -104,19 +113,20 @@ func (s *Server) read(q *authorizationRequest, form url.Values) *oauthError {
 	case form.Has("request_uri"):
 		return refuse("request_uri_not_supported", "request_uri is not supported")
 	case form.Get("response_type") != "code":
-		return refuse("unsupported_response_type", "response_type has to be code")
-	case !slices.Contains(q.client.grantTypes, "authorization_code"):
+		return refuse("unsupported_response_type", "the only response type is code, with PKCE; the implicit and hybrid flows are not supported (RFC 9700, section 2.1.2)")
+	case !q.client.uses("authorization_code"):
 		return refuse("unauthorized_client", "the client is not registered for authorization_code")
+	case s.config.OptionalPKCE && !q.client.isPublic() && q.challenge == "" && form.Get("code_challenge_method") == "":
 	case form.Get("code_challenge_method") != "S256" || !isChallenge(q.challenge):
-		return refuse("invalid_request", "PKCE is required: code_challenge and code_challenge_method=S256 (RFC 7636)")
+		return refuse("invalid_request", "PKCE is required: code_challenge and code_challenge_method=S256 (RFC 7636); the server can be configured to make it optional for confidential clients")
 	case q.prompts("none") && len(q.prompt) > 1:
-		return refuse("invalid_request", "prompt=none stands alone")
+		return refuse("invalid_request", "prompt=none cannot be combined with another value")
 	}
 	var refused *oauthError
-	if q.scope, refused = readScope(form.Get("scope")); refused != nil {
+	if q.scope, refused = s.readScope(form.Get("scope")); refused != nil {
 		return refused
 	}
-	q.resource, refused = s.readResource(form["resource"])
+	q.resource, refused = s.readResource(form)
 	return refused
 }
 
@@ -128,15 +138,13 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, q *authorizationR
 	ok = ok && !tooOld && !q.prompts("login") && !q.prompts("select_account")
 	switch {
 	case s.config.AutoApprove:
-		user, known := s.user(q.loginHint)
-		if !known {
-			user, _ = s.user("alice")
-		}
-		s.approve(w, r, q, userLogin{user.Name, s.now()})
+		s.autoApprove(w, r, q, browser, login, ok)
 	case q.prompts("none") && !ok:
-		s.redirectError(w, r, q, refuse("login_required", "nobody is logged in"))
+		s.redirectError(w, r, q, refuse("login_required", "no user is logged in with this browser"))
+	case q.prompts("none") && !s.visits.agreed(login.user, q.client.id, q.scope):
+		s.redirectError(w, r, q, refuse("consent_required", login.user+" has not agreed to these scopes for this client yet"))
 	case q.prompts("none"):
-		s.redirectError(w, r, q, refuse("consent_required", "consent is asked for each time"))
+		s.approve(w, r, q, login)
 	default:
 		v := &visit{request: q, browser: browser, csrf: rand.Text(), expires: s.now().Add(visitTTL)}
 		if ok {
@@ -149,6 +157,30 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, q *authorizationR
 		}
 		s.showLogin(w, http.StatusOK, id, v, q.loginHint, "")
 	}
+}
+
+// autoApprove logs a user in and consents without a page: the user of the header
+// X-Dev-User, of login_hint, or the configured one. A login of that user with this
+// browser goes on.
+func (s *Server) autoApprove(w http.ResponseWriter, r *http.Request, q *authorizationRequest, browser string, login userLogin, ok bool) {
+	name := s.config.AutoUser
+	for _, wanted := range []string{q.loginHint, r.Header.Get("X-Dev-User")} {
+		if wanted == "" {
+			continue
+		}
+		who, known := s.hinted(wanted)
+		if !known {
+			s.redirectError(w, r, q, refuse("access_denied", "there is no user "+quoted(wanted)))
+			return
+		}
+		name = who.Name
+	}
+	if !ok || login.user != name {
+		login = userLogin{name, s.now()}
+		s.visits.enter(browser, login)
+	}
+	s.visits.agree(name, q.client.id, q.scope)
+	s.approve(w, r, q, login)
 }
 
 // approve sends the browser back with a code (RFC 6749, section 4.1.2).
@@ -196,13 +228,28 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, q *authorizati
 	default:
 		values.Set("iss", s.config.Issuer)
 	}
-	separator := "?"
-	if strings.Contains(q.redirectURI, "?") {
-		separator = "&"
+	if n := stepOf(r); n != nil {
+		n.response, n.returned = formFields(values.Encode()), true
 	}
 	h := w.Header()
-	h.Set("Location", q.redirectURI+separator+values.Encode())
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
+	switch q.mode {
+	case "form_post":
+		showFormPost(w, q.redirectURI, values)
+		return
+	case "fragment":
+		h.Set("Location", q.redirectURI+"#"+values.Encode())
+	default:
+		separator := "?"
+		if strings.Contains(q.redirectURI, "?") {
+			separator = "&"
+		}
+		h.Set("Location", q.redirectURI+separator+values.Encode())
+	}
 	w.WriteHeader(http.StatusSeeOther)
 }
+
+// responseModes are how an authorization response can be sent (OAuth 2.0 Multiple
+// Response Types, section 2.1; OAuth 2.0 Form Post Response Mode).
+func responseModes() []string { return []string{"query", "fragment", "form_post"} }

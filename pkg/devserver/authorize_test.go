@@ -184,8 +184,11 @@ func TestSecondLoginAsksForConsentOnly(t *testing.T) {
 			t.Errorf("%v does not ask for %s", test.more, test.asked)
 		}
 	}
-	if got := d.redirected(d.get(d.issuer + "/authorize?" + parameters("prompt", "none").Encode())); got.Get("error") != "consent_required" {
-		t.Errorf("prompt=none: %v", got)
+	if got := d.redirected(d.get(d.issuer + "/authorize?" + parameters("prompt", "none").Encode())); got.Get("code") == "" {
+		t.Errorf("prompt=none after consent: %v", got)
+	}
+	if got := d.redirected(d.get(d.issuer + "/authorize?" + parameters("prompt", "none", "scope", "users:delete").Encode())); got.Get("error") != "consent_required" {
+		t.Errorf("prompt=none for more than before: %v", got)
 	}
 }
 

@@ -8,11 +8,10 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
-
-	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // client is a registered client. It is immutable.
@@ -23,10 +22,14 @@ type client struct {
 	authMethod   string
 	name         string
 	redirectURIs []string
+	afterLogout  []string // post_logout_redirect_uris; nil means the origins of redirectURIs
 	grantTypes   []string
+	claims       map[string]any
 }
 
 func (c *client) isPublic() bool { return c.secret.IsZero() && c.keys == nil }
+
+func (c *client) uses(grantType string) bool { return slices.Contains(c.grantTypes, grantType) }
 
 // clients is the register of clients.
 type clients struct {
@@ -34,16 +37,25 @@ type clients struct {
 	byID map[string]*client
 }
 
+// nativeRedirects are the redirect URIs of a native client, at any port.
+func nativeRedirects() []string {
+	return []string{"http://127.0.0.1/callback", "http://[::1]/callback", "http://localhost/callback"}
+}
+
+// userGrants are the grants with which a client can act for a user.
+func userGrants() []string {
+	return []string{"authorization_code", "refresh_token", grantDeviceCode, grantTokenExchange, grantJWTBearer}
+}
+
 func newClients() clients {
 	return clients{byID: map[string]*client{
 		"oauthctl-dev": {
 			id: "oauthctl-dev", authMethod: "none", name: "oauthctl",
-			redirectURIs: []string{"http://127.0.0.1/callback", "http://[::1]/callback", "http://localhost/callback"},
-			grantTypes:   []string{"authorization_code", "refresh_token", grantDeviceCode, grantTokenExchange},
+			redirectURIs: nativeRedirects(), grantTypes: userGrants(),
 		},
 		"service": {
 			id: "service", secret: secret.New("secret"), authMethod: "client_secret_basic", name: "service",
-			grantTypes: []string{"client_credentials", grantTokenExchange},
+			grantTypes: []string{"client_credentials", grantTokenExchange, grantJWTBearer},
 		},
 	}}
 }
@@ -54,30 +66,44 @@ func (c *clients) find(id string) *client {
 	return c.byID[id]
 }
 
-// add keeps a client.
+// all returns the clients in the order of their ids.
+func (c *clients) all() []*client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []*client
+	for _, one := range c.byID {
+		list = append(list, one)
+	}
+	slices.SortFunc(list, func(a, b *client) int { return strings.Compare(a.id, b.id) })
+	return list
+}
+
 func (c *clients) add(n *client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.byID[n.id] = n
 }
 
-// configure adds a client that is there from the start: a public one may do all
+// configure adds a client that is there from the start: a public one can do all
 // that a user can, one with a secret acts for itself as well.
-func (c *clients) configure(n Client) error {
+func (c *clients) configure(n Client, anyRedirect bool) error {
 	if n.ID == "" {
 		return errors.New("a client needs an id")
 	}
-	for _, uri := range n.RedirectURIs {
-		if !isRedirectURI(uri) {
-			return fmt.Errorf("client %q: expected a redirect URI that is https or loopback, got %s", diagnosis.Quote(n.ID), diagnosis.Quote(uri))
+	if err := checkClaims(n.Claims); err != nil {
+		return fmt.Errorf("client %s: %w", diagnosis.Quote(n.ID), err)
+	}
+	for _, uri := range slices.Concat(n.RedirectURIs, n.PostLogoutRedirectURIs) {
+		if !isRedirectURI(uri, anyRedirect) {
+			return fmt.Errorf("client %s: %s, got %s", diagnosis.Quote(n.ID), redirectRule(anyRedirect), diagnosis.Quote(uri))
 		}
 	}
 	added := &client{
-		id: n.ID, secret: secret.New(n.Secret), authMethod: "none", name: n.ID, redirectURIs: n.RedirectURIs,
-		grantTypes: []string{"authorization_code", "refresh_token", grantDeviceCode, grantTokenExchange},
+		id: n.ID, secret: secret.New(n.Secret), authMethod: "none", name: n.ID, claims: n.Claims,
+		redirectURIs: n.RedirectURIs, afterLogout: n.PostLogoutRedirectURIs, grantTypes: userGrants(),
 	}
 	if n.RedirectURIs == nil {
-		added.redirectURIs = []string{"http://127.0.0.1/callback", "http://[::1]/callback", "http://localhost/callback"}
+		added.redirectURIs = nativeRedirects()
 	}
 	if n.Secret != "" {
 		added.authMethod = "client_secret_basic"
@@ -89,10 +115,29 @@ func (c *clients) configure(n Client) error {
 
 // redirectsTo reports whether a redirect URI is one of the client's: the same
 // string, or for a loopback one the same but for the port (RFC 8252, section 7.3).
-func (c *client) redirectsTo(raw string) bool {
-	return slices.ContainsFunc(c.redirectURIs, func(registered string) bool {
-		return registered == raw || sameButPort(registered, raw)
-	})
+func (c *client) redirectsTo(raw string) bool { return isOneOf(c.redirectURIs, raw) }
+
+func isOneOf(registered []string, raw string) bool {
+	return slices.ContainsFunc(registered, func(one string) bool { return one == raw || sameButPort(one, raw) })
+}
+
+// leavesTo reports whether a browser can be sent there after a logout.
+func (c *client) leavesTo(raw string) bool {
+	if c.afterLogout != nil {
+		return isOneOf(c.afterLogout, raw)
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.User != nil {
+		return c.redirectsTo(raw)
+	}
+	return slices.ContainsFunc(c.redirectURIs, func(one string) bool {
+		registered, err := url.Parse(one)
+		if err != nil || registered.Host == "" {
+			return false
+		}
+		anyPort := registered.Scheme == "http" && u.Scheme == "http" && safehttp.IsLoopback(u.Hostname()) && u.Hostname() == registered.Hostname()
+		return anyPort || safehttp.Origin(registered) == safehttp.Origin(u)
+	}) || c.redirectsTo(raw)
 }
 
 func sameButPort(registered, raw string) bool {
@@ -105,10 +150,19 @@ func sameButPort(registered, raw string) bool {
 	return a.String() == b.String()
 }
 
-// isRedirectURI reports whether a redirect URI may be registered: https, http on
+// redirectRule says which redirect URIs can be registered.
+func redirectRule(anyRedirect bool) string {
+	if anyRedirect {
+		return "expected a redirect URI with http, https or a private-use scheme, without a fragment"
+	}
+	return "expected a redirect URI with https, with http on a loopback address, or with a private-use scheme that has a dot, and without a fragment; the server can be configured to accept any"
+}
+
+// isRedirectURI reports whether a redirect URI can be registered: https, http on
 // a loopback address, or a private-use scheme with a dot (RFC 8252, section 7.1),
-// none of them with a fragment.
-func isRedirectURI(raw string) bool {
+// none of them with a fragment. With anyHost, http can be on any host, and a
+// scheme needs no dot; one that browsers run or read stays refused.
+func isRedirectURI(raw string, anyHost bool) bool {
 	u, err := url.Parse(raw)
 	if err != nil || strings.Contains(raw, "#") || u.User != nil {
 		return false
@@ -117,7 +171,9 @@ func isRedirectURI(raw string) bool {
 	case "https":
 		return u.Host != ""
 	case "http":
-		return safehttp.IsLoopback(u.Hostname())
+		return u.Host != "" && (anyHost || safehttp.IsLoopback(u.Hostname()))
+	case "", "javascript", "data", "vbscript", "file", "blob", "about", "view-source":
+		return false
 	}
-	return strings.Contains(u.Scheme, ".")
+	return anyHost || strings.Contains(u.Scheme, ".")
 }

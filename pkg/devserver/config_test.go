@@ -148,7 +148,7 @@ func TestState(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := devserver.New(devserver.Config{Issuer: "http://127.0.0.1:1", API: "http://127.0.0.1:2", State: path}); err == nil || !strings.Contains(err.Error(), "remove it to begin anew") {
+		if _, err := devserver.New(devserver.Config{Issuer: "http://127.0.0.1:1", API: "http://127.0.0.1:2", State: path}); err == nil || !strings.Contains(err.Error(), "remove it to start again") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got, _ := os.ReadFile(path); string(got) != content {

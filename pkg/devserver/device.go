@@ -3,7 +3,6 @@ package devserver
 import (
 	"crypto/rand"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 )
@@ -38,21 +37,21 @@ func (s *Server) serveDeviceAuthorization(w http.ResponseWriter, r *http.Request
 		return
 	}
 	d := &deviceCode{expires: s.now().Add(deviceTTL), interval: deviceInterval}
-	if d.client, refused = s.authenticate(r, form); refused == nil && !slices.Contains(d.client.grantTypes, grantDeviceCode) {
+	if d.client, refused = s.authenticate(r, form); refused == nil && !d.client.uses(grantDeviceCode) {
 		refused = refuse("unauthorized_client", "the client is not registered for "+grantDeviceCode)
 	}
 	if refused == nil {
-		d.scope, refused = readScope(form.Get("scope"))
+		d.scope, refused = s.readScope(form.Get("scope"))
 	}
 	if refused == nil {
-		d.resource, refused = s.readResource(form["resource"])
+		d.resource, refused = s.readResource(form)
 	}
 	if refused != nil {
 		writeError(w, refused)
 		return
 	}
 	code, userCode := s.grants.newDevice(d, s.now())
-	page := s.config.Issuer + "/device"
+	page := s.base + "/device"
 	writeJSON(w, http.StatusOK, map[string]any{
 		"device_code": code, "user_code": userCode, "verification_uri": page, "verification_uri_complete": page + "?user_code=" + userCode,
 		"expires_in": int64(deviceTTL.Seconds()), "interval": int64(deviceInterval.Seconds()),
@@ -167,16 +166,13 @@ func (s *Server) exchangeDeviceCode(q *tokenRequest) (*tokenResponse, *oauthErro
 		return nil, refused
 	}
 	g.bind(q)
-	answer, refused := s.answer(q, g, g.scope, narrowed(q.form["resource"], g.resource), "")
-	if refused == nil && g.has("offline_access") {
-		answer.RefreshToken = s.grants.newRefreshToken(g, s.now())
-	}
-	return answer, refused
+	answer, refused := s.answer(q, g, g.scope, narrowed(requestedResources(q.form), g.resource), "")
+	return s.withRefreshToken(answer, q, g), refused
 }
 
 const devicePage markup = `<h1>Connect a device</h1>
 <p>Enter the code that the device shows.</p>
-%s<form method="post" action="/device">
+%s<form method="post" action="%s">
 <label for="user_code">Code</label>
 <input id="user_code" name="user_code" value="%s" autocomplete="off" autocapitalize="characters" spellcheck="false" required autofocus%s>
 <button type="submit">Continue</button>
@@ -195,7 +191,7 @@ func (s *Server) showDevice(w http.ResponseWriter, status int, userCode, problem
 		alert = fill("<p class=\"problem\" role=\"alert\" id=\"problem\">%s</p>\n", problem)
 		invalid = ` aria-invalid="true" aria-describedby="problem"`
 	}
-	show(w, status, "Connect a device", fill(devicePage, alert, userCode, invalid), s.config.Issuer)
+	show(w, status, "Connect a device", fill(devicePage, alert, s.at("/device"), userCode, invalid), s.base)
 }
 
 // serveDevice takes the code, and asks its user to log in and to agree.

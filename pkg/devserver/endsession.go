@@ -6,8 +6,10 @@ import (
 )
 
 const endSessionPage markup = `<h1>Sign out?</h1>
-<p>Of this authorization server, in this browser. What applications were given stays theirs.</p>
-<form method="post" action="/end-session">
+<p>This signs you out of the authorization server in this browser. Applications keep the tokens that they have.</p>
+<form method="post" action="%s">
+<input type="hidden" name="confirmed" value="yes">
+<input type="hidden" name="id_token_hint" value="%s">
 <input type="hidden" name="client_id" value="%s">
 <input type="hidden" name="post_logout_redirect_uri" value="%s">
 <input type="hidden" name="state" value="%s">
@@ -15,52 +17,106 @@ const endSessionPage markup = `<h1>Sign out?</h1>
 </form>
 `
 
-// serveEndSessionPage asks the user, since any page could have led here (OpenID
-// Connect RP-Initiated Logout 1.0, section 2).
-func (s *Server) serveEndSessionPage(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	target := s.afterLogout(q)
-	if target == "" {
-		target = s.config.Issuer
-	}
-	show(w, http.StatusOK, "Sign out", fill(endSessionPage, q.Get("client_id"), q.Get("post_logout_redirect_uri"), q.Get("state")), target)
+// logout is a client's request to sign the user out (OpenID Connect RP-Initiated
+// Logout 1.0, section 2).
+type logout struct {
+	client  *client // nil where the request names none
+	subject string  // of the ID token, "" without one
+	target  string  // where the browser goes then, "" for nowhere
 }
 
-// serveEndSession signs the browser's user out.
-func (s *Server) serveEndSession(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
-	if r.ParseForm() != nil || http.NewCrossOriginProtection().Check(r) != nil {
-		s.showError(w, http.StatusForbidden, "This form was not sent from this server's own page.")
-		return
+// readLogout checks the hint, the client and the place to go to. A hint can have
+// expired, since a logout often comes after that.
+func (s *Server) readLogout(r *http.Request) (*logout, string) {
+	l := &logout{}
+	form := r.Form
+	if hint := form.Get("id_token_hint"); hint != "" {
+		t := s.ownIDToken(r.Context(), hint, true)
+		if t == nil {
+			return nil, "The id_token_hint is not an ID token of this server."
+		}
+		l.subject = t.Subject()
+		for _, audience := range t.Audience() {
+			if l.client = s.clients.find(audience); l.client != nil {
+				break
+			}
+		}
 	}
-	if c, err := r.Cookie(s.cookieName()); err == nil {
-		s.visits.forget(c.Value)
+	if id := form.Get("client_id"); id != "" {
+		named := s.clientOf(r.Context(), id)
+		switch {
+		case named == nil:
+			return nil, "No client is registered with the client_id " + quoted(id) + "."
+		case l.client != nil && l.client.id != id:
+			return nil, "The client_id is not the client of the id_token_hint."
+		}
+		l.client = named
 	}
-	if target := s.afterLogout(r.PostForm); target != "" {
-		w.Header().Set("Location", target)
-		w.WriteHeader(http.StatusSeeOther)
-		return
-	}
-	show(w, http.StatusOK, "Signed out", fill("<h1>%s</h1>\n<p>%s</p>\n", "You are signed out", "You can close this page."), "")
-}
-
-// afterLogout is where the browser goes then: to a redirect URI that the client
-// registered, or nowhere.
-func (s *Server) afterLogout(form url.Values) string {
-	c, raw := s.clients.find(form.Get("client_id")), form.Get("post_logout_redirect_uri")
-	if c == nil || raw == "" || !c.redirectsTo(raw) {
-		return ""
+	raw := form.Get("post_logout_redirect_uri")
+	switch {
+	case raw == "":
+		return l, ""
+	case l.client == nil:
+		return nil, "The post_logout_redirect_uri needs an id_token_hint or a client_id, so that it can be checked."
+	case !l.client.leavesTo(raw):
+		return nil, "The post_logout_redirect_uri " + quoted(raw) + " is not one of those of the client."
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return ""
+		return nil, "The post_logout_redirect_uri is not a URL."
 	}
 	if state := form.Get("state"); state != "" {
-		q := u.Query()
-		q.Set("state", state)
-		u.RawQuery = q.Encode()
+		separator := ""
+		if u.RawQuery != "" {
+			separator = "&"
+		}
+		u.RawQuery += separator + url.Values{"state": {state}}.Encode()
 	}
-	return u.String()
+	l.target = u.String()
+	return l, ""
+}
+
+// serveEndSession signs the browser's user out. Without an ID token of that user
+// it asks first, since any page could have sent the browser here.
+func (s *Server) serveEndSession(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
+	if err := r.ParseForm(); err != nil {
+		s.showError(w, http.StatusBadRequest, "The request cannot be read.")
+		return
+	}
+	l, problem := s.readLogout(r)
+	if problem != "" {
+		s.showError(w, http.StatusBadRequest, problem)
+		return
+	}
+	browser := ""
+	if c, err := r.Cookie(s.cookieName()); err == nil {
+		browser = c.Value
+	}
+	login, loggedIn := s.visits.login(browser, s.now())
+	confirmed := r.Method == http.MethodPost && r.PostForm.Get("confirmed") == "yes"
+	switch {
+	case confirmed && http.NewCrossOriginProtection().Check(r) != nil:
+		s.showError(w, http.StatusForbidden, "This form was not sent from this server's own page.")
+	case confirmed, s.config.AutoApprove, l.subject != "" && (!loggedIn || login.user == l.subject):
+		s.visits.forget(browser)
+		s.showLoggedOut(w, l)
+	default:
+		target := l.target
+		if target == "" {
+			target = s.base
+		}
+		show(w, http.StatusOK, "Sign out", fill(endSessionPage, s.at("/end-session"), r.Form.Get("id_token_hint"), r.Form.Get("client_id"), r.Form.Get("post_logout_redirect_uri"), r.Form.Get("state")), target)
+	}
+}
+
+func (s *Server) showLoggedOut(w http.ResponseWriter, l *logout) {
+	if l.target == "" {
+		show(w, http.StatusOK, "Signed out", fill("<h1>%s</h1>\n<p>%s</p>\n", "You are signed out", "You can close this page."), "")
+		return
+	}
+	w.Header().Set("Location", l.target)
+	w.WriteHeader(http.StatusSeeOther)
 }
 
 // forget signs the user of a browser out.

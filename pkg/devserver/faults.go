@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -52,30 +51,30 @@ const otherIssuer = "https://issuer.example"
 const goodToken = "good"
 
 var endpointFaults = []Fault{
-	{"rotate", "", "", "each token is signed by a new key, published beside the one before it"},
-	{"same-kid-new-key", "", diagnosis.KeyChanged, "from the second time on the key set holds another key under the same kid"},
+	{"rotate", "", "", "each token is signed with a new key, which is published in addition to the one before it"},
+	{"same-kid-new-key", "", diagnosis.KeyChanged, "from the second request on the key set has another key under the same kid"},
 	{"jwks-500", "", diagnosis.KeysUnavailable, "the key set answers 500"},
 	{"jwks-hang", "", diagnosis.KeysUnavailable, "the key set never answers"},
 	{"jwks-slow", "DURATION", "", "the key set answers after that time"},
-	{"empty-jwks", "", diagnosis.KeySetEmpty, "the key set holds no key"},
-	{"bad-key-in-set", "", "", "the key set holds a broken key before the good one"},
-	{"wrong-state", "", diagnosis.StateMismatch, "the redirect holds another state"},
-	{"wrong-iss-param", "", diagnosis.IssuerParam, "the redirect names another issuer"},
-	{"no-iss-param", "", diagnosis.IssuerParam, "the redirect names no issuer, though the metadata says it does"},
-	{"wrong-nonce", "", diagnosis.NonceMismatch, "the ID token holds another nonce"},
-	{"redirect-mismatch", "", diagnosis.RedirectMismatch, "the redirect URI counts as not registered, which the user is told and nobody else"},
+	{"empty-jwks", "", diagnosis.KeySetEmpty, "the key set has no keys"},
+	{"bad-key-in-set", "", "", "the key set has a broken key before the valid one"},
+	{"wrong-state", "", diagnosis.StateMismatch, "the redirect has another state"},
+	{"wrong-iss-param", "", diagnosis.IssuerParam, "the redirect has another issuer"},
+	{"no-iss-param", "", diagnosis.IssuerParam, "the redirect has no issuer, although the metadata announces one"},
+	{"wrong-nonce", "", diagnosis.NonceMismatch, "the ID token has another nonce"},
+	{"redirect-mismatch", "", diagnosis.RedirectMismatch, "the redirect URI counts as not registered: the user sees it on a page, the client nothing"},
 	{"consent-denied", "", diagnosis.AccessDenied, "the user's consent counts as a refusal"},
 	{"token-500", "", diagnosis.ServerError, "the token endpoint answers 500"},
 	{"token-429", "", diagnosis.RateLimited, "the token endpoint answers 429 with Retry-After: 1"},
 	{"token-hang", "", diagnosis.Timeout, "the token endpoint never answers"},
 	{"token-html", "", diagnosis.TokenEndpointShape, "the token endpoint answers 200 with an HTML page"},
 	{"token-slow", "DURATION", "", "the token endpoint answers after that time"},
-	{"narrower-scope", "", diagnosis.ScopeMissing, "the last scope asked for is not granted, and the response says so"},
+	{"narrower-scope", "", diagnosis.ScopeMissing, "the last requested scope is not granted, and the response says so"},
 	{"no-expires-in", "", "", "the token response does not say when the access token expires"},
-	{"no-refresh-rotation", "", "", "a refresh token stays good and no other is given"},
+	{"no-refresh-rotation", "", "", "a refresh token stays valid and no new one is issued"},
 	{"reused-refresh", "", diagnosis.GrantInvalid, "every refresh token counts as used before"},
-	{"dpop-nonce", "", "", "proofs of possession need the server's nonce, which it tells when one is missing"},
-	{"discovery-issuer-mismatch", "", diagnosis.DiscoveryMismatch, "the metadata names another issuer"},
+	{"dpop-nonce", "", "", "proofs of possession need the server's nonce, which it sends when one is missing"},
+	{"discovery-issuer-mismatch", "", diagnosis.DiscoveryMismatch, "the metadata has another issuer"},
 }
 
 // faultSet are the faults in force, by name, with their values.
@@ -103,7 +102,7 @@ func parseFaults(list []string) (faultSet, error) {
 		i := slices.IndexFunc(faultTable, func(f Fault) bool { return f.Name == name })
 		switch {
 		case i < 0:
-			return nil, fmt.Errorf("there is no fault %s", diagnosis.Quote(name))
+			return nil, fmt.Errorf("there is no fault %s%s", diagnosis.Quote(name), near(name, faultNames()))
 		case faultTable[i].Value == "" && value != "":
 			return nil, fmt.Errorf("the fault %s takes no value", name)
 		case faultTable[i].Value != "":
@@ -116,17 +115,68 @@ func parseFaults(list []string) (faultSet, error) {
 	return set, nil
 }
 
+// names returns the names in the order of the table.
+func (f faultSet) names() []string {
+	names := []string{}
+	for _, one := range faultTable {
+		if f.has(one.Name) {
+			names = append(names, one.Name)
+		}
+	}
+	return names
+}
+
+func faultNames() []string {
+	var names []string
+	for _, f := range faultTable {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// near names the most similar of names, as the end of a sentence, or returns "".
+func near(text string, names []string) string {
+	best, least := "", 4
+	for _, name := range names {
+		if d := distance(text, name); d < least && d < len(name)/2 {
+			best, least = name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// distance is how many letters have to change (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			before, row[j+1] = row[j+1], min(before+cost, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}
+
 type faultKey struct{}
 
 // withFaults gives each request the faults in force: those of every request, and
 // those that its header names besides.
 func (s *Server) withFaults(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		inForce := s.faults
-		s.mu.Unlock()
-		if fields := r.Header.Values("X-Dev-Fault"); len(fields) > 0 {
-			own, err := parseFaults(strings.Split(strings.Join(fields, ","), ","))
+		inForce := s.activeFaults()
+		if fields := splitFaults(r); len(fields) > 0 {
+			own, err := parseFaults(fields)
 			if err != nil {
 				http.Error(w, "X-Dev-Fault: "+err.Error(), http.StatusBadRequest)
 				return
@@ -142,40 +192,18 @@ func (s *Server) withFaults(next http.Handler) http.Handler {
 	})
 }
 
+// splitFaults are the faults that a request's header names.
+func splitFaults(r *http.Request) []string {
+	fields := r.Header.Values("X-Dev-Fault")
+	if len(fields) == 0 {
+		return nil
+	}
+	return strings.Split(strings.Join(fields, ","), ",")
+}
+
 func faultsOf(r *http.Request) faultSet {
 	f, _ := r.Context().Value(faultKey{}).(faultSet)
 	return f
-}
-
-// serveControl replaces the faults of every request by the form's parameters
-// named fault. No web page may do it: a page's request has an Origin, and one
-// that came by DNS rebinding has another Host.
-func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
-	issuer, err := url.Parse(s.config.Issuer)
-	if err != nil || r.Host != issuer.Host || len(r.Header.Values("Origin")) > 0 {
-		http.Error(w, "only for programs on this machine", http.StatusForbidden)
-		return
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
-	if err := r.ParseForm(); err != nil {
-		http.Error(w, "expected a form", http.StatusBadRequest)
-		return
-	}
-	set, err := parseFaults(r.PostForm["fault"])
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	s.mu.Lock()
-	s.faults = set
-	s.mu.Unlock()
-	names := []string{}
-	for _, f := range faultTable {
-		if set.has(f.Name) {
-			names = append(names, f.Name)
-		}
-	}
-	writeJSON(w, http.StatusOK, map[string][]string{"faults": names})
 }
 
 // wait waits for a delay, or until the client has gone.

@@ -197,13 +197,27 @@ func TestNewRefuses(t *testing.T) {
 	good := devserver.Config{Issuer: "http://127.0.0.1:9000", API: "http://127.0.0.1:9001"}
 	for name, spoil := range map[string]func(*devserver.Config){
 		"no issuer":        func(c *devserver.Config) { c.Issuer = "" },
-		"issuer and slash": func(c *devserver.Config) { c.Issuer += "/" },
-		"API with a path":  func(c *devserver.Config) { c.API += "/api" },
-		"no scheme":        func(c *devserver.Config) { c.API = "127.0.0.1:9001" },
-		"alg none":         func(c *devserver.Config) { c.Algorithm = "none" },
-		"alg HS256":        func(c *devserver.Config) { c.Algorithm = "HS256" },
-		"unknown fault":    func(c *devserver.Config) { c.Faults = []string{"no-such-fault"} },
-		"negative TTL":     func(c *devserver.Config) { c.AccessTokenTTL = -1 },
+		"issuer and query": func(c *devserver.Config) { c.Issuer += "?x=1" },
+		"issuer and user":  func(c *devserver.Config) { c.Issuer = "http://u@127.0.0.1:9000" },
+		"a claim of iss": func(c *devserver.Config) {
+			c.Users = []devserver.User{{Name: "eve", Claims: map[string]any{"iss": "x"}}}
+		},
+		"a client's aud": func(c *devserver.Config) {
+			c.Clients = []devserver.Client{{ID: "web", Claims: map[string]any{"aud": "x"}}}
+		},
+		"a scope of two": func(c *devserver.Config) { c.Scopes = []string{"a b"} },
+		"a relative API": func(c *devserver.Config) { c.Resources = []string{"/orders"} },
+		"auto, no user":  func(c *devserver.Config) { c.AutoUser = "mallory" },
+		"trust, no keys": func(c *devserver.Config) { c.Trust = []devserver.TrustedIssuer{{Issuer: "https://ci.example"}} },
+		"http elsewhere": func(c *devserver.Config) {
+			c.Clients = []devserver.Client{{ID: "web", RedirectURIs: []string{"http://app.local/cb"}}}
+		},
+		"API with a path": func(c *devserver.Config) { c.API += "/api" },
+		"no scheme":       func(c *devserver.Config) { c.API = "127.0.0.1:9001" },
+		"alg none":        func(c *devserver.Config) { c.Algorithm = "none" },
+		"alg HS256":       func(c *devserver.Config) { c.Algorithm = "HS256" },
+		"unknown fault":   func(c *devserver.Config) { c.Faults = []string{"no-such-fault"} },
+		"negative TTL":    func(c *devserver.Config) { c.AccessTokenTTL = -1 },
 	} {
 		c := good
 		spoil(&c)

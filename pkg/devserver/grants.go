@@ -1,16 +1,17 @@
 package devserver
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
 
 const (
-	codeTTL    = time.Minute
-	refreshTTL = 30 * 24 * time.Hour
+	codeTTL = time.Minute
 
 	// sweepAt is how many entries are kept before expired ones are looked for.
 	sweepAt = 4096
@@ -31,8 +32,9 @@ type grant struct {
 	nonce    string
 	authTime time.Time // zero where nobody logged in
 	jkt      string    // the key that refresh tokens of a public client are bound to (RFC 9449, section 5)
-	actor    string    // who acts for the subject (RFC 8693, section 4.1), "" for nobody
-	revoked  bool      // guarded by grants.mu
+	actor    string    // who acts for the subject (RFC 8693, section 4.1), "" for no one
+	claims   map[string]any
+	revoked  bool // guarded by grants.mu
 }
 
 // bind binds a public client's refresh tokens to the key that it proves first.
@@ -58,6 +60,7 @@ type refreshToken struct {
 	grant   *grant
 	expires time.Time
 	used    bool
+	usedAt  time.Time // zero after a restart: without grace
 }
 
 type accessToken struct {
@@ -134,7 +137,7 @@ func (g *grants) redeem(value string, now time.Time, fits func(*authorizationCod
 }
 
 // newRefreshToken remembers a refresh token of a grant and returns it.
-func (g *grants) newRefreshToken(of *grant, now time.Time) string {
+func (g *grants) newRefreshToken(of *grant, now time.Time, ttl time.Duration) string {
 	value := rand.Text() + rand.Text()
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -145,14 +148,14 @@ func (g *grants) newRefreshToken(of *grant, now time.Time) string {
 			}
 		}
 	}
-	g.refresh[digestOf(value)] = &refreshToken{grant: of, expires: now.Add(refreshTTL)}
+	g.refresh[digestOf(value)] = &refreshToken{grant: of, expires: now.Add(ttl)}
 	return value
 }
 
 // rotate uses a refresh token up if fits agrees, or leaves it if keep says so. A
-// second use revokes the whole family: one of the two users is a thief, and
-// nobody can tell which (RFC 9700, section 4.14.2).
-func (g *grants) rotate(value string, now time.Time, keep bool, fits func(*grant) *oauthError) (*grant, *oauthError) {
+// second use after the grace revokes the whole family: one of the two users stole
+// it, and the server does not know which (RFC 9700, section 4.14.2).
+func (g *grants) rotate(value string, now time.Time, keep bool, grace time.Duration, fits func(*grant) *oauthError) (*grant, *oauthError) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.refresh[digestOf(value)]
@@ -163,7 +166,7 @@ func (g *grants) rotate(value string, now time.Time, keep bool, fits func(*grant
 		return nil, err
 	}
 	switch {
-	case t.used:
+	case t.used && (t.usedAt.IsZero() || now.Sub(t.usedAt) >= grace):
 		t.grant.revoked = true
 		return nil, refuse("invalid_grant", "the refresh token was used before; all tokens of this login are revoked")
 	case t.grant.revoked:
@@ -171,7 +174,9 @@ func (g *grants) rotate(value string, now time.Time, keep bool, fits func(*grant
 	case !now.Before(t.expires):
 		return nil, refuse("invalid_grant", "the refresh token has expired")
 	}
-	t.used = !keep
+	if !keep && !t.used {
+		t.used, t.usedAt = true, now
+	}
 	return t.grant, nil
 }
 
@@ -211,6 +216,23 @@ func (g *grants) activeRefresh(value string, now time.Time) (*grant, time.Time) 
 		return nil, time.Time{}
 	}
 	return t.grant, t.expires
+}
+
+// sessions returns the grants that have a refresh token which is valid now, in the
+// order of their logins.
+func (g *grants) sessions(now time.Time) []*grant {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var list []*grant
+	for _, t := range g.refresh {
+		if !t.used && !t.grant.revoked && now.Before(t.expires) && !slices.Contains(list, t.grant) {
+			list = append(list, t.grant)
+		}
+	}
+	slices.SortFunc(list, func(a, b *grant) int {
+		return cmp.Or(a.authTime.Compare(b.authTime), strings.Compare(a.clientID, b.clientID))
+	})
+	return list
 }
 
 // revoke revokes a token of that client: an access token alone, a refresh token

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oauthctl/oauthctl/pkg/bearer"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -26,15 +27,27 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.grants.revoke(form.Get("token"), c.id)
 		if err := s.save(); err != nil {
-			writeError(w, &oauthError{Code: "server_error", Description: err.Error(), status: http.StatusInternalServerError})
+			writeError(w, serverError(err))
 			return
 		}
 		w.WriteHeader(http.StatusOK)
 	}
 }
 
-// Revoked tells the API which tokens were revoked, as a
-// bearer.RevocationChecker.
+// RevokeToken revokes a token, whichever client it was issued to.
+func (s *Server) RevokeToken(raw string) {
+	if t := s.grants.activeAccess(raw, s.now()); t != nil {
+		s.grants.revoke(raw, t.grant.clientID)
+	}
+	if g, _ := s.grants.activeRefresh(raw, s.now()); g != nil {
+		s.grants.revoke(raw, g.clientID)
+	}
+}
+
+// Revocation says which access tokens were revoked.
+func (s *Server) Revocation() bearer.RevocationChecker { return &s.grants }
+
+// Revoked reports whether an access token was revoked.
 func (g *grants) Revoked(_ context.Context, t *token.Token) (bool, error) {
 	return g.isRevoked(t.ID()), nil
 }
@@ -128,15 +141,8 @@ func (s *Server) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 		writeError(w, refused)
 		return
 	}
-	who, _ := s.user(t.grant.subject)
-	claims := map[string]any{"sub": t.grant.subject}
-	for _, scope := range t.scope {
-		switch scope {
-		case "profile":
-			claims["name"], claims["preferred_username"] = who.FullName, who.Name
-		case "email":
-			claims["email"], claims["email_verified"] = who.Email, true
-		}
-	}
+	claims := map[string]any{}
+	s.addIdentity(claims, t.grant.subject, t.scope)
+	claims["sub"] = t.grant.subject
 	writeJSON(w, http.StatusOK, claims)
 }

@@ -1,6 +1,7 @@
 package devserver
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -12,10 +13,8 @@ import (
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/forge"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
-
-// idTokenTTL is how long an ID token lives.
-const idTokenTTL = 5 * time.Minute
 
 func (s *Server) sign(d *forge.Draft) (string, error) {
 	raw, err := d.Sign()
@@ -29,17 +28,19 @@ func (s *Server) sign(d *forge.Draft) (string, error) {
 func (s *Server) newDraft(typ string, claims map[string]any) *forge.Draft {
 	key := s.keys.signing()
 	return &forge.Draft{
-		Key: key, Attacker: &s.attacker, OtherScopes: apiScopes(),
+		Key: key, Attacker: &s.attacker, OtherScopes: distinct(apiScopes(), s.config.Scopes),
 		Header: map[string]any{"alg": key.Algorithm(), "kid": key.ID(), "typ": typ}, Claims: claims,
 	}
 }
 
 // accessDraft is an access token (RFC 9068, section 2).
 func (s *Server) accessDraft(g *grant, t *accessToken) *forge.Draft {
-	claims := map[string]any{
+	claims := map[string]any{}
+	s.addConfigured(claims, g)
+	maps.Copy(claims, map[string]any{
 		"iss": s.config.Issuer, "sub": g.subject, "client_id": g.clientID, "jti": t.id,
 		"iat": t.issued.Unix(), "exp": t.expires.Unix(),
-	}
+	})
 	switch len(t.audience) {
 	case 0:
 	case 1:
@@ -62,14 +63,15 @@ func (s *Server) accessDraft(g *grant, t *accessToken) *forge.Draft {
 	return s.newDraft("at+jwt", claims)
 }
 
-// issueAccess makes an access token, with the faults that are in force.
-func (s *Server) issueAccess(g *grant, scope, audience []string, jkt string, faults faultSet) (string, error) {
+// issueAccess signs the access token t of a grant, with the faults that are
+// active. A lifetime of 0 is the configured one.
+func (s *Server) issueAccess(g *grant, t accessToken, ttl time.Duration, faults faultSet) (string, error) {
 	now := s.now()
-	t := &accessToken{
-		grant: g, id: rand.Text(), scope: scope, audience: audience, jkt: jkt,
-		issued: now, expires: now.Add(s.config.AccessTokenTTL),
+	if ttl == 0 {
+		ttl = s.config.AccessTokenTTL
 	}
-	d := s.accessDraft(g, t)
+	t.grant, t.id, t.issued, t.expires = g, rand.Text(), now, now.Add(ttl)
+	d := s.accessDraft(g, &t)
 	for _, name := range slices.Sorted(maps.Keys(faults)) {
 		if c, ok := forge.Lookup(name); ok {
 			c.Spoil(d)
@@ -79,20 +81,23 @@ func (s *Server) issueAccess(g *grant, scope, audience []string, jkt string, fau
 	if err != nil {
 		return "", err
 	}
-	s.grants.addAccess(raw, t, now)
+	s.grants.addAccess(raw, &t, now)
 	return raw, nil
 }
 
 // issueID makes the ID token that goes with an access token (OpenID Connect
 // Core, sections 2 and 3.1.3.6), with the nonce of the login, none after a
 // refresh (section 12.2).
-func (s *Server) issueID(g *grant, accessToken, nonce string, faults faultSet) (string, error) {
+func (s *Server) issueID(g *grant, scope []string, accessToken, nonce string, faults faultSet) (string, error) {
 	now := s.now()
-	claims := map[string]any{
+	claims := map[string]any{}
+	s.addConfigured(claims, g)
+	s.addIdentity(claims, g.subject, scope)
+	maps.Copy(claims, map[string]any{
 		"iss": s.config.Issuer, "sub": g.subject, "aud": g.clientID,
-		"iat": now.Unix(), "exp": now.Add(idTokenTTL).Unix(), "auth_time": g.authTime.Unix(),
+		"iat": now.Unix(), "exp": now.Add(s.config.IDTokenTTL).Unix(), "auth_time": g.authTime.Unix(),
 		"at_hash": leftHalf(s.config.Algorithm, accessToken),
-	}
+	})
 	switch {
 	case nonce == "":
 	case faults.has("wrong-nonce"):
@@ -101,6 +106,28 @@ func (s *Server) issueID(g *grant, accessToken, nonce string, faults faultSet) (
 		claims["nonce"] = nonce
 	}
 	return s.sign(s.newDraft("JWT", claims))
+}
+
+// ownIDToken returns an ID token that this server signed, or nil. With pastToo it
+// can have expired.
+func (s *Server) ownIDToken(ctx context.Context, raw string, pastToo bool) *token.Token {
+	decoded, err := token.Decode(raw)
+	if err != nil || len(decoded.Audience()) == 0 || decoded.Kind() != token.KindIDToken {
+		return nil
+	}
+	now := s.now
+	if pastToo {
+		now = decoded.IssuedAt
+	}
+	v, err := token.NewVerifier(s.config.Issuer, decoded.Audience()[:1], s.keys.set(), token.Options{Now: now, Require: []string{"sub", "iat", "exp"}, Accept: []token.Kind{token.KindIDToken}})
+	if err != nil {
+		return nil
+	}
+	verified, err := v.Verify(ctx, raw)
+	if err != nil {
+		return nil
+	}
+	return verified
 }
 
 // leftHalf is the left half of the hash that belongs to the algorithm.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -14,42 +15,6 @@ const (
 	visitTTL   = 10 * time.Minute
 	browserTTL = 8 * time.Hour
 )
-
-// User is somebody who can log in.
-type User struct {
-	Name     string
-	Password string // "" means "password"
-	FullName string
-	Email    string
-}
-
-// defaultPassword is everybody's who has no other.
-const defaultPassword = "password"
-
-// usersOf are the users that are always there, and those configured.
-func usersOf(c Config) []User {
-	users := append([]User{
-		{Name: "alice", FullName: "Alice Example", Email: "alice@example.com"},
-		{Name: "bob", FullName: "Bob Example", Email: "bob@example.com"},
-	}, c.Users...)
-	for i, u := range users {
-		if u.Password == "" {
-			users[i].Password = defaultPassword
-		}
-	}
-	return users
-}
-
-// user returns the last user of that name: one that is configured goes before
-// one that is always there.
-func (s *Server) user(name string) (User, bool) {
-	for _, u := range slices.Backward(s.users) {
-		if u.Name == name {
-			return u, true
-		}
-	}
-	return User{}, false
-}
 
 // userLogin says who logged in and when.
 type userLogin struct {
@@ -63,19 +28,68 @@ type visit struct {
 	request *authorizationRequest
 	browser string
 	csrf    string
-	login   userLogin // empty until somebody has logged in
+	login   userLogin // empty until a user has logged in
 	expires time.Time
 }
 
-// visits are the requests on their way, and who is logged in with which browser.
+// visits are the requests on their way, who is logged in with which browser, and
+// what users agreed to.
 type visits struct {
-	mu     sync.Mutex
-	byID   map[string]*visit
-	logins map[string]userLogin
+	mu       sync.Mutex
+	byID     map[string]*visit
+	logins   map[string]userLogin
+	consents map[consentKey][]string // the scopes
+}
+
+// consentKey is what a consent belongs to.
+type consentKey struct{ user, client string }
+
+// agree remembers a consent.
+func (v *visits) agree(user, client string, scope []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	key := consentKey{user, client}
+	if len(v.consents) >= sweepAt {
+		clear(v.consents)
+	}
+	for _, one := range scope {
+		if !slices.Contains(v.consents[key], one) {
+			v.consents[key] = append(v.consents[key], one)
+		}
+	}
+}
+
+// agreed reports whether the user agreed to these scopes for that client before.
+func (v *visits) agreed(user, client string, scope []string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before := v.consents[consentKey{user, client}]
+	return !slices.ContainsFunc(scope, func(one string) bool { return !slices.Contains(before, one) })
+}
+
+// all returns who is logged in with a browser, in the order of time.
+func (v *visits) all(now time.Time) []userLogin {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var list []userLogin
+	for _, l := range v.logins {
+		if now.Sub(l.at) < browserTTL {
+			list = append(list, l)
+		}
+	}
+	slices.SortFunc(list, func(a, b userLogin) int { return a.at.Compare(b.at) })
+	return list
+}
+
+// enter logs a user in with a browser, without a form.
+func (v *visits) enter(browser string, l userLogin) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.logins[browser] = l
 }
 
 func newVisits() visits {
-	return visits{byID: map[string]*visit{}, logins: map[string]userLogin{}}
+	return visits{byID: map[string]*visit{}, logins: map[string]userLogin{}, consents: map[consentKey][]string{}}
 }
 
 func (v *visits) add(n *visit, now time.Time) string {
@@ -157,7 +171,7 @@ func (v *visits) take(id, browser string, now time.Time) (visit, bool) {
 // cookieName holds the port, since cookies do not: two servers on one machine
 // would share theirs.
 func (s *Server) cookieName() string {
-	u, err := url.Parse(s.config.Issuer)
+	u, err := url.Parse(s.base)
 	if err != nil || u.Port() == "" {
 		return "oauthctl_dev"
 	}
@@ -177,7 +191,7 @@ func (s *Server) browserOf(w http.ResponseWriter, r *http.Request) string {
 func (s *Server) setBrowser(w http.ResponseWriter, name string) {
 	http.SetCookie(w, &http.Cookie{
 		Name: s.cookieName(), Value: name, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		MaxAge: int(browserTTL.Seconds()),
+		MaxAge: int(browserTTL.Seconds()), Secure: strings.HasPrefix(s.base, "https:"),
 	})
 }
 
@@ -216,7 +230,7 @@ func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 			s.showError(w, http.StatusBadRequest, "This login is over.")
 			return
 		}
-		s.showLogin(w, http.StatusUnprocessableEntity, id, &v, r.PostForm.Get("username"), "User name or password is wrong. The users are alice and bob, the password is password, unless others were configured.")
+		s.showLogin(w, http.StatusUnprocessableEntity, id, &v, r.PostForm.Get("username"), "User name or password is wrong. The users are alice and bob, the password is password, unless others are configured.")
 		return
 	}
 	renamed, found := s.visits.loggedIn(id, browser, userLogin{who.Name, s.now()}, s.now())
@@ -225,7 +239,7 @@ func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.setBrowser(w, renamed)
-	http.Redirect(w, r, "/authorize/consent?request="+url.QueryEscape(id), http.StatusSeeOther)
+	http.Redirect(w, r, s.at("/authorize/consent?request=")+url.QueryEscape(id), http.StatusSeeOther)
 }
 
 // serveConsentPage asks the user who has logged in.
@@ -259,6 +273,7 @@ func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
 	case !found:
 		s.showError(w, http.StatusBadRequest, "This login is over.")
 	case r.PostForm.Get("decision") == "allow":
+		s.visits.agree(v.login.user, v.request.client.id, v.request.scope)
 		s.approve(w, r, v.request, v.login)
 	default:
 		s.redirectError(w, r, v.request, refuse("access_denied", "the user refused"))

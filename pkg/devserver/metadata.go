@@ -6,12 +6,6 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// scopesSupported are the scopes that clients find; users:delete is there for
-// who asks for it by name.
-func scopesSupported() []string {
-	return []string{"openid", "offline_access", "profile", "email", "items:read", "items:write"}
-}
-
 // metadata are both documents: authorization server metadata (RFC 8414, section
 // 2) and OpenID Connect Discovery 1.0, section 3.
 type metadata struct {
@@ -37,15 +31,17 @@ type metadata struct {
 	DPoPAlgorithms                    []string `json:"dpop_signing_alg_values_supported"`
 	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 	PromptValuesSupported             []string `json:"prompt_values_supported"`
+	ClientDocuments                   bool     `json:"client_id_metadata_document_supported"`
+	RequestURI                        bool     `json:"request_uri_parameter_supported"`
 	ClaimsSupported                   []string `json:"claims_supported"`
 	AuthorizationResponseIss          bool     `json:"authorization_response_iss_parameter_supported"`
 	ProtectedResources                []string `json:"protected_resources"`
 }
 
 func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
-	issuer := s.config.Issuer
+	issuer := s.base
 	m := metadata{
-		Issuer:                            issuer,
+		Issuer:                            s.config.Issuer,
 		AuthorizationEndpoint:             issuer + "/authorize",
 		TokenEndpoint:                     issuer + "/token",
 		JWKSURI:                           issuer + "/jwks",
@@ -56,25 +52,25 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 		DeviceAuthorizationEndpoint:       issuer + "/device_authorization",
 		PushedRequestEndpoint:             issuer + "/par",
 		EndSessionEndpoint:                issuer + "/end-session",
-		ScopesSupported:                   scopesSupported(),
+		ScopesSupported:                   s.scopesSupported(),
 		ResponseTypesSupported:            []string{"code"},
-		ResponseModesSupported:            []string{"query"},
+		ResponseModesSupported:            responseModes(),
 		GrantTypesSupported:               grantTypesSupported(),
 		SubjectTypesSupported:             []string{"public"},
 		IDTokenSigningAlgValuesSupported:  []string{s.config.Algorithm},
 		TokenEndpointAuthMethodsSupported: authMethods(),
-		TokenEndpointAuthAlgorithms:       append(jwks.PublicKeyAlgorithms(), "HS256"),
+		TokenEndpointAuthAlgorithms:       append(jwks.PublicKeyAlgorithms(), "HS256", "HS384", "HS512"),
 		DPoPAlgorithms:                    jwks.PublicKeyAlgorithms(),
 		CodeChallengeMethodsSupported:     []string{"S256"},
 		PromptValuesSupported:             []string{"none", "login", "consent", "select_account"},
 		ClaimsSupported:                   []string{"sub", "name", "preferred_username", "email", "email_verified"},
 		AuthorizationResponseIss:          true,
-		ProtectedResources:                []string{s.config.API},
+		ClientDocuments:                   true,
+		ProtectedResources:                s.resources(),
 	}
 	if faultsOf(r).has("discovery-issuer-mismatch") {
 		m.Issuer = otherIssuer
 	}
-	w.Header().Set("Access-Control-Allow-Origin", "*")
 	w.Header().Set("Cache-Control", "no-cache")
 	writeJSON(w, http.StatusOK, m)
 }

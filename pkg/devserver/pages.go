@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
@@ -55,6 +57,11 @@ func permissions(scope []string) []permission {
 			all = append(all, p)
 		}
 	}
+	for _, one := range scope {
+		if !slices.ContainsFunc(all, func(p permission) bool { return p.Scope == one }) {
+			all = append(all, permission{Scope: one, Words: "Permission"})
+		}
+	}
 	return all
 }
 
@@ -89,7 +96,7 @@ func (v *visit) clientName() string {
 
 const loginPage markup = `<h1>Sign in</h1>
 <p>to continue to <strong>%s</strong></p>
-%s<form method="post" action="/authorize/login">
+%s<form method="post" action="%s">
 <input type="hidden" name="request" value="%s">
 <input type="hidden" name="csrf" value="%s">
 <label for="username">User name</label>
@@ -112,8 +119,8 @@ func (s *Server) showLogin(w http.ResponseWriter, status int, id string, v *visi
 	if name != "" {
 		user, password = password, user
 	}
-	body := fill(loginPage, v.clientName(), alert, id, v.csrf, name, user, password)
-	show(w, status, "Sign in", body, v.request.target(s.config.Issuer))
+	body := fill(loginPage, v.clientName(), alert, s.at("/authorize/login"), id, v.csrf, name, user, password)
+	show(w, status, "Sign in", body, v.request.target(s.base))
 }
 
 const consentPage markup = `<h1>Allow access?</h1>
@@ -121,7 +128,7 @@ const consentPage markup = `<h1>Allow access?</h1>
 <ul>
 %s</ul>
 <p class="soft">At %s. The answer goes to %s.</p>
-<form method="post" action="/authorize/consent">
+<form method="post" action="%s">
 <input type="hidden" name="request" value="%s">
 <input type="hidden" name="csrf" value="%s">
 <button type="submit" name="decision" value="allow" autofocus>Allow</button>
@@ -138,29 +145,60 @@ func (s *Server) showConsent(w http.ResponseWriter, id string, v *visit) {
 		}
 		list += fill("<li%s>%s <code>%s</code></li>\n", class, p.Words, p.Scope)
 	}
-	body := fill(consentPage, v.clientName(), v.login.user, list, s.config.API, v.request.place(), id, v.csrf)
-	show(w, http.StatusOK, "Allow access?", body, v.request.target(s.config.Issuer))
+	body := fill(consentPage, v.clientName(), v.login.user, list, strings.Join(v.request.resource, ", "), v.request.place(), s.at("/authorize/consent"), id, v.csrf)
+	show(w, http.StatusOK, "Allow access?", body, v.request.target(s.base))
 }
 
-// showError tells a user what no client can be told.
+// showError shows a user what cannot be sent to a client.
 func (s *Server) showError(w http.ResponseWriter, status int, problem string) {
+	s.showRefusal(w, status, diagnosis.RequestRefused, problem)
+}
+
+// showRefusal is showError with the id of the refusal for the console.
+func (s *Server) showRefusal(w http.ResponseWriter, status int, id diagnosis.ID, problem string) {
+	refusedPage(w, id, problem)
 	const title = "This does not work"
 	show(w, status, title, fill("<h1>%s</h1>\n<p>%s</p>\n", title, problem), "")
 }
 
 const indexPage markup = `<h1>Development authorization server</h1>
-<p>For development only: everybody knows its passwords, and nothing is kept.</p>
+<p>For development only: its passwords are public.</p>
 <dl>
 <dt>Issuer</dt><dd><code>%s</code></dd>
-<dt>Metadata</dt><dd><a href="/.well-known/oauth-authorization-server">RFC 8414</a>, <a href="/.well-known/openid-configuration">OpenID Connect</a>, <a href="/jwks">keys</a></dd>
+<dt>Metadata</dt><dd><a href="%s">RFC 8414</a>, <a href="%s">OpenID Connect</a>, <a href="%s">keys</a></dd>
 <dt>Protected API</dt><dd><code>%s</code></dd>
 <dt>Users</dt><dd><code>alice</code> and <code>bob</code>, password <code>password</code></dd>
 </dl>
 <p class="soft">Try <code>oauthctl login %s</code></p>
 `
 
-func (s *Server) serveIndex(w http.ResponseWriter, _ *http.Request) {
-	show(w, http.StatusOK, "Development authorization server", fill(indexPage, s.config.Issuer, s.config.API, s.config.API), "")
+// serveIndex shows the console, to browsers on this machine if it is on, and to
+// others what this server is.
+func (s *Server) serveIndex(w http.ResponseWriter, r *http.Request) {
+	if s.console != nil && isLocal(r) {
+		s.console.serveIndex(w, r)
+		return
+	}
+	show(w, http.StatusOK, "Development authorization server", fill(indexPage, s.config.Issuer, s.at("/.well-known/oauth-authorization-server"), s.at("/.well-known/openid-configuration"), s.at("/jwks"), s.config.API, s.config.API), "")
+}
+
+const formPostPage markup = `<h1>Continue</h1>
+<form method="post" action="%s">
+%s<button type="submit" autofocus>Continue to the application</button>
+</form>
+`
+
+// formPostScript sends the form without a click, where scripts run.
+const formPostScript = "document.forms[0].submit()"
+
+// showFormPost sends an authorization response as a form (OAuth 2.0 Form Post
+// Response Mode, section 2).
+func showFormPost(w http.ResponseWriter, redirectURI string, values url.Values) {
+	var fields markup
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		fields += fill("<input type=\"hidden\" name=\"%s\" value=\"%s\">\n", name, values.Get(name))
+	}
+	showWith(w, http.StatusOK, "Continue", fill(formPostPage, redirectURI, fields), redirectURI, formPostScript)
 }
 
 const layout markup = `<!doctype html>
@@ -174,17 +212,27 @@ const layout markup = `<!doctype html>
 <body>
 <main>
 %s</main>
-</body>
+%s</body>
 </html>
 `
 
 // show writes a page that runs nothing, loads nothing and is shown in no frame.
 func show(w http.ResponseWriter, status int, title string, body markup, redirectURI string) {
-	sum := sha256.Sum256([]byte(style))
+	showWith(w, status, title, body, redirectURI, "")
+}
+
+// showWith is show for a page that runs that one script.
+func showWith(w http.ResponseWriter, status int, title string, body markup, redirectURI, script string) {
+	var allowed string
+	var run markup
+	if script != "" {
+		allowed = "; script-src " + hashOf(script)
+		run = fill("<script>%s</script>\n", markup(script))
+	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+
-		"'; base-uri 'none'; frame-ancestors 'none'; form-action "+formTargets(redirectURI))
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src "+hashOf(style)+allowed+
+		"; base-uri 'none'; frame-ancestors 'none'; form-action "+formTargets(redirectURI))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -192,7 +240,13 @@ func show(w http.ResponseWriter, status int, title string, body markup, redirect
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, string(fill(layout, title, markup(style), body)))
+	_, _ = io.WriteString(w, string(fill(layout, title, markup(style), body, run)))
+}
+
+// hashOf is how a Content-Security-Policy names an inline text.
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
 // formTargets are where the page's forms may lead: here, and to the client,

@@ -12,7 +12,7 @@ import (
 // proofs returns the verifier of proofs of possession (RFC 9449), one that
 // demands this server's nonce where the fault dpop-nonce is in force.
 func (s *Server) proofs(demanding bool) *dpop.Verifier {
-	v := &dpop.Verifier{Replay: s.used, Now: s.config.Now}
+	v := &dpop.Verifier{Replay: s.used, Now: s.now}
 	if demanding {
 		v.Nonce = func(nonce string) bool { return nonce == s.nonce }
 	}
@@ -26,7 +26,7 @@ func (s *Server) proof(w http.ResponseWriter, r *http.Request, faults faultSet) 
 	if len(fields) == 0 {
 		return "", nil
 	}
-	proof, err := s.proofs(faults.has("dpop-nonce")).Verify(r.Context(), dpop.Request{Method: r.Method, URL: s.config.Issuer + r.URL.Path, Proofs: fields})
+	proof, err := s.proofs(faults.has("dpop-nonce")).Verify(r.Context(), dpop.Request{Method: r.Method, URL: s.base + r.URL.Path, Proofs: fields})
 	if err != nil {
 		return "", s.unproven(w, err)
 	}
@@ -40,7 +40,7 @@ func (s *Server) possession(w http.ResponseWriter, r *http.Request, t *accessTok
 		return nil
 	}
 	_, err := s.proofs(faultsOf(r).has("dpop-nonce")).Verify(r.Context(), dpop.Request{
-		Method: r.Method, URL: s.config.Issuer + r.URL.Path, Proofs: r.Header.Values("DPoP"), AccessToken: secret.New(raw), Thumbprint: t.jkt,
+		Method: r.Method, URL: s.base + r.URL.Path, Proofs: r.Header.Values("DPoP"), AccessToken: secret.New(raw), Thumbprint: t.jkt,
 	})
 	if err != nil {
 		refused := s.unproven(w, err)
@@ -55,5 +55,5 @@ func (s *Server) unproven(w http.ResponseWriter, err error) *oauthError {
 		w.Header().Set("DPoP-Nonce", s.nonce)
 		return refuse("use_dpop_nonce", "the proof needs the nonce of this answer")
 	}
-	return refuse("invalid_dpop_proof", "the proof is not one of this request")
+	return refuse("invalid_dpop_proof", "the proof does not fit this request: "+reason(err))
 }

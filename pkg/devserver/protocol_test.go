@@ -232,7 +232,8 @@ func TestClientAuthentication(t *testing.T) {
 		_, err = good.Token(t.Context(), oauth.ClientCredentials(nil, nil, nil))
 		wantError(t, method, err, "")
 		if method == oauth.AuthSecretJWT {
-			plain := &oauth.Client{ID: good.ID, Server: server, Now: d.now, Secret: good.Secret, AuthMethod: oauth.AuthSecretPost}
+			plain := *good
+			plain.AuthMethod = oauth.AuthSecretPost
 			_, err = plain.Token(t.Context(), oauth.ClientCredentials(nil, nil, nil))
 			wantError(t, "the secret itself where an assertion is registered", err, "invalid_client")
 		}
@@ -285,8 +286,10 @@ func TestAssertions(t *testing.T) {
 
 // A token is exchanged for one with less, for others, and in somebody's name.
 func TestTokenExchange(t *testing.T) {
-	d := newDesk(t, devserver.Config{})
-	login := d.token(codeRequest(d.login(parameters()).Get("code")))
+	d := newDesk(t, devserver.Config{Resources: []string{"https://orders.example"}})
+	p := parameters()
+	p.Set("resource", d.api)
+	login := d.token(codeRequest(d.login(p).Get("code")))
 	service := d.client("service")
 	service.Secret = secret.New("secret")
 	own, err := service.Token(t.Context(), oauth.ClientCredentials([]string{"items:read"}, nil, nil))
@@ -318,7 +321,7 @@ func TestTokenExchange(t *testing.T) {
 		change     func(*oauth.TokenExchangeParams)
 	}{
 		{"more scope", "invalid_scope", service, func(p *oauth.TokenExchangeParams) { p.Scope = []string{"users:delete"} }},
-		{"another kind", "invalid_request", service, func(p *oauth.TokenExchangeParams) { p.SubjectTokenType = oauth.TokenTypeJWT }},
+		{"another kind", "invalid_request", service, func(p *oauth.TokenExchangeParams) { p.SubjectTokenType = "urn:ietf:params:oauth:token-type:saml2" }},
 		{"a guess", "invalid_grant", service, func(p *oauth.TokenExchangeParams) { p.SubjectToken = secret.New("guess") }},
 		{"a guessed actor", "invalid_grant", service, func(p *oauth.TokenExchangeParams) { p.ActorToken = secret.New("guess") }},
 		{"no URI", "invalid_target", service, func(p *oauth.TokenExchangeParams) { p.Resource = []string{"orders"} }},
@@ -408,8 +411,8 @@ func TestEndSession(t *testing.T) {
 	if page = d.submit(page); page.Header.Get("Location") != redirectURI+"?state=s" || !asks() {
 		t.Errorf("%d to %q", page.StatusCode, page.Header.Get("Location"))
 	}
-	page = d.submit(d.get(d.issuer + "/end-session?client_id=oauthctl-dev&post_logout_redirect_uri=https%3A%2F%2Fevil.example"))
-	if page.StatusCode != http.StatusOK || page.Header.Get("Location") != "" {
+	page = d.get(d.issuer + "/end-session?client_id=oauthctl-dev&post_logout_redirect_uri=https%3A%2F%2Fevil.example")
+	if page.StatusCode != http.StatusBadRequest || page.Header.Get("Location") != "" {
 		t.Errorf("%d to %q", page.StatusCode, page.Header.Get("Location"))
 	}
 }

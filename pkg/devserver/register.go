@@ -28,25 +28,26 @@ type registration struct {
 	ResponseTypes           []string `json:"response_types,omitzero"`
 	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
 	Scope                   string   `json:"scope,omitempty"`
+	AfterLogout             []string `json:"post_logout_redirect_uris,omitzero"`
 	// JWKS holds the keys of a client that uses private_key_jwt.
 	JWKS jsontext.Value `json:"jwks,omitzero"`
 }
 
-// serveRegister registers whoever asks (RFC 7591, section 3).
+// serveRegister registers any client (RFC 7591, section 3).
 func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
 	var m registration
 	if err != nil || json.Unmarshal(body, &m) != nil {
-		writeError(w, refuse("invalid_client_metadata", "the body is no JSON object with client metadata"))
+		writeError(w, refuse("invalid_client_metadata", "the body is not a JSON object with client metadata"))
 		return
 	}
-	if refused := m.check(); refused != nil {
+	if refused := m.check(s.config.AnyRedirectURI); refused != nil {
 		writeError(w, refused)
 		return
 	}
 	c := &client{
 		authMethod: m.TokenEndpointAuthMethod, name: m.ClientName,
-		redirectURIs: m.RedirectURIs, grantTypes: m.GrantTypes,
+		redirectURIs: m.RedirectURIs, afterLogout: m.AfterLogout, grantTypes: m.GrantTypes,
 	}
 	switch m.TokenEndpointAuthMethod {
 	case "none":
@@ -72,7 +73,7 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 }
 
 // check fills in what was left out and refuses what cannot work.
-func (m *registration) check() *oauthError {
+func (m *registration) check(anyRedirect bool) *oauthError {
 	m.ClientID, m.ClientSecret, m.ClientSecretExpiresAt = "", "", nil
 	if m.TokenEndpointAuthMethod == "" {
 		m.TokenEndpointAuthMethod = "client_secret_basic"
@@ -87,9 +88,9 @@ func (m *registration) check() *oauthError {
 			m.ResponseTypes = []string{"code"}
 		}
 	}
-	for _, uri := range m.RedirectURIs {
-		if !isRedirectURI(uri) {
-			return refuse("invalid_redirect_uri", "a redirect URI is https, http on a loopback address, or a private-use scheme with a dot, and has no fragment")
+	for _, uri := range slices.Concat(m.RedirectURIs, m.AfterLogout) {
+		if !isRedirectURI(uri, anyRedirect) {
+			return refuse("invalid_redirect_uri", redirectRule(anyRedirect)+", got "+quoted(uri))
 		}
 	}
 	switch {

@@ -5,13 +5,18 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base32"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 
@@ -19,7 +24,7 @@ import (
 )
 
 // derive returns 32 bytes that belong to a seed and a purpose. Nothing made of
-// them is secret: everybody can choose the same seed.
+// them is secret: anyone can choose the same seed.
 func derive(seed int64, purpose string) []byte {
 	sum := sha256.Sum256([]byte("oauthctl dev " + strconv.FormatInt(seed, 10) + " " + purpose))
 	return sum[:]
@@ -27,7 +32,12 @@ func derive(seed int64, purpose string) []byte {
 
 // generate makes the key that signs, the same one for the same seed.
 func generate(algorithm string, seed int64) (*jwks.PrivateKey, error) {
-	if seed == 0 {
+	switch {
+	case strings.HasPrefix(algorithm, "RS"), strings.HasPrefix(algorithm, "PS"):
+		if seed == 0 {
+			return generateRSA(algorithm)
+		}
+	case seed == 0:
 		return jwks.Generate(algorithm)
 	}
 	var key any
@@ -48,6 +58,39 @@ func generate(algorithm string, seed int64) (*jwks.PrivateKey, error) {
 		return nil, err
 	}
 	return jwks.ParsePrivate(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+// generateRSA makes a key of 2048 bits: nothing is protected here, and a longer
+// one costs each verifier several times as much.
+func generateRSA(algorithm string) (*jwks.PrivateKey, error) {
+	if !slices.Contains(jwks.PublicKeyAlgorithms(), algorithm) {
+		return jwks.Generate(algorithm)
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	generated, err := jwks.ParsePrivate(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	if err != nil {
+		return nil, err
+	}
+	data, err := generated.MarshalJWK()
+	if err != nil {
+		return nil, err
+	}
+	var members map[string]any
+	if err := json.Unmarshal(data, &members); err != nil {
+		return nil, err
+	}
+	members["alg"] = algorithm
+	if data, err = json.Marshal(members); err != nil {
+		return nil, err
+	}
+	return jwks.ParsePrivate(data)
 }
 
 // names gives ids, the same in the same order for the same seed.

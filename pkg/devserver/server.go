@@ -2,137 +2,93 @@
 // development and tests, as two handlers: the authorization code grant with PKCE
 // (RFC 6749, RFC 7636), also pushed beforehand (RFC 9126), refresh tokens with
 // strict rotation, client credentials, devices (RFC 8628), token exchange (RFC
-// 8693), assertions (RFC 7523), OpenID Connect, JWT access tokens (RFC 9068),
-// bound to a key on demand (RFC 9449), metadata (RFC 8414, RFC 9728),
-// registration (RFC 7591), revocation and introspection (RFC 7009, RFC 7662). It
-// can misbehave on demand, see [Faults].
+// 8693), assertions (RFC 7523), OpenID Connect with logout, JWT access tokens
+// (RFC 9068), bound to a key on demand (RFC 9449), metadata (RFC 8414, RFC 9728),
+// registration (RFC 7591), client id metadata documents, revocation and
+// introspection (RFC 7009, RFC 7662). It can misbehave on demand, see [Faults].
 //
 // Start with [New], serve [Server.AuthorizationServer] at the issuer's address
 // and [Server.API] at the API's. The users are alice and bob with the password
 // "password". Clients register themselves; two are there from the start: the
 // public client "oauthctl-dev" with the redirect URI http://127.0.0.1/callback at
-// any port, and the confidential client "service" with the secret "secret".
+// any port, and the confidential client "service" with the secret "secret". Other
+// users, clients, APIs and scopes are configured, see [Config]. With
+// [Config.Console] the issuer's root page shows each request as it happens.
 //
-// It guards nothing: its passwords are printed here, everything is kept in
-// memory and ends with the process.
+// It protects nothing: its passwords are public, everything is stored in memory
+// and ends with the process.
 package devserver
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/dpop"
 	"github.com/oauthctl/oauthctl/pkg/forge"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
-
-	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
-
-// defaultTTL is how long an access token lives unless configured.
-const defaultTTL = 5 * time.Minute
-
-// Config says what a server is to be. Issuer and API are needed; the rest has a
-// default.
-type Config struct {
-	// Issuer is the authorization server's URL, API the API's: scheme, host and
-	// port, without a path and without a slash at the end.
-	Issuer, API string
-	// AccessTokenTTL is how long access tokens live; 0 means 5 minutes.
-	AccessTokenTTL time.Duration
-	// Algorithm signs the tokens; "" means ES256.
-	Algorithm string
-	// AutoApprove logs alice in (or the user in login_hint) and consents without
-	// asking.
-	AutoApprove bool
-	// Faults are active from the start, each as NAME or NAME=VALUE; see [Faults].
-	Faults []string
-	// Users can log in beside alice and bob, whose password is "password".
-	Users []User
-	// Clients are registered from the start, beside those that always are.
-	Clients []Client
-	// Seed makes the keys and the clients' ids the same each time; 0 makes them
-	// random. It needs an algorithm whose keys can be derived: ES256 or EdDSA.
-	Seed int64
-	// State is the path of a file that keeps keys, clients and refresh tokens over
-	// restarts; "" keeps nothing.
-	State string
-	// Now is the clock; nil means time.Now.
-	Now func() time.Time
-}
-
-// Client is a client that is registered from the start.
-type Client struct {
-	ID           string
-	Secret       string // "" makes it a public one
-	RedirectURIs []string
-}
 
 // Server is a development authorization server with its API. It is safe for
 // concurrent use.
 type Server struct {
-	config Config
-	keys   keys
-	// attacker signs the tokens that are spoiled by another key.
-	attacker forge.Attacker
-	users    []User
-	names    *names // of clients
-	clients  clients
-	visits   visits
-	grants   grants
-	used     *dpop.Memory // proofs and assertions, each good once
-	nonce    string       // that proofs need where the fault dpop-nonce is in force
+	config    Config
+	base      string // the issuer without a final slash: what the endpoints begin with
+	path      string // the path of base, "" for none
+	keys      keys
+	attacker  forge.Attacker // signs the tokens that are spoiled by another key
+	users     []User
+	names     *names // of clients
+	clients   clients
+	documents documents // client id metadata documents
+	visits    visits
+	grants    grants
+	trusted   []*trusted
+	ci        *ciIssuers
+	used      *dpop.Memory // proofs and assertions, each valid once
+	nonce     string       // that proofs need where the fault dpop-nonce is active
+	console   *console     // nil where it is off
 
 	saving sync.Mutex
 	mu     sync.Mutex
-	faults faultSet // those of every request; replaced, never changed
+	faults faultSet     // those of every request; replaced, never changed
+	ahead  atomic.Int64 // how far the clock was moved, in nanoseconds
 
 	authorizationServer, api http.Handler
 }
 
-// New makes a server. It errs on a URL with a path, an algorithm that is not
-// asymmetric or whose keys cannot be derived from a seed, an unknown fault, a
-// client without an id, and a state file that cannot be used.
+// New returns a server. It returns an error for a URL that cannot be served, an
+// algorithm that is not asymmetric or whose keys cannot be derived from a seed, an
+// unknown fault, a user, client or trusted issuer that is not complete, and a
+// state file that cannot be used.
 func New(c Config) (*Server, error) {
-	for name, raw := range map[string]string{"the issuer": c.Issuer, "the API": c.API} {
-		if err := checkBase(raw); err != nil {
-			return nil, fmt.Errorf("devserver: %s: %w", name, err)
+	if err := c.complete(); err != nil {
+		return nil, fmt.Errorf("devserver: %w", err)
+	}
+	s := &Server{config: c, names: newNames(c.Seed), clients: newClients(), visits: newVisits(), grants: newGrants(), nonce: rand.Text()}
+	s.base = strings.TrimSuffix(c.Issuer, "/")
+	if u, err := url.Parse(s.base); err == nil {
+		s.path = u.Path
+	}
+	s.used = dpop.NewMemory(0, s.now)
+	for _, prepare := range []func() error{s.addUsers, s.addKeys, s.addClients, s.addTrust, s.restore} {
+		if err := prepare(); err != nil {
+			return nil, fmt.Errorf("devserver: %w", err)
 		}
 	}
-	if c.AccessTokenTTL < 0 {
-		return nil, errors.New("devserver: the lifetime of access tokens cannot be negative")
-	}
-	if c.AccessTokenTTL == 0 {
-		c.AccessTokenTTL = defaultTTL
-	}
-	if c.Algorithm == "" {
-		c.Algorithm = "ES256"
-	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	s := &Server{config: c, users: usersOf(c), names: newNames(c.Seed), clients: newClients(), visits: newVisits(), grants: newGrants(), used: dpop.NewMemory(0, c.Now), nonce: rand.Text()}
 	var err error
 	if s.faults, err = parseFaults(c.Faults); err != nil {
 		return nil, fmt.Errorf("devserver: %w", err)
 	}
-	key, err := generate(c.Algorithm, c.Seed)
-	if err != nil {
-		return nil, fmt.Errorf("devserver: %w", err)
+	if c.Console {
+		s.console = newConsole(s)
 	}
-	s.keys.list = []*jwks.PrivateKey{key}
-	for _, one := range c.Clients {
-		if err := s.clients.configure(one); err != nil {
-			return nil, fmt.Errorf("devserver: %w", err)
-		}
-	}
-	if err := s.restore(); err != nil {
-		return nil, err
-	}
+	s.documents.insecure = c.InsecureClientDocuments
 	s.authorizationServer = s.routes()
 	if s.api, err = s.newAPI(); err != nil {
 		return nil, fmt.Errorf("devserver: %w", err)
@@ -140,20 +96,35 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// checkBase holds a URL to what is served: the root of a host.
-func checkBase(raw string) error {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || raw != u.Scheme+"://"+u.Host {
-		return fmt.Errorf("expected http://HOST:PORT without a path, got %s", diagnosis.Quote(raw))
+func (s *Server) addKeys() error {
+	key, err := generate(s.config.Algorithm, s.config.Seed)
+	if err != nil {
+		return err
+	}
+	s.keys.list = []*jwks.PrivateKey{key}
+	return nil
+}
+
+func (s *Server) addClients() error {
+	for _, one := range s.config.Clients {
+		if err := s.clients.configure(one, s.config.AnyRedirectURI); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// AuthorizationServer returns the handler to serve at the issuer's URL.
+// AuthorizationServer returns the handler to serve at the issuer's host.
 func (s *Server) AuthorizationServer() http.Handler { return s.authorizationServer }
 
 // API returns the handler to serve at the API's URL.
 func (s *Server) API() http.Handler { return s.api }
+
+// Issuer returns the issuer identifier.
+func (s *Server) Issuer() string { return s.config.Issuer }
+
+// at is the path of an endpoint at the issuer's host.
+func (s *Server) at(path string) string { return s.path + path }
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
@@ -172,18 +143,58 @@ func (s *Server) routes() http.Handler {
 		"GET /device":                                 s.serveDevicePage,
 		"POST /device":                                s.serveDevice,
 		"POST /par":                                   s.servePushed,
-		"GET /end-session":                            s.serveEndSessionPage,
+		"GET /end-session":                            s.serveEndSession,
 		"POST /end-session":                           s.serveEndSession,
 		"POST /register":                              s.serveRegister,
 		"POST /revoke":                                s.serveRevoke,
 		"POST /introspect":                            s.serveIntrospect,
 		"GET /userinfo":                               s.serveUserinfo,
 		"POST /userinfo":                              s.serveUserinfo,
-		"POST /_control/fault":                        s.serveControl,
+		"GET /ci/{system}/token":                      s.serveCIToken,
+		"GET /ci/{system}/.well-known/openid-configuration": s.serveCIMetadata,
+		"GET /ci/{system}/jwks":                             s.serveCIKeys,
+		"POST /_control/fault":                              s.control(s.controlFault),
+		"POST /_control/clock":                              s.control(s.controlClock),
+		"POST /_control/token":                              s.control(s.controlToken),
 	} {
 		mux.HandleFunc(pattern, handler)
 	}
-	return s.withFaults(mux)
+	if s.console != nil {
+		s.console.routes(mux)
+	}
+	return s.withConsole(laneServer, s.withPath(withCORS(s.withFaults(mux))))
 }
 
-func (s *Server) now() time.Time { return s.config.Now() }
+// withPath serves the endpoints below the issuer's path. Metadata is found where
+// RFC 8414, section 3.1, puts it, and where OpenID Connect Discovery does.
+func (s *Server) withPath(next http.Handler) http.Handler {
+	if s.path == "" {
+		return next
+	}
+	stripped := http.StripPrefix(s.path, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, document := range []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"} {
+			if strings.TrimSuffix(r.URL.Path, "/") == document+s.path {
+				inner := r.Clone(r.Context())
+				inner.URL.Path = document
+				next.ServeHTTP(w, inner)
+				return
+			}
+		}
+		switch {
+		case r.URL.Path == "/" || r.URL.Path == s.path:
+			http.Redirect(w, r, s.path+"/", http.StatusFound)
+		default:
+			stripped.ServeHTTP(w, r)
+		}
+	})
+}
+
+// now is the server's clock, as far ahead as it was moved.
+func (s *Server) now() time.Time {
+	return s.config.Now().Add(time.Duration(s.ahead.Load()))
+}
+
+// Advance moves the server's clock, and with it the API's, into the future, so
+// that a test of expiry need not wait.
+func (s *Server) Advance(d time.Duration) { s.ahead.Add(int64(d)) }

@@ -36,6 +36,7 @@ type clientState struct {
 	AuthMethod   string    `json:"token_endpoint_auth_method"`
 	Name         string    `json:"client_name,omitempty"`
 	RedirectURIs []string  `json:"redirect_uris"`
+	AfterLogout  []string  `json:"post_logout_redirect_uris,omitempty"`
 	GrantTypes   []string  `json:"grant_types"`
 }
 
@@ -70,11 +71,11 @@ func (s *Server) save() error {
 	}
 	data, err := json.Marshal(now, json.Deterministic(true))
 	if err != nil {
-		return fmt.Errorf("devserver: state: %w", err)
+		return fmt.Errorf("state: %w", err)
 	}
 	temporary, err := os.CreateTemp(filepath.Dir(s.config.State), ".oauthctl-dev-*") // 0600
 	if err != nil {
-		return fmt.Errorf("devserver: state: %w", err)
+		return fmt.Errorf("state: %w", err)
 	}
 	_, err = temporary.Write(data)
 	if closed := temporary.Close(); err == nil {
@@ -84,7 +85,7 @@ func (s *Server) save() error {
 		err = os.Rename(temporary.Name(), s.config.State)
 	}
 	if err != nil {
-		return fmt.Errorf("devserver: state: %w", errors.Join(err, os.Remove(temporary.Name())))
+		return fmt.Errorf("state: %w", errors.Join(err, os.Remove(temporary.Name())))
 	}
 	return nil
 }
@@ -96,14 +97,14 @@ func (s *Server) state() (*state, error) {
 		data, err := key.MarshalJWK()
 		if err != nil {
 			s.keys.mu.Unlock()
-			return nil, fmt.Errorf("devserver: state: %w", err)
+			return nil, fmt.Errorf("state: %w", err)
 		}
 		now.Keys = append(now.Keys, data)
 	}
 	s.keys.mu.Unlock()
 	s.clients.mu.Lock()
 	for _, c := range s.clients.byID {
-		now.Clients = append(now.Clients, clientState{c.id, c.secret.Reveal(), c.keys, c.authMethod, c.name, c.redirectURIs, c.grantTypes})
+		now.Clients = append(now.Clients, clientState{c.id, c.secret.Reveal(), c.keys, c.authMethod, c.name, c.redirectURIs, c.afterLogout, c.grantTypes})
 	}
 	s.clients.mu.Unlock()
 	s.grants.mu.Lock()
@@ -132,26 +133,32 @@ func (s *Server) restore() error {
 		return s.save()
 	}
 	if err != nil {
-		return fmt.Errorf("devserver: state: %w", err)
+		return fmt.Errorf("state: %w", err)
 	}
 	var before state
 	if err := json.Unmarshal(data, &before, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("devserver: %s is no state of this server (%w); remove it to begin anew", s.config.State, err)
+		return fmt.Errorf("%s is not a state file of this server (%w); remove it to start again", s.config.State, err)
 	}
 	if before.Version != stateVersion || len(before.Keys) == 0 {
-		return fmt.Errorf("devserver: %s: expected a state of version %d with keys, got version %d; remove it to begin anew", s.config.State, stateVersion, before.Version)
+		return fmt.Errorf("%s: expected a state of version %d with keys, got version %d; remove it to start again", s.config.State, stateVersion, before.Version)
 	}
 	s.keys.list = nil
 	for _, key := range before.Keys {
 		read, err := jwks.ParsePrivate(key)
 		if err != nil {
-			return fmt.Errorf("devserver: %s: %w", s.config.State, err)
+			return fmt.Errorf("%s: %w", s.config.State, err)
 		}
 		s.keys.list = append(s.keys.list, read)
 	}
 	s.config.Algorithm = s.keys.signing().Algorithm()
 	for _, c := range before.Clients {
-		s.clients.byID[c.ID] = &client{c.ID, secret.New(c.Secret), c.Keys, c.AuthMethod, c.Name, c.RedirectURIs, c.GrantTypes}
+		if configured := s.clients.byID[c.ID]; configured != nil {
+			continue // what is configured overrides what was stored
+		}
+		s.clients.byID[c.ID] = &client{
+			id: c.ID, secret: secret.New(c.Secret), keys: c.Keys, authMethod: c.AuthMethod, name: c.Name,
+			redirectURIs: c.RedirectURIs, afterLogout: c.AfterLogout, grantTypes: c.GrantTypes,
+		}
 	}
 	return s.grants.restore(&before, s.config.State)
 }
@@ -164,7 +171,7 @@ func (g *grants) restore(before *state, path string) error {
 	for _, t := range before.Refresh {
 		sum, err := hex.DecodeString(t.Digest)
 		if err != nil || len(sum) != len(digest{}) || t.Grant < 0 || t.Grant >= len(all) {
-			return fmt.Errorf("devserver: %s is damaged; remove it to begin anew", path)
+			return fmt.Errorf("%s is damaged; remove it to start again", path)
 		}
 		g.refresh[digest(sum)] = &refreshToken{grant: all[t.Grant], expires: t.Expires, used: t.Used}
 	}

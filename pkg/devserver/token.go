@@ -86,7 +86,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 		answer, refused = s.exchange(q)
 		// A refusal changes something too: what was used twice is revoked.
 		if err := s.save(); err != nil && refused == nil {
-			refused = &oauthError{Code: "server_error", Description: err.Error(), status: http.StatusInternalServerError}
+			refused = serverError(err)
 		}
 		if refused == nil {
 			writeJSON(w, http.StatusOK, answer)
@@ -103,7 +103,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 func misbehave(w http.ResponseWriter, faults faultSet) bool {
 	switch {
 	case faults.has("token-500"):
-		writeError(w, &oauthError{Code: "server_error", Description: "told to fail", status: http.StatusInternalServerError})
+		writeError(w, &oauthError{Code: "server_error", Description: "the fault token-500 is active", status: http.StatusInternalServerError})
 	case faults.has("token-429"):
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "slow down", http.StatusTooManyRequests)
@@ -130,7 +130,7 @@ func (s *Server) exchange(q *tokenRequest) (*tokenResponse, *oauthError) {
 			return g.exchange(s, q)
 		}
 	}
-	return nil, refuse("unsupported_grant_type", "this server knows "+strings.Join(grantTypesSupported(), ", "))
+	return nil, refuse("unsupported_grant_type", "the grant types are "+strings.Join(grantTypesSupported(), ", "))
 }
 
 // exchangeCode gives tokens for a code (RFC 6749, section 4.1.3; RFC 7636,
@@ -140,31 +140,40 @@ func (s *Server) exchangeCode(q *tokenRequest) (*tokenResponse, *oauthError) {
 		return nil, refuse("invalid_request", "code is missing")
 	}
 	verifier := q.form.Get("code_verifier")
-	if !isVerifier(verifier) {
-		return nil, refuse("invalid_grant", "code_verifier is missing, or not 43 to 128 unreserved characters")
-	}
+	resource := requestedResources(q.form)
 	g, refused := s.grants.redeem(q.form.Get("code"), s.now(), func(code *authorizationCode) *oauthError {
 		switch {
 		case code.grant.clientID != q.client.id:
-			return refuse("invalid_grant", "the code was given to another client")
+			return refuse("invalid_grant", "the code was issued to another client")
 		case code.redirectURI != q.form.Get("redirect_uri"):
 			return refuse("invalid_grant", "redirect_uri is not the one of the authorization request")
-		case subtle.ConstantTimeCompare([]byte(s256(verifier)), []byte(code.challenge)) != 1:
+		case code.challenge == "" && verifier != "":
+			return refuse("invalid_grant", "code_verifier is present, but the authorization request had no code_challenge")
+		case code.challenge != "" && !isVerifier(verifier):
+			return refuse("invalid_grant", "code_verifier is missing, or not 43 to 128 unreserved characters")
+		case code.challenge != "" && subtle.ConstantTimeCompare([]byte(s256(verifier)), []byte(code.challenge)) != 1:
 			return refuse("invalid_grant", "the SHA-256 of code_verifier is not the code_challenge of the authorization request")
 		case code.jkt != "" && code.jkt != q.jkt:
 			return refuse("invalid_grant", "the code is bound to another key (dpop_jkt)")
 		}
-		return checkNarrower(q.form["resource"], code.grant.resource, "invalid_target")
+		return checkNarrower(resource, code.grant.resource, "invalid_target")
 	})
 	if refused != nil {
 		return nil, refused
 	}
 	g.bind(q)
-	answer, refused := s.answer(q, g, g.scope, narrowed(q.form["resource"], g.resource), g.nonce)
-	if refused == nil && g.has("offline_access") {
-		answer.RefreshToken = s.grants.newRefreshToken(g, s.now())
+	answer, refused := s.answer(q, g, g.scope, narrowed(resource, g.resource), g.nonce)
+	return s.withRefreshToken(answer, q, g), refused
+}
+
+// withRefreshToken adds a refresh token where this server gives one to the login.
+func (s *Server) withRefreshToken(answer *tokenResponse, q *tokenRequest, g *grant) *tokenResponse {
+	switch {
+	case answer == nil || s.config.RefreshTokens == RefreshNever:
+	case g.has("offline_access"), s.config.RefreshTokens == RefreshAlways && q.client.uses("refresh_token"):
+		answer.RefreshToken = s.grants.newRefreshToken(g, s.now(), s.config.RefreshTokenTTL)
 	}
-	return answer, refused
+	return answer
 }
 
 // isVerifier reports whether text has the form of a code_verifier (RFC 7636,
@@ -188,11 +197,11 @@ func (s *Server) exchangeRefreshToken(q *tokenRequest) (*tokenResponse, *oauthEr
 	if q.faults.has("reused-refresh") {
 		return nil, refuse("invalid_grant", "the refresh token was used before; all tokens of this login are revoked")
 	}
-	scope := strings.Fields(q.form.Get("scope"))
+	scope, resource := strings.Fields(q.form.Get("scope")), requestedResources(q.form)
 	keep := q.faults.has("no-refresh-rotation")
-	g, refused := s.grants.rotate(value, s.now(), keep, func(g *grant) *oauthError {
+	g, refused := s.grants.rotate(value, s.now(), keep, s.config.RefreshReuseGrace, func(g *grant) *oauthError {
 		if g.clientID != q.client.id {
-			return refuse("invalid_grant", "the refresh token was given to another client")
+			return refuse("invalid_grant", "the refresh token was issued to another client")
 		}
 		if g.jkt != "" && g.jkt != q.jkt {
 			return refuse("invalid_grant", "the refresh token is bound to a key, and the proof is by another or there is none")
@@ -200,14 +209,14 @@ func (s *Server) exchangeRefreshToken(q *tokenRequest) (*tokenResponse, *oauthEr
 		if err := checkNarrower(scope, g.scope, "invalid_scope"); err != nil {
 			return err
 		}
-		return checkNarrower(q.form["resource"], g.resource, "invalid_target")
+		return checkNarrower(resource, g.resource, "invalid_target")
 	})
 	if refused != nil {
 		return nil, refused
 	}
-	answer, refused := s.answer(q, g, narrowed(scope, g.scope), narrowed(q.form["resource"], g.resource), "")
+	answer, refused := s.answer(q, g, narrowed(scope, g.scope), narrowed(resource, g.resource), "")
 	if refused == nil && !keep {
-		answer.RefreshToken = s.grants.newRefreshToken(g, s.now())
+		answer.RefreshToken = s.grants.newRefreshToken(g, s.now(), s.config.RefreshTokenTTL)
 	}
 	return answer, refused
 }
@@ -217,16 +226,16 @@ func (s *Server) exchangeCredentials(q *tokenRequest) (*tokenResponse, *oauthErr
 	if q.client.isPublic() {
 		return nil, refuse("unauthorized_client", "a public client has no credentials")
 	}
-	scope, refused := readScope(q.form.Get("scope"))
+	scope, refused := s.readScope(q.form.Get("scope"))
 	if refused != nil {
 		return nil, refused
 	}
 	for _, user := range []string{"openid", "offline_access", "profile", "email"} {
 		if slices.Contains(scope, user) {
-			return nil, refuse("invalid_scope", user+" needs a user")
+			return nil, refuse("invalid_scope", user+" needs a user, and a client that acts for itself has none")
 		}
 	}
-	resource, refused := s.readResource(q.form["resource"])
+	resource, refused := s.readResource(q.form)
 	if refused != nil {
 		return nil, refused
 	}
@@ -239,10 +248,9 @@ func (s *Server) answer(q *tokenRequest, g *grant, scope, audience []string, non
 	if q.faults.has("narrower-scope") && len(scope) > 1 {
 		scope = scope[:len(scope)-1]
 	}
-	failed := &oauthError{Code: "server_error", status: http.StatusInternalServerError}
-	access, err := s.issueAccess(g, scope, audience, q.jkt, q.faults)
+	access, err := s.issueAccess(g, accessToken{scope: scope, audience: audience, jkt: q.jkt}, 0, q.faults)
 	if err != nil {
-		return nil, failed
+		return nil, serverError(err)
 	}
 	answer := &tokenResponse{AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(s.config.AccessTokenTTL.Seconds()), Scope: strings.Join(scope, " ")}
 	if q.jkt != "" {
@@ -252,54 +260,9 @@ func (s *Server) answer(q *tokenRequest, g *grant, scope, audience []string, non
 		answer.ExpiresIn = 0
 	}
 	if slices.Contains(scope, "openid") {
-		if answer.IDToken, err = s.issueID(g, access, nonce, q.faults); err != nil {
-			return nil, failed
+		if answer.IDToken, err = s.issueID(g, scope, access, nonce, q.faults); err != nil {
+			return nil, serverError(err)
 		}
 	}
 	return answer, nil
-}
-
-// checkNarrower refuses with code what was not granted.
-func checkNarrower(asked, granted []string, code string) *oauthError {
-	for _, one := range asked {
-		if !slices.Contains(granted, one) {
-			return refuse(code, "more is asked for than was granted")
-		}
-	}
-	return nil
-}
-
-func narrowed(asked, granted []string) []string {
-	if len(asked) == 0 {
-		return granted
-	}
-	return asked
-}
-
-// readScope reads scopes that this server knows, without any items:read.
-func readScope(text string) ([]string, *oauthError) {
-	var scope []string
-	for _, one := range strings.Fields(text) {
-		if !slices.Contains(scopesSupported(), one) && one != "users:delete" {
-			return nil, refuse("invalid_scope", "the scopes are "+strings.Join(scopesSupported(), " ")+" users:delete")
-		}
-		if !slices.Contains(scope, one) {
-			scope = append(scope, one)
-		}
-	}
-	if scope == nil {
-		scope = []string{"items:read"}
-	}
-	return scope, nil
-}
-
-// readResource reads the resource parameters (RFC 8707, section 2), of which the
-// API is the only one, and the default.
-func (s *Server) readResource(asked []string) ([]string, *oauthError) {
-	for _, one := range asked {
-		if one != s.config.API {
-			return nil, refuse("invalid_target", "the only resource is "+s.config.API)
-		}
-	}
-	return []string{s.config.API}, nil
 }

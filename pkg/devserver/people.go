@@ -1,0 +1,94 @@
+package devserver
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// defaultPassword belongs to every user who has no other.
+const defaultPassword = "password"
+
+// DefaultUsers returns the users that are always there. One in [Config.Users] with
+// the same name replaces it.
+func DefaultUsers() []User {
+	return []User{
+		{Name: "alice", Password: defaultPassword, FullName: "Alice Example", Email: "alice@example.com"},
+		{Name: "bob", Password: defaultPassword, FullName: "Bob Example", Email: "bob@example.com"},
+	}
+}
+
+// addUsers puts the users that are always there before those configured.
+func (s *Server) addUsers() error {
+	s.users = append(DefaultUsers(), s.config.Users...)
+	for i, u := range s.users {
+		if u.Name == "" {
+			return errors.New("a user needs a name")
+		}
+		if err := checkClaims(u.Claims); err != nil {
+			return fmt.Errorf("user %s: %w", diagnosis.Quote(u.Name), err)
+		}
+		if u.Password == "" {
+			s.users[i].Password = defaultPassword
+		}
+	}
+	if _, known := s.user(s.config.AutoUser); !known {
+		return fmt.Errorf("the user %s to log in without asking does not exist", diagnosis.Quote(s.config.AutoUser))
+	}
+	return nil
+}
+
+// user returns the last user of that name: a configured one replaces one that is
+// always there.
+func (s *Server) user(name string) (User, bool) {
+	for _, u := range slices.Backward(s.users) {
+		if u.Name == name {
+			return u, true
+		}
+	}
+	return User{}, false
+}
+
+// hinted returns the user whom login_hint means: by name or e-mail address.
+func (s *Server) hinted(hint string) (User, bool) {
+	if u, ok := s.user(hint); ok {
+		return u, true
+	}
+	for _, u := range slices.Backward(s.users) {
+		if u.Email != "" && u.Email == hint {
+			return u, true
+		}
+	}
+	return User{}, false
+}
+
+// addIdentity adds the claims about a user that the scopes allow (OpenID Connect
+// Core, section 5.4), and those configured for the user.
+func (s *Server) addIdentity(claims map[string]any, subject string, scope []string) {
+	who, known := s.user(subject)
+	if !known {
+		return
+	}
+	if slices.Contains(scope, "profile") {
+		claims["name"], claims["preferred_username"] = who.FullName, who.Name
+	}
+	if slices.Contains(scope, "email") && who.Email != "" {
+		claims["email"], claims["email_verified"] = who.Email, true
+	}
+	maps.Copy(claims, who.Claims)
+}
+
+// addConfigured adds the claims of a grant, and those configured for its user and
+// its client. Those of the user override those of the client.
+func (s *Server) addConfigured(claims map[string]any, g *grant) {
+	if c := s.clients.find(g.clientID); c != nil {
+		maps.Copy(claims, c.claims)
+	}
+	if who, known := s.user(g.subject); known {
+		maps.Copy(claims, who.Claims)
+	}
+	maps.Copy(claims, g.claims)
+}
