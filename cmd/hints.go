@@ -140,6 +140,8 @@ func (c hintContext) loginHint() string {
 		return "try again, with a longer --timeout if the server is known to be slow"
 	case diagnosis.TLSUntrusted:
 		return "trust a private authority's certificate with --ca-cert FILE"
+	case diagnosis.KeySetInvalid:
+		return "use the jwks_uri that the issuer publishes: " + c.run("discover", "ISSUER")
 	case diagnosis.KeysUnavailable:
 		return "try again later; -v shows what the server answers"
 	case diagnosis.StateMismatch, diagnosis.NonceMismatch:

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -94,11 +95,11 @@ func (o *judgingOptions) clock(env *Env) (func() time.Time, error) {
 func (env *Env) keySet(ctx context.Context, o judgingOptions, r *resolved, raw secret.String) (guard.KeySet, error) {
 	switch {
 	case o.secretFile != "":
-		data, err := env.readSecretFile(o.secretFile)
+		data, err := env.readInput(o.secretFile, maxSecretFile)
 		if err != nil {
 			return nil, usage("--secret-file: %w", err)
 		}
-		key, err := jwks.SecretKey([]byte(data.Reveal()))
+		key, err := jwks.ParseSecret(data)
 		if err != nil {
 			return nil, usage("--secret-file: %w", err)
 		}
@@ -155,9 +156,19 @@ type patientKeys struct{ *jwks.Remote }
 
 func (k patientKeys) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
 	if _, err := k.Set(ctx); err != nil {
-		return nil, err
+		return nil, keySetFault(err)
 	}
 	return k.Remote.Keys(ctx, kid, alg)
+}
+
+// keySetFault returns the error underneath KEYS_UNAVAILABLE if trying again does
+// not help, so that a script does not try for ever; otherwise err.
+func keySetFault(err error) error {
+	var unavailable, cause *diagnosis.Diagnosis
+	if errors.As(err, &unavailable) && errors.As(unavailable.Err, &cause) && cause.Kind() == diagnosis.Usage {
+		return cause
+	}
+	return err
 }
 
 // trustUnknown names the token's own issuer and the command to trust it; it is
@@ -173,7 +184,8 @@ func trustUnknown(raw secret.String) error {
 }
 
 func isURL(s string) bool {
-	return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")
+	scheme, _, ok := strings.Cut(s, "://")
+	return ok && (strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http"))
 }
 
 // shellQuote quotes text so that it can be pasted into a shell.

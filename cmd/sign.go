@@ -8,86 +8,151 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 type signOptions struct {
-	key       string
-	claims    []string
-	alg       string
-	typ       string
-	expiresIn time.Duration
+	key        string
+	secretFile string
+	claims     []string
+	headers    []string
+	alg        string
+	typ        string
+	expiresIn  time.Duration
 }
 
 func newSign(env *Env) *cobra.Command {
 	var o signOptions
 	cmd := &cobra.Command{
 		Use: "sign",
-		Long: `Mint a token for tests. iat is now and exp is iat plus --expires-in, unless they
-are named. A claim NAME=VALUE is a text, NAME:=JSON any JSON value.`,
+		Long: `Create a signed token for tests. iat is now and exp is iat plus --expires-in,
+unless they are given. A claim or header NAME=VALUE is a string, NAME:=JSON any
+JSON value.
+
+--key FILE holds the private key: PEM, DER, a JWK or a key set with one key, or -
+for standard input. A JWK says which algorithm it signs with; another file signs
+with RS256, with ES256, ES384 or ES512 by its curve, or with EdDSA, unless --alg
+is given. --secret-file signs with HS256, HS384 or HS512: the file holds the secret itself,
+or a JWK of type oct.`,
 		Example: `  oauthctl jwks generate --alg ES256 --private-out key.pem > jwks.json
   oauthctl sign --key key.pem --claim iss=https://auth.example.com --claim aud=https://api.example.com |
-    oauthctl verify - --jwks jwks.json --issuer https://auth.example.com --audience https://api.example.com`,
+    oauthctl verify - --jwks jwks.json --issuer https://auth.example.com --audience https://api.example.com
+  oauthctl sign --secret-file secret --header kid=test --claim 'roles:=["a"]'`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return runSign(env, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.key, "key", "", "the private key, a PEM or JWK `FILE`")
+	f.StringVar(&o.key, "key", "", "the `FILE` with the private key")
+	f.StringVar(&o.secretFile, "secret-file", "", "sign with the shared secret in `FILE`, - for standard input")
 	f.StringArrayVar(&o.claims, "claim", nil, "a claim, `NAME=VALUE` or NAME:=JSON (repeatable)")
+	f.StringArrayVar(&o.headers, "header", nil, "a header, `NAME=VALUE` or NAME:=JSON (repeatable)")
 	f.StringVar(&o.alg, "alg", "", "sign with this algorithm (default: the key's)")
 	f.StringVar(&o.typ, "typ", "at+jwt", "the typ header; empty leaves it out")
-	f.DurationVar(&o.expiresIn, "expires-in", 5*time.Minute, "how long the token lives")
+	f.DurationVar(&o.expiresIn, "expires-in", 5*time.Minute, "how long the token is valid")
 	return cmd
 }
 
 func runSign(env *Env, o signOptions) error {
-	if o.key == "" {
-		return &usageError{what: "nothing says which key signs", hint: "give --key FILE; `oauthctl jwks generate` makes one"}
-	}
-	data, err := env.readInput(o.key, maxSecretFile)
-	if err != nil {
-		return usage("--key: %w", err)
-	}
-	key, err := jwks.ParsePrivate(data)
-	if err != nil {
-		return usage("--key: %s: %w", o.key, err)
-	}
 	now := env.Now()
 	claims := map[string]any{"iat": now.Unix(), "exp": now.Add(o.expiresIn).Unix()}
-	for _, text := range o.claims {
-		if err := addClaim(claims, text); err != nil {
-			return err
-		}
+	if err := addMembers(claims, "--claim", o.claims); err != nil {
+		return err
 	}
-	header := map[string]any{"alg": key.Algorithm(), "kid": key.ID()}
-	if o.alg != "" {
-		header["alg"] = o.alg
+	sign, header, err := o.signer(env)
+	if err != nil {
+		return err
 	}
 	if o.typ != "" {
 		header["typ"] = o.typ
 	}
-	raw, err := token.SignWithHeader(key, header, claims)
+	if err := addMembers(header, "--header", o.headers); err != nil {
+		return err
+	}
+	if alg, ok := header["alg"].(string); !ok {
+		return usage("--header: alg is a string; use --alg to choose it")
+	} else if _, known := jwks.LookupAlgorithm(alg); !known {
+		return usage("--alg: expected one of %s, got %s", strings.Join(jwks.Algorithms(), ", "), diagnosis.Quote(alg))
+	}
+	raw, err := sign(header, claims)
 	if err != nil {
 		return usage("%w", err)
+	}
+	if env.global.wantsJSON() {
+		return env.printJSON(map[string]string{"token": raw})
 	}
 	env.stdout().line("%s", raw)
 	return nil
 }
 
-func addClaim(claims map[string]any, text string) error {
-	name, value, ok := strings.Cut(text, "=")
+// signer returns what signs, and a header with its alg and kid.
+func (o signOptions) signer(env *Env) (sign func(header map[string]any, claims any) (string, error), header map[string]any, err error) {
 	switch {
-	case !ok || name == "" || name == ":":
-		return usage("--claim: expected NAME=VALUE or NAME:=JSON, got %q", text)
-	case strings.HasSuffix(name, ":"):
-		var v any
-		if err := json.Unmarshal([]byte(value), &v); err != nil {
-			return usage("--claim: expected JSON behind :=, got %q", value)
+	case o.key != "" && o.secretFile != "":
+		return nil, nil, usage("--key and --secret-file cannot be combined")
+	case o.secretFile != "":
+		return o.secretSigner(env)
+	case o.key == "":
+		return nil, nil, &usageError{what: "no key is given to sign with", hint: "--key FILE; `oauthctl jwks generate` creates one"}
+	}
+	data, err := env.readInput(o.key, maxSecretFile)
+	if err != nil {
+		return nil, nil, usage("--key: %w", err)
+	}
+	key, err := jwks.ParsePrivate(data)
+	if err != nil {
+		return nil, nil, usage("--key: %s: %w", o.key, err)
+	}
+	if o.alg != "" {
+		if key, err = key.WithAlgorithm(o.alg); err != nil {
+			return nil, nil, usage("--alg: %w", err)
 		}
-		claims[strings.TrimSuffix(name, ":")] = jsontext.Value(value)
-	default:
-		claims[name] = value
+	}
+	sign = func(header map[string]any, claims any) (string, error) {
+		return token.SignWithHeader(key, header, claims)
+	}
+	return sign, map[string]any{"alg": key.Algorithm(), "kid": key.ID()}, nil
+}
+
+func (o signOptions) secretSigner(env *Env) (sign func(header map[string]any, claims any) (string, error), header map[string]any, err error) {
+	data, err := env.readInput(o.secretFile, maxSecretFile)
+	if err != nil {
+		return nil, nil, usage("--secret-file: %w", err)
+	}
+	secret, err := jwks.ParseSecret(data)
+	if err != nil {
+		return nil, nil, usage("--secret-file: %w", err)
+	}
+	header = map[string]any{"alg": secret.Algorithms()[0]}
+	if secret.ID() != "" {
+		header["kid"] = secret.ID()
+	}
+	if o.alg != "" {
+		header["alg"] = o.alg
+	}
+	sign = func(header map[string]any, claims any) (string, error) {
+		return token.SignWithSecret(secret, header, claims)
+	}
+	return sign, header, nil
+}
+
+// addMembers adds members as a flag gives them to a JSON object.
+func addMembers(to map[string]any, flag string, texts []string) error {
+	for _, text := range texts {
+		name, value, ok := strings.Cut(text, "=")
+		switch {
+		case !ok || name == "" || name == ":":
+			return usage("%s: expected NAME=VALUE or NAME:=JSON, got %s", flag, quoteArgument(text))
+		case strings.HasSuffix(name, ":"):
+			var v any
+			if err := json.Unmarshal([]byte(value), &v); err != nil {
+				return usage("%s: expected JSON after %s=, got %s", flag, name, quoteArgument(value))
+			}
+			to[strings.TrimSuffix(name, ":")] = jsontext.Value(value)
+		default:
+			to[name] = value
+		}
 	}
 	return nil
 }

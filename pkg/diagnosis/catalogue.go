@@ -22,6 +22,8 @@ const (
 	KeyUnknown          ID = "KID_UNKNOWN"
 	KeySetEmpty         ID = "KEY_SET_EMPTY"
 	KeyRefused          ID = "KEY_REFUSED"
+	KeyROCA             ID = "KEY_ROCA"
+	KeyCertificate      ID = "KEY_CERTIFICATE"
 	KeyChanged          ID = "KID_SAME_KEY_CHANGED"
 	SignatureInvalid    ID = "SIGNATURE_INVALID"
 	Expired             ID = "EXPIRED"
@@ -90,6 +92,7 @@ const (
 	ServerError         ID = "SERVER_ERROR"
 	RateLimited         ID = "RATE_LIMITED"
 	KeysUnavailable     ID = "KEYS_UNAVAILABLE"
+	KeySetInvalid       ID = "KEY_SET_INVALID"
 	ReplayUnknown       ID = "REPLAY_UNKNOWN"
 	RevocationUnknown   ID = "REVOCATION_UNKNOWN"
 	StateMismatch       ID = "STATE_MISMATCH"
@@ -247,9 +250,19 @@ var catalogue = []Entry{
 		"The issuer has to publish its signing key; each skipped key has its reason.",
 	},
 	{
-		KeyRefused, Rejected, "the key is too weak or not meant for signatures",
-		"RSA below 2048 bits, an exponent of one or an even one, a point off its curve, a secret shorter than the hash, use=enc or key_ops without verify are refused.",
-		"Use a key that is meant for signatures and large enough.",
+		KeyRefused, Rejected, "the key cannot be used to verify signatures",
+		"It is not meant for signatures (use=enc, key_ops without verify), too weak (RSA below 2048 bits, an exponent of one or an even one, a secret shorter than the hash), or malformed (a point off its curve, a member twice, base64url with padding).",
+		"Use a key that is meant for signatures, large enough and well formed; the reason follows the sentence.",
+	},
+	{
+		KeyROCA, Advice, "the RSA key can be factored (ROCA)",
+		"The modulus has the form that a faulty library gave its keys (CVE-2017-15361: smart cards, TPMs and YubiKeys made before 2018). Its private key can be computed from it.",
+		"Replace the key by one that was generated elsewhere.",
+	},
+	{
+		KeyCertificate, Advice, "the certificate in x5c belongs to another key",
+		"RFC 7517, section 4.7: the first certificate in x5c holds the key itself. Some readers use the certificate and others use n and e or x and y, so they verify with different keys.",
+		"The issuer has to publish the key and its certificate together, or leave x5c out.",
 	},
 	{
 		KeyChanged, Rejected, "the key set now holds another key under the same kid",
@@ -599,9 +612,14 @@ var catalogue = []Entry{
 		"Try again after the time it names.",
 	},
 	{
-		KeysUnavailable, Unavailable, "the issuer's keys cannot be had",
-		"The key set could not be fetched and none is remembered, so the token could be neither accepted nor refused.",
+		KeysUnavailable, Unavailable, "the issuer's keys are unavailable",
+		"The key set could not be fetched and none is stored, so the token could be neither accepted nor refused.",
 		"Try again later; ask the issuer's operator if it lasts.",
+	},
+	{
+		KeySetInvalid, Usage, "the key set URL or file does not hold a key set",
+		"A key set is a JSON object with an array keys (RFC 7517, section 5). The URL answers with an error that does not go away, or what is there is something else: an HTML page, the server's metadata, a PEM file, a map of certificates.",
+		"Use the URL that the issuer's metadata gives as jwks_uri, or the file of a key set.",
 	},
 	{
 		ReplayUnknown, Unavailable, "whether the proof was used before cannot be told now",

@@ -45,7 +45,12 @@ type Key struct {
 	public     crypto.PublicKey
 	secret     *[]byte // a pointer, of which fmt prints no content
 	algorithms []string
+	warnings   []*diagnosis.Diagnosis
 }
+
+// Warnings returns what is odd about the key although it can be used: Diagnoses
+// of kind Advice.
+func (k *Key) Warnings() []*diagnosis.Diagnosis { return slices.Clone(k.warnings) }
 
 // ID returns the key's kid, "" if it has none.
 func (k *Key) ID() string { return k.id }
@@ -161,16 +166,17 @@ type jwk struct {
 	N      string   `json:"n,omitempty"`
 	E      string   `json:"e,omitempty"`
 	D      string   `json:"d,omitempty"`
+	X5C    []string `json:"x5c,omitempty"`
 }
 
 // parseKey reads one JWK as a public key.
 func parseKey(data jsontext.Value) (*Key, error) {
 	var m jwk
 	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, refused("a JWK", "something else")
+		return nil, unreadable(data, err)
 	}
-	if m.Use != "" && m.Use != "sig" {
-		return nil, refused("use sig", fmt.Sprintf("use %s", diagnosis.Quote(m.Use)))
+	if m.Use != "" && m.Use != "sig" && m.Use != "jwt-svid" { // the last is SPIFFE's name for it
+		return nil, refused("use sig", "use "+diagnosis.Quote(m.Use))
 	}
 	if m.KeyOps != nil && !slices.Contains(m.KeyOps, "verify") && m.D == "" {
 		return nil, refused("key_ops with verify", fmt.Sprintf("key_ops %q", m.KeyOps))
@@ -179,7 +185,34 @@ func parseKey(data jsontext.Value) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return publicKey(public, m.Kid, m.Alg)
+	k, err := publicKey(public, m.Kid, m.Alg)
+	if err != nil {
+		return nil, err
+	}
+	k.warnings = warningsOf(k, m.X5C)
+	return k, nil
+}
+
+// unreadable says why a JWK cannot be read.
+func unreadable(data jsontext.Value, err error) error {
+	var (
+		syntax   *jsontext.SyntacticError
+		semantic *json.SemanticError
+	)
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
+		return refused("each member once", "the member "+diagnosis.Quote(syntax.JSONPointer.LastToken())+" twice")
+	case data.Kind() != '{':
+		return refused("a JWK, which is a JSON object", data.Kind().String())
+	case errors.As(err, &semantic) && semantic.JSONPointer != "":
+		member := semantic.JSONPointer.LastToken()
+		want := "a string"
+		if strings.HasPrefix(string(semantic.JSONPointer), "/key_ops") || strings.HasPrefix(string(semantic.JSONPointer), "/x5c") {
+			want = "a list of strings"
+		}
+		return refused(member+" to be "+want, semantic.JSONKind.String())
+	}
+	return refused("valid JSON in UTF-8", "something else")
 }
 
 func (m *jwk) public() (crypto.PublicKey, error) {
@@ -271,7 +304,7 @@ func (k *Key) members() jwk {
 // not published: it errs.
 func (k *Key) MarshalJSON() ([]byte, error) {
 	if k.public == nil {
-		return nil, errors.New("jwks: a shared secret is never published")
+		return nil, errors.New("a shared secret is never published")
 	}
 	return json.Marshal(k.members(), json.Deterministic(true))
 }
@@ -284,10 +317,20 @@ func encode(data []byte) string { return base64.RawURLEncoding.EncodeToString(da
 // takes no line breaks.
 func decode(name, text string) ([]byte, error) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || text == "" || strings.ContainsAny(text, "\r\n") {
-		return nil, refused(name+" in base64url", "something else")
+	got := "other characters, or bits that are not part of it"
+	switch {
+	case text == "":
+		got = "nothing"
+	case strings.ContainsAny(text, "\r\n"):
+		got = "line breaks in it"
+	case err == nil:
+		return data, nil
+	case strings.HasSuffix(text, "="):
+		got = "padding (=)"
+	case strings.ContainsAny(text, "+/"):
+		got = "the + and / of plain base64"
 	}
-	return data, nil
+	return nil, refused(name+" in base64url without padding", got)
 }
 
 func refused(expected, got string) error {

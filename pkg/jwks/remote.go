@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -168,7 +169,9 @@ func (r *Remote) State() State {
 }
 
 // Set returns the key set, fetched if there is none or it is out of date.
-// Errors are Diagnoses of kind Unavailable.
+// Errors are Diagnoses KEYS_UNAVAILABLE; the error underneath is another Diagnosis
+// of kind Usage, such as KEY_SET_INVALID or INSECURE_URL, where trying again does
+// not help.
 func (r *Remote) Set(ctx context.Context) (*Set, error) {
 	c, err := r.get(ctx, fetchTimeout)
 	if err != nil {
@@ -199,7 +202,7 @@ func (r *Remote) Keys(ctx context.Context, kid, alg string) ([]*Key, error) {
 	next := r.ask(ctx, kid, alg, c)
 	switch {
 	case next == nil && ctx.Err() != nil:
-		return nil, fmt.Errorf("jwks: %w", ctx.Err())
+		return nil, ctx.Err()
 	case next == nil:
 		return nil, err // the old set still speaks
 	}
@@ -223,7 +226,7 @@ func (r *Remote) Former(kid string) *Key {
 // worthAsking reports whether a newer set could hold the key.
 func worthAsking(err error) bool {
 	var d *diagnosis.Diagnosis
-	return errors.As(err, &d) && (d.ID == diagnosis.KeyUnknown || d.ID == diagnosis.KeySetEmpty || d.ID == diagnosis.AlgMismatch)
+	return errors.As(err, &d) && slices.Contains([]diagnosis.ID{diagnosis.KeyUnknown, diagnosis.KeyRefused, diagnosis.KeySetEmpty, diagnosis.AlgMismatch}, d.ID)
 }
 
 // get returns the set in use, which it renews in the background or before
@@ -256,7 +259,7 @@ func (r *Remote) get(ctx context.Context, wait time.Duration) (*snapshot, error)
 	case err == nil:
 		return next, nil
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("jwks: %w", ctx.Err())
+		return nil, ctx.Err()
 	case bounded.Err() != nil:
 		r.slow.Store(true)
 	}
@@ -377,17 +380,14 @@ func (r *Remote) load(ctx context.Context) (*snapshot, error) {
 	r.fetches.Add(1)
 	res, err := r.http.Get(ctx, r.url, "application/jwk-set+json, application/json", MaxBytes)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", r.url, err)
 	}
-	if res.Status != http.StatusOK {
-		return nil, fmt.Errorf("jwks: the key endpoint answered %d", res.Status)
-	}
-	set, err := Parse(res.Body)
+	set, err := readAnswer(r.url, res)
 	if err != nil {
 		return nil, err
 	}
 	if len(set.keys) == 0 && r.current.Load() != nil {
-		return nil, errors.New("jwks: the key set holds no usable key any more")
+		return nil, fmt.Errorf("%s: the key set holds no usable key any more", r.url)
 	}
 	fresh := freshness(res.Header)
 	now := r.now()
@@ -399,6 +399,28 @@ func (r *Remote) load(ctx context.Context) (*snapshot, error) {
 	}
 	next.former = formerKeys(before, set)
 	return next, nil
+}
+
+// readAnswer reads the key set from the answer of a URL. What does not change
+// when it is tried again is KEY_SET_INVALID.
+func readAnswer(url string, res *safehttp.Response) (*Set, error) {
+	switch {
+	case res.Status == http.StatusOK:
+	case res.Status >= 400 && res.Status < 500 && !passes(res.Status):
+		return nil, notASet("a key set at "+url, fmt.Sprintf("status %d %s", res.Status, http.StatusText(res.Status)))
+	default:
+		return nil, fmt.Errorf("%s answered %d %s", url, res.Status, http.StatusText(res.Status))
+	}
+	set, err := Parse(res.Body)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", url, err)
+	}
+	return set, nil
+}
+
+// passes reports whether a status from 400 to 499 may be another one later.
+func passes(status int) bool {
+	return status == http.StatusRequestTimeout || status == http.StatusTooEarly || status == http.StatusTooManyRequests
 }
 
 // renewAfter returns how long after its fetch a set that is fresh for that time

@@ -76,31 +76,47 @@ func add[K comparable](to map[K][]*Key, under K, k *Key) {
 	}
 }
 
-// Parse reads a key set. A key that cannot be used is skipped and reported by
-// [Set.Skipped]. It errs on what is no key set, and beyond 1 MiB or 100 keys.
+// Parse reads a key set: a JSON object with an array keys, or a single JWK. A key
+// that cannot be used is skipped and reported by [Set.Skipped], whatever is wrong
+// with it; other members do not matter. It returns a Diagnosis KEY_SET_INVALID
+// for what is not a key set, and beyond 1 MiB or 100 keys.
 func Parse(data []byte) (*Set, error) {
 	if len(data) > MaxBytes {
-		return nil, fmt.Errorf("jwks: expected a key set of at most %d bytes, got %d", MaxBytes, len(data))
+		return nil, notASet(fmt.Sprintf("at most %d bytes", MaxBytes), fmt.Sprint(len(data)))
 	}
-	var document struct {
-		Keys jsontext.Value `json:"keys"`
-	}
-	if err := json.Unmarshal(data, &document); err != nil || document.Keys.Kind() != '[' {
-		return nil, errors.New("jwks: expected a JSON object with an array keys")
-	}
-	members, err := elements(document.Keys)
+	text := bytes.TrimSpace(decodeText(data))
+	members, err := splitObject(text)
 	if err != nil {
-		return nil, err
+		return nil, notASet(aKeySet, describe(data))
+	}
+	keys, single := jsontext.Value(nil), false
+	for _, m := range members {
+		switch m.name {
+		case "keys":
+			if keys != nil {
+				return nil, notASet("one member keys", "two")
+			}
+			keys = m.value
+		case "kty":
+			single = true
+		}
+	}
+	var elements []jsontext.Value
+	switch {
+	case keys == nil && single:
+		elements = []jsontext.Value{text}
+	case keys == nil:
+		return nil, notASet(aKeySet, describe(data))
+	default:
+		if elements, err = splitArray(keys, MaxKeys); err != nil {
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.KeySetInvalid, Expected: diagnosis.Values{"an array of keys"}, Err: err}
+		}
 	}
 	s := &Set{}
-	for i, member := range members {
-		key, err := parseKey(member)
+	for i, element := range elements {
+		key, err := parseKey(element)
 		if err != nil {
-			var id struct {
-				Kid string `json:"kid"`
-			}
-			_ = json.Unmarshal(member, &id)
-			s.skipped = append(s.skipped, Skipped{i, id.Kid, err})
+			s.skipped = append(s.skipped, Skipped{i, kidOf(element), err})
 			continue
 		}
 		s.keys = append(s.keys, key)
@@ -109,24 +125,24 @@ func Parse(data []byte) (*Set, error) {
 	return s, nil
 }
 
-// elements returns those of an array, of which it reads no more than may be there.
-func elements(array jsontext.Value) ([]jsontext.Value, error) {
-	d := jsontext.NewDecoder(bytes.NewBuffer(array))
-	if _, err := d.ReadToken(); err != nil {
-		return nil, fmt.Errorf("jwks: %w", err)
-	}
-	var values []jsontext.Value
-	for d.PeekKind() != ']' {
-		if len(values) == MaxKeys {
-			return nil, fmt.Errorf("jwks: expected at most %d keys, got more", MaxKeys)
+const aKeySet = "a key set, which is a JSON object with an array keys"
+
+func notASet(expected, got string) error {
+	return &diagnosis.Diagnosis{ID: diagnosis.KeySetInvalid, Expected: diagnosis.Values{expected}, Got: diagnosis.Values{got}}
+}
+
+// kidOf returns the kid of a key that could not be read, as far as it can be.
+func kidOf(key jsontext.Value) string {
+	members, _ := splitObject(key)
+	for _, m := range members {
+		if m.name == "kid" {
+			if text, err := jsontext.AppendUnquote(nil, m.value); err == nil {
+				return string(text)
+			}
+			return diagnosis.Shorten(strings.ToValidUTF8(string(m.value), "\uFFFD"), 200)
 		}
-		v, err := d.ReadValue()
-		if err != nil {
-			return nil, fmt.Errorf("jwks: %w", err)
-		}
-		values = append(values, v.Clone())
 	}
-	return values, nil
+	return ""
 }
 
 // All returns the keys in their order.
@@ -160,7 +176,7 @@ func (s *Set) MarshalJSON() ([]byte, error) {
 // most 4: those of the kid, or without a kid in the token those that fit. A key
 // without a kid fits any. The caller must not change the list. Errors are
 // Diagnoses of kind Rejected: KEY_SET_EMPTY, KID_UNKNOWN, ALG_MISMATCH,
-// HS_TOKEN_NO_SECRET.
+// HS_TOKEN_NO_SECRET, and KEY_REFUSED where the key of that kid was skipped.
 func (s *Set) Keys(_ context.Context, kid, alg string) ([]*Key, error) {
 	if fitting := s.fitting[choice{kid, alg}]; fitting != nil {
 		return fitting, nil
@@ -176,12 +192,40 @@ func (s *Set) noKey(kid, alg string, named bool) error {
 	switch {
 	case strings.HasPrefix(alg, "HS") && !s.hasSecret():
 		return &diagnosis.Diagnosis{ID: diagnosis.HSTokenNoSecret, Expected: diagnosis.Values{"a signature with a public key"}, Got: diagnosis.Values{"alg " + alg}}
+	case kid != "" && !named && s.skippedKey(kid) != nil:
+		return s.skippedKey(kid)
 	case len(s.keys) == 0:
-		return &diagnosis.Diagnosis{ID: diagnosis.KeySetEmpty, Expected: diagnosis.Values{"a key that verifies signatures"}, Got: diagnosis.Values{fmt.Sprintf("%d keys, all skipped", len(s.skipped))}}
-	case named || kid == "":
+		d := &diagnosis.Diagnosis{ID: diagnosis.KeySetEmpty, Expected: diagnosis.Values{"a key that verifies signatures"}, Got: diagnosis.Values{allSkipped(len(s.skipped))}}
+		if len(s.skipped) > 0 {
+			d.Err = s.skipped[0].Reason
+		}
+		return d
+	case named || kid == "" || len(s.named) == 0:
 		return &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: diagnosis.Values{s.offers(kid)}, Got: diagnosis.Values{"alg " + alg}}
 	}
 	return &diagnosis.Diagnosis{ID: diagnosis.KeyUnknown, Expected: s.ids(), Got: diagnosis.Values{kid}}
+}
+
+func allSkipped(n int) string {
+	switch n {
+	case 0:
+		return "no key at all"
+	case 1:
+		return "one key, which was skipped"
+	}
+	return fmt.Sprintf("%d keys, all of them skipped", n)
+}
+
+// skippedKey returns why the key of that kid cannot be used, nil if no key of that
+// kid was skipped.
+func (s *Set) skippedKey(kid string) error {
+	for _, skipped := range s.skipped {
+		var d *diagnosis.Diagnosis
+		if skipped.ID == kid && errors.As(skipped.Reason, &d) {
+			return &diagnosis.Diagnosis{ID: diagnosis.KeyRefused, Expected: d.Expected, Got: d.Got, Err: fmt.Errorf("the key is %s of the key set", diagnosis.Quote(kid))}
+		}
+	}
+	return nil
 }
 
 func (s *Set) hasSecret() bool {
@@ -192,7 +236,7 @@ func (s *Set) hasSecret() bool {
 func (s *Set) offers(kid string) string {
 	var algorithms []string
 	for _, k := range s.keys {
-		if kid != "" && k.id != kid {
+		if s.named[kid] && k.id != kid {
 			continue
 		}
 		for _, a := range k.algorithms {

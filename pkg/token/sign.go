@@ -12,9 +12,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/oauthctl/oauthctl/pkg/jwks"
-
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
 // Sign returns claims as a JWT in compact form, signed by key, with that typ
@@ -32,10 +31,21 @@ func Sign(key *jwks.PrivateKey, typ string, claims any) (string, error) {
 // must be one that the key can do. It is for tests and tools; [Sign] writes the
 // usual header.
 func SignWithHeader(key *jwks.PrivateKey, header map[string]any, claims any) (string, error) {
+	return sign(key.Public(), signingKey(key.Signer()), header, claims)
+}
+
+// SignWithSecret returns claims as a JWT with exactly that header, signed with a
+// shared secret. It is for tests: whoever can verify such a token can also make
+// one.
+func SignWithSecret(secret *jwks.Key, header map[string]any, claims any) (string, error) {
+	return sign(secret, secret.Secret(), header, claims)
+}
+
+func sign(key *jwks.Key, with any, header map[string]any, claims any) (string, error) {
 	alg, _ := header["alg"].(string)
 	method := methodOf(alg)
-	if method == nil || !key.Public().Fits(alg) {
-		return "", fmt.Errorf("token: the key cannot sign with alg %s", diagnosis.Quote(alg))
+	if method == nil || !key.Fits(alg) {
+		return "", fmt.Errorf("the key signs with %s, not with %s", diagnosis.Values(key.Algorithms()).Or(), diagnosis.Quote(alg))
 	}
 	head, err := encodeJSON(header)
 	if err != nil {
@@ -46,9 +56,9 @@ func SignWithHeader(key *jwks.PrivateKey, header map[string]any, claims any) (st
 		return "", err
 	}
 	signed := head + "." + payload
-	signature, err := method.Sign(signed, signingKey(key.Signer()))
+	signature, err := method.Sign(signed, with)
 	if err != nil {
-		return "", errors.New("token: signing failed")
+		return "", errors.New("signing failed")
 	}
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }

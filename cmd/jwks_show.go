@@ -1,0 +1,185 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+)
+
+func newJWKSShow(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show [URL|FILE|-|ISSUER]",
+		Short: "Show the keys of a set, and why a key is not usable",
+		Long: `Show the keys of a set, and why a key is not usable. A URL is that of a key set,
+of an issuer or of its metadata; without an argument it is the profile's issuer.
+A FILE, or - for standard input, holds a key set or one key.`,
+		Example: `  oauthctl jwks show https://auth.example.com
+  openssl x509 -in cert.pem | oauthctl jwks show -`,
+		Args: upTo(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runJWKSShow(cmd.Context(), env, strings.Join(args, ""))
+		},
+	}
+}
+
+// runJWKSShow ends with KEY_SET_EMPTY if no key is usable, after it has shown why.
+func runJWKSShow(ctx context.Context, env *Env, from string) error {
+	set, err := env.readKeySet(ctx, from)
+	if err != nil {
+		return err
+	}
+	var unusable error
+	if len(set.All()) == 0 {
+		_, unusable = set.Keys(ctx, "", "")
+	}
+	if env.global.wantsJSON() {
+		if err := env.printJSON(keySetReport(set)); err != nil || unusable == nil {
+			return err
+		}
+		return told{unusable}
+	}
+	env.printKeySet(set)
+	return unusable
+}
+
+func (env *Env) printKeySet(set *jwks.Set) {
+	s := env.stdout()
+	for _, k := range set.All() {
+		s.line("%s %s", s.good("✓"), s.strong(clean(nameOfKey(k.ID()))))
+		s.table([][2]string{
+			{"  type", strings.TrimSpace(k.Type() + " " + k.Curve())},
+			{"  algorithms", strings.Join(k.Algorithms(), " ")},
+			{"  thumbprint", k.Thumbprint()},
+		})
+		for _, w := range k.Warnings() {
+			s.line("  %s %s %s", s.warn("!"), clean(w.Error()), s.faint(string(w.ID)))
+		}
+	}
+	for _, k := range set.Skipped() {
+		s.line("%s %s", s.bad("✗"), s.strong(clean(nameOfKey(k.ID))))
+		s.line("  %s", clean(k.Reason.Error()))
+	}
+}
+
+func nameOfKey(id string) string {
+	if id == "" {
+		return "a key without kid"
+	}
+	return id
+}
+
+// keySetReport is a key set as jwks show --json shows it.
+func keySetReport(set *jwks.Set) any {
+	type key struct {
+		ID         string    `json:"kid,omitempty"`
+		Type       string    `json:"kty"`
+		Curve      string    `json:"crv,omitempty"`
+		Algorithms []string  `json:"algorithms"`
+		Thumbprint string    `json:"thumbprint"`
+		Warnings   []warning `json:"warnings,omitempty"`
+	}
+	type skipped struct {
+		Index  int    `json:"index"`
+		ID     string `json:"kid,omitempty"`
+		Reason string `json:"reason"`
+	}
+	report := struct {
+		Keys    []key     `json:"keys"`
+		Skipped []skipped `json:"skipped"`
+	}{[]key{}, []skipped{}}
+	for _, k := range set.All() {
+		var warnings []warning
+		for _, w := range k.Warnings() {
+			warnings = append(warnings, warning{w.ID, w.Error()})
+		}
+		report.Keys = append(report.Keys, key{k.ID(), k.Type(), k.Curve(), k.Algorithms(), k.Thumbprint(), warnings})
+	}
+	for _, k := range set.Skipped() {
+		report.Skipped = append(report.Skipped, skipped{k.Index, k.ID, k.Reason.Error()})
+	}
+	return report
+}
+
+// readKeySet reads a key set from a file, from standard input, or from the URL of
+// a key set, an issuer or an issuer's metadata.
+func (env *Env) readKeySet(ctx context.Context, from string) (*jwks.Set, error) {
+	if from == "" {
+		r, err := env.resolve()
+		if err != nil {
+			return nil, err
+		}
+		if from = r.Issuer; from == "" {
+			return nil, &usageError{what: "no key set is given, and the profile has no issuer", hint: "oauthctl jwks show URL, or FILE"}
+		}
+	}
+	if isURL(from) {
+		return env.fetchKeySet(ctx, from)
+	}
+	data, err := env.readInput(from, jwks.MaxBytes)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	set, err := jwks.Parse(data)
+	if err == nil {
+		return set, nil
+	}
+	if key, keyErr := jwks.ParsePublic(data); keyErr == nil {
+		return jwks.NewSet(key), nil
+	}
+	return nil, usage("%s: %w", from, err)
+}
+
+// fetchKeySet returns the key set at a URL, or else that of the issuer at the URL.
+func (env *Env) fetchKeySet(ctx context.Context, from string) (*jwks.Set, error) {
+	client, err := env.client()
+	if err != nil {
+		return nil, err
+	}
+	set, err := env.remoteSet(ctx, client, from)
+	var d *diagnosis.Diagnosis
+	if err == nil || !errors.As(err, &d) || d.ID != diagnosis.KeySetInvalid {
+		return set, err
+	}
+	server, _, notFound := discovery.FindServer(ctx, client, issuerOf(from))
+	switch {
+	case notFound != nil:
+		return nil, err
+	case server.JWKSURI == "":
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.KeySetInvalid, Expected: diagnosis.Values{"a jwks_uri in the metadata of " + server.Issuer}, Got: diagnosis.None}
+	}
+	return env.remoteSet(ctx, client, server.JWKSURI)
+}
+
+func (env *Env) remoteSet(ctx context.Context, client *safehttp.Client, url string) (*jwks.Set, error) {
+	remote := jwks.NewRemote(url, jwks.RemoteOptions{HTTP: client, Now: env.Now})
+	defer remote.Close()
+	set, err := remote.Set(ctx)
+	if err != nil {
+		return nil, keySetFault(err)
+	}
+	return set, nil
+}
+
+// issuerOf returns the issuer whose metadata is at a well-known URL (RFC 8414,
+// section 3, and OpenID Connect Discovery, section 4), else the URL itself.
+func issuerOf(from string) string {
+	u, err := url.Parse(from)
+	if err != nil {
+		return from
+	}
+	for _, place := range []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"} {
+		before, after, found := strings.Cut(u.Path, place)
+		if found {
+			return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: before + after}).String()
+		}
+	}
+	return from
+}
