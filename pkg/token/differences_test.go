@@ -26,7 +26,7 @@ var whyRefused = map[diagnosis.ID]string{
 	diagnosis.Expired:            "the second that exp names is past it (RFC 7519, section 4.1.4: on or after), with a leeway as without",
 	diagnosis.HeaderInvalid:      "the header is UTF-8 JSON of at most 32 levels, and kid and typ are strings (RFC 7515, sections 4.1.4 and 4.1.9)",
 	diagnosis.HSTokenNoSecret:    "a shared secret has no place in a key set: who can read the set could sign with it",
-	diagnosis.KeySetEmpty:        "the key is too weak, is not for signatures by its use or key_ops, or names an alg that it cannot have",
+	diagnosis.KeyRefused:         "the key is too weak, is not for signatures by its use or key_ops, or names an alg that it cannot have",
 	diagnosis.Malformed:          "line breaks and stray bits make one token into many strings, past every list of revoked or seen ones (RFC 7515, section 2)",
 	diagnosis.MemberCase:         "a reader that ignores case, as encoding/json does, takes ISS for iss; another takes it for nothing",
 	diagnosis.PayloadInvalid:     "the payload is UTF-8 JSON of at most 32 levels (RFC 7519, section 7.2); what is no UTF-8 reads differently in each library",
