@@ -84,7 +84,7 @@ func addClaimsTo(flag string, values []string, find func(owner string) (*map[str
 		if *claims == nil {
 			*claims = map[string]any{}
 		}
-		if err := addClaim(*claims, claim); err != nil {
+		if err := addMember(*claims, claim); err != nil {
 			return usage("%s: expected NAME:KEY=VALUE or NAME:KEY:=JSON, got %q", flag, text)
 		}
 	}

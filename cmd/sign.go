@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -137,22 +138,30 @@ func (o signOptions) secretSigner(env *Env) (sign func(header map[string]any, cl
 	return sign, header, nil
 }
 
-// addMembers adds members as a flag gives them to a JSON object.
+// addMembers adds members as a repeatable flag gives them to a JSON object.
 func addMembers(to map[string]any, flag string, texts []string) error {
 	for _, text := range texts {
-		name, value, ok := strings.Cut(text, "=")
-		switch {
-		case !ok || name == "" || name == ":":
-			return usage("%s: expected NAME=VALUE or NAME:=JSON, got %s", flag, quoteArgument(text))
-		case strings.HasSuffix(name, ":"):
-			var v any
-			if err := json.Unmarshal([]byte(value), &v); err != nil {
-				return usage("%s: expected JSON after %s=, got %s", flag, name, quoteArgument(value))
-			}
-			to[strings.TrimSuffix(name, ":")] = jsontext.Value(value)
-		default:
-			to[name] = value
+		if err := addMember(to, text); err != nil {
+			return usage("%s: %w", flag, err)
 		}
+	}
+	return nil
+}
+
+// addMember adds NAME=VALUE as a string, NAME:=JSON as the JSON value.
+func addMember(to map[string]any, text string) error {
+	name, value, ok := strings.Cut(text, "=")
+	switch {
+	case !ok || name == "" || name == ":":
+		return fmt.Errorf("expected NAME=VALUE or NAME:=JSON, got %s", quoteArgument(text))
+	case strings.HasSuffix(name, ":"):
+		var v any
+		if err := json.Unmarshal([]byte(value), &v); err != nil {
+			return fmt.Errorf("expected JSON after %s=, got %s", name, quoteArgument(value))
+		}
+		to[strings.TrimSuffix(name, ":")] = jsontext.Value(value)
+	default:
+		to[name] = value
 	}
 	return nil
 }
