@@ -3,6 +3,8 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -42,7 +44,7 @@ func runDiscover(ctx context.Context, env *Env, url string) error {
 	if err != nil {
 		return err
 	}
-	found, trail, err := discovery.Find(ctx, client, url)
+	found, trail, err := discovery.Find(ctx, client, discovery.CompleteURL(url))
 	if !env.global.wantsJSON() || err != nil {
 		showTrail(env.stderr(), trail)
 	}
@@ -50,32 +52,73 @@ func runDiscover(ctx context.Context, env *Env, url string) error {
 		return err
 	}
 	if env.global.wantsJSON() {
-		shown := struct {
-			Resource jsontext.Value `json:"resource,omitempty"`
-			Server   jsontext.Value `json:"server"`
-		}{Server: found.Server.Raw}
-		if found.Resource != nil {
-			shown.Resource = found.Resource.Raw
-		}
-		return env.printJSON(shown)
+		return env.printJSON(discovered(found, trail))
 	}
 	showMetadata(env.stdout(), found)
 	return nil
 }
 
-// showTrail tells a person which way a search went.
+// discoveredJSON is what discover prints for programs.
+type discoveredJSON struct {
+	Resource jsontext.Value `json:"resource,omitempty"`
+	Server   jsontext.Value `json:"server"`
+	Ignored  []ignoredJSON  `json:"ignored,omitempty"`
+	Trail    []stepJSON     `json:"trail"`
+}
+
+// ignoredJSON is a member of the metadata that cannot be used.
+type ignoredJSON struct {
+	Member string `json:"member"`
+	Reason string `json:"reason"`
+}
+
+type stepJSON struct {
+	Method  string `json:"method"`
+	URL     string `json:"url"`
+	Found   string `json:"found"`
+	Verdict string `json:"verdict,omitempty"`
+}
+
+func discovered(found *discovery.Found, trail discovery.Trail) discoveredJSON {
+	shown := discoveredJSON{Server: found.Server.Raw}
+	if found.Resource != nil {
+		shown.Resource = found.Resource.Raw
+	}
+	for _, p := range ignored(found) {
+		shown.Ignored = append(shown.Ignored, ignoredJSON{p.Member, p.Err.Error()})
+	}
+	for _, s := range trail {
+		shown.Trail = append(shown.Trail, stepJSON{s.Method, s.URL, s.Found, s.Verdict})
+	}
+	return shown
+}
+
+// ignored lists the members that cannot be used, of both documents.
+func ignored(found *discovery.Found) []discovery.Problem {
+	all := slices.Clone(found.Server.Problems)
+	if found.Resource != nil {
+		all = append(all, found.Resource.Problems...)
+	}
+	return all
+}
+
+// showTrail shows which way a search went.
 func showTrail(s *screen, trail discovery.Trail) {
 	for _, step := range trail {
 		mark := s.good("·")
 		if step.Err != nil {
 			mark = s.bad("✗")
 		}
-		s.line("%s %s", mark, clean(step.URL))
-		told := step.Found
-		if step.Verdict != "" {
-			told += "; " + step.Verdict
+		place := clean(step.URL)
+		if step.Method != http.MethodGet {
+			place = step.Method + " " + place
 		}
-		s.line("  %s", s.faint(clean(told)))
+		s.line("%s %s", mark, place)
+		found := step.Found
+		if step.Verdict != "" {
+			found += "; " + step.Verdict
+		}
+		s.line("  %s", s.faint(clean(found)))
 	}
 }
 
@@ -108,13 +151,17 @@ func showMetadata(s *screen, found *discovery.Found) {
 		{"grant types", clean(strings.Join(m.GrantTypesSupported, " "))},
 		{"client authentication", clean(strings.Join(m.TokenEndpointAuthMethodsSupported, " "))},
 		{"PKCE", clean(strings.Join(m.CodeChallengeMethodsSupported, " "))},
-		{"iss in the response", yes(m.AuthorizationResponseIssParameterSupported)},
+		{"iss in the response", announced(m.AuthorizationResponseIssParameterSupported, "RFC 9207")},
+		{"client id documents", announced(m.ClientIDMetadataDocumentSupported, "client_id_metadata_document_supported")},
 	})
+	for _, p := range ignored(found) {
+		s.line("%s %s: %s", s.bad("ignored"), clean(p.Member), clean(p.Err.Error()))
+	}
 }
 
-func yes(b bool) string {
+func announced(b bool, by string) string {
 	if b {
-		return "yes (RFC 9207)"
+		return "yes (" + by + ")"
 	}
 	return "not announced"
 }

@@ -1,9 +1,11 @@
 package cmd
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
 )
 
 // hintContext is what a hint depends on: the fault, and how this run was called,
@@ -79,7 +81,7 @@ func commandHint(c hintContext) string {
 	case diagnosis.NotYetValid, diagnosis.ClockSkew:
 		return "compare the clocks of this machine and of the issuer; --leeway allows for a difference"
 	case diagnosis.IssuerSlash:
-		return "copy the issuer from the metadata, unchanged: " + c.run("discover")
+		return "use the issuer as its metadata writes it, if that is the server you mean: " + c.run("discover", first(c.Got, "URL"))
 	case diagnosis.AudienceMissing, diagnosis.AudienceMismatch:
 		return "log in for this API with --audience or --resource, or expect the audience that the issuer uses"
 	case diagnosis.EntraAudienceForm:
@@ -159,6 +161,9 @@ func (c hintContext) loginHint() string {
 	case diagnosis.DPoPDowngrade:
 		return "log in without --dpop if a Bearer token is enough; otherwise the server's operator has to enable DPoP for this client"
 	case diagnosis.MetadataNotFound:
+		if at := (*discovery.ServerAtOrigin)(nil); errors.As(c.Diagnosis, &at) {
+			return "if that server is the API's: " + c.run("login", at.Issuer, "--api", at.API)
+		}
 		return "use the issuer's or the API's exact URL; `oauthctl discover URL` shows each place that was tried"
 	case diagnosis.ClientRefused:
 		return "check --client-id, the secret and --auth-method against the server's registration"

@@ -10,6 +10,7 @@ package challenge
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,12 @@ func (c Challenge) Get(name string) string {
 		}
 	}
 	return ""
+}
+
+// Has reports whether the challenge has a parameter of that name, which may be
+// empty.
+func (c Challenge) Has(name string) bool {
+	return slices.ContainsFunc(c.Params, func(p Param) bool { return strings.EqualFold(p.Name, name) })
 }
 
 // Is reports whether the challenge is of that scheme.

@@ -232,8 +232,7 @@ func TestClientAuthentication(t *testing.T) {
 		_, err = good.Token(t.Context(), oauth.ClientCredentials(nil, nil, nil))
 		wantError(t, method, err, "")
 		if method == oauth.AuthSecretJWT {
-			plain := *good
-			plain.AuthMethod = oauth.AuthSecretPost
+			plain := &oauth.Client{ID: good.ID, Server: server, Now: d.now, Secret: good.Secret, AuthMethod: oauth.AuthSecretPost}
 			_, err = plain.Token(t.Context(), oauth.ClientCredentials(nil, nil, nil))
 			wantError(t, "the secret itself where an assertion is registered", err, "invalid_client")
 		}

@@ -105,6 +105,7 @@ const (
 	MetadataInvalid     ID = "METADATA_INVALID"
 	ResourceMismatch    ID = "PRM_RESOURCE_MISMATCH"
 	TokenEndpointShape  ID = "TOKEN_ENDPOINT_SHAPE"
+	AnswerInvalid       ID = "ANSWER_INVALID"
 	RegistrationInvalid ID = "DCR_INVALID"
 	RedirectRefused     ID = "REDIRECT_REFUSED"
 	InsecureEndpoint    ID = "INSECURE_ENDPOINT"
@@ -682,6 +683,11 @@ var catalogue = []Entry{
 		TokenEndpointShape, Unsafe, "the token endpoint's answer is not a token response",
 		"access_token and token_type are needed, as one JSON object (RFC 6749, section 5.1).",
 		"Check the token endpoint in the metadata; some proxies answer with a page of their own.",
+	},
+	{
+		AnswerInvalid, Unsafe, "the server's response cannot be used",
+		"The endpoint that is named answered with something other than its specification says: RFC 8628 for device authorization, RFC 9126 for pushed requests, RFC 7662 for introspection, OpenID Connect Core for userinfo.",
+		"Check that endpoint in the server's metadata; some proxies answer with a page of their own.",
 	},
 	{
 		RegistrationInvalid, Unsafe, "the answer of the registration endpoint cannot be used",

@@ -112,25 +112,20 @@ func TestFindServer(t *testing.T) {
 		"another issuer first, then this one": {site{server8414 + "/t/1": good, "/t/1" + serverOIDC: tenant}, "/t/1", "", 0, 3},
 		"issuer with its slash":               {site{server8414: doc(`{"issuer":"BASE/"}`)}, "/", "", 0, 1},
 
-		"a slash too much":       {site{server8414: doc(`{"issuer":"BASE/"}`)}, "", diagnosis.IssuerSlash, diagnosis.Unsafe, 2},
-		"a slash too little":     {site{serverOIDC: good}, "/", diagnosis.IssuerSlash, diagnosis.Unsafe, 2},
-		"another issuer":         {site{server8414: doc(`{"issuer":"https://evil.example"}`)}, "", diagnosis.DiscoveryMismatch, diagnosis.Unsafe, 2},
-		"another letter case":    {site{server8414 + "/T": tenant}, "/T", diagnosis.DiscoveryMismatch, diagnosis.Unsafe, 4},
-		"no issuer":              {site{server8414: doc(`{"Issuer":"BASE"}`)}, "", diagnosis.MetadataInvalid, diagnosis.Unsafe, 2},
-		"issuer twice":           {site{server8414: doc(`{"issuer":"BASE","issuer":"BASE"}`)}, "", diagnosis.MetadataInvalid, diagnosis.Unsafe, 2},
-		"broken JSON":            {site{server8414: doc(`{"issuer":"BASE"`)}, "", diagnosis.MetadataInvalid, diagnosis.Unsafe, 2},
-		"javascript endpoint":    {site{server8414: doc(`{"issuer":"BASE","authorization_endpoint":"javascript:alert(1)"}`)}, "", diagnosis.MetadataInvalid, diagnosis.Unsafe, 2},
-		"file endpoint":          {site{server8414: doc(`{"issuer":"BASE","authorization_endpoint":"file:///etc/passwd"}`)}, "", diagnosis.MetadataInvalid, diagnosis.Unsafe, 2},
-		"plain http endpoint":    {site{server8414: doc(`{"issuer":"BASE","token_endpoint":"http://auth.example/token"}`)}, "", diagnosis.InsecureEndpoint, diagnosis.Unsafe, 2},
-		"plain http alias":       {site{server8414: doc(`{"issuer":"BASE","mtls_endpoint_aliases":{"token_endpoint":"http://auth.example/token"}}`)}, "", diagnosis.InsecureEndpoint, diagnosis.Unsafe, 2},
-		"endpoint of wrong type": {site{server8414: doc(`{"issuer":"BASE","token_endpoint":["x"]}`)}, "", diagnosis.MetadataInvalid, diagnosis.Unsafe, 2},
-		"redirect elsewhere":     {site{server8414: {status: 302, location: "http://127.0.0.1:1/"}}, "", diagnosis.RedirectRefused, diagnosis.Unsafe, 2},
-		"nothing":                {site{}, "", diagnosis.MetadataNotFound, diagnosis.Usage, 2},
-		"front page only":        {site{"*": html}, "/t", diagnosis.MetadataNotFound, diagnosis.Usage, 4},
-		"server error":           {site{"*": {status: 503}}, "", diagnosis.ServerError, diagnosis.Unavailable, 2},
-		"too many requests":      {site{"*": {status: 429}}, "", diagnosis.RateLimited, diagnosis.Unavailable, 2},
-		"mismatch beats 503":     {site{"*": {status: 503}, serverOIDC: doc(`{"issuer":"x"}`)}, "", diagnosis.DiscoveryMismatch, diagnosis.Unsafe, 2},
-		"too large":              {site{server8414: doc(`{"issuer":"` + strings.Repeat("x", 2<<20) + `"}`)}, "", diagnosis.ResponseTooLarge, diagnosis.Unavailable, 2},
+		"a slash too much":    {site{server8414: doc(`{"issuer":"BASE/"}`)}, "", diagnosis.IssuerSlash, diagnosis.Unsafe, 2},
+		"a slash too little":  {site{serverOIDC: good}, "/", diagnosis.IssuerSlash, diagnosis.Unsafe, 2},
+		"another issuer":      {site{server8414: doc(`{"issuer":"https://evil.example"}`)}, "", diagnosis.DiscoveryMismatch, diagnosis.Unsafe, 2},
+		"another letter case": {site{server8414 + "/T": tenant}, "/T", diagnosis.DiscoveryMismatch, diagnosis.Unsafe, 4},
+		"no issuer":           {site{server8414: doc(`{"Issuer":"BASE"}`)}, "", diagnosis.MetadataInvalid, diagnosis.Unsafe, 2},
+		"issuer twice":        {site{server8414: doc(`{"issuer":"BASE","issuer":"BASE"}`)}, "", diagnosis.MetadataInvalid, diagnosis.Unsafe, 2},
+		"broken JSON":         {site{server8414: doc(`{"issuer":"BASE"`)}, "", diagnosis.MetadataInvalid, diagnosis.Unsafe, 2},
+		"redirect elsewhere":  {site{server8414: {status: 302, location: "http://127.0.0.1:1/"}}, "", diagnosis.RedirectRefused, diagnosis.Unsafe, 2},
+		"nothing":             {site{}, "", diagnosis.MetadataNotFound, diagnosis.Usage, 2},
+		"front page only":     {site{"*": html}, "/t", diagnosis.MetadataNotFound, diagnosis.Usage, 4},
+		"server error":        {site{"*": {status: 503}}, "", diagnosis.ServerError, diagnosis.Unavailable, 2},
+		"too many requests":   {site{"*": {status: 429}}, "", diagnosis.RateLimited, diagnosis.Unavailable, 2},
+		"mismatch beats 503":  {site{"*": {status: 503}, serverOIDC: doc(`{"issuer":"x"}`)}, "", diagnosis.DiscoveryMismatch, diagnosis.Unsafe, 2},
+		"too large":           {site{server8414: doc(`{"issuer":"` + strings.Repeat("x", 2<<20) + `"}`)}, "", diagnosis.ResponseTooLarge, diagnosis.Unavailable, 2},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -217,14 +212,24 @@ func TestPublicServerNamesLoopback(t *testing.T) {
 		"loopback by address": {`{"issuer":"https://a.example","registration_endpoint":"https://[::1]/r"}`, diagnosis.MetadataInvalid},
 	}
 	for name, tt := range tests {
-		if _, err := discovery.ParseServer([]byte(tt.body), "https://a.example"); id(err) != tt.want || (err == nil) != (tt.want == "") {
-			t.Errorf("%s: got %v, want %q", name, err, tt.want)
+		server, err := discovery.ParseServer([]byte(tt.body), "https://a.example")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, endpoint := range []string{"token_endpoint", "jwks_uri", "registration_endpoint"} {
+			if !strings.Contains(tt.body, endpoint) {
+				continue
+			}
+			if _, err := server.Endpoint(endpoint); id(err) != tt.want || (err == nil) != (tt.want == "") {
+				t.Errorf("%s: got %v, want %q", name, err, tt.want)
+			}
 		}
 	}
 	if _, err := discovery.ParseServer([]byte(`{"issuer":"https://10.0.0.1","token_endpoint":"https://10.0.0.2/token"}`), "https://10.0.0.1"); err != nil {
 		t.Errorf("positive control, a network of its own: %v", err)
 	}
-	if _, err := discovery.ParseResource([]byte(`{"resource":"https://a.example","authorization_servers":["http://127.0.0.1:9000"]}`), "https://a.example", false); id(err) != diagnosis.InsecureEndpoint {
+	if _, err := discovery.ParseResource([]byte(`{"resource":"https://a.example","authorization_servers":["http://127.0.0.1:9000"]}`), "https://a.example", discovery.AtPath); id(err) != diagnosis.InsecureEndpoint {
 		t.Errorf("authorization server on loopback: %v", err)
 	}
 }
@@ -249,6 +254,11 @@ func TestFindResource(t *testing.T) {
 		"challenge leads nowhere":        {site{"/api": challenge("BASE/m"), resourceWK + "/api": of("BASE/api")}, "/api", "", scope},
 		"challenge without metadata":     {site{"/api": {status: 401, challenge: "Bearer"}, resourceWK + "/api": of("BASE/api")}, "/api", "", nil},
 		"well-known with the path":       {site{resourceWK + "/api": of("BASE/api")}, "/api", "", nil},
+		"the origin at the root":         {site{resourceWK: of("BASE")}, "/v2/mcp", "", nil},
+		"the origin with a slash":        {site{resourceWK: of("BASE/")}, "/v2/mcp", "", nil},
+		"the document's own URL":         {site{resourceWK + "/api": of("BASE/api")}, resourceWK + "/api", "", nil},
+		"a byte order mark":              {site{resourceWK: doc("\ufeff" + `{"resource":"BASE/api","authorization_servers":["BASE/as"]}`)}, "/api", "", nil},
+		"malformed members":              {site{resourceWK: doc(`{"resource":"BASE/api","authorization_servers":["BASE/as"],"scopes_supported":"a","jwks_uri":"/keys","x":1,"x":2}`)}, "/api", "", nil},
 		"well-known at the root":         {site{resourceWK: of("BASE/api")}, "/api", "", nil},
 		"root API":                       {site{resourceWK: of("BASE")}, "", "", nil},
 		"root API, slash in the answer":  {site{resourceWK: of("BASE/")}, "", "", nil},
@@ -262,6 +272,10 @@ func TestFindResource(t *testing.T) {
 		"encoded dots in the request":        {site{"/v1/../admin": challenge("BASE/m"), "/m": of("BASE/v1")}, "/v1/%2e%2e/admin", diagnosis.ResourceMismatch, nil},
 		"mismatch is not healed by the rest": {site{"/api": challenge("BASE/m"), "/m": of("https://o.example"), resourceWK + "/api": of("BASE/api")}, "/api", diagnosis.ResourceMismatch, nil},
 		"a path above without challenge":     {site{resourceWK + "/v1/items": of("BASE/v1")}, "/v1/items", diagnosis.ResourceMismatch, nil},
+		"another origin at the root":         {site{resourceWK: of("https://o.example")}, "/v2/mcp", diagnosis.ResourceMismatch, nil},
+		"a sibling at the root":              {site{resourceWK: of("BASE/v1/mcp")}, "/v2/mcp", diagnosis.ResourceMismatch, nil},
+		"a path above at the root":           {site{resourceWK: of("BASE/v2")}, "/v2/mcp", diagnosis.ResourceMismatch, nil},
+		"the origin at the path's place":     {site{resourceWK + "/v2": of("BASE")}, "/v2", diagnosis.ResourceMismatch, nil},
 		"slash on a path":                    {site{resourceWK + "/v1": of("BASE/v1/")}, "/v1", diagnosis.ResourceMismatch, nil},
 		"a list":                             {site{resourceWK + "/v1": doc(`{"resource":["BASE/v1"]}`)}, "/v1", diagnosis.ResourceMismatch, nil},
 		"no resource":                        {site{resourceWK + "/v1": doc(`{}`)}, "/v1", diagnosis.ResourceMismatch, nil},
@@ -331,8 +345,8 @@ func TestCancel(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { <-stop }))
 	t.Cleanup(func() { close(stop); server.Close() })
 	_, trail, err := discovery.Find(t.Context(), client(t), server.URL)
-	if id(err) != diagnosis.Timeout || len(trail) != 1 {
-		t.Errorf("got %v after %+v, want TIMEOUT after one place", err, trail)
+	if id(err) != diagnosis.Timeout || len(trail) != 4 {
+		t.Errorf("got %v after %+v, want TIMEOUT after each place", err, trail)
 	}
 }
 
@@ -384,11 +398,11 @@ func FuzzParseServer(f *testing.F) {
 }
 
 func FuzzParseResource(f *testing.F) {
-	f.Add([]byte(`{"resource":"https://a.example/v1","authorization_servers":["https://b.example"]}`), true)
-	f.Add([]byte(`{"resource":["https://a.example/v1"]}`), false)
-	f.Fuzz(func(t *testing.T, data []byte, challenged bool) {
-		r, err := discovery.ParseResource(data, "https://a.example/v1", challenged)
-		if err == nil && !challenged && r.Resource != "https://a.example/v1" {
+	f.Add([]byte(`{"resource":"https://a.example/v1","authorization_servers":["https://b.example"]}`))
+	f.Add([]byte(`{"resource":["https://a.example/v1"]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := discovery.ParseResource(data, "https://a.example/v1", discovery.AtPath)
+		if err == nil && r.Resource != "https://a.example/v1" {
 			t.Errorf("accepted resource %q", r.Resource)
 		}
 	})

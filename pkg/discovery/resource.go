@@ -2,7 +2,9 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,20 +18,22 @@ import (
 
 // Resource is a protected resource's metadata (RFC 9728, section 2).
 type Resource struct {
-	Resource                      string   `json:"resource"`
-	AuthorizationServers          []string `json:"authorization_servers,omitempty"`
-	JWKSURI                       string   `json:"jwks_uri,omitempty"`
-	ScopesSupported               []string `json:"scopes_supported,omitempty"`
-	BearerMethodsSupported        []string `json:"bearer_methods_supported,omitempty"`
-	ResourceName                  string   `json:"resource_name,omitempty"`
-	DPoPSigningAlgValuesSupported []string `json:"dpop_signing_alg_values_supported,omitempty"`
-	DPoPBoundAccessTokensRequired bool     `json:"dpop_bound_access_tokens_required,omitzero"`
+	Resource                      string
+	AuthorizationServers          []string
+	JWKSURI                       string
+	ScopesSupported               []string
+	BearerMethodsSupported        []string
+	ResourceName                  string
+	DPoPSigningAlgValuesSupported []string
+	DPoPBoundAccessTokensRequired bool
 
-	// ChallengeScope is what the API's own challenge asked for (RFC 6750,
-	// section 3); nil where it named no scope or did not challenge.
-	ChallengeScope []string `json:"-"`
+	// ChallengeScope is what the API's own challenge requests (RFC 6750, section
+	// 3); nil where it named no scope or did not challenge.
+	ChallengeScope []string
+	// Problems are the members that cannot be used and so count as absent.
+	Problems []Problem
 	// Raw is the document as it came.
-	Raw jsontext.Value `json:"-"`
+	Raw jsontext.Value
 }
 
 const wellKnownResource = "/.well-known/oauth-protected-resource"
@@ -38,42 +42,56 @@ const wellKnownResource = "/.well-known/oauth-protected-resource"
 // API itself first, whose 401 names the document (RFC 9728, section 5), then
 // the well-known place for the API's path, then the one at the root.
 //
-// The document's resource must be api itself; one that the challenge names may
-// also be a path above it of the same origin. A slash on an empty path does not
-// count. A nil client means the zero one; the Trail is there also with an error.
-// Errors are Diagnoses: PRM_RESOURCE_MISMATCH, METADATA_INVALID,
-// INSECURE_ENDPOINT, METADATA_NOT_FOUND, SERVER_ERROR, RATE_LIMITED and those
-// of safehttp.
+// The document's resource must be what its place says: api itself, at the root
+// also the origin; one that the challenge names may be any path above api at the
+// same origin. A slash on an empty path does not count. A nil client means the
+// zero one; the Trail is there also with an error. Errors are Diagnoses:
+// PRM_RESOURCE_MISMATCH, METADATA_INVALID, INSECURE_ENDPOINT,
+// METADATA_NOT_FOUND, SERVER_ERROR, RATE_LIMITED and those of safehttp.
 func FindResource(ctx context.Context, c *safehttp.Client, api string) (*Resource, Trail, error) {
 	f := finder{client: c}
 	resource, _, err := f.resource(ctx, api)
 	return resource, f.trail, err
 }
 
-// resource searches, and tells whether it was the API's own challenge that led
-// to the result, be it good or bad.
+// resource searches, and reports whether it was the API's own challenge that led
+// to the result, be it an error or not.
 func (f *finder) resource(ctx context.Context, api string) (*Resource, bool, error) {
 	u, err := checkURL(api)
 	if err != nil {
 		return nil, false, err
 	}
-	place, scope := f.challenge(ctx, api)
+	if of, ok := resourceOfDocument(u); ok {
+		resource, err := f.document(ctx, api, of, AtChallenge)
+		if err == nil && resource == nil {
+			err = f.failure("no protected resource metadata at " + diagnosis.Quote(api))
+		}
+		return resource, true, err
+	}
+	asked := f.challenge(ctx, http.MethodGet, api)
+	if f.post && asked.refusesGET() {
+		asked = f.challenge(ctx, http.MethodPost, api)
+	}
 	if f.gone {
 		return nil, false, f.failure("no answer")
 	}
-	if place != "" {
-		resource, err := f.document(ctx, place, api, true)
+	if asked.place != "" {
+		resource, err := f.document(ctx, asked.place, api, AtChallenge)
 		if resource != nil {
-			resource.ChallengeScope = scope
+			resource.ChallengeScope = asked.scope
 		}
 		if resource != nil || err != nil {
 			return resource, true, err
 		}
 	}
-	for _, place := range resourcePlaces(u) {
-		// An error is kept in the trail: the next place may be the right one.
-		if resource, _ := f.document(ctx, place, api, false); resource != nil {
-			resource.ChallengeScope = scope
+	for i, place := range resourcePlaces(u) {
+		where := AtPath
+		if i > 0 {
+			where = AtRoot
+		}
+		// An error is noted in the trail: the next place may be the right one.
+		if resource, _ := f.document(ctx, place, api, where); resource != nil {
+			resource.ChallengeScope = asked.scope
 			return resource, false, nil
 		}
 		if f.gone {
@@ -83,62 +101,119 @@ func (f *finder) resource(ctx context.Context, api string) (*Resource, bool, err
 	return nil, false, f.failure("no protected resource metadata for " + diagnosis.Quote(api))
 }
 
-// challenge asks the API without a token and returns what its 401 names.
-func (f *finder) challenge(ctx context.Context, api string) (place string, scope []string) {
-	ctx, cancel := context.WithTimeout(ctx, documentTime)
-	defer cancel()
-	f.trail = append(f.trail, Step{URL: api})
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, api, nil)
-	if err != nil {
-		f.lost(err)
-		return "", nil
+// asked is what an API answered to a request without a token.
+type asked struct {
+	status int
+	place  string // of the metadata, "" if the challenge names none that can be used
+	scope  []string
+}
+
+// refusesGET reports that the API answers other methods only, so that its
+// challenge may come for those.
+func (a asked) refusesGET() bool {
+	switch a.status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		return false
 	}
-	req.Header.Set("Accept", "application/json, */*;q=0.5")
+	return a.status >= 400 && a.status < 500
+}
+
+// challenge asks the API without a token and returns what its 401 names.
+func (f *finder) challenge(ctx context.Context, method, api string) asked {
+	f.trail = append(f.trail, Step{Method: method, URL: api})
+	ctx, connected, cancel := f.limited(ctx)
+	defer cancel()
+	var body io.Reader = http.NoBody
+	if method == http.MethodPost {
+		body = strings.NewReader("{}")
+	}
+	req, err := http.NewRequestWithContext(ctx, method, api, body)
+	if err != nil {
+		f.lost(err, false)
+		return asked{}
+	}
+	req.Header.Set("Accept", "application/json, text/event-stream, */*;q=0.5")
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	res, err := f.http().Stream(req)
 	if err != nil {
-		f.lost(err)
-		return "", nil
+		f.lost(err, connected())
+		return asked{}
 	}
 	res.Body.Close()
 	if res.StatusCode != http.StatusUnauthorized {
-		f.pass(told(res.StatusCode), "no challenge")
-		return "", nil
+		f.pass(statusText(res.StatusCode), "no challenge")
+		return asked{status: res.StatusCode}
 	}
-	// What stands before a syntax error can still be used.
-	all, _ := challenge.Parse(res.Header.Values("WWW-Authenticate"))
+	return f.read(res.Header.Values("WWW-Authenticate"), api)
+}
+
+// read takes from a 401 what its challenges name, and notes in the trail what is
+// wrong with them. What can be read beside a syntax error is used.
+func (f *finder) read(fields []string, api string) asked {
+	a := asked{status: http.StatusUnauthorized}
+	all, syntax := challenge.Parse(fields)
+	named := false
 	for _, c := range all {
-		if asked := c.Get("scope"); scope == nil && asked != "" {
-			scope = strings.Fields(asked)
+		if scope := c.Get("scope"); a.scope == nil && scope != "" {
+			a.scope = strings.Fields(scope)
 		}
-		if place == "" {
-			place = c.Get("resource_metadata")
+		if named = named || c.Has("resource_metadata"); a.place == "" {
+			a.place = c.Get("resource_metadata")
 		}
 	}
-	if place == "" {
-		f.pass("401 with a challenge that names no metadata", "look at the well-known places")
-		return "", scope
+	var at *challenge.SyntaxError
+	switch {
+	case a.place != "":
+		found := "401 with resource_metadata " + diagnosis.Quote(a.place)
+		if err := checkEndpoint("resource_metadata", a.place, api); err != nil {
+			f.refuse(found, err)
+			a.place = ""
+			return a
+		}
+		f.accept(found, "look there")
+		return a
+	case len(fields) == 0:
+		f.pass("401 without WWW-Authenticate (RFC 9110, section 11.6.1, requires it)", lookElsewhere)
+	case errors.As(syntax, &at):
+		f.pass(fmt.Sprintf("401 with a WWW-Authenticate field that cannot be parsed (line %d, byte %d)", at.Line, at.Offset), lookElsewhere)
+	case named:
+		f.pass("401 with an empty resource_metadata", lookElsewhere)
+	default:
+		f.pass("401 with a challenge without resource_metadata", lookElsewhere)
 	}
-	found := "401 with resource_metadata " + diagnosis.Quote(place)
-	if err := checkEndpoint("resource_metadata", place, api); err != nil {
-		f.refuse(found, err)
-		return "", scope
+	return a
+}
+
+const lookElsewhere = "look at the well-known places"
+
+// resourceOfDocument returns the resource that a metadata document's URL is made
+// from, and whether u is such a URL.
+func resourceOfDocument(u *url.URL) (resource string, ok bool) {
+	after, found := strings.CutPrefix(u.EscapedPath(), wellKnownResource)
+	if !found || after != "" && after[0] != '/' {
+		return "", false
 	}
-	f.accept(found, "look there")
-	return place, scope
+	resource = u.Scheme + "://" + u.Host + after
+	if u.RawQuery != "" {
+		resource += "?" + u.RawQuery
+	}
+	return resource, true
 }
 
 // document reads one place. Without a document both results are nil.
-func (f *finder) document(ctx context.Context, place, api string, challenged bool) (*Resource, error) {
+func (f *finder) document(ctx context.Context, place, api string, where Place) (*Resource, error) {
 	body, ok := f.fetch(ctx, place)
 	if !ok {
 		return nil, nil
 	}
-	resource, err := ParseResource(body, api, challenged)
+	resource, err := ParseResource(body, api, where)
 	if err != nil {
 		f.refuse("protected resource metadata", err)
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
-	f.accept("protected resource metadata", fmt.Sprintf("resource %s fits", diagnosis.Quote(resource.Resource)))
+	f.accept("protected resource metadata", "resource "+diagnosis.Quote(resource.Resource)+" fits")
 	return resource, nil
 }
 
@@ -157,36 +232,53 @@ func resourcePlaces(api *url.URL) []string {
 	return []string{origin + wellKnownResource + path + query, origin + wellKnownResource}
 }
 
-// ParseResource reads protected resource metadata that was found for api;
-// challenged tells that the API's own challenge named it. It holds the
-// document's resource against api as [FindResource] says. Errors are Diagnoses.
-func ParseResource(data []byte, api string, challenged bool) (*Resource, error) {
-	var probe struct {
-		Resource jsontext.Value `json:"resource"`
-	}
-	if err := decode(data, &probe); err != nil {
+// Place is where protected resource metadata was found, which decides what its
+// resource may be (RFC 9728, section 3.3).
+type Place int
+
+// The places.
+const (
+	AtPath      Place = iota // made from the API's URL: the resource is that URL
+	AtRoot                   // made from its origin: the origin too
+	AtChallenge              // named by the API's challenge: any path above too
+)
+
+// ParseResource reads protected resource metadata that was found for api at
+// where. Its resource must fit as [FindResource] says. Any other member that
+// cannot be used is one of the result's Problems, except for an authorization
+// server that is not https. Errors are Diagnoses.
+func ParseResource(data []byte, api string, where Place) (*Resource, error) {
+	d, err := readDocument(data)
+	if err != nil {
 		return nil, err
 	}
 	// Some APIs list several; such a document says nothing about this one.
-	if len(probe.Resource) > 0 && probe.Resource.Kind() != '"' {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.ResourceMismatch, Expected: diagnosis.Values{fmt.Sprintf("resource %s", diagnosis.Quote(api))}, Got: diagnosis.Values{"a resource that is no string"}}
+	if v := d.members["resource"]; len(v) > 0 && v.Kind() != '"' {
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.ResourceMismatch, Expected: diagnosis.Values{"resource " + diagnosis.Quote(api)}, Got: diagnosis.Values{"a resource that is not a string"}}
 	}
-	resource := &Resource{Raw: jsontext.Value(data).Clone()}
-	if err := decode(data, resource); err != nil {
+	r := &Resource{Raw: jsontext.Value(data).Clone(), Resource: d.text("resource"), AuthorizationServers: d.list("authorization_servers")}
+	if d.problems != nil {
+		return nil, d.problems[0].Err
+	}
+	if err := sameResource(r.Resource, api, where); err != nil {
 		return nil, err
 	}
-	if err := sameResource(resource.Resource, api, challenged); err != nil {
-		return nil, err
-	}
-	for _, server := range resource.AuthorizationServers {
+	for _, server := range r.AuthorizationServers {
 		if err := checkEndpoint("authorization_servers", server, api); err != nil {
 			return nil, err
 		}
 	}
-	return resource, checkEndpoint("jwks_uri", resource.JWKSURI, api)
+	r.JWKSURI = d.endpoint("jwks_uri", api)
+	r.ScopesSupported = d.list("scopes_supported")
+	r.BearerMethodsSupported = d.list("bearer_methods_supported")
+	r.ResourceName = d.text("resource_name")
+	r.DPoPSigningAlgValuesSupported = d.list("dpop_signing_alg_values_supported")
+	r.DPoPBoundAccessTokensRequired = d.flag("dpop_bound_access_tokens_required")
+	r.Problems = d.sorted()
+	return r, nil
 }
 
-func sameResource(got, api string, challenged bool) error {
+func sameResource(got, api string, where Place) error {
 	d := &diagnosis.Diagnosis{ID: diagnosis.ResourceMismatch, Expected: diagnosis.Values{api}, Got: diagnosis.Values{got}}
 	if got == "" {
 		d.Got = diagnosis.Values{"no resource"}
@@ -200,10 +292,19 @@ func sameResource(got, api string, challenged bool) error {
 	if withoutRootSlash(g, got) == withoutRootSlash(a, api) {
 		return nil
 	}
-	if challenged && g.RawQuery == "" && safehttp.Origin(g) == safehttp.Origin(a) && above(g.EscapedPath(), a.EscapedPath()) {
-		return nil
+	if g.RawQuery != "" || safehttp.Origin(g) != safehttp.Origin(a) {
+		return d
 	}
-	if challenged {
+	switch where {
+	case AtRoot:
+		if strings.Trim(g.EscapedPath(), "/") == "" {
+			return nil
+		}
+		d.Expected = append(d.Expected, "its origin")
+	case AtChallenge:
+		if above(g.EscapedPath(), a.EscapedPath()) {
+			return nil
+		}
 		d.Expected = append(d.Expected, "a path above it")
 	}
 	return d
@@ -227,7 +328,7 @@ func above(prefix, path string) bool {
 	return path == prefix || strings.HasPrefix(path, prefix+"/") || prefix == ""
 }
 
-// hasDots refuses /v1/../v2, which is below /v1 as text only.
+// hasDots reports a path such as /v1/../v2, which is below /v1 as text only.
 func hasDots(path string) bool {
 	plain, err := url.PathUnescape(path)
 	if err != nil {

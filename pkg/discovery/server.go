@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -16,86 +15,244 @@ import (
 )
 
 // Server is an authorization server's metadata (RFC 8414, section 2; OpenID
-// Connect Discovery, section 3). An endpoint that the server does not name is
-// the empty string. One that was found by [FindServer] is https, or loopback
-// where the issuer is loopback.
+// Connect Discovery, section 3). An endpoint that the server does not name, or
+// whose value cannot be used, is the empty string; [Server.Endpoint] says which.
+// One that was found by [FindServer] is https, or loopback where the issuer is
+// loopback.
 type Server struct {
-	Issuer                             string `json:"issuer"`
-	AuthorizationEndpoint              string `json:"authorization_endpoint,omitempty"`
-	TokenEndpoint                      string `json:"token_endpoint,omitempty"`
-	JWKSURI                            string `json:"jwks_uri,omitempty"`
-	RegistrationEndpoint               string `json:"registration_endpoint,omitempty"`
-	RevocationEndpoint                 string `json:"revocation_endpoint,omitempty"`
-	IntrospectionEndpoint              string `json:"introspection_endpoint,omitempty"`
-	UserinfoEndpoint                   string `json:"userinfo_endpoint,omitempty"`
-	EndSessionEndpoint                 string `json:"end_session_endpoint,omitempty"`
-	DeviceAuthorizationEndpoint        string `json:"device_authorization_endpoint,omitempty"`
-	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint,omitempty"`
+	Issuer                             string
+	AuthorizationEndpoint              string
+	TokenEndpoint                      string
+	JWKSURI                            string
+	RegistrationEndpoint               string
+	RevocationEndpoint                 string
+	IntrospectionEndpoint              string
+	UserinfoEndpoint                   string
+	EndSessionEndpoint                 string
+	DeviceAuthorizationEndpoint        string
+	PushedAuthorizationRequestEndpoint string
 
-	ScopesSupported                   []string `json:"scopes_supported,omitempty"`
-	ResponseTypesSupported            []string `json:"response_types_supported,omitempty"`
-	GrantTypesSupported               []string `json:"grant_types_supported,omitempty"`
-	TokenEndpointAuthMethodsSupported []string `json:"token_endpoint_auth_methods_supported,omitempty"`
-	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported,omitempty"`
-	SubjectTypesSupported             []string `json:"subject_types_supported,omitempty"`
-	IDTokenSigningAlgValuesSupported  []string `json:"id_token_signing_alg_values_supported,omitempty"`
-	DPoPSigningAlgValuesSupported     []string `json:"dpop_signing_alg_values_supported,omitempty"`
+	ScopesSupported                   []string
+	ResponseTypesSupported            []string
+	GrantTypesSupported               []string
+	TokenEndpointAuthMethodsSupported []string
+	CodeChallengeMethodsSupported     []string
+	SubjectTypesSupported             []string
+	IDTokenSigningAlgValuesSupported  []string
+	DPoPSigningAlgValuesSupported     []string
 
-	RequirePushedAuthorizationRequests         bool `json:"require_pushed_authorization_requests,omitzero"`
-	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported,omitzero"`
+	RequirePushedAuthorizationRequests         bool
+	AuthorizationResponseIssParameterSupported bool
+	// ClientIDMetadataDocumentSupported reports that a client id may be the URL of
+	// a document that describes the client (OAuth Client ID Metadata Document).
+	ClientIDMetadataDocumentSupported bool
 
 	// MTLSEndpointAliases holds, by metadata name, the endpoints for clients
 	// that authenticate by certificate (RFC 8705, section 5).
-	MTLSEndpointAliases map[string]string `json:"mtls_endpoint_aliases,omitempty"`
+	MTLSEndpointAliases map[string]string
 
-	// Raw is the document as it came.
-	Raw jsontext.Value `json:"-"`
+	// Problems are the members that cannot be used and so count as absent.
+	Problems []Problem
+	// Raw is the document as it came; nil where the endpoints were configured.
+	Raw jsontext.Value
 }
 
 // Supports reports whether list holds value. Most lists of the metadata are
-// optional, so an empty one is not a no: look at its length first.
-func Supports(list []string, value string) bool {
-	for _, v := range list {
-		if v == value {
-			return true
+// optional, so an empty one does not mean that nothing is supported: look at its
+// length first.
+func Supports(list []string, value string) bool { return slices.Contains(list, value) }
+
+// fields are the endpoints by their metadata names.
+func (s *Server) fields() map[string]*string {
+	return map[string]*string{
+		"authorization_endpoint":                &s.AuthorizationEndpoint,
+		"token_endpoint":                        &s.TokenEndpoint,
+		"jwks_uri":                              &s.JWKSURI,
+		"registration_endpoint":                 &s.RegistrationEndpoint,
+		"revocation_endpoint":                   &s.RevocationEndpoint,
+		"introspection_endpoint":                &s.IntrospectionEndpoint,
+		"userinfo_endpoint":                     &s.UserinfoEndpoint,
+		"end_session_endpoint":                  &s.EndSessionEndpoint,
+		"device_authorization_endpoint":         &s.DeviceAuthorizationEndpoint,
+		"pushed_authorization_request_endpoint": &s.PushedAuthorizationRequestEndpoint,
+	}
+}
+
+// Endpoint returns the URL of an endpoint by its metadata name. Without one the
+// error is a Diagnosis that says why: the Problem of that member;
+// METADATA_INVALID where the metadata has to name it (RFC 8414, section 2);
+// ENDPOINT_MISSING where it is optional, or where there is no metadata.
+func (s *Server) Endpoint(name string) (string, error) {
+	if field := s.fields()[name]; field != nil && *field != "" {
+		return *field, nil
+	}
+	if d := s.problem(name); d != nil {
+		return "", d
+	}
+	d := &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: diagnosis.Values{name}, Got: diagnosis.None}
+	if s.requires(name) {
+		d.ID, d.Expected = diagnosis.MetadataInvalid, diagnosis.Values{name + " (RFC 8414, section 2)"}
+	}
+	return "", d
+}
+
+// Alias returns the endpoint's URL for clients that authenticate by certificate
+// (RFC 8705, section 5): the one of MTLSEndpointAliases, or that of
+// [Server.Endpoint] where there is none.
+func (s *Server) Alias(name string) (string, error) {
+	if alias := s.MTLSEndpointAliases[name]; alias != "" {
+		return alias, nil
+	}
+	if d := s.problem("mtls_endpoint_aliases." + name); d != nil {
+		return "", d
+	}
+	return s.Endpoint(name)
+}
+
+func (s *Server) problem(member string) *diagnosis.Diagnosis {
+	for _, p := range s.Problems {
+		if p.Member == member {
+			return p.Err
 		}
 	}
+	return nil
+}
+
+// requires reports whether the metadata, by what else it announces, has to name
+// the endpoint. A document that announces no grant at all, such as one that only
+// publishes keys, has to name neither.
+func (s *Server) requires(name string) bool {
+	if s.Raw == nil {
+		return false
+	}
+	announced := func(grant string) bool { return slices.Contains(s.GrantTypesSupported, grant) }
+	code := announced("authorization_code") || len(s.GrantTypesSupported) == 0 &&
+		(slices.ContainsFunc(s.ResponseTypesSupported, hasCode) || s.AuthorizationEndpoint != "" && len(s.ResponseTypesSupported) == 0)
+	switch name {
+	case "authorization_endpoint":
+		return code || announced("implicit")
+	case "token_endpoint":
+		return code || slices.ContainsFunc(s.GrantTypesSupported, func(grant string) bool { return grant != "implicit" })
+	}
 	return false
+}
+
+func hasCode(responseType string) bool {
+	return slices.Contains(strings.Fields(responseType), "code")
+}
+
+// check returns why nobody could log in at the server, which is no reason to
+// refuse its keys.
+func (s *Server) check() error {
+	if s.TokenEndpoint == "" && s.requires("token_endpoint") {
+		_, err := s.Endpoint("token_endpoint")
+		return err
+	}
+	return nil
 }
 
 // FindServer reads the metadata of the authorization server that is issuer. It
 // asks the places of RFC 8414 and OpenID Connect Discovery in turn, for an
 // issuer with a path in both path forms, and takes the first document whose
-// issuer is identical to the one asked for.
+// issuer is identical to the one asked for. The URL of such a document stands
+// for the issuer that it is made from.
 //
-// A nil client means the zero one. The Trail tells each place and what became
-// of it, also with an error. Errors are Diagnoses: ISS_DISCOVERY_MISMATCH, or
+// A nil client means the zero one. The Trail lists each place and what was found
+// there, also with an error. Errors are Diagnoses: ISS_DISCOVERY_MISMATCH, or
 // ISS_SLASH where only a trailing slash differs (both Unsafe),
-// METADATA_INVALID, INSECURE_ENDPOINT, METADATA_NOT_FOUND, INSECURE_URL,
-// SERVER_ERROR, RATE_LIMITED and those of safehttp.
+// METADATA_INVALID, METADATA_NOT_FOUND, INSECURE_URL, SERVER_ERROR,
+// RATE_LIMITED and those of safehttp.
 func FindServer(ctx context.Context, c *safehttp.Client, issuer string) (*Server, Trail, error) {
-	u, err := checkIssuer(issuer)
-	if err != nil {
+	f := finder{client: c}
+	server, err := f.server(ctx, issuer)
+	return server, f.trail, err
+}
+
+// FindServerAt reads the metadata of issuer from metadataURL, the URL of the
+// document itself, for servers whose document is not at a place that is made
+// from the issuer. The document's issuer must be issuer all the same; where it
+// holds {tenantid}, as Entra ID's documents for all tenants do, the issuer is one
+// with another path segment in its place. Who calls this trusts metadataURL as
+// much as the issuer (RFC 8414, section 6.2). Results are as of [FindServer].
+func FindServerAt(ctx context.Context, c *safehttp.Client, metadataURL, issuer string) (*Server, Trail, error) {
+	if _, err := checkIssuer(issuer); err != nil {
+		return nil, nil, err
+	}
+	if _, err := checkURL(metadataURL); err != nil {
 		return nil, nil, err
 	}
 	f := finder{client: c}
-	for _, place := range serverPlaces(u) {
-		body, ok := f.fetch(ctx, place)
-		if !ok {
-			if f.gone {
-				break
-			}
-			continue
+	server := f.serverAt(ctx, metadataURL, func(got string) (string, error) {
+		if matchesTemplate(got, issuer) {
+			return issuer, nil
 		}
-		server, err := ParseServer(body, issuer)
-		if err != nil {
-			f.refuse("authorization server metadata", err)
-			continue
-		}
-		f.accept("authorization server metadata", "issuer is identical")
-		return server, f.trail, nil
+		return got, sameIssuer(got, issuer)
+	})
+	if server == nil {
+		return nil, f.trail, f.failure("no authorization server metadata for " + diagnosis.Quote(issuer))
 	}
-	return nil, f.trail, f.failure("no authorization server metadata for " + diagnosis.Quote(issuer))
+	return server, f.trail, nil
+}
+
+// tenantTemplate is what Entra ID writes in place of a tenant.
+const tenantTemplate = "{tenantid}"
+
+func matchesTemplate(template, issuer string) bool {
+	before, after, found := strings.Cut(template, tenantTemplate)
+	tenant, ok := strings.CutPrefix(issuer, before)
+	if !found || !ok {
+		return false
+	}
+	tenant, ok = strings.CutSuffix(tenant, after)
+	return ok && tenant != "" && !strings.ContainsAny(tenant, "/{}")
+}
+
+// server searches the places of issuer, or reads the document whose URL it is.
+func (f *finder) server(ctx context.Context, issuer string) (*Server, error) {
+	u, err := checkIssuer(issuer)
+	if err != nil {
+		return nil, err
+	}
+	places, fits := serverPlaces(u), func(got string) (string, error) { return got, sameIssuer(got, issuer) }
+	if of, ok := issuerOfDocument(u); ok {
+		// The place is made from the issuer without its last slash, so either
+		// spelling is the one meant.
+		places = []string{issuer}
+		fits = func(got string) (string, error) {
+			if got == of+"/" {
+				return got, nil
+			}
+			return got, sameIssuer(got, of)
+		}
+	}
+	for _, place := range places {
+		if server := f.serverAt(ctx, place, fits); server != nil {
+			return server, nil
+		}
+		if f.gone {
+			break
+		}
+	}
+	return nil, f.failure("no authorization server metadata for " + diagnosis.Quote(issuer))
+}
+
+// serverAt reads one place. Fits returns the issuer to go on with, or why the
+// document's is not it. The result is nil where there is no usable document.
+func (f *finder) serverAt(ctx context.Context, place string, fits func(got string) (string, error)) *Server {
+	body, ok := f.fetch(ctx, place)
+	if !ok {
+		return nil
+	}
+	server, err := parseServer(body, fits)
+	if err == nil && f.login {
+		err = server.check()
+	}
+	if err != nil {
+		f.refuse("authorization server metadata", err)
+		return nil
+	}
+	f.accept("authorization server metadata", "issuer is identical")
+	return server
 }
 
 // checkIssuer applies RFC 8414, section 2: an https URL without query and
@@ -113,7 +270,7 @@ func checkIssuer(issuer string) (*url.URL, error) {
 	return u, nil
 }
 
-// checkURL names what is no URL at all as what it is to a user: a URL that is
+// checkURL names what is not a URL at all as what it is to a user: a URL that is
 // not https.
 func checkURL(rawURL string) (*url.URL, error) {
 	u, err := safehttp.CheckURL(rawURL)
@@ -149,30 +306,67 @@ func serverPlaces(issuer *url.URL) []string {
 	}
 }
 
-// ParseServer reads authorization server metadata that was found for issuer.
-// Its issuer must be identical, character for character (RFC 8414, section
-// 3.3), and each endpoint an https URL, or a loopback one where the issuer is
-// loopback. Errors are Diagnoses as of [FindServer].
-func ParseServer(data []byte, issuer string) (*Server, error) {
-	server := &Server{Raw: jsontext.Value(data).Clone()}
-	if err := decode(data, server); err != nil {
-		return nil, err
-	}
-	if err := sameIssuer(server.Issuer, issuer); err != nil {
-		return nil, err
-	}
-	for _, e := range server.endpoints() {
-		if err := checkEndpoint(e.name, e.url, issuer); err != nil {
-			return nil, err
+// issuerOfDocument returns the issuer that a metadata document's URL is made
+// from, and whether u is such a URL.
+func issuerOfDocument(u *url.URL) (issuer string, ok bool) {
+	path := u.EscapedPath()
+	for _, wellKnown := range []string{wellKnownServer, wellKnownOpenID} {
+		before, after, found := strings.Cut(path, wellKnown)
+		if found && (before == "" || after == "") && (after == "" || after[0] == '/') {
+			return u.Scheme + "://" + u.Host + before + strings.TrimSuffix(after, "/"), true
 		}
 	}
-	return server, nil
+	return "", false
+}
+
+// ParseServer reads authorization server metadata that was found for issuer.
+// Its issuer must be identical, character for character (RFC 8414, section 3.3).
+// Any other member that cannot be used is one of the result's Problems. Errors
+// are Diagnoses as of [FindServer].
+func ParseServer(data []byte, issuer string) (*Server, error) {
+	return parseServer(data, func(got string) (string, error) { return got, sameIssuer(got, issuer) })
+}
+
+func parseServer(data []byte, fits func(got string) (string, error)) (*Server, error) {
+	d, err := readDocument(data)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Raw: jsontext.Value(data).Clone()}
+	got := d.text("issuer")
+	if d.problems != nil {
+		return nil, d.problems[0].Err
+	}
+	if s.Issuer, err = fits(got); err != nil {
+		return nil, err
+	}
+	for name, field := range s.fields() {
+		*field = d.endpoint(name, s.Issuer)
+	}
+	for name, field := range map[string]*[]string{
+		"scopes_supported":                      &s.ScopesSupported,
+		"response_types_supported":              &s.ResponseTypesSupported,
+		"grant_types_supported":                 &s.GrantTypesSupported,
+		"token_endpoint_auth_methods_supported": &s.TokenEndpointAuthMethodsSupported,
+		"code_challenge_methods_supported":      &s.CodeChallengeMethodsSupported,
+		"subject_types_supported":               &s.SubjectTypesSupported,
+		"id_token_signing_alg_values_supported": &s.IDTokenSigningAlgValuesSupported,
+		"dpop_signing_alg_values_supported":     &s.DPoPSigningAlgValuesSupported,
+	} {
+		*field = d.list(name)
+	}
+	s.RequirePushedAuthorizationRequests = d.flag("require_pushed_authorization_requests")
+	s.AuthorizationResponseIssParameterSupported = d.flag("authorization_response_iss_parameter_supported")
+	s.ClientIDMetadataDocumentSupported = d.flag("client_id_metadata_document_supported")
+	s.MTLSEndpointAliases = d.endpoints("mtls_endpoint_aliases", s.Issuer)
+	s.Problems = d.sorted()
+	return s, nil
 }
 
 func sameIssuer(got, asked string) error {
 	switch {
 	case got == "":
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{fmt.Sprintf("issuer %s", diagnosis.Quote(asked))}, Got: diagnosis.Values{"no issuer"}}
+		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"issuer " + diagnosis.Quote(asked)}, Got: diagnosis.Values{"no issuer"}}
 	case got == asked:
 		return nil
 	}
@@ -182,83 +376,6 @@ func sameIssuer(got, asked string) error {
 	}
 	if got == asked+"/" || got+"/" == asked {
 		d.ID = diagnosis.IssuerSlash
-		d.Hint = fmt.Sprintf("if that is the server you mean, use its own spelling: %s", diagnosis.Quote(got))
 	}
 	return d
-}
-
-type endpoint struct{ name, url string }
-
-func (s *Server) endpoints() []endpoint {
-	all := []endpoint{
-		{"authorization_endpoint", s.AuthorizationEndpoint},
-		{"token_endpoint", s.TokenEndpoint},
-		{"jwks_uri", s.JWKSURI},
-		{"registration_endpoint", s.RegistrationEndpoint},
-		{"revocation_endpoint", s.RevocationEndpoint},
-		{"introspection_endpoint", s.IntrospectionEndpoint},
-		{"userinfo_endpoint", s.UserinfoEndpoint},
-		{"end_session_endpoint", s.EndSessionEndpoint},
-		{"device_authorization_endpoint", s.DeviceAuthorizationEndpoint},
-		{"pushed_authorization_request_endpoint", s.PushedAuthorizationRequestEndpoint},
-	}
-	for name, rawURL := range s.MTLSEndpointAliases {
-		all = append(all, endpoint{"mtls_endpoint_aliases." + name, rawURL})
-	}
-	return all
-}
-
-// checkEndpoint refuses what is no web address, what is not encrypted, and a
-// public server (or API) at owner that points into this machine or its network.
-func checkEndpoint(name, rawURL, owner string) error {
-	if rawURL == "" {
-		return nil
-	}
-	home, host := hostOf(owner), hostOf(rawURL)
-	u, err := url.Parse(rawURL)
-	if err == nil && u.Scheme == "http" && host != "" && !(safehttp.IsLoopback(host) && safehttp.IsLoopback(home)) {
-		return &diagnosis.Diagnosis{ID: diagnosis.InsecureEndpoint, Expected: diagnosis.Values{name + " to be https"}, Got: diagnosis.Values{rawURL}}
-	}
-	if _, err := safehttp.CheckURL(rawURL); err != nil || strings.Contains(rawURL, "#") {
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{name + " to be an https URL"}, Got: diagnosis.Values{rawURL}}
-	}
-	if isInside(host) && !isInside(home) {
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{name + " at a public address, as that of " + diagnosis.Quote(owner) + " is"}, Got: diagnosis.Values{rawURL}}
-	}
-	return nil
-}
-
-func hostOf(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-}
-
-// isInside reports whether host can be told, without a look-up, to be this
-// machine or a network of its own (RFC 9728, section 7.7).
-func isInside(host string) bool {
-	if safehttp.IsLoopback(host) || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	ip = ip.Unmap()
-	return err == nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified())
-}
-
-// decode reads one JSON object strictly. The cause is told without the text, in
-// which a server could hide anything.
-func decode(data []byte, into any) error {
-	value := jsontext.Value(data)
-	if !value.IsValid() {
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"one JSON object without duplicate names"}, Got: diagnosis.Values{"something else"}}
-	}
-	if value.Kind() != '{' {
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"a JSON object"}, Got: diagnosis.Values{"another JSON value"}}
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"members of the types RFC 8414 and RFC 9728 give them"}, Got: diagnosis.Values{err.Error()}}
-	}
-	return nil
 }

@@ -1,11 +1,18 @@
 package discovery
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
+	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,14 +23,15 @@ import (
 
 // Step is one place that was looked at.
 type Step struct {
+	Method  string // "GET", or "POST" for the request that [Options.Post] allows
 	URL     string
 	Found   string // what is there, such as "401 with a challenge"
 	Verdict string // what follows from it, such as "issuer is identical"
-	Err     error  // why it could not be used; nil where it could, or where nothing was there
+	Err     error  // why it cannot be used; nil where it can, or where nothing is there
 }
 
-// Trail is the way a search went, in order, fit to be shown: it tells a person
-// where a server would have to put what is missing.
+// Trail is the way a search went, in order, fit to be shown: it shows where a
+// server has to put what is missing.
 type Trail []Step
 
 const (
@@ -31,14 +39,19 @@ const (
 	// documentTime bounds one document as a whole; safehttp bounds only the
 	// waiting for the next byte.
 	documentTime = 10 * time.Second
+	// impatience bounds the documents after one that did not come.
+	impatience = 2 * time.Second
 )
 
-// finder collects the trail and the gravest reason why nothing was found.
+// finder collects the trail and the most severe reason why nothing was found.
 type finder struct {
 	client *safehttp.Client
+	login  bool // the server has to be one that somebody can log in at
+	post   bool
 	trail  Trail
 	worst  error
-	gone   bool // the host does not answer, so its other places need no try
+	gone   bool // the host does not answer at all, so its other places are not tried
+	slow   bool // a place did not answer in time
 }
 
 func (f *finder) http() *safehttp.Client {
@@ -50,24 +63,24 @@ func (f *finder) http() *safehttp.Client {
 
 // fetch reads the document at rawURL, and whether there is one.
 func (f *finder) fetch(ctx context.Context, rawURL string) ([]byte, bool) {
-	ctx, cancel := context.WithTimeout(ctx, documentTime)
+	f.trail = append(f.trail, Step{Method: http.MethodGet, URL: rawURL})
+	ctx, connected, cancel := f.limited(ctx)
 	defer cancel()
-	f.trail = append(f.trail, Step{URL: rawURL})
 	res, err := f.http().Get(ctx, rawURL, "application/json", documentLimit)
 	if err != nil {
-		f.lost(err)
+		f.lost(err, connected())
 		return nil, false
 	}
 	if status := statusError(res.Status); status != nil {
-		f.refuse(told(res.Status), status)
+		f.refuse(statusText(res.Status), status)
 		return nil, false
 	}
 	if res.Status != http.StatusOK {
-		f.pass(told(res.Status), "nothing here")
+		f.pass(statusText(res.Status), "nothing here")
 		return nil, false
 	}
 	// Many sites answer every path with their front page.
-	if kind := jsontext.Value(res.Body).Kind(); kind != '{' {
+	if kind := jsontext.Value(bytes.TrimPrefix(res.Body, byteOrderMark)).Kind(); kind != '{' {
 		f.pass(fmt.Sprintf("200, %s", mediaType(res.Header)), "no JSON object, so no metadata")
 		return nil, false
 	}
@@ -80,35 +93,79 @@ func (f *finder) pass(found, verdict string) { f.step().Found, f.step().Verdict 
 
 func (f *finder) accept(found, verdict string) { f.pass(found, verdict) }
 
-// refuse notes why the place cannot be used and remembers the gravest such
-// reason: a broken check tells more than a server that is down.
+// refuse notes why the place cannot be used and remembers the most severe such
+// reason: a failed check says more than a server that is down.
 func (f *finder) refuse(found string, err error) {
-	f.step().Found, f.step().Verdict, f.step().Err = found, "refused", err
-	if f.worst == nil || grave(err) && !grave(f.worst) {
+	f.step().Found, f.step().Verdict, f.step().Err = found, "refused: "+reason(err), err
+	if f.worst == nil || severe(err) && !severe(f.worst) {
 		f.worst = err
 	}
 }
 
-func grave(err error) bool {
+func severe(err error) bool {
 	var d *diagnosis.Diagnosis
 	return errors.As(err, &d) && d.Kind() == diagnosis.Unsafe
 }
 
-// lost notes a request that got no answer.
-func (f *finder) lost(err error) {
+// limited bounds the time for one place, less where another place did not answer
+// in time. Connected reports whether there was a connection at all.
+func (f *finder) limited(ctx context.Context) (limited context.Context, connected func() bool, cancel func()) {
+	limit := documentTime
+	if f.slow {
+		limit = impatience
+	}
+	var got atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { got.Store(true) }})
+	limited, cancel = context.WithTimeout(ctx, limit)
+	return limited, got.Load, cancel
+}
+
+// lost notes a request that was not answered. Without a connection the host's
+// other places are not tried; a path that hangs or breaks off is only one place.
+func (f *finder) lost(err error, connected bool) {
 	var d *diagnosis.Diagnosis
 	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &d) {
-		err = &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("the whole document within %s", documentTime)}, Got: diagnosis.Values{"less"}, Err: err}
+		limit := documentTime
+		if f.slow {
+			limit = impatience
+		}
+		err = &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("the whole document within %s", limit)}, Got: diagnosis.Values{"less"}, Err: err}
 	}
 	f.refuse("no answer", err)
-	if errors.As(err, &d) {
-		switch d.ID {
-		case diagnosis.Unreachable, diagnosis.Timeout, diagnosis.TLSUntrusted:
-			f.gone = true
-		}
-	} else {
-		f.gone = true
+	if !errors.As(err, &d) {
+		f.gone = true // the caller gave up
+		return
 	}
+	switch d.ID {
+	case diagnosis.Unreachable, diagnosis.TLSUntrusted:
+		f.gone = !connected
+	case diagnosis.Timeout:
+		f.gone, f.slow = !connected, true
+	}
+}
+
+// reason names in a few words why a place cannot be used.
+func reason(err error) string {
+	var (
+		d      *diagnosis.Diagnosis
+		name   *net.DNSError
+		record tls.RecordHeaderError
+	)
+	switch {
+	case errors.As(err, &name) && name.IsNotFound:
+		return "no such host"
+	case errors.As(err, &record):
+		return "not a TLS server; try http://"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):
+		return "the connection broke off"
+	case errors.As(err, &d) && d.ID == diagnosis.Timeout:
+		return "no answer in time"
+	case errors.As(err, &d):
+		return d.Error()
+	}
+	return err.Error()
 }
 
 // failure is the error of a search that found nothing.
@@ -125,14 +182,14 @@ func (f *finder) failure(what string) error {
 func statusError(status int) error {
 	switch {
 	case status == http.StatusTooManyRequests:
-		return &diagnosis.Diagnosis{ID: diagnosis.RateLimited, Got: diagnosis.Text(told(status))}
+		return &diagnosis.Diagnosis{ID: diagnosis.RateLimited, Got: diagnosis.Text(statusText(status))}
 	case status >= 500:
-		return &diagnosis.Diagnosis{ID: diagnosis.ServerError, Got: diagnosis.Text(told(status))}
+		return &diagnosis.Diagnosis{ID: diagnosis.ServerError, Got: diagnosis.Text(statusText(status))}
 	}
 	return nil
 }
 
-func told(status int) string {
+func statusText(status int) string {
 	if text := http.StatusText(status); text != "" {
 		return fmt.Sprintf("%d %s", status, text)
 	}

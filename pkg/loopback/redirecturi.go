@@ -14,7 +14,7 @@ const defaultRedirectURI = "http://127.0.0.1:0/callback"
 
 // ErrNotLoopback marks a redirect URI that no listener of this machine can
 // serve: https, a scheme of an app, another host. Its answer can only be pasted.
-var ErrNotLoopback = errors.New("not an http URL of a loopback host")
+var ErrNotLoopback = errors.New("a redirect URI to listen at is http with a loopback host")
 
 // redirectPlace is what a redirect URI says about where to listen.
 type redirectPlace struct {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
@@ -76,11 +77,11 @@ func (c *Client) NewAuthorizationRequest(p AuthorizationParams) (*AuthorizationR
 		r.nonce = random()
 	}
 	var err error
-	if r.endpoint, err = authorizationEndpoint(server.AuthorizationEndpoint); err != nil {
+	if r.endpoint, err = authorizationEndpoint(server); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
 	// Looked at now: nobody is to log in for a code that no endpoint takes.
-	if _, err := c.endpoint("token_endpoint", server.TokenEndpoint); err != nil {
+	if _, err := c.endpoint("token_endpoint"); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
 	if len(server.CodeChallengeMethodsSupported) > 0 && !r.pkceAnnounced {
@@ -102,9 +103,10 @@ func (c *Client) NewAuthorizationRequest(p AuthorizationParams) (*AuthorizationR
 	return r, nil
 }
 
-func authorizationEndpoint(rawURL string) (string, error) {
-	if rawURL == "" {
-		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: diagnosis.Values{"authorization_endpoint"}, Got: diagnosis.None}
+func authorizationEndpoint(server *discovery.Server) (string, error) {
+	rawURL, err := server.Endpoint("authorization_endpoint")
+	if err != nil {
+		return "", err
 	}
 	// It is handed to a browser, where javascript: and file: would do harm.
 	if _, err := safehttp.CheckURL(rawURL); err != nil {
@@ -222,18 +224,20 @@ func (r *AuthorizationRequest) PKCEAnnounced() bool { return r.pkceAnnounced }
 // after which [AuthorizationRequest.URL] holds only the client and a reference.
 // It is needed where Server.RequirePushedAuthorizationRequests says so.
 func (c *Client) Push(ctx context.Context, r *AuthorizationRequest) error {
-	endpoint, err := c.endpoint("pushed_authorization_request_endpoint", c.server().PushedAuthorizationRequestEndpoint)
+	endpoint, err := c.endpoint("pushed_authorization_request_endpoint")
 	if err != nil {
 		return fmt.Errorf("oauth: %w", err)
 	}
-	res, err := c.post(ctx, endpoint, r.params)
+	res, err := c.post(ctx, PAREndpoint, endpoint, r.params)
 	if err != nil {
 		return fmt.Errorf("oauth: %w", err)
 	}
-	body, _ := members(res.Body)
-	uri, ok := text(body["request_uri"])
-	if res.Status != http.StatusCreated && res.Status != http.StatusOK || body["error"] != nil || !ok || uri == "" {
-		return failed(res, body)
+	if !res.isGood(http.StatusCreated, http.StatusOK) {
+		return res.failed()
+	}
+	uri, err := res.text("request_uri")
+	if err != nil || uri == "" {
+		return res.unusable("request_uri", res.what("request_uri"))
 	}
 	r.requestURI = secret.New(uri)
 	return nil

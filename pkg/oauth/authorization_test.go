@@ -116,7 +116,7 @@ func TestCode(t *testing.T) {
 		"iss unannounced and right":      {false, issuer, func(v url.Values) { v.Set("iss", issuer) }, "", false},
 		"iss announced and right":        {true, issuer, func(v url.Values) { v.Set("iss", issuer) }, "", false},
 		"no issuer known, no iss":        {false, "", nil, "", false},
-		"no issuer known, some iss":      {false, "", func(v url.Values) { v.Set("iss", issuer) }, diagnosis.IssuerParam, false},
+		"no issuer known, some iss":      {false, "", func(v url.Values) { v.Set("iss", issuer) }, "", false},
 		"iss unannounced and wrong":      {false, issuer, func(v url.Values) { v.Set("iss", "https://evil.example") }, diagnosis.IssuerParam, false},
 		"iss announced and wrong":        {true, issuer, func(v url.Values) { v.Set("iss", "https://evil.example") }, diagnosis.IssuerParam, false},
 		"iss announced and missing":      {true, issuer, nil, diagnosis.IssuerParam, false},
@@ -240,9 +240,9 @@ func TestPush(t *testing.T) {
 		t.Errorf("the state still counts: %v", err)
 	}
 	for reply, want := range map[string]diagnosis.ID{
-		`{"request_uri":""}`:        diagnosis.TokenEndpointShape,
-		`{}`:                        diagnosis.TokenEndpointShape,
-		`<html>`:                    diagnosis.TokenEndpointShape,
+		`{"request_uri":""}`:        diagnosis.AnswerInvalid,
+		`{}`:                        diagnosis.AnswerInvalid,
+		`<html>`:                    diagnosis.AnswerInvalid,
 		`{"error":"invalid_scope"}`: diagnosis.ScopeRefused,
 	} {
 		c := client(t, answer(200, "application/json", reply))

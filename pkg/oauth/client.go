@@ -23,6 +23,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -68,8 +69,19 @@ type Client struct {
 	Now  func() time.Time
 	// Wait pauses between the polls of the device grant; nil means real time.
 	Wait func(ctx context.Context, d time.Duration) error
-	// Keys verify ID tokens; nil means the server's jwks_uri.
+	// Keys verify ID tokens; nil means the server's jwks_uri, which is fetched
+	// once and kept as long as it says.
 	Keys token.KeySet
+
+	// AuthorizedParties are the values of azp, besides ID, that an ID token may
+	// have: apps of the same owner whose tokens this client accepts.
+	AuthorizedParties []string
+	// AssumeBearer treats a token response without a token_type, or with one that
+	// is not registered, as one of a Bearer token. RFC 6749, section 7.1, forbids
+	// that, but some servers leave the type out.
+	AssumeBearer bool
+
+	remote atomic.Pointer[jwks.Remote] // of the server's jwks_uri
 }
 
 const (
@@ -106,12 +118,14 @@ func (c *Client) server() *discovery.Server {
 // endpoint returns the URL of an endpoint that receives tokens or secrets: the
 // alias for clients that authenticate by certificate where there is one (RFC
 // 8705, section 5), else the one that the metadata names.
-func (c *Client) endpoint(name, rawURL string) (string, error) {
-	if alias := c.server().MTLSEndpointAliases[name]; alias != "" && c.AuthMethod == AuthTLS {
-		rawURL = alias
+func (c *Client) endpoint(name string) (string, error) {
+	lookup := c.server().Endpoint
+	if c.AuthMethod == AuthTLS {
+		lookup = c.server().Alias
 	}
-	if rawURL == "" {
-		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing, Expected: diagnosis.Values{name}, Got: diagnosis.None}
+	rawURL, err := lookup(name)
+	if err != nil {
+		return "", err
 	}
 	if c.Origins == nil {
 		return rawURL, nil
@@ -121,6 +135,32 @@ func (c *Client) endpoint(name, rawURL string) (string, error) {
 		return "", &diagnosis.Diagnosis{ID: diagnosis.EndpointMoved, Expected: diagnosis.Values(c.Origins), Got: diagnosis.Values{name + " " + diagnosis.Quote(rawURL)}}
 	}
 	return rawURL, nil
+}
+
+// Ready reports what is missing for a login by a grant before anything is sent:
+// an error that a client which was registered for it could only meet later.
+// Pushed says that the authorization request is to be pushed (RFC 9126). Errors
+// are Diagnoses: METADATA_INVALID, INSECURE_ENDPOINT, ENDPOINT_MISSING,
+// ENDPOINT_MOVED.
+func (c *Client) Ready(grantType string, pushed bool) error {
+	needed := []string{"token_endpoint"}
+	switch grantType {
+	case "authorization_code":
+		if _, err := c.server().Endpoint("authorization_endpoint"); err != nil {
+			return fmt.Errorf("oauth: %w", err)
+		}
+		if pushed || c.server().RequirePushedAuthorizationRequests {
+			needed = append(needed, "pushed_authorization_request_endpoint")
+		}
+	case GrantDeviceCode:
+		needed = append(needed, "device_authorization_endpoint")
+	}
+	for _, name := range needed {
+		if _, err := c.endpoint(name); err != nil {
+			return fmt.Errorf("oauth: %w", err)
+		}
+	}
+	return nil
 }
 
 // param is one parameter of a request. The value is a secret whatever its name,
@@ -138,19 +178,12 @@ func form(params []param) url.Values {
 	return values
 }
 
-// reply is a response together with what was sent for it, since servers repeat
-// that in their error texts.
-type reply struct {
-	*safehttp.Response
-	sent []param
-}
-
 // post sends params to an endpoint with the client's authentication added.
-func (c *Client) post(ctx context.Context, endpoint string, params []param) (*reply, error) {
-	return c.postWith(ctx, endpoint, params, http.Header{}, requestTime)
+func (c *Client) post(ctx context.Context, to Endpoint, endpoint string, params []param) (*answer, error) {
+	return c.postWith(ctx, Request{Endpoint: to}, endpoint, params, http.Header{}, requestTime)
 }
 
-func (c *Client) postWith(ctx context.Context, endpoint string, params []param, header http.Header, limit time.Duration) (*reply, error) {
+func (c *Client) postWith(ctx context.Context, request Request, endpoint string, params []param, header http.Header, limit time.Duration) (*answer, error) {
 	values := form(params)
 	if err := c.authenticate(values, header, endpoint); err != nil {
 		return nil, err
@@ -162,14 +195,13 @@ func (c *Client) postWith(ctx context.Context, endpoint string, params []param, 
 	if err != nil {
 		return nil, timedOut(ctx, limit, err)
 	}
-	sent := []param{{"client_secret", c.Secret}}
-	for name := range values {
-		sent = append(sent, param{name, secret.New(values.Get(name))})
-	}
-	for _, name := range []string{"Authorization", "Dpop"} {
-		sent = append(sent, param{name, secret.New(header.Get(name))})
-	}
-	return &reply{res, sent}, nil
+	request.AuthMethod = c.authMethod()
+	request.MethodsAnnounced = len(c.server().TokenEndpointAuthMethodsSupported) > 0
+	request.ProofsAnnounced = len(c.server().DPoPSigningAlgValuesSupported) > 0
+	request.Proof = header.Get("Dpop") != ""
+	request.SecretEncoded = request.AuthMethod == AuthSecretBasic &&
+		url.QueryEscape(c.ID)+url.QueryEscape(c.Secret.Reveal()) != c.ID+c.Secret.Reveal()
+	return c.newReply(res, request, values, header).object(), nil
 }
 
 // timedOut names our own time limit; the caller's stays the context's error.

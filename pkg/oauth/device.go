@@ -51,7 +51,7 @@ const (
 // result to the user and call [Client.PollDevice]. Errors are Diagnoses as of
 // [Client.Token].
 func (c *Client) AuthorizeDevice(ctx context.Context, p DeviceParams) (*DeviceAuthorization, error) {
-	endpoint, err := c.endpoint("device_authorization_endpoint", c.server().DeviceAuthorizationEndpoint)
+	endpoint, err := c.endpoint("device_authorization_endpoint")
 	if err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
@@ -62,7 +62,7 @@ func (c *Client) AuthorizeDevice(ctx context.Context, p DeviceParams) (*DeviceAu
 	start := c.now()
 	// RFC 8628 has the client send its id whatever its authentication.
 	params := append(req.params, param{"client_id", secret.New(c.ID)})
-	res, err := c.post(ctx, endpoint, params)
+	res, err := c.post(ctx, DeviceEndpoint, endpoint, params)
 	if err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
@@ -74,36 +74,35 @@ func (c *Client) AuthorizeDevice(ctx context.Context, p DeviceParams) (*DeviceAu
 	return d, nil
 }
 
-func parseDevice(res *reply, now time.Time) (*DeviceAuthorization, error) {
-	body, ok := members(res.Body)
-	if !ok || res.Status != http.StatusOK || body["error"] != nil {
-		return nil, failed(res, body)
+func parseDevice(res *answer, now time.Time) (*DeviceAuthorization, error) {
+	if !res.isGood(http.StatusOK) {
+		return nil, res.failed()
 	}
 	d := &DeviceAuthorization{Interval: pollInterval, ExpiresAt: now.Add(longestPolling)}
-	deviceCode, _ := text(body["device_code"])
-	d.deviceCode = secret.New(deviceCode)
-	d.UserCode, _ = text(body["user_code"])
-	d.VerificationURI, _ = text(body["verification_uri"])
-	if d.VerificationURI == "" {
-		d.VerificationURI, _ = text(body["verification_url"]) // Google's older name
+	// Google's older name for verification_uri ends in l.
+	if d.VerificationURI, _ = res.text("verification_uri"); d.VerificationURI == "" {
+		d.VerificationURI, _ = res.text("verification_url")
 	}
-	d.VerificationURIComplete, _ = text(body["verification_uri_complete"])
-	got := ""
+	deviceCode, err := res.text("device_code")
+	userCode, userErr := res.text("user_code")
 	switch {
-	case deviceCode == "":
-		got = "no device_code"
-	case d.UserCode == "":
-		got = "no user_code"
-	case !opens(d.VerificationURI), d.VerificationURIComplete != "" && !opens(d.VerificationURIComplete):
-		got = "a verification_uri that is no https URL"
+	case err != nil || deviceCode == "":
+		return nil, res.unusable("device_code", res.what("device_code"))
+	case userErr != nil || userCode == "":
+		return nil, res.unusable("user_code", res.what("user_code"))
+	case !opens(d.VerificationURI):
+		return nil, res.unusable("verification_uri, an https URL,", diagnosis.Values{d.VerificationURI})
 	}
-	if got != "" {
-		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: diagnosis.Values{"a device authorization response (RFC 8628, section 3.2)"}, Got: diagnosis.Text(got)})
+	d.deviceCode, d.UserCode = secret.New(deviceCode), userCode
+	// The link with the code is optional (RFC 8628, section 3.2), so one that
+	// cannot be shown is left out.
+	if complete, err := res.text("verification_uri_complete"); err == nil && opens(complete) {
+		d.VerificationURIComplete = complete
 	}
-	if life := lifetime(body["expires_in"]); life > 0 && life < longestPolling {
+	if life := lifetime(res.value("expires_in")); life > 0 && life < longestPolling {
 		d.ExpiresAt = now.Add(life)
 	}
-	if pause := lifetime(body["interval"]); pause > 0 {
+	if pause := lifetime(res.value("interval")); pause > 0 {
 		d.Interval = min(pause, longestPause)
 	}
 	return d, nil

@@ -64,6 +64,8 @@ func TestDevice(t *testing.T) {
 		"expired, says the server":   {600, "", []string{`{"error":"expired_token"}`}, s(5), diagnosis.LoginRequired},
 		"expired, says the clock":    {12, "", []string{pending, pending, pending}, s(5, 5, 5), diagnosis.LoginTimeout},
 		"no token response":          {600, "", []string{`{}`}, s(5), diagnosis.TokenEndpointShape},
+		"declined, says Entra":       {600, "", []string{`{"error":"authorization_declined"}`}, s(5), diagnosis.AccessDenied},
+		"an error that is none":      {600, "", []string{`{"access_token":"a","token_type":"Bearer","error":""}`}, s(5), ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -112,15 +114,21 @@ func TestDevice(t *testing.T) {
 func TestDeviceRefused(t *testing.T) {
 	for body, want := range map[string]diagnosis.ID{
 		`{"device_code":"` + canary + `","user_code":"u","verification_url":"https://g.example"}`:                                           "",
-		`{"user_code":"u","verification_uri":"https://g.example"}`:                                                                          diagnosis.TokenEndpointShape,
-		`{"device_code":"` + canary + `","verification_uri":"https://g.example"}`:                                                           diagnosis.TokenEndpointShape,
-		`{"device_code":"` + canary + `","user_code":"u","verification_uri":"javascript:alert(1)"}`:                                         diagnosis.TokenEndpointShape,
-		`{"device_code":"` + canary + `","user_code":"u","verification_uri":"https://g.example","verification_uri_complete":"file:///etc"}`: diagnosis.TokenEndpointShape,
+		`{"user_code":"u","verification_uri":"https://g.example"}`:                                                                          diagnosis.AnswerInvalid,
+		`{"device_code":"` + canary + `","verification_uri":"https://g.example"}`:                                                           diagnosis.AnswerInvalid,
+		`{"device_code":"` + canary + `","user_code":"u","verification_uri":"javascript:alert(1)"}`:                                         diagnosis.AnswerInvalid,
+		`{"device_code":"` + canary + `","user_code":"u","verification_uri":"https://g.example","verification_uri_complete":"file:///etc"}`: "",
+		`{"device_code":"` + canary + `","user_code":"u","verification_uri":"https://g.example","verification_uri_complete":"/d?c=u"}`:      "",
+		`{"device_code":"` + canary + `","user_code":"u","verification_uri":"https://g.example","verification_uri_complete":7}`:             "",
+		`{"device_code":"` + canary + `","user_code":"u","verification_uri":"https://g.example","error":null}`:                              "",
 		`{"error":"invalid_client"}`: diagnosis.ClientRefused,
-		`<html>`:                     diagnosis.TokenEndpointShape,
+		`<html>`:                     diagnosis.AnswerInvalid,
 	} {
-		_, err := client(t, answer(200, "", body)).AuthorizeDevice(t.Context(), oauth.DeviceParams{})
+		d, err := client(t, answer(200, "", body)).AuthorizeDevice(t.Context(), oauth.DeviceParams{})
 		refused(t, err, want)
+		if err == nil && d.VerificationURIComplete != "" {
+			t.Errorf("%s: a link that cannot be shown: %q", body, d.VerificationURIComplete)
+		}
 	}
 	c := client(t, answer(200, "", fmt.Sprintf(deviceAnswer, 600, "")))
 	d, err := c.AuthorizeDevice(t.Context(), oauth.DeviceParams{})
@@ -192,6 +200,10 @@ func TestRegisterRefused(t *testing.T) {
 		want   diagnosis.ID
 	}{
 		"public client":     {201, `{"client_id":"x"}`, ""},
+		"error is null":     {201, `{"client_id":"x","error":null}`, ""},
+		"error is empty":    {201, `{"client_id":"x","error":""}`, ""},
+		"a byte order mark": {201, "\ufeff" + `{"client_id":"x"}`, ""},
+		"Latin-1 elsewhere": {201, "{\"client_id\":\"x\",\"client_name\":\"caf\xe9\"}", ""},
 		"200 instead":       {200, `{"client_id":"x","client_secret":null}`, ""},
 		"no client_id":      {201, `{"client_secret":"` + canary + `"}`, diagnosis.RegistrationInvalid},
 		"client_id twice":   {201, `{"client_id":"x","client_id":"y"}`, diagnosis.RegistrationInvalid},
@@ -228,11 +240,19 @@ func TestRevoke(t *testing.T) {
 	}{
 		"done":                {200, ``, ""},
 		"done, with a page":   {200, `<html>`, ""},
+		"expired":             {400, `{"error":"invalid_token"}`, ""},
+		"not known":           {400, `{"error":"token_not_found"}`, ""},
+		"invalid grant":       {400, `{"error":"invalid_grant"}`, ""},
+		"404 about the token": {404, `{"message":"no such token"}`, ""},
+		"error is null":       {200, `{"error":null}`, ""},
+		"no client":           {401, ``, diagnosis.ClientRefused},
+		"no client, a page":   {401, `<html>`, diagnosis.ClientRefused},
+		"another text":        {400, `{"message":"no ` + canary + `"}`, diagnosis.RequestRefused},
 		"unsupported":         {400, `{"error":"unsupported_token_type"}`, diagnosis.RequestRefused},
 		"another client":      {401, `{"error":"invalid_client"}`, diagnosis.ClientRefused},
 		"away":                {503, `token ` + canary, diagnosis.ServerError},
 		"200 with an error":   {200, `{"error":"invalid_request","error_description":"` + canary + `"}`, diagnosis.RequestRefused},
-		"not an endpoint":     {404, `<html>`, diagnosis.TokenEndpointShape},
+		"not an endpoint":     {404, `<html>`, diagnosis.AnswerInvalid},
 		"redirect with token": {307, ``, diagnosis.RedirectRefused},
 	}
 	for name, tt := range tests {
@@ -267,11 +287,13 @@ func TestIntrospect(t *testing.T) {
 		want   diagnosis.ID
 	}{
 		"active":         {`{"active":true}`, true, ""},
+		"error is null":  {`{"active":true,"error":null}`, true, ""},
+		"error is false": {`{"active":true,"error":false}`, true, ""},
 		"inactive":       {`{"active":false,"aud":"x"}`, false, ""},
-		"a string":       {`{"active":"true"}`, false, diagnosis.TokenEndpointShape},
-		"a number":       {`{"active":1}`, false, diagnosis.TokenEndpointShape},
-		"absent":         {`{"Active":true}`, false, diagnosis.TokenEndpointShape},
-		"twice":          {`{"active":false,"active":true}`, false, diagnosis.TokenEndpointShape},
+		"a string":       {`{"active":"true"}`, false, diagnosis.AnswerInvalid},
+		"a number":       {`{"active":1}`, false, diagnosis.AnswerInvalid},
+		"absent":         {`{"Active":true}`, false, diagnosis.AnswerInvalid},
+		"twice":          {`{"active":false,"active":true}`, false, diagnosis.AnswerInvalid},
 		"invalid client": {`{"error":"invalid_client"}`, false, diagnosis.ClientRefused},
 	}
 	for name, tt := range tests {
@@ -296,10 +318,12 @@ func TestUserinfo(t *testing.T) {
 		"nothing to compare": {200, `{"sub":"alice"}`, "", ""},
 		"somebody else":      {200, `{"sub":"bob"}`, "alice", diagnosis.SubjectChanged},
 		"another case":       {200, `{"sub":"Alice"}`, "alice", diagnosis.SubjectChanged},
-		"nobody":             {200, `{"name":"alice"}`, "alice", diagnosis.TokenEndpointShape},
-		"nobody, unasked":    {200, `{}`, "", diagnosis.TokenEndpointShape},
-		"twice":              {200, `{"sub":"bob","sub":"alice"}`, "alice", diagnosis.TokenEndpointShape},
-		"a signed answer":    {200, `eyJh.e30.x`, "alice", diagnosis.TokenEndpointShape},
+		"nobody":             {200, `{"name":"alice"}`, "alice", diagnosis.AnswerInvalid},
+		"a list":             {200, `{"sub":["alice"]}`, "alice", diagnosis.AnswerInvalid},
+		"a number, unasked":  {200, `{"sub":7}`, "", diagnosis.AnswerInvalid},
+		"empty, unasked":     {200, `{"sub":""}`, "", diagnosis.AnswerInvalid},
+		"twice":              {200, `{"sub":"bob","sub":"alice"}`, "alice", diagnosis.AnswerInvalid},
+		"a signed answer":    {200, `eyJh.e30.x`, "alice", diagnosis.AnswerInvalid},
 		"unauthorized":       {401, ``, "alice", diagnosis.APIUnauthorized},
 		"forbidden":          {403, ``, "alice", diagnosis.APIForbidden},
 		"redirect":           {302, ``, "alice", diagnosis.RedirectRefused},
@@ -330,7 +354,7 @@ func FuzzRegister(f *testing.F) {
 	c := fuzzed(f, func(w http.ResponseWriter, r *http.Request) { answer(201, "application/json", body)(w, r) })
 	f.Fuzz(func(t *testing.T, b string) {
 		body = b
-		got, err := oauth.Register(t.Context(), nil, c.Server, oauth.Registration{})
+		got, err := oauth.Register(t.Context(), nil, c.Server, oauth.Registration{GrantTypes: []string{"client_credentials"}})
 		if err == nil && got.ClientID == "" {
 			t.Errorf("took %q", b)
 		}

@@ -72,12 +72,11 @@ func (c *Client) verifySigned(ctx context.Context, raw string) (*token.Token, er
 	if err != nil {
 		return nil, invalidIDToken("", "", err)
 	}
-	algorithms, keys, done, err := c.idTokenKeys(ctx, decoded.Algorithm())
+	algorithms, keys, err := c.idTokenKeys(ctx, decoded.Algorithm())
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	verifier, err := token.NewVerifier(c.server().Issuer, []string{c.ID}, keys, token.Options{
+	verifier, err := token.NewVerifier(c.issuerOf(decoded), []string{c.ID}, keys, token.Options{
 		Algorithms: algorithms, Require: []string{"sub", "iat", "exp"}, Now: c.Now, Accept: []token.Kind{token.KindIDToken},
 	})
 	if err != nil {
@@ -94,37 +93,57 @@ func (c *Client) verifySigned(ctx context.Context, raw string) (*token.Token, er
 	return nil, invalidIDToken("", "", err)
 }
 
+// issuerOf is the issuer that an ID token must be from. Google documents that
+// its own may come without the scheme.
+func (c *Client) issuerOf(t *token.Token) string {
+	issuer := c.server().Issuer
+	if issuer == "https://accounts.google.com" && t.Issuer() == "accounts.google.com" {
+		return t.Issuer()
+	}
+	return issuer
+}
+
 // idTokenKeys returns the algorithms and keys for an ID token of that alg. The
 // client secret is a key only where the server announces such an algorithm:
 // otherwise the choice would be the token's.
-func (c *Client) idTokenKeys(ctx context.Context, alg string) (algorithms []string, keys token.KeySet, done func(), err error) {
+func (c *Client) idTokenKeys(ctx context.Context, alg string) (algorithms []string, keys token.KeySet, err error) {
 	announced := c.server().IDTokenSigningAlgValuesSupported
-	done = func() {}
 	if strings.HasPrefix(alg, "HS") {
 		if c.Secret.IsZero() || !slices.Contains(announced, alg) {
-			return nil, nil, done, invalidIDToken("an algorithm with a public key", alg, nil)
+			return nil, nil, invalidIDToken("an algorithm with a public key", alg, nil)
 		}
 		key, err := jwks.SecretKey([]byte(c.Secret.Reveal()))
 		if err != nil {
-			return nil, nil, done, invalidIDToken("", "", err)
+			return nil, nil, invalidIDToken("", "", err)
 		}
-		return []string{alg}, jwks.NewSet(key), done, nil
+		return []string{alg}, jwks.NewSet(key), nil
 	}
 	if len(announced) > 0 {
 		algorithms = slices.DeleteFunc(jwks.PublicKeyAlgorithms(), func(a string) bool { return !slices.Contains(announced, a) })
 	}
-	switch {
-	case c.Keys != nil:
-		return algorithms, c.Keys, done, nil
-	case c.server().JWKSURI == "":
-		return nil, nil, done, &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"jwks_uri, to verify the ID token"}, Got: diagnosis.None}
+	if c.Keys != nil {
+		return algorithms, c.Keys, nil
 	}
-	remote := jwks.NewRemote(c.server().JWKSURI, jwks.RemoteOptions{HTTP: c.HTTP, Now: c.Now})
-	if _, err := remote.Set(ctx); err != nil {
-		remote.Close()
-		return nil, nil, done, err
+	remote, err := c.remoteKeys(ctx)
+	return algorithms, remote, err
+}
+
+// remoteKeys returns the server's key set, one for the life of the client.
+func (c *Client) remoteKeys(ctx context.Context) (*jwks.Remote, error) {
+	if c.remote.Load() == nil {
+		rawURL, err := c.server().Endpoint("jwks_uri")
+		var d *diagnosis.Diagnosis
+		switch {
+		case errors.As(err, &d) && d.ID == diagnosis.EndpointMissing:
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"jwks_uri, to verify the ID token"}, Got: diagnosis.None}
+		case err != nil:
+			return nil, err
+		}
+		c.remote.CompareAndSwap(nil, jwks.NewRemote(rawURL, jwks.RemoteOptions{HTTP: c.HTTP, Now: c.Now}))
 	}
-	return algorithms, remote, remote.Close, nil
+	remote := c.remote.Load()
+	_, err := remote.Set(ctx)
+	return remote, err
 }
 
 func invalidIDToken(expected, got string, err error) error {
@@ -144,21 +163,25 @@ func claimText(t *token.Token, name string) (string, bool, error) {
 	return s, true, nil
 }
 
-// checkParties holds aud and azp against the client, and the type: an access
-// token for this client is not a proof of who logged in.
+// checkParties compares sub, azp and the type with what an ID token for this
+// client has: an access token is not a proof of who logged in. Several audiences
+// need no azp where the token came from the token endpoint itself (OpenID Connect
+// Core, section 3.1.3.7); that the client is one of them was checked before.
 func (c *Client) checkParties(t *token.Token) error {
 	typ := strings.ToLower(strings.TrimPrefix(strings.ToLower(t.Type()), "application/"))
 	if typ == "at+jwt" {
 		return invalidIDToken("an ID token", "an access token (typ at+jwt)", nil)
 	}
+	// Of another type it would compare as equal to any other such subject.
+	if sub, _, err := claimText(t, "sub"); err != nil || sub == "" {
+		return invalidIDToken("sub, a string that is not empty", "something else", nil)
+	}
 	azp, there, err := claimText(t, "azp")
 	switch {
 	case err != nil:
 		return err
-	case there && azp != c.ID:
-		return invalidIDToken(fmt.Sprintf("azp %s", diagnosis.Quote(c.ID)), azp, nil)
-	case !there && len(t.Audience()) > 1:
-		return invalidIDToken("azp, since there are several audiences", "none", nil)
+	case there && azp != c.ID && !slices.Contains(c.AuthorizedParties, azp):
+		return invalidIDToken("azp "+diagnosis.Quote(c.ID), azp, nil)
 	}
 	return nil
 }

@@ -34,6 +34,9 @@ type Registration struct {
 	// JWKS holds the public keys of a client that uses private_key_jwt.
 	JWKS *jwks.Set `json:"jwks,omitzero"`
 
+	// OptionalGrantTypes are those of GrantTypes that the client can do without
+	// where the server refuses them.
+	OptionalGrantTypes []string `json:"-"`
 	// InitialAccessToken is for servers that do not let everyone register.
 	InitialAccessToken secret.String `json:"-"`
 }
@@ -50,18 +53,41 @@ type Registered struct {
 	Raw                     secret.String // the whole JSON object as it came
 }
 
-// Register registers a client dynamically (RFC 7591). A nil http means the zero
-// client. Errors are Diagnoses: NO_REGISTRATION_PATH where the server has no
-// such endpoint, DCR_REFUSED where it says no, SERVER_ERROR, RATE_LIMITED and
+// Register registers a client dynamically (RFC 7591). A server that refuses the
+// metadata is asked once more for only what is needed, since some do not know
+// every grant that they announce, or application_type. A nil http means the zero
+// client. Errors are Diagnoses: NO_REGISTRATION_PATH where the server has no such
+// endpoint, METADATA_INVALID or ENDPOINT_MISSING where it lacks one that the
+// client would need, DCR_REFUSED where it refuses, SERVER_ERROR, RATE_LIMITED and
 // those of safehttp.
 func Register(ctx context.Context, c *safehttp.Client, server *discovery.Server, metadata Registration) (*Registered, error) {
-	if server == nil || server.RegistrationEndpoint == "" {
-		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.NoRegistrationPath})
+	if server == nil {
+		server = &discovery.Server{}
+	}
+	endpoint, err := server.Endpoint("registration_endpoint")
+	var d *diagnosis.Diagnosis
+	switch {
+	case errors.As(err, &d) && d.ID == diagnosis.EndpointMissing:
+		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.NoRegistrationPath, Got: diagnosis.Text(server.Issuer)})
+	case err != nil:
+		return nil, fmt.Errorf("oauth: register: %w", err)
 	}
 	if c == nil {
 		c = &safehttp.Client{}
 	}
-	metadata = metadata.filled(server)
+	full := metadata.filled(server)
+	if err := full.needs(server); err != nil {
+		return nil, fmt.Errorf("oauth: register: %w", err)
+	}
+	registered, err := register(ctx, c, endpoint, full)
+	var refused *Error
+	if errors.As(err, &refused) && refused.Code == "invalid_client_metadata" {
+		return register(ctx, c, endpoint, full.reduced(server, metadata.TokenEndpointAuthMethod))
+	}
+	return registered, err
+}
+
+func register(ctx context.Context, c *safehttp.Client, endpoint string, metadata Registration) (*Registered, error) {
 	request, err := json.Marshal(metadata)
 	if err != nil {
 		return nil, fmt.Errorf("oauth: register: %w", err)
@@ -73,11 +99,41 @@ func Register(ctx context.Context, c *safehttp.Client, server *discovery.Server,
 	limit := max(requestTime, c.Timeout)
 	whole, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	res, err := c.PostJSON(whole, server.RegistrationEndpoint, request, header, responseLimit)
+	res, err := c.PostJSON(whole, endpoint, request, header, responseLimit)
 	if err != nil {
 		return nil, fmt.Errorf("oauth: register: %w", timedOut(ctx, limit, err))
 	}
-	return parseRegistered(&reply{res, []param{{"initial_access_token", metadata.InitialAccessToken}}})
+	r := &reply{res, Request{Endpoint: RegistrationEndpoint}, []param{{"initial_access_token", metadata.InitialAccessToken}}}
+	return parseRegistered(r.object())
+}
+
+// needs reports an endpoint that the client could not do without: it would be
+// registered in vain.
+func (m Registration) needs(server *discovery.Server) error {
+	for _, grant := range m.GrantTypes {
+		name := map[string]string{"authorization_code": "authorization_endpoint", GrantDeviceCode: "device_authorization_endpoint"}[grant]
+		if name == "" || slices.Contains(m.OptionalGrantTypes, grant) {
+			continue
+		}
+		if _, err := server.Endpoint(name); err != nil {
+			return err
+		}
+	}
+	_, err := server.Endpoint("token_endpoint")
+	return err
+}
+
+// reduced is the least that the client needs. The method is that which the caller
+// named, "" if it leaves the choice to us.
+func (m Registration) reduced(server *discovery.Server, method string) Registration {
+	m.ApplicationType = ""
+	m.GrantTypes = slices.DeleteFunc(slices.Clone(m.GrantTypes), func(grant string) bool {
+		return grant == "refresh_token" || slices.Contains(m.OptionalGrantTypes, grant)
+	})
+	if announced := server.TokenEndpointAuthMethodsSupported; method == "" && !slices.Contains(announced, AuthNone) {
+		m.TokenEndpointAuthMethod = "" // the server's choice
+	}
+	return m
 }
 
 func (m Registration) filled(server *discovery.Server) Registration {
@@ -128,25 +184,26 @@ func (c *Client) Known(ctx context.Context) (bool, error) {
 	return false, err
 }
 
-func parseRegistered(res *reply) (*Registered, error) {
-	body, ok := members(res.Body)
-	if !ok || res.Status != http.StatusCreated && res.Status != http.StatusOK || body["error"] != nil {
-		return nil, registrationRefused(failed(res, body), res)
+func parseRegistered(res *answer) (*Registered, error) {
+	if !res.isGood(http.StatusCreated, http.StatusOK) {
+		return nil, registrationRefused(res.failed(), res)
 	}
 	r := &Registered{Raw: secret.New(string(res.Body))}
-	var bad bool
-	read := func(name string) string {
-		s, ok := text(body[name])
-		bad = bad || !ok
-		return s
-	}
-	r.ClientID = read("client_id")
-	r.ClientSecret = secret.New(read("client_secret"))
-	r.TokenEndpointAuthMethod = read("token_endpoint_auth_method")
-	r.RegistrationAccessToken = secret.New(read("registration_access_token"))
-	r.RegistrationClientURI = read("registration_client_uri")
-	if bad || r.ClientID == "" {
-		return nil, fmt.Errorf("oauth: register: %w", &diagnosis.Diagnosis{ID: diagnosis.RegistrationInvalid, Expected: diagnosis.Values{"client_id and its companions as strings"}, Got: diagnosis.Values{"something else"}})
+	for _, m := range []struct {
+		name string
+		to   func(string)
+	}{
+		{"client_id", func(s string) { r.ClientID = s }},
+		{"client_secret", func(s string) { r.ClientSecret = secret.New(s) }},
+		{"token_endpoint_auth_method", func(s string) { r.TokenEndpointAuthMethod = s }},
+		{"registration_access_token", func(s string) { r.RegistrationAccessToken = secret.New(s) }},
+		{"registration_client_uri", func(s string) { r.RegistrationClientURI = s }},
+	} {
+		s, err := res.text(m.name)
+		if err != nil || m.name == "client_id" && s == "" {
+			return nil, fmt.Errorf("oauth: register: %w", &diagnosis.Diagnosis{ID: diagnosis.RegistrationInvalid, Expected: diagnosis.Values{m.name + ", a string"}, Got: res.what(m.name)})
+		}
+		m.to(s)
 	}
 	if r.TokenEndpointAuthMethod == "" {
 		r.TokenEndpointAuthMethod = AuthNone
@@ -155,7 +212,7 @@ func parseRegistered(res *reply) (*Registered, error) {
 		}
 	}
 	var expires float64
-	if json.Unmarshal(body["client_secret_expires_at"], &expires) == nil && expires > 0 && expires < 1e11 {
+	if json.Unmarshal(res.value("client_secret_expires_at"), &expires) == nil && expires > 0 && expires < 1e11 {
 		r.ClientSecretExpiresAt = time.Unix(int64(expires), 0)
 	}
 	return r, nil
@@ -163,15 +220,15 @@ func parseRegistered(res *reply) (*Registered, error) {
 
 // registrationRefused says that registering failed, not a login or a token, and
 // keeps what can be tried again as it is.
-func registrationRefused(err error, res *reply) error {
+func registrationRefused(err error, res *answer) error {
 	var d *diagnosis.Diagnosis
 	if errors.As(err, &d) && d.Kind() == diagnosis.Unavailable {
 		return err
 	}
-	refused := &diagnosis.Diagnosis{ID: diagnosis.RegistrationRefused, Got: diagnosis.Values{fmt.Sprintf("status %d with %s", res.Status, kindOf(res))}}
-	var answer *Error
-	if errors.As(err, &answer) {
-		refused.Got, refused.Err = nil, answer
+	refused := &diagnosis.Diagnosis{ID: diagnosis.RegistrationRefused, Got: diagnosis.Values{fmt.Sprintf("status %d with %s", res.Status, res.kind())}}
+	var answered *Error
+	if errors.As(err, &answered) {
+		refused.Got, refused.Err = nil, answered
 	} else if res.Status < 300 {
 		refused.ID = diagnosis.RegistrationInvalid
 	}

@@ -16,6 +16,24 @@ import (
 // wait for the real answer goes on.
 var ErrState = errors.New("not the answer to this request")
 
+// StateError is an [ErrState] with what the parameters hold, so that the user can
+// be shown why nothing happens.
+type StateError struct {
+	Missing bool   // there is no state at all
+	Code    string // of the error parameter, "" if there is none; unverified
+}
+
+// Error says what is wrong with the state.
+func (e *StateError) Error() string {
+	if e.Missing {
+		return "without state"
+	}
+	return ErrState.Error()
+}
+
+// Is makes every StateError an [ErrState].
+func (e *StateError) Is(target error) bool { return target == ErrState }
+
 // Code takes the parameters of the redirect and returns the code they hold
 // (RFC 6749, section 4.1.2). It is the only way to a code, and good once.
 //
@@ -27,7 +45,9 @@ var ErrState = errors.New("not the answer to this request")
 // means.
 func (r *AuthorizationRequest) Code(v url.Values) (secret.String, error) {
 	if !r.isMine(v) {
-		return secret.String{}, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.StateMismatch, Err: ErrState})
+		return secret.String{}, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.StateMismatch, Err: &StateError{
+			Missing: !v.Has("state"), Code: scrub(v.Get("error"), r.params),
+		}})
 	}
 	if !r.answered.CompareAndSwap(false, true) {
 		return secret.String{}, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.StateMismatch, Got: diagnosis.Values{"a second answer"}, Err: ErrState})
@@ -40,6 +60,7 @@ func (r *AuthorizationRequest) Code(v url.Values) (secret.String, error) {
 			Code:        scrub(v.Get("error"), r.params),
 			Description: scrub(v.Get("error_description"), r.params),
 			URI:         scrub(v.Get("error_uri"), r.params),
+			Request:     Request{Endpoint: AuthorizationEndpoint},
 		}).diagnose()
 	}
 	return secret.New(v.Get("code")), nil
@@ -58,7 +79,7 @@ func (r *AuthorizationRequest) isMine(v url.Values) bool {
 func (r *AuthorizationRequest) issuerFits(iss []string) bool { return r.checkIssuer(iss) == nil }
 
 func (r *AuthorizationRequest) checkIssuer(iss []string) error {
-	d := &diagnosis.Diagnosis{ID: diagnosis.IssuerParam, Expected: diagnosis.Values{fmt.Sprintf("iss %s", diagnosis.Quote(r.issuer))}}
+	d := &diagnosis.Diagnosis{ID: diagnosis.IssuerParam, Expected: diagnosis.Values{"iss " + diagnosis.Quote(r.issuer)}}
 	switch {
 	case len(iss) == 0 && !r.issAnnounced:
 		return nil
@@ -67,8 +88,7 @@ func (r *AuthorizationRequest) checkIssuer(iss []string) error {
 	case len(iss) > 1:
 		d.Got = diagnosis.Values{"iss more than once"}
 	case r.issuer == "":
-		d.Expected, d.Got = diagnosis.Values{"a known issuer to compare it with"}, diagnosis.Values{fmt.Sprintf("iss %s", diagnosis.Quote(iss[0]))}
-		d.Hint = "if that is the server you mean, set it as the issuer of the profile"
+		return nil // without metadata there is nothing to compare it with (RFC 9207, section 2.4)
 	case subtle.ConstantTimeCompare([]byte(iss[0]), []byte(r.issuer)) != 1:
 		d.Got = diagnosis.Values{iss[0]}
 	default:

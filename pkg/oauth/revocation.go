@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -15,24 +16,36 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// Revoke tells the server that a token is no longer wanted (RFC 7009). hint is
-// "access_token", "refresh_token" or "". A token that the server does not know
-// is no error, as the RFC has it. Errors are Diagnoses as of [Client.Token].
+// Revoke asks the server to revoke a token (RFC 7009). hint is "access_token",
+// "refresh_token" or "". A token that the server does not know, or no longer, is
+// not an error: what was wanted is the case (section 2.2). Errors are Diagnoses as
+// of [Client.Token]; the [*Error] of a server that does not revoke this kind of
+// token has the code unsupported_token_type.
 func (c *Client) Revoke(ctx context.Context, t secret.String, hint string) error {
-	endpoint, err := c.endpoint("revocation_endpoint", c.server().RevocationEndpoint)
+	endpoint, err := c.endpoint("revocation_endpoint")
 	if err != nil {
 		return fmt.Errorf("oauth: revoke: %w", err)
 	}
 	req := TokenRequest{}.secret("token", t).with("token_type_hint", hint)
-	res, err := c.post(ctx, endpoint, req.params)
+	res, err := c.post(ctx, RevocationEndpoint, endpoint, req.params)
 	if err != nil {
 		return fmt.Errorf("oauth: revoke: %w", err)
 	}
-	body, _ := members(res.Body)
-	if res.Status != http.StatusOK && res.Status != http.StatusNoContent || body["error"] != nil {
-		return failed(res, body)
+	done := res.Status == http.StatusOK || res.Status == http.StatusNoContent
+	if done && !res.hasError() || res.saysGone() {
+		return nil
 	}
-	return nil
+	return res.failed()
+}
+
+// saysGone reports that the server answers that it knows no such token.
+func (a *answer) saysGone() bool {
+	code, _ := a.text("error")
+	switch code {
+	case "invalid_token", "invalid_grant", "token_not_found", "token_expired", "token_revoked":
+		return a.Status < 500
+	}
+	return a.Status == http.StatusNotFound && a.isObject
 }
 
 // Introspection is what the server says of a token (RFC 7662, section 2.2).
@@ -53,43 +66,42 @@ type Introspection struct {
 // Introspect asks the server about a token (RFC 7662). Errors are Diagnoses as
 // of [Client.Token]; an inactive token is none.
 func (c *Client) Introspect(ctx context.Context, t secret.String, hint string) (*Introspection, error) {
-	endpoint, err := c.endpoint("introspection_endpoint", c.server().IntrospectionEndpoint)
+	endpoint, err := c.endpoint("introspection_endpoint")
 	if err != nil {
 		return nil, fmt.Errorf("oauth: introspect: %w", err)
 	}
 	req := TokenRequest{}.secret("token", t).with("token_type_hint", hint)
-	res, err := c.post(ctx, endpoint, req.params)
+	res, err := c.post(ctx, IntrospectionEndpoint, endpoint, req.params)
 	if err != nil {
 		return nil, fmt.Errorf("oauth: introspect: %w", err)
 	}
-	body, ok := members(res.Body)
-	if !ok || res.Status != http.StatusOK || body["error"] != nil {
-		return nil, failed(res, body)
+	if !res.isGood(http.StatusOK) {
+		return nil, res.failed()
 	}
-	i := &Introspection{Raw: jsontext.Value(res.Body).Clone()}
+	i := &Introspection{Raw: jsontext.Value(bytes.TrimPrefix(res.Body, byteOrderMark)).Clone()}
 	// A member of another type than boolean could be read as either.
-	if active := body["active"]; len(active) == 0 || json.Unmarshal(active, &i.Active) != nil {
-		return nil, fmt.Errorf("oauth: introspect: %w", &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: diagnosis.Values{"active true or false"}, Got: diagnosis.Values{"something else"}})
+	if active := res.value("active"); active == nil || json.Unmarshal(active, &i.Active) != nil {
+		return nil, res.unusable("active true or false", res.what("active"))
 	}
-	i.read(body)
+	i.read(res)
 	return i, nil
 }
 
-func (i *Introspection) read(body map[string]jsontext.Value) {
-	i.Scope, _ = scopes(body["scope"], nil)
+func (i *Introspection) read(a *answer) {
+	i.Scope, _ = scopes(a.value("scope"), nil)
 	for name, to := range map[string]*string{
 		"client_id": &i.ClientID, "username": &i.Username, "token_type": &i.TokenType, "iss": &i.Issuer, "sub": &i.Subject,
 	} {
-		*to, _ = text(body[name])
+		*to, _ = a.text(name)
 	}
-	if one, ok := text(body["aud"]); ok && one != "" {
+	if one, err := a.text("aud"); err == nil && one != "" {
 		i.Audience = []string{one}
-	} else if json.Unmarshal(body["aud"], &i.Audience) != nil {
+	} else if json.Unmarshal(a.value("aud"), &i.Audience) != nil {
 		i.Audience = nil
 	}
 	i.Audience = slices.Clip(i.Audience)
 	var expires float64
-	if json.Unmarshal(body["exp"], &expires) == nil && expires > 0 && expires < 1e11 {
+	if json.Unmarshal(a.value("exp"), &expires) == nil && expires > 0 && expires < 1e11 {
 		i.ExpiresAt = time.Unix(int64(expires), 0)
 	}
 }

@@ -94,13 +94,13 @@ func TestTokenResponseRefused(t *testing.T) {
 		"token_type N_A outside an exchange": {200, jsonType, `{"access_token":"` + canary + `","token_type":"N_A"}`, diagnosis.TokenEndpointShape},
 		"token_type null":                    {200, jsonType, `{"access_token":"` + canary + `","token_type":null}`, diagnosis.TokenEndpointShape},
 		"access_token twice":                 {200, jsonType, `{"access_token":"a","token_type":"Bearer","access_token":"` + canary + `"}`, diagnosis.TokenEndpointShape},
-		"deep duplicate":                     {200, jsonType, `{"access_token":"a","token_type":"Bearer","x":{"y":1,"y":2}}`, diagnosis.TokenEndpointShape},
+		"deep duplicate":                     {200, jsonType, `{"access_token":"a","token_type":"Bearer","x":{"y":1,"y":2}}`, ""},
 		"trailing data":                      {200, jsonType, good + good, diagnosis.TokenEndpointShape},
 		"an array":                           {200, jsonType, `[` + good + `]`, diagnosis.TokenEndpointShape},
 		"bad UTF-8":                          {200, jsonType, "{\"access_token\":\"a\xff\",\"token_type\":\"Bearer\"}", diagnosis.TokenEndpointShape},
 		"HTML":                               {200, "text/html", html, diagnosis.TokenEndpointShape},
 		"HTML called JSON":                   {200, jsonType, html, diagnosis.TokenEndpointShape},
-		"form-encoded":                       {200, "application/x-www-form-urlencoded", "access_token=" + canary + "&token_type=bearer", diagnosis.TokenEndpointShape},
+		"form-encoded":                       {200, "application/x-www-form-urlencoded", "access_token=" + canary + "&token_type=bearer", ""},
 		"nothing":                            {200, jsonType, ``, diagnosis.TokenEndpointShape},
 		"no content":                         {204, "", ``, diagnosis.TokenEndpointShape},
 		"a good body with 400":               {400, jsonType, good, diagnosis.TokenEndpointShape},
@@ -113,7 +113,25 @@ func TestTokenResponseRefused(t *testing.T) {
 		"invalid_scope":                      {400, jsonType, `{"error":"invalid_scope"}`, diagnosis.ScopeRefused},
 		"invalid_target":                     {400, jsonType, `{"error":"invalid_target"}`, diagnosis.ResourceRefused},
 		"unsupported_grant_type":             {400, jsonType, `{"error":"unsupported_grant_type"}`, diagnosis.RequestRefused},
-		"unknown error":                      {400, jsonType, `{"error":"\u001b[31m"}`, diagnosis.RequestRefused},
+		"another word for a dead token":      {400, jsonType, `{"error":"\u001b[31m"}`, diagnosis.GrantInvalid},
+		"token_revoked":                      {401, jsonType, `{"error":"token_revoked"}`, diagnosis.GrantInvalid},
+		"invalid_token with 200":             {200, jsonType, `{"error":"invalid_token"}`, diagnosis.GrantInvalid},
+		"unauthorized":                       {401, jsonType, `{"error":"unauthorized"}`, diagnosis.GrantInvalid},
+		"invalid_request":                    {400, jsonType, `{"error":"invalid_request","error_description":"no scope"}`, diagnosis.RequestRefused},
+		"invalid_request about the token":    {400, jsonType, `{"error":"invalid_request","error_description":"The refresh_token is expired"}`, diagnosis.GrantInvalid},
+		"an object about the token":          {400, jsonType, `{"message":"Refresh token not found"}`, diagnosis.GrantInvalid},
+		"an object about something":          {400, jsonType, `{"detail":"no"}`, diagnosis.RequestRefused},
+		"401 without a word":                 {401, "text/html", html, diagnosis.ClientRefused},
+		"error null":                         {200, jsonType, `{"access_token":"a","token_type":"Bearer","error":null}`, ""},
+		"error empty":                        {200, jsonType, `{"access_token":"a","token_type":"Bearer","error":""}`, ""},
+		"error zero":                         {200, jsonType, `{"access_token":"a","token_type":"Bearer","error":0}`, ""},
+		"error true":                         {200, jsonType, `{"access_token":"a","token_type":"Bearer","error":true}`, diagnosis.TokenEndpointShape},
+		"byte order mark":                    {200, jsonType, "\ufeff" + good, ""},
+		"Latin-1 elsewhere":                  {200, jsonType, "{\"access_token\":\"a\",\"token_type\":\"Bearer\",\"name\":\"caf\xe9\"}", ""},
+		"form-encoded, access_token twice":   {200, "application/x-www-form-urlencoded", "access_token=a&access_token=b&token_type=bearer", diagnosis.TokenEndpointShape},
+		"form-encoded error":                 {200, "application/x-www-form-urlencoded", "error=bad_verification_code&error_description=x", diagnosis.GrantInvalid},
+		"form-encoded, called text":          {200, "text/plain", "access_token=a&token_type=bearer", diagnosis.TokenEndpointShape},
+		"token_type BearerToken":             {200, jsonType, `{"access_token":"a","token_type":"BearerToken"}`, diagnosis.TokenEndpointShape},
 		"interaction_required":               {400, jsonType, `{"error":"interaction_required"}`, diagnosis.LoginRequired},
 		"temporarily_unavailable":            {400, jsonType, `{"error":"temporarily_unavailable"}`, diagnosis.ServerError},
 		"500 in HTML":                        {500, "text/html", html, diagnosis.ServerError},
@@ -402,7 +420,10 @@ func TestErrorIsTyped(t *testing.T) {
 	if !errors.As(err, &got) {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(&oauth.Error{Code: "invalid_grant", Description: "gone", URI: "https://e.example", Status: 400}, got); diff != "" {
+	if diff := cmp.Diff(&oauth.Error{
+		Code: "invalid_grant", Description: "gone", URI: "https://e.example", Status: 400,
+		Request: oauth.Request{Endpoint: oauth.TokenEndpoint, GrantType: "refresh_token", AuthMethod: oauth.AuthNone},
+	}, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -63,6 +63,9 @@ const (
 	TokenTypeRefreshToken = "urn:ietf:params:oauth:token-type:refresh_token"
 	TokenTypeIDToken      = "urn:ietf:params:oauth:token-type:id_token"
 	TokenTypeJWT          = "urn:ietf:params:oauth:token-type:jwt"
+	// TokenTypeIDJAG is an identity assertion authorization grant, which another
+	// server takes by [JWTBearer] (draft-ietf-oauth-identity-assertion-authz-grant).
+	TokenTypeIDJAG = "urn:ietf:params:oauth:token-type:id-jag"
 )
 
 const (
@@ -129,7 +132,7 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, e
 	if req.err != nil {
 		return nil, fmt.Errorf("oauth: %w", req.err)
 	}
-	endpoint, err := c.endpoint("token_endpoint", c.server().TokenEndpoint)
+	endpoint, err := c.endpoint("token_endpoint")
 	if err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
@@ -139,14 +142,14 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, e
 	if req.GrantType == "client_credentials" {
 		limit = requestTime
 	}
-	res, err := c.postProved(ctx, endpoint, params, limit)
+	res, err := c.postProved(ctx, req.GrantType, endpoint, params, limit)
 	if err != nil && req.again && nothingSent(err) && ctx.Err() == nil {
-		res, err = c.postProved(ctx, endpoint, params, limit)
+		res, err = c.postProved(ctx, req.GrantType, endpoint, params, limit)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	answer, err := parseTokenResponse(res, req, start)
+	answer, err := c.parseTokenResponse(res, req, start)
 	if err == nil {
 		err = c.checkBinding(answer)
 	}
@@ -160,22 +163,22 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, e
 // client has a key for one. A server may refuse the first proof for want of a
 // nonce; that refusal uses up neither a code nor a refresh token, so the request
 // goes out once more (RFC 9449, section 8).
-func (c *Client) postProved(ctx context.Context, endpoint string, params []param, limit time.Duration) (*reply, error) {
+func (c *Client) postProved(ctx context.Context, grantType, endpoint string, params []param, limit time.Duration) (*answer, error) {
+	request := Request{Endpoint: TokenEndpoint, GrantType: grantType}
 	if c.DPoP == nil {
-		return c.postWith(ctx, endpoint, params, http.Header{}, limit)
+		return c.postWith(ctx, request, endpoint, params, http.Header{}, limit)
 	}
 	for again := true; ; again = false {
 		proof, err := c.DPoP.Proof(http.MethodPost, endpoint, secret.String{})
 		if err != nil {
 			return nil, err
 		}
-		res, err := c.postWith(ctx, endpoint, params, http.Header{"Dpop": {proof}}, limit)
+		res, err := c.postWith(ctx, request, endpoint, params, http.Header{"Dpop": {proof}}, limit)
 		if err != nil {
 			return nil, err
 		}
 		fresh := c.DPoP.Learn(endpoint, res.Header)
-		body, _ := members(res.Body)
-		if code, _ := text(body["error"]); !again || !fresh || code != "use_dpop_nonce" {
+		if code, _ := res.text("error"); !again || !fresh || code != "use_dpop_nonce" {
 			return res, nil
 		}
 	}

@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"fmt"
 	"math"
 	"net/http"
 	"slices"
@@ -44,51 +43,59 @@ type TokenResponse struct {
 
 const longestLife = 365 * 24 * time.Hour
 
-func parseTokenResponse(res *reply, req TokenRequest, now time.Time) (*TokenResponse, error) {
-	body, ok := members(res.Body)
+func (c *Client) parseTokenResponse(res *answer, req TokenRequest, now time.Time) (*TokenResponse, error) {
 	// GitHub answers 200 with an error.
-	if !ok || res.Status != http.StatusOK && res.Status != http.StatusCreated || body["error"] != nil && body["error"].Kind() != 'n' {
-		return nil, failed(res, body)
-	}
-	shape := func(expected, got string) error {
-		return fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)})
+	if !res.isGood(http.StatusOK, http.StatusCreated) {
+		return nil, res.failed()
 	}
 	t := &TokenResponse{Raw: secret.New(string(res.Body))}
-	for name, to := range map[string]*secret.String{"access_token": &t.AccessToken, "refresh_token": &t.RefreshToken, "id_token": &t.IDToken} {
-		s, ok := text(body[name])
-		if !ok || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return nil, shape(name+" to be a string of visible ASCII characters", "something else")
+	for _, m := range []struct {
+		name string
+		to   *secret.String
+	}{{"access_token", &t.AccessToken}, {"refresh_token", &t.RefreshToken}, {"id_token", &t.IDToken}} {
+		s, err := res.text(m.name)
+		if err != nil || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return nil, res.unusable(m.name+", a string of visible ASCII characters,", res.what(m.name))
 		}
-		*to = secret.New(s)
+		*m.to = secret.New(s)
 	}
 	if t.AccessToken.IsZero() {
-		return nil, shape("access_token", "none")
+		return nil, res.unusable("access_token", res.what("access_token"))
 	}
-	t.IssuedTokenType, _ = text(body["issued_token_type"])
-	kind, ok := text(body["token_type"])
-	switch {
-	case !ok || kind == "":
-		return nil, shape("token_type", "none")
-	case kind == "N_A" && req.GrantType == grantTokenExchange:
-		t.TokenType = kind
-	case strings.EqualFold(kind, "Bearer"):
-		t.TokenType = "Bearer"
-	case strings.EqualFold(kind, "DPoP"):
-		t.TokenType = "DPoP"
-	default:
-		return nil, shape("token_type Bearer or DPoP", kind)
+	t.IssuedTokenType, _ = res.text("issued_token_type")
+	if err := c.readTokenType(t, res, req); err != nil {
+		return nil, err
 	}
-	if life := lifetime(body["expires_in"]); life > 0 {
+	if life := lifetime(res.value("expires_in")); life > 0 {
 		t.ExpiresAt = now.Add(life)
 	}
-	t.RefreshExpiresAt = refreshExpiry(body, now)
-	t.Scope, t.ScopeGiven = scopes(body["scope"], req.scope)
+	t.RefreshExpiresAt = refreshExpiry(res, now)
+	t.Scope, t.ScopeGiven = scopes(res.value("scope"), req.scope)
 	return t, nil
 }
 
-func refreshExpiry(body map[string]jsontext.Value, now time.Time) time.Time {
+func (c *Client) readTokenType(t *TokenResponse, res *answer, req TokenRequest) error {
+	kind, err := res.text("token_type")
+	switch {
+	case err == nil && kind == "N_A" && req.GrantType == grantTokenExchange:
+		t.TokenType = kind
+	case err == nil && strings.EqualFold(kind, "Bearer"):
+		t.TokenType = "Bearer"
+	case err == nil && strings.EqualFold(kind, "DPoP"):
+		t.TokenType = "DPoP"
+	case c.AssumeBearer && err == nil:
+		t.TokenType = "Bearer"
+	case err != nil || kind == "":
+		return res.unusable("token_type", res.what("token_type"))
+	default:
+		return res.unusable("token_type Bearer or DPoP", diagnosis.Values{kind})
+	}
+	return nil
+}
+
+func refreshExpiry(res *answer, now time.Time) time.Time {
 	for _, name := range []string{"refresh_token_expires_in", "refresh_expires_in"} {
-		if life := lifetime(body[name]); life > 0 {
+		if life := lifetime(res.value(name)); life > 0 {
 			return now.Add(life)
 		}
 	}
@@ -97,13 +104,12 @@ func refreshExpiry(body map[string]jsontext.Value, now time.Time) time.Time {
 
 // rotated is the refresh token of a success that cannot be used otherwise, nil
 // if there is none.
-func rotated(res *reply, now time.Time) *TokenResponse {
-	body, ok := members(res.Body)
-	refresh, isText := text(body["refresh_token"])
-	if !ok || !isText || refresh == "" || res.Status != http.StatusOK && res.Status != http.StatusCreated {
+func rotated(res *answer, now time.Time) *TokenResponse {
+	refresh, err := res.text("refresh_token")
+	if !res.isObject || err != nil || refresh == "" || res.Status != http.StatusOK && res.Status != http.StatusCreated {
 		return nil
 	}
-	return &TokenResponse{RefreshToken: secret.New(refresh), RefreshExpiresAt: refreshExpiry(body, now)}
+	return &TokenResponse{RefreshToken: secret.New(refresh), RefreshExpiresAt: refreshExpiry(res, now)}
 }
 
 // lifetime reads expires_in, which some servers send as a string. Anything that

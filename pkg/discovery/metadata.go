@@ -1,0 +1,224 @@
+package discovery
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+)
+
+// Problem is a member of a metadata document that cannot be used and so counts
+// as absent. It matters only to who needs that member: see [Server.Endpoint].
+type Problem struct {
+	Member string
+	Err    *diagnosis.Diagnosis
+}
+
+// document reads the members of one metadata document. A member that cannot be
+// used is noted and counts as absent, since most are needed by few: a server must
+// not become unusable by one that is not needed.
+type document struct {
+	members  map[string]jsontext.Value
+	twice    map[string]bool
+	problems []Problem
+}
+
+// byteOrderMark may be skipped by a parser (RFC 8259, section 8.1).
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// readDocument reads one JSON object. Duplicate names and bytes that are not
+// UTF-8 concern the members in which they occur.
+func readDocument(data []byte) (*document, error) {
+	data = bytes.TrimPrefix(data, byteOrderMark)
+	d := &document{members: map[string]jsontext.Value{}, twice: map[string]bool{}}
+	decoder := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if decoder.PeekKind() != '{' {
+		return nil, invalid("one JSON object", "something else")
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return nil, invalid("one JSON object", "something else")
+	}
+	for decoder.PeekKind() == '"' {
+		name, err := decoder.ReadToken()
+		if err != nil {
+			return nil, invalid("one JSON object", "broken JSON")
+		}
+		key := name.String()
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return nil, invalid("one JSON object", "broken JSON")
+		}
+		_, there := d.members[key]
+		d.twice[key] = d.twice[key] || there
+		d.members[key] = value.Clone()
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return nil, invalid("one JSON object", "broken JSON")
+	}
+	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, invalid("one JSON object", "something after it")
+	}
+	return d, nil
+}
+
+func invalid(expected, got string) *diagnosis.Diagnosis {
+	return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)}
+}
+
+func (d *document) ignore(member string, err *diagnosis.Diagnosis) {
+	d.problems = append(d.problems, Problem{member, err})
+}
+
+// value returns a member's value, nil where it is absent or null. A member that
+// occurs twice is ignored: two readers could take different ones.
+func (d *document) value(name string) jsontext.Value {
+	v := d.members[name]
+	switch {
+	case len(v) == 0 || v.Kind() == 'n':
+		return nil
+	case d.twice[name]:
+		d.ignore(name, invalid(name+" once", "it twice"))
+		return nil
+	case !utf8.Valid(v):
+		d.ignore(name, invalid(name+" in UTF-8", "other bytes"))
+		return nil
+	}
+	return v
+}
+
+func (d *document) text(name string) (text string) {
+	if v := d.value(name); v != nil && json.Unmarshal(v, &text) != nil {
+		d.ignore(name, invalid(name+" to be a string", nameOfKind(v)))
+		return ""
+	}
+	return text
+}
+
+func (d *document) list(name string) []string {
+	v := d.value(name)
+	if v == nil {
+		return nil
+	}
+	list := []string{}
+	if json.Unmarshal(v, &list) != nil {
+		d.ignore(name, invalid(name+" to be a list of strings", nameOfKind(v)))
+		return nil
+	}
+	return list
+}
+
+// flag reads a boolean, and the texts "true" and "false" as the boolean that
+// they mean.
+func (d *document) flag(name string) (flag bool) {
+	v := d.value(name)
+	switch {
+	case v == nil || json.Unmarshal(v, &flag) == nil:
+		return flag
+	case string(v) == `"true"`, string(v) == `"false"`:
+		return string(v) == `"true"`
+	}
+	d.ignore(name, invalid(name+" to be true or false", nameOfKind(v)))
+	return false
+}
+
+// endpoint reads a URL that [checkEndpoint] accepts for owner.
+func (d *document) endpoint(name, owner string) string {
+	rawURL := d.text(name)
+	if err := checkEndpoint(name, rawURL, owner); err != nil {
+		d.ignore(name, err)
+		return ""
+	}
+	return rawURL
+}
+
+// endpoints reads an object of them. PHP writes an empty one as a list.
+func (d *document) endpoints(name, owner string) map[string]string {
+	v := d.value(name)
+	if v == nil || v.Kind() == '[' && strings.Trim(string(v), "[] \t\r\n") == "" {
+		return nil
+	}
+	inner, err := readDocument(v)
+	if err != nil {
+		d.ignore(name, invalid(name+" to be an object", nameOfKind(v)))
+		return nil
+	}
+	all := map[string]string{}
+	for key := range inner.members {
+		if rawURL := inner.endpoint(key, owner); rawURL != "" {
+			all[key] = rawURL
+		}
+	}
+	for _, p := range inner.problems {
+		d.ignore(name+"."+p.Member, p.Err)
+	}
+	return all
+}
+
+// sorted returns the problems in a fixed order.
+func (d *document) sorted() []Problem {
+	slices.SortStableFunc(d.problems, func(a, b Problem) int { return strings.Compare(a.Member, b.Member) })
+	return d.problems
+}
+
+func nameOfKind(v jsontext.Value) string {
+	switch v.Kind() {
+	case '"':
+		return "a string"
+	case '{':
+		return "an object"
+	case '[':
+		return "another list"
+	case 't', 'f':
+		return "a boolean"
+	}
+	return "a number"
+}
+
+// checkEndpoint refuses what is not a web address, what is not encrypted, and a
+// public server (or API) at owner that points into this machine or its network.
+func checkEndpoint(name, rawURL, owner string) *diagnosis.Diagnosis {
+	if rawURL == "" {
+		return nil
+	}
+	home, host := hostOf(owner), hostOf(rawURL)
+	u, err := url.Parse(rawURL)
+	if err == nil && u.Scheme == "http" && host != "" && !(safehttp.IsLoopback(host) && safehttp.IsLoopback(home)) {
+		return &diagnosis.Diagnosis{ID: diagnosis.InsecureEndpoint, Expected: diagnosis.Values{name + " to be https"}, Got: diagnosis.Values{rawURL}}
+	}
+	if _, err := safehttp.CheckURL(rawURL); err != nil || strings.Contains(rawURL, "#") {
+		return invalid(name+" to be an https URL", rawURL)
+	}
+	if isInside(host) && !isInside(home) {
+		return invalid(name+" at a public address, as that of "+diagnosis.Quote(owner)+" is", rawURL)
+	}
+	return nil
+}
+
+func hostOf(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+}
+
+// isInside reports whether host is, without a look-up, known to be this machine
+// or on a network of its own (RFC 9728, section 7.7).
+func isInside(host string) bool {
+	if safehttp.IsLoopback(host) || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap()
+	return err == nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified())
+}
