@@ -62,12 +62,18 @@ func (env *Env) client() (*safehttp.Client, error) {
 	if env.global.timeout <= 0 {
 		return nil, &usageError{what: fmt.Sprintf("--timeout: expected a positive duration such as 30s, got %s", env.global.timeout)}
 	}
-	if c.Transport == nil && env.global.hasTLS() {
+	proxies, err := safehttp.ReadProxies(env.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	if c.Transport == nil && (env.global.hasTLS() || proxies != nil) {
 		config, err := env.global.tls()
 		if err != nil {
 			return nil, err
 		}
-		c.Transport = safehttp.NewTransport(config)
+		transport := safehttp.NewTransport(config)
+		transport.Proxy = proxies.For
+		c.Transport = transport
 	}
 	if env.global.verbose {
 		c.Trace = &safehttp.Trace{Show: env.showExchange, ShowSecrets: env.global.showSecrets}

@@ -122,6 +122,7 @@ const (
 	TrustUnknown        ID = "TRUST_UNKNOWN"
 	OriginRefused       ID = "ORIGIN_REFUSED"
 	InsecureURL         ID = "INSECURE_URL"
+	ProxyInvalid        ID = "PROXY_INVALID"
 	ClientIncomplete    ID = "CLIENT_INCOMPLETE"
 	EndpointMissing     ID = "ENDPOINT_MISSING"
 	ParameterReserved   ID = "PARAM_RESERVED"
@@ -765,6 +766,11 @@ var catalogue = []Entry{
 		OriginRefused, Usage, "the URL is not of the profile's API, so the token is not sent",
 		"A token goes only to the scheme, host and port of the API it is for. Nothing was sent.",
 		"Use a path of the API, or allow that origin if it may have the token.",
+	},
+	{
+		ProxyInvalid, Usage, "a proxy variable cannot be used",
+		"HTTPS_PROXY, HTTP_PROXY or ALL_PROXY holds something other than the URL of a proxy. Nothing was sent: connecting without the proxy could bypass what it is for.",
+		"Correct the variable, for instance http://proxy.example.com:3128, or unset it. NO_PROXY lists the hosts to reach directly.",
 	},
 	{
 		InsecureURL, Usage, "the URL is not https",

@@ -3,7 +3,6 @@ package discovery
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -137,7 +136,7 @@ func (f *finder) lost(err error, connected bool) {
 		return
 	}
 	switch d.ID {
-	case diagnosis.Unreachable, diagnosis.TLSUntrusted:
+	case diagnosis.Unreachable, diagnosis.TLSUntrusted, diagnosis.TLSMissing, diagnosis.ProxyRefused, diagnosis.ProxyInvalid:
 		f.gone = !connected
 	case diagnosis.Timeout:
 		f.gone, f.slow = !connected, true
@@ -147,14 +146,13 @@ func (f *finder) lost(err error, connected bool) {
 // reason names in a few words why a place cannot be used.
 func reason(err error) string {
 	var (
-		d      *diagnosis.Diagnosis
-		name   *net.DNSError
-		record tls.RecordHeaderError
+		d    *diagnosis.Diagnosis
+		name *net.DNSError
 	)
 	switch {
 	case errors.As(err, &name) && name.IsNotFound:
 		return "no such host"
-	case errors.As(err, &record):
+	case errors.As(err, &d) && d.ID == diagnosis.TLSMissing:
 		return "not a TLS server; try http://"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"

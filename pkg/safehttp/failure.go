@@ -92,6 +92,13 @@ func (c *cause) Unwrap() error { return c.err }
 
 // plain says what happened without the names of Go's packages.
 func plain(err error) string {
+	if proxy, ok := errors.AsType[*net.OpError](err); ok && proxy.Op == "proxyconnect" {
+		at := ""
+		if dial, ok := errors.AsType[*net.OpError](proxy.Err); ok && dial.Addr != nil {
+			at = " at " + dial.Addr.String()
+		}
+		return "the proxy" + at + " cannot be reached: " + plain(proxy.Err)
+	}
 	if name, ok := errors.AsType[*net.DNSError](err); ok {
 		if name.IsNotFound {
 			return "the host " + diagnosis.Quote(name.Name) + " is unknown"

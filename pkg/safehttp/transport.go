@@ -17,8 +17,10 @@ import (
 // program that sends many requests at once does not dial anew for each.
 const maxIdlePerHost = 64
 
-// NewTransport returns a transport for [Client.Transport]. It honours
-// HTTPS_PROXY and its kin, but never for a loopback address. A nil config means
+// NewTransport returns a transport for [Client.Transport]. It goes through the
+// proxy that HTTPS_PROXY or HTTP_PROXY names, never for a loopback address; a
+// program that minds variables which cannot be used, or ALL_PROXY, sets Proxy to
+// [Proxies.For]. A nil config means
 // the system's certificates. Names below localhost are the loopback address (RFC
 // 6761, section 6.3), whatever a name server says.
 func NewTransport(config *tls.Config) *http.Transport {
