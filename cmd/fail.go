@@ -49,9 +49,6 @@ type failure struct {
 // code.
 func (env *Env) fail(cmd *cobra.Command, err error) int {
 	f := env.global.judge(err)
-	if hint := env.storeHint(err); hint != "" {
-		f.Hint = hint
-	}
 	if cmd != nil {
 		f.Hint = env.global.withoutCircle(f, cmd)
 	}

@@ -88,7 +88,7 @@ func commandHint(c hintContext) string {
 		return "expect both forms: repeat --audience, or list both in the policy"
 	case diagnosis.ClaimMissing:
 		return "have the issuer add the claim, or do not require it with --require"
-	case diagnosis.Revoked, diagnosis.LoginRequired, diagnosis.GrantInvalid, diagnosis.StoreUnreadable, diagnosis.StoreUnsealed:
+	case diagnosis.Revoked, diagnosis.LoginRequired, diagnosis.GrantInvalid:
 		return c.run("login")
 	case diagnosis.NotChecked:
 		return "say what is expected, for instance with --audience"
@@ -126,8 +126,7 @@ func commandHint(c hintContext) string {
 	return c.loginHint()
 }
 
-// loginHint is the part of the table for faults of logging in, of servers and of
-// the store.
+// loginHint is the part of the table for faults of logging in and of servers.
 func (c hintContext) loginHint() string {
 	switch c.ID {
 	case diagnosis.LoginTimeout:
@@ -177,16 +176,8 @@ func (c hintContext) loginHint() string {
 		return "pass --client-id, and --client-secret-file or --signing-key as the --auth-method needs"
 	case diagnosis.EndpointMissing:
 		return "see what the server offers: " + c.run("discover")
-	case diagnosis.StoreUnwritable:
-		return "make the state directory writable, or use --store memory to store nothing"
-	case diagnosis.StoreNoLocks:
-		return "set XDG_STATE_HOME to a directory on another file system, or use --store memory"
-	case diagnosis.StoreInsecure:
-		return "give it mode 0600, its directory 0700, and make both yours; then " + c.run("login") + " if others may have read it"
-	case diagnosis.KeyringUnavailable:
-		return "unlock the keychain, or use --store file"
 	}
-	return ""
+	return c.storeHint()
 }
 
 // yamlQuote quotes text for a YAML list if it needs it.

@@ -816,7 +816,7 @@ var catalogue = []Entry{
 		"Give it mode 0600, its directory 0700, and make both yours; then log in again if others may have read it.",
 	},
 	{
-		StoreUnsealed, Store, "the stored session is not sealed",
+		StoreUnsealed, Store, "a file of the token store is not sealed",
 		"The store `keyring` accepts only files that are sealed with a key in the keychain, and this one is plain. With the store `auto` it was sealed before. It was stored with another setting, copied, or replaced by a process that can write to the state directory.",
 		"Log in again, which replaces the session. If you did not change the store or copy the file, find out which process wrote it.",
 	},

@@ -16,7 +16,7 @@ type FileError struct {
 	// Path is the file or directory to change: where Err is about a file that does
 	// not exist, the directory that exists and is nearest to it.
 	Path string
-	// Dir says that a directory belongs at Path.
+	// Dir says that a directory belongs at Path, rather than a file.
 	Dir bool
 	// Owned says that the user owns Path, and so may change its mode.
 	Owned bool
@@ -38,14 +38,16 @@ func (e *FileError) Error() string {
 // Unwrap returns the system's error.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// unwritable is a Diagnosis about path, which cannot be written.
-func unwritable(path string, err error) error {
-	return &diagnosis.Diagnosis{ID: diagnosis.StoreUnwritable, Err: fileError(path, err)}
+// unwritable is a Diagnosis about the file or directory at path, which cannot be
+// written.
+func unwritable(path string, dir bool, err error) error {
+	return &diagnosis.Diagnosis{ID: diagnosis.StoreUnwritable, Err: fileError(path, dir, err)}
 }
 
-// unopened is a Diagnosis about path, which cannot be read.
-func unopened(path string, err error) error {
-	return &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Err: fileError(path, err)}
+// unopened is a Diagnosis about the file or directory at path, which cannot be
+// read.
+func unopened(path string, dir bool, err error) error {
+	return &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Err: fileError(path, dir, err)}
 }
 
 // unreadable is a Diagnosis about a record that is not what it should be.
@@ -65,12 +67,12 @@ func insecure(path string, dir bool, expected, got string, info fs.FileInfo) err
 
 // fileError looks for what is there at path, or at the nearest directory above it
 // that exists.
-func fileError(path string, err error) *FileError {
-	found := &FileError{Path: path, Err: bare(err)}
+func fileError(path string, dir bool, err error) *FileError {
+	found := &FileError{Path: path, Dir: dir, Err: bare(err)}
 	for at := path; ; at = filepath.Dir(at) {
 		if info, err := os.Lstat(at); err == nil {
 			found.Path, found.Mode, found.Owned = at, info.Mode(), own(info)
-			found.Dir = at != path || info.IsDir()
+			found.Dir = dir || at != path
 			return found
 		}
 		if filepath.Dir(at) == at {

@@ -84,9 +84,9 @@ func (s *Store) lock(ctx context.Context, at slot, enough func() *Session) (unlo
 // process waits.
 func unlockable(path string, err error) error {
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.ENOLCK) {
-		return &diagnosis.Diagnosis{ID: diagnosis.StoreNoLocks, Err: fileError(filepath.Dir(path), err)}
+		return &diagnosis.Diagnosis{ID: diagnosis.StoreNoLocks, Err: fileError(filepath.Dir(path), true, err)}
 	}
-	return unwritable(path, err)
+	return unwritable(path, false, err)
 }
 
 // tryLock takes a lock of a new file and releases it: whether the file system
@@ -107,7 +107,7 @@ func (s *Store) tryLock(path string) error {
 // they could put any session in the place of this one.
 func (s *Store) makeDir() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return unwritable(s.dir, err)
+		return unwritable(s.dir, true, err)
 	}
 	return ownDir(s.dir)
 }

@@ -17,13 +17,13 @@ func openOwn(path string) (*os.File, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fs.ErrNotExist
 	case err != nil:
-		return nil, unopened(path, err)
+		return nil, unopened(path, false, err)
 	case !info.Mode().IsRegular():
 		return nil, insecure(path, false, "a file", "something else", info)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, unopened(path, err)
+		return nil, unopened(path, false, err)
 	}
 	return f, nil
 }

@@ -22,12 +22,12 @@ func openOwn(path string) (*os.File, error) {
 		info, _ := os.Lstat(path)
 		return nil, insecure(path, false, "a file", "a symbolic link", info)
 	case err != nil:
-		return nil, unopened(path, err)
+		return nil, unopened(path, false, err)
 	}
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return nil, unopened(path, err)
+		return nil, unopened(path, false, err)
 	}
 	switch {
 	case !info.Mode().IsRegular():
@@ -56,9 +56,9 @@ func ownDir(dir string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fs.ErrNotExist
 	case err != nil:
-		return unopened(dir, err)
+		return unopened(dir, true, err)
 	case !info.IsDir():
-		return unopened(dir, syscall.ENOTDIR)
+		return unopened(dir, true, syscall.ENOTDIR)
 	case !own(info):
 		return insecure(dir, true, "a directory of yours", "a directory of another user", info)
 	case info.Mode().Perm()&0o022 != 0:

@@ -269,3 +269,35 @@ func TestKeychainFails(t *testing.T) {
 		t.Errorf("it can be forgotten all the same: %v", err)
 	}
 }
+
+// A keychain that is locked now costs no refresh token. One that locks after the
+// key was read is not needed: the renewed session keeps its key.
+func TestKeychainLocksBeforeARenewal(t *testing.T) {
+	keys := &ring{}
+	store, dir := openSealed(t, session.Auto, keys)
+	s := example()
+	s.ExpiresAt = now.Add(-time.Minute)
+	save(t, store, s)
+	renewals := 0
+	source := &session.Source{Store: store, Profile: "default", Now: func() time.Time { return now }, Renew: counted(&renewals)}
+	keys.err = errors.New("locked")
+	if _, _, err := get(t.Context(), source, session.Want{}); idOf(err) != diagnosis.KeyringUnavailable || renewals != 0 {
+		t.Errorf("locked: %v after %d renewals", err, renewals)
+	}
+	keys.err = nil
+	source.Renew = func(ctx context.Context, s *session.Session) (*session.Session, error) {
+		keys.err = errors.New("locked")
+		return counted(&renewals)(ctx, s)
+	}
+	if _, warning, err := get(t.Context(), source, session.Want{}); err != nil || warning != nil || renewals != 1 {
+		t.Errorf("locked during the renewal: %v, %v", warning, err)
+	}
+	keys.err = nil
+	fresh, err := session.New(session.Options{Dir: dir, Kind: session.Keyring, Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := fresh.Load("default"); err != nil || got.AccessToken.Reveal() != "access-2" || keys.len() != 1 {
+		t.Errorf("stored: %v, %d keys", err, keys.len())
+	}
+}

@@ -273,13 +273,22 @@ func TestBitFlips(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(`{"version":1,"profile":"default","access_token":"a"}`))
 	f.Add([]byte(`{"version":2,"profile":"default","access_token":"a","asked":{"param":{"tenant":["blue"]}}}`))
+	f.Add([]byte(`{"version":1,"profile":"default","client_id":"c"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "default.json"), data, 0o600); err != nil {
-			t.Fatal(err)
+		for _, name := range []string{"default.json", "default.client"} {
+			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if s, err := session.Open(dir).Load("default"); err == nil && s.AccessToken.IsZero() && !s.Revoked {
+		store := session.Open(dir)
+		s, err := store.Load("default")
+		if err == nil && s.AccessToken.IsZero() && !s.Revoked {
 			t.Error("a session without a token")
+		}
+		r, clientErr := store.LoadRegistration(t.Context(), "default")
+		if clientErr == nil && (r.ClientID == "" || err == nil) {
+			t.Error("a registration without a client, or one that is a session as well")
 		}
 	})
 }

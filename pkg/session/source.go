@@ -31,7 +31,8 @@ type Source struct {
 	// Renew is called by one process at a time, with a context that outlives the
 	// caller's by up to RenewTime. If it returns both a session and an error, the
 	// session is stored, so that a rotated refresh token is not lost, and the
-	// error is returned to the caller. A nil Renew renews nothing.
+	// error is returned to the caller; a new access token in it counts as revoked,
+	// so that the next use renews again. A nil Renew renews nothing.
 	Renew func(ctx context.Context, s *Session) (*Session, error)
 	// RenewTime is the time limit of Renew; 0 means 10 seconds. It holds even if
 	// the caller gives up: the server may already have rotated the refresh token,
@@ -268,8 +269,11 @@ func (s *Source) ask(ctx context.Context, current *Session) (*Session, error) {
 		}
 	}
 	next.Profile = s.Profile
-	if next.AccessToken.IsZero() {
-		next.Revoked = true // it has a refresh token to keep, and no more
+	switch {
+	case err == nil:
+		next.Revoked = false // a copy of the session before may say otherwise
+	case current == nil || !next.holds(current.AccessToken):
+		next.Revoked = true
 	}
 	return next, err
 }

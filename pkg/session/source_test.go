@@ -120,6 +120,12 @@ func TestLockIsHeld(t *testing.T) {
 	if _, err := store.Load("default"); err != nil {
 		t.Errorf("a reader waits for nobody: %v", err)
 	}
+	for lives, want := range map[time.Duration][2]diagnosis.ID{-time.Minute: {"", diagnosis.StoreLocked}, 5 * time.Second: {diagnosis.StoreLocked, ""}} {
+		waiting := &session.Source{Store: store, Profile: "default", Now: func() time.Time { return s.ExpiresAt.Add(-lives) }}
+		if _, warning, err := get(t.Context(), waiting, session.Want{}); idOf(warning) != want[0] || idOf(err) != want[1] {
+			t.Errorf("a token that lives for %s: %v, %v", lives, warning, err)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := store.Save(ctx, example()); !errors.Is(err, context.Canceled) {

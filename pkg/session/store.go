@@ -256,7 +256,7 @@ func (s *Store) read(at slot) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {
 	case err != nil:
-		return nil, unopened(s.path(at), err)
+		return nil, unopened(s.path(at), false, err)
 	case len(data) > maxFile:
 		return nil, unreadable("a "+at.kind, fmt.Sprintf("more than %d bytes", maxFile))
 	}
@@ -399,7 +399,7 @@ func (s *Store) remove(at slot) error {
 	// A process that was killed may have left the draft.
 	_ = os.Remove(filepath.Join(s.dir, at.draft()))
 	if err := os.Remove(s.path(at)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return unwritable(s.path(at), err)
+		return unwritable(s.path(at), false, err)
 	}
 	_ = os.Remove(filepath.Join(s.dir, at.marker()))
 	_ = syncDir(s.dir) // a record that comes back after a power cut is no worse than before
@@ -414,7 +414,7 @@ func (s *Store) Profiles() ([]string, error) {
 	}
 	entries, err := os.ReadDir(s.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, unopened(s.dir, err)
+		return nil, unopened(s.dir, true, err)
 	}
 	var names []string
 	for _, e := range entries {

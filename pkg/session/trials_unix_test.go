@@ -25,7 +25,7 @@ import (
 
 // roles are what this binary does as a child of its own tests.
 func roles() map[string]func(dir string) int {
-	return map[string]func(string) int{"token": asToken, "loop": asLoop, "small": asSmall, "signalled": asSignalled, "keychain": asKeychain}
+	return map[string]func(string) int{"token": asToken, "loop": asLoop, "small": asSmall, "signalled": asSignalled, "keychain": asKeychain, "confined": asConfined}
 }
 
 // asLoop renews without end, until it is killed.

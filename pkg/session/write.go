@@ -24,16 +24,16 @@ type draft struct {
 func (s *Store) reserve(at slot, size int) (*draft, error) {
 	path := filepath.Join(s.dir, at.draft())
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, unwritable(path, err)
+		return nil, unwritable(path, false, err)
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, unwritable(path, err)
+		return nil, unwritable(path, false, err)
 	}
 	d := &draft{f: f, path: path}
 	if err := fill(f, size); err != nil {
 		d.discard()
-		return nil, unwritable(path, err)
+		return nil, unwritable(path, false, err)
 	}
 	return d, nil
 }
@@ -55,7 +55,7 @@ func fill(f *os.File, size int) error {
 func (s *Store) tryDir() error {
 	f, err := os.CreateTemp(s.dir, ".probe-*")
 	if err != nil {
-		return unwritable(s.dir, err)
+		return unwritable(s.dir, true, err)
 	}
 	defer os.Remove(f.Name())
 	err = fill(f, room)
@@ -63,7 +63,7 @@ func (s *Store) tryDir() error {
 		err = closed
 	}
 	if err != nil {
-		return unwritable(f.Name(), err)
+		return unwritable(f.Name(), false, err)
 	}
 	return s.tryLock(f.Name())
 }
@@ -98,11 +98,11 @@ func (s *Store) commit(d *draft, r record, with seal, begins bool) error {
 	}
 	if err != nil {
 		_ = os.Remove(d.path)
-		return unwritable(path, err)
+		return unwritable(path, false, err)
 	}
 	s.mark(r.slot(), with, begins)
 	if err := syncDir(s.dir); err != nil {
-		return unwritable(s.dir, err)
+		return unwritable(s.dir, true, err)
 	}
 	return nil
 }
