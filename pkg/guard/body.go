@@ -55,6 +55,8 @@ func (b *body) Read(p []byte) (int, error) {
 	b.read += int64(n)
 	if err != nil && b.err == nil {
 		b.err = err
+	}
+	if errors.Is(err, io.EOF) {
 		// From here on the server itself waits for the client to go away.
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
@@ -102,7 +104,7 @@ func (b *body) answering(h http.Header) {
 	b.answered = true
 	if b.duplex {
 		_ = b.control.SetReadDeadline(time.Time{})
-	} else if b.err == nil {
+	} else if !errors.Is(b.err, io.EOF) {
 		h.Set("Connection", "close")
 	}
 }
@@ -114,7 +116,7 @@ func (b *body) finish() {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.err == nil {
+	if !errors.Is(b.err, io.EOF) {
 		_ = b.control.SetReadDeadline(time.Now().Add(lingering))
 	}
 }

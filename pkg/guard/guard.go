@@ -156,11 +156,12 @@ func (ch ClaimHeader) check() error {
 	if ch.Claim == "" || ch.Header == "" || !isPlain(ch.Header) {
 		return fmt.Errorf("guard: expected a header name of letters, digits and dashes, and a claim, got %q and %q", ch.Header, ch.Claim)
 	}
+	class := fields{}.classOf(ch.Header)
 	switch name := string(fold(nil, ch.Header)); {
 	case name == "x-auth-subject", name == "x-auth-scope", name == "x-auth-issuer", name == "x-auth-client-id", name == "x-request-id",
 		name == "host", name == "connection", name == "content-length", name == "transfer-encoding", name == "te", name == "trailer", name == "upgrade":
 		return fmt.Errorf("guard: the header %q cannot hold a claim", ch.Header)
-	case classes[name] == credential, classes[name] == forwarding, classes[name] == override:
+	case class == credential, class == forwarding, class == override:
 		return fmt.Errorf("guard: the header %q cannot hold a claim", ch.Header)
 	}
 	return nil

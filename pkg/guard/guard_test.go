@@ -92,6 +92,8 @@ func newFixture(t *testing.T, api http.HandlerFunc, change func(*guard.Config)) 
 	return &fixture{t, key, h, front.URL, front.Listener.Addr().String(), log}
 }
 
+func (f *fixture) keys() *jwks.Set { return jwks.NewSet(f.key.Public()) }
+
 func load(t testing.TB, text string) *policy.Policy {
 	t.Helper()
 	p, err := policy.Load([]byte(text), "policy.yaml")

@@ -66,13 +66,15 @@ func (p proxies) forward(out http.Header, in *http.Request) {
 		out["X-Forwarded-Host"], out["X-Forwarded-Proto"] = []string{in.Host}, []string{proto}
 		return
 	}
+	// The standard library removed the first three.
+	for name, own := range map[string]string{"X-Forwarded-Host": in.Host, "X-Forwarded-Proto": proto} {
+		out[name] = []string{own}
+		if given := in.Header[name]; len(given) > 0 {
+			out[name] = given
+		}
+	}
 	if chain := in.Header["X-Forwarded-For"]; len(chain) > 0 {
 		out["X-Forwarded-For"] = []string{strings.Join(chain, ", ") + ", " + peer}
-	}
-	for name, value := range map[string]string{"X-Forwarded-Host": in.Host, "X-Forwarded-Proto": proto} {
-		if _, ok := out[name]; !ok {
-			out[name] = []string{value}
-		}
 	}
 	if chain := in.Header["Forwarded"]; len(chain) > 0 {
 		out["Forwarded"] = []string{strings.Join(chain, ", ") + ", for=" + node(peer)}
