@@ -307,7 +307,10 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	life := h.supervise(r, t, cancel)
-	defer life.end()
+	defer func() {
+		life.end()
+		n.cut, n.ended = endOf(ctx)
+	}()
 	h.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
 

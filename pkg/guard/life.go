@@ -3,7 +3,6 @@ package guard
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -135,17 +134,18 @@ func endedHere(cause error) bool {
 	return errors.Is(cause, errExpired) || errors.Is(cause, errShutdown) || errors.As(cause, &withdrawn)
 }
 
-// endOf describes for the log why a request was cut; "" where it was not.
-func endOf(ctx context.Context) string {
+// endOf returns why a request was cut, as a label and in words; "" where it was
+// not.
+func endOf(ctx context.Context) (label, text string) {
 	cause := context.Cause(ctx)
 	var withdrawn *withdrawal
 	switch {
 	case errors.As(cause, &withdrawn):
-		return fmt.Sprintf("no longer allowed: %s", withdrawn.why.ID)
+		return "withdrawn", "no longer allowed: " + string(withdrawn.why.ID)
 	case errors.Is(cause, errExpired):
-		return "token expired"
+		return "expired", "token expired"
 	case errors.Is(cause, errShutdown):
-		return "server stopping"
+		return "stopped", "server stopping"
 	}
-	return ""
+	return "", ""
 }

@@ -41,7 +41,8 @@ type note struct {
 	diagnosis *diagnosis.Diagnosis
 	reason    error  // for which the client is to blame
 	err       error  // of the API behind
-	ended     string // why it was cut
+	cut       string // why it was cut, as a label
+	ended     string // the same in words
 	stream    string // what kind of stream it became
 	body      *body
 	recorder  recorder

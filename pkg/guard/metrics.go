@@ -27,7 +27,7 @@ type metrics struct {
 	refused  map[string]uint64 // by route
 	refusals map[diagnosis.ID]uint64
 	reloads  map[string]uint64
-	streams  map[string]uint64
+	cut      map[string]uint64
 	buckets  [len(bounds) + 1]uint64
 	sum      time.Duration
 }
@@ -52,7 +52,7 @@ func (m *metrics) init() {
 		{http.StatusBadGateway, "allowed"}: 0, {http.StatusGatewayTimeout, "allowed"}: 0,
 	}
 	m.routes, m.refused, m.refusals = map[routed]uint64{}, map[string]uint64{"": 0}, map[diagnosis.ID]uint64{}
-	m.reloads, m.streams = map[string]uint64{"ok": 0, "refused": 0}, map[string]uint64{"expired": 0, "withdrawn": 0, "stopped": 0}
+	m.reloads, m.cut = map[string]uint64{"ok": 0, "refused": 0}, map[string]uint64{"expired": 0, "withdrawn": 0, "stopped": 0}
 	for _, e := range diagnosis.All() {
 		if e.Kind == diagnosis.Rejected || e.Kind == diagnosis.Denied || e.Kind == diagnosis.Unavailable {
 			m.refusals[e.ID] = 0
@@ -80,6 +80,9 @@ func (m *metrics) count(status int, n *note, took time.Duration) {
 	m.sum += took
 	if n.decision == "refused" {
 		m.refused[n.route]++
+	}
+	if n.cut != "" {
+		m.cut[n.cut]++
 	}
 	if n.diagnosis != nil {
 		m.refusals[n.diagnosis.ID]++
@@ -132,6 +135,7 @@ func (h *Handler) writeMetrics(w io.Writer) {
 	}
 	counters(x, "route_refusals_total", "Requests refused, by route.", "route", m.refused)
 	counters(x, "refusals_total", "Requests refused, by diagnosis.", "id", m.refusals)
+	counters(x, "requests_cut_total", "Requests that were allowed and ended before the API had answered, by reason.", "reason", m.cut)
 	counters(x, "policy_reloads_total", "Policies read after the first, by result.", "result", m.reloads)
 	x.gauge("policy_loaded_timestamp_seconds", "When the policy in use was taken over.", h.current.Load().loaded.Unix())
 	x.gauge("requests_underway", "Requests that are not answered yet.", m.underway.Load())
