@@ -54,6 +54,7 @@ func verbs() []verb {
 
 		{"dev", groupSecure, "Run a development authorization server and a protected API", newDev, true},
 		{"demo", groupSecure, "Watch the whole flow, seven steps and four refusals", newDemo, true},
+		{"audit", groupSecure, "Prove which tokens an API accepts and which it refuses", newAudit, true},
 		{"guard", groupSecure, "Protect any API with a reverse proxy and a policy", newGuard, true},
 		{"sign", groupSecure, "Mint a token for tests", newSign, false},
 

@@ -9,8 +9,8 @@ import (
 
 // ask sends all requests of one operation, one after the other.
 func (a *Audit) ask(ctx context.Context, x *asking) {
-	if reason := x.op.missing(a.config.Unsafe); reason != "" {
-		x.stop = inconclusive("%s", reason)
+	if reason, param := x.op.missing(a.config.Unsafe); reason != "" {
+		x.stop, x.missingParam = inconclusive("%s", reason), param
 		return
 	}
 	if x.op.Access != Protected {

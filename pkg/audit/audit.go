@@ -77,8 +77,10 @@ type asking struct {
 	cases []*Case
 	skip  string // why it is not asked at all; "" if it is
 	cells []*cell
-	seen  Seen // what all cases share
-	stop  Outcome
+	seen  Seen    // what all cases share
+	stop  Outcome // why the operation is not decided, or fails as a whole
+
+	missingParam string
 }
 
 // cell is one case of one operation.
@@ -201,7 +203,7 @@ func Scopes(operations []Operation) []string {
 // operation.
 func (a *Audit) planState() {
 	i := slices.IndexFunc(a.asks, func(x *asking) bool {
-		return x.op.Method == http.MethodGet && x.op.Access == Protected && x.op.missing(Safe) == ""
+		return x.op.Method == http.MethodGet && x.op.Access == Protected && isAskable(x.op, Safe)
 	})
 	if i < 0 {
 		return
@@ -214,6 +216,11 @@ func (a *Audit) planState() {
 			a.asks[i].cells = append(a.asks[i].cells, &cell{c: c})
 		}
 	}
+}
+
+func isAskable(o *Operation, mode Mode) bool {
+	reason, _ := o.missing(mode)
+	return reason == ""
 }
 
 // Plan is what an audit is going to send.
@@ -229,7 +236,7 @@ type Plan struct {
 func (a *Audit) Plan() Plan {
 	p := Plan{Source: a.config.Tokens.Source()}
 	for _, x := range a.asks {
-		if x.skip != "" || x.op.missing(a.config.Unsafe) != "" {
+		if x.skip != "" || !isAskable(x.op, a.config.Unsafe) {
 			continue
 		}
 		p.Operations++
@@ -252,8 +259,15 @@ func (a *Audit) Plan() Plan {
 // Run sends the requests and reports what they show. If ctx ends, the report
 // holds what was known by then, with Interrupted set.
 func (a *Audit) Run(ctx context.Context) *Report {
-	if signer, ok := a.config.Tokens.(*Signer); ok && signer.OtherScopes == nil {
-		signer.OtherScopes = a.scopes()
+	switch tokens := a.config.Tokens.(type) {
+	case *Signer:
+		if tokens.OtherScopes == nil {
+			tokens.OtherScopes = a.scopes()
+		}
+	case *RealTokens:
+		if tokens.OtherScopes == nil {
+			tokens.OtherScopes = a.scopes()
+		}
 	}
 	var running sync.WaitGroup
 	slots := make(chan struct{}, parallel)

@@ -22,6 +22,7 @@ import (
 // answers anyone who reaches it. It is safe for concurrent use.
 type Issuer struct {
 	url      string
+	base     string // of the endpoints, without a slash at the end
 	attacker *forge.Attacker
 
 	mu        sync.Mutex
@@ -41,7 +42,7 @@ func NewIssuer(url, algorithm string) (*Issuer, error) {
 	if algorithm == "" {
 		algorithm = "ES256"
 	}
-	i := &Issuer{url: url, attacker: &forge.Attacker{}, revoked: map[[sha256.Size]byte]bool{}}
+	i := &Issuer{url: url, base: strings.TrimSuffix(url, "/"), attacker: &forge.Attacker{}, revoked: map[[sha256.Size]byte]bool{}}
 	for _, key := range []**jwks.PrivateKey{&i.key, &i.sibling} {
 		var err error
 		if *key, err = jwks.Generate(algorithm); err != nil {
@@ -56,7 +57,7 @@ func NewIssuer(url, algorithm string) (*Issuer, error) {
 func (i *Issuer) URL() string { return i.url }
 
 // JWKSURI returns the URL of the key set.
-func (i *Issuer) JWKSURI() string { return strings.TrimSuffix(i.url, "/") + "/jwks" }
+func (i *Issuer) JWKSURI() string { return i.base + "/jwks" }
 
 // Key returns the key that signs now.
 func (i *Issuer) Key() *jwks.PrivateKey {
@@ -150,7 +151,7 @@ func (i *Issuer) Handler() http.Handler {
 }
 
 func (i *Issuer) serveMetadata(w http.ResponseWriter, _ *http.Request) {
-	base := strings.TrimSuffix(i.url, "/")
+	base := i.base
 	writeJSON(w, http.StatusOK, map[string]any{
 		"issuer": i.url, "jwks_uri": i.JWKSURI(),
 		"authorization_endpoint": base + "/authorize", "token_endpoint": base + "/token",
@@ -225,3 +226,7 @@ const (
 	lifetime = 2 * time.Minute
 	renewal  = time.Minute
 )
+
+// ServeAt says under which URL the handler can be reached, where that is not the
+// issuer's own: the URL of the key set and of the other endpoints follow it.
+func (i *Issuer) ServeAt(base string) { i.base = strings.TrimSuffix(base, "/") }

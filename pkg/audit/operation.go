@@ -83,10 +83,11 @@ const (
 	Real Mode = "real"
 )
 
-// missing says why a valid request cannot be made; "" if it can.
-func (o *Operation) missing(mode Mode) string {
+// missing says why a valid request cannot be made, "" if it can, and which
+// parameter has no value if that is why.
+func (o *Operation) missing(mode Mode) (reason, param string) {
 	if o.Reason != "" {
-		return o.Reason
+		return o.Reason, ""
 	}
 	isDry := mode == Dry && !o.isSafe()
 	hasAbsent := false
@@ -95,17 +96,17 @@ func (o *Operation) missing(mode Mode) string {
 		case isDry && p.In == "path" && p.Absent != "":
 			hasAbsent = true
 		case p.Required && p.Value == "":
-			return "no value for " + p.Name
+			return "no value for " + p.Name, p.Name
 		}
 	}
 	switch {
 	case o.isSafe():
 	case isDry && (o.Body == nil || o.Body.Invalid == nil) && !hasAbsent:
-		return "no invalid body and no id that does not exist can be made, so nothing is sent"
+		return "no invalid body and no id that does not exist can be made, so nothing is sent", ""
 	case !isDry && o.Body != nil && o.Body.Valid == nil:
-		return "no example for the body"
+		return "no example for the body", ""
 	}
-	return ""
+	return "", ""
 }
 
 // message is a request before it is sent.

@@ -44,7 +44,9 @@ type OperationReport struct {
 	Operation *Operation
 	Status    Status
 	Reason    string // why it is undecided or not asked
-	Cells     []Cell
+	// MissingParam is the parameter without a value, if that is the reason.
+	MissingParam string
+	Cells        []Cell
 }
 
 // Cell is what one case showed.
@@ -225,6 +227,7 @@ func (x *asking) report(hides, untrusted bool) (OperationReport, []Finding) {
 		}
 	}
 	row.Status, row.Reason = x.status(row.Cells)
+	row.MissingParam = x.missingParam
 	if len(findings) > 0 && slices.ContainsFunc(findings, func(f Finding) bool { return f.Level == Fail }) {
 		row.Status = Faulty
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// Tokens makes the tokens of an audit: [Signer] signs them, [Given] makes them
-// from one real token, [Requested] requests them from the issuer.
+// Tokens makes the tokens of an audit: [Signer] signs them, [RealTokens] makes them
+// from tokens of a real issuer.
 type Tokens interface {
 	// Lacks says what is missing for the case's token; "" if it can be made.
 	Lacks(c *Case, o *Operation) string
@@ -168,7 +168,7 @@ func (s *Signer) draft(o *Operation, now time.Time) forge.Draft {
 		d.Sibling = s.Own.sibling
 	}
 	if trap := s.trap(); trap != nil {
-		d.Attacker, d.KeyURL = trap.attacker, strings.TrimSuffix(trap.url, "/")+attackerPath
+		d.Attacker, d.KeyURL = trap.attacker, trap.base+attackerPath
 	}
 	d.SetScopes(o.needed())
 	granting := o.granting()

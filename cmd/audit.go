@@ -1,0 +1,363 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/audit"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+)
+
+type auditOptions struct {
+	openapi   string
+	policy    string
+	operation []string
+	cases     []string
+	quick     bool
+
+	issuer         string
+	issuerListen   string
+	insecureListen bool
+	alg            string
+	key            string
+	token          string
+	clientID       string
+	secretFile     string
+	otherResource  string
+
+	audience   string
+	subject    string
+	claims     []string
+	scopeClaim string
+	typ        string
+	params     []string
+	headers    []string
+
+	revocation bool
+	rotation   time.Duration
+
+	unsafe      string
+	iOwn        string
+	rate        float64
+	strict      bool
+	minCoverage int
+
+	baseline      string
+	writeBaseline string
+	sarif         string
+	junit         string
+
+	command []string
+	// listens is set if --issuer-listen was given, types if --typ was.
+	listens bool
+}
+
+func newAudit(env *Env) *cobra.Command {
+	var o auditOptions
+	cmd := &cobra.Command{
+		Use: "audit URL [flags] [-- COMMAND [ARG...]]",
+		Long: `Prove, operation by operation, which access tokens an API accepts and which it
+refuses. Each request differs from a valid one in one thing; a valid request
+before and after is the control. A result that is not proven is never shown as
+passed.
+
+Without other flags the tokens come from an issuer in this process, which the API
+has to trust while it is tested. With -- COMMAND, audit starts the API with
+OAUTH_ISSUER, OAUTH_JWKS_URI, OAUTH_AUDIENCE and PORT in its environment, and ends
+it afterwards.
+
+Only GET and HEAD are sent, only to loopback addresses, unless flags say
+otherwise. Exit code 0 means that everything asked is proven, 7 that the API
+accepts or refuses what it must not, 6 that something could not be proven.`,
+		Example: `  # Audit an API that "npm start" runs on port 3000
+  oauthctl audit http://127.0.0.1:3000 --openapi openapi.json -- npm start
+
+  # Audit one operation of an API that already trusts http://127.0.0.1:9000
+  oauthctl audit http://127.0.0.1:8000 --operation "GET /items=items:read"`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
+				o.command = args[dash:]
+				args = args[:dash]
+			}
+			return between(1, 1)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.listens = cmd.Flags().Changed("issuer-listen")
+			return runAudit(cmd.Context(), env, args[0], o)
+		},
+	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *auditOptions) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.openapi, "openapi", "", "read the operations from this OpenAPI document, a `FILE or URL`")
+	f.StringVar(&o.policy, "policy", "", "read the operations from the policy `FILE`")
+	f.StringArrayVar(&o.operation, "operation", nil, "ask this operation, `\"METHOD /path=SCOPE\"`; with a document,\nonly those that match this pattern (repeatable)")
+	f.StringArrayVar(&o.cases, "case", nil, "send only the cases that match this `PATTERN` (repeatable)")
+	f.BoolVar(&o.quick, "quick", false, "send only the eight cases that find most faults")
+	f.StringVar(&o.issuer, "issuer", "", "the issuer's `URL`")
+	f.StringVar(&o.issuerListen, "issuer-listen", "127.0.0.1:9000", "serve the issuer in this process at `ADDRESS`")
+	f.BoolVar(&o.insecureListen, "insecure-listen", false, "allow an --issuer-listen that others can reach")
+	f.StringVar(&o.alg, "alg", "", "sign with this algorithm (default ES256)")
+	f.StringVar(&o.key, "key", "", "sign with the issuer's private key, a PEM or JWK `FILE`")
+	f.StringVar(&o.token, "token", "", "use one real token: @FILE, or - for standard input")
+	f.StringVar(&o.clientID, "client-id", "", "request tokens from --issuer as the client `ID`")
+	f.StringVar(&o.secretFile, "client-secret-file", "", "read the client's secret from `FILE`, - for standard input")
+	f.StringVar(&o.otherResource, "other-resource", "", "the `URL` of another API of the issuer, for the wrong audience")
+	f.StringVar(&o.audience, "audience", "", "the audience of valid tokens (default: the policy's, else the origin of URL)")
+	f.StringVar(&o.subject, "subject", "", "the subject of valid tokens")
+	f.StringArrayVar(&o.claims, "claim", nil, "add the claim `NAME=VALUE` or NAME:=JSON to valid tokens (repeatable)")
+	f.StringVar(&o.scopeClaim, "scope-claim", "", "the `CLAIM` with the scopes (default scope)")
+	f.StringVar(&o.typ, "typ", "at+jwt", "the typ header of valid tokens")
+	f.StringArrayVar(&o.params, "param", nil, "the value of a parameter, `NAME=VALUE` (repeatable)")
+	f.StringArrayVar(&o.headers, "header", nil, "add this `NAME:VALUE` to each request (repeatable)")
+	f.BoolVar(&o.revocation, "revocation", false, "also ask whether revoked tokens are refused")
+	f.DurationVar(&o.rotation, "rotation", 0, "also ask what happens when keys change, waiting `DURATION` at most")
+	f.StringVar(&o.unsafe, "unsafe", "", "send methods that change data: `MODE` dry sends invalid requests, real valid ones")
+	f.StringVar(&o.iOwn, "i-own", "", "allow requests to this `HOST`, which you are allowed to test")
+	f.Float64Var(&o.rate, "rate", 0, "send at most `N` requests in a second (default 10; any number on loopback)")
+	f.BoolVar(&o.strict, "strict", false, "exit with 7 for warnings too")
+	f.IntVar(&o.minCoverage, "min-coverage", 100, "exit with 6 if fewer `PERCENT` of the results are proven")
+	f.StringVar(&o.baseline, "baseline", "", "read known faults from `FILE`; they do not fail")
+	f.StringVar(&o.writeBaseline, "write-baseline", "", "write the faults to `FILE`, for --baseline")
+	f.StringVar(&o.sarif, "sarif", "", "write the findings to `FILE` as SARIF 2.1.0")
+	f.StringVar(&o.junit, "junit", "", "write the results to `FILE` as JUnit XML")
+}
+
+// auditRun is an audit with what it was made of.
+type auditRun struct {
+	options  auditOptions
+	rawURL   string
+	target   *url.URL
+	issuer   string
+	jwksURI  string // of the issuer in this process
+	audience string
+	listed   []audit.Operation // before --operation chose some
+	asked    []audit.Operation
+	unlisted []string
+	baseline audit.Baseline
+	stale    []audit.Known
+	report   *audit.Report
+	exitCode int
+}
+
+func runAudit(ctx context.Context, env *Env, rawURL string, o auditOptions) error {
+	run, err := env.prepareAudit(ctx, rawURL, o)
+	if err != nil {
+		return err
+	}
+	tokens, closeIssuer, err := env.auditTokens(ctx, run)
+	if err != nil {
+		return err
+	}
+	defer closeIssuer()
+	a, err := env.newAuditOf(run, tokens)
+	if err != nil {
+		return err
+	}
+	if err := env.announceAudit(run, a.Plan()); err != nil {
+		return err
+	}
+	stop, err := env.startAudited(ctx, run)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	run.report = a.Run(ctx)
+	run.stale = run.baseline.Apply(run.report, run.isListed)
+	verdict := run.verdict(ctx)
+	run.exitCode = exitDone
+	if verdict != nil {
+		run.exitCode = env.global.judge(verdict).ExitCode
+	}
+	if err := env.writeAuditFiles(run); err != nil {
+		return err
+	}
+	if env.global.wantsJSON() {
+		err = env.printJSON(run.json())
+	} else {
+		env.showAudit(run)
+	}
+	if err != nil || verdict == nil {
+		return err
+	}
+	return told{verdict}
+}
+
+// prepareAudit reads everything that is needed before the first request.
+func (env *Env) prepareAudit(ctx context.Context, rawURL string, o auditOptions) (*auditRun, error) {
+	run := &auditRun{options: o, rawURL: rawURL}
+	var err error
+	if run.target, err = url.Parse(rawURL); err != nil || run.target.Host == "" || run.target.Scheme != "http" && run.target.Scheme != "https" {
+		return nil, usage("expected the URL of an API such as http://127.0.0.1:3000, got %q", rawURL)
+	}
+	if err := run.mayAsk(run.target); err != nil {
+		return nil, err
+	}
+	if err := run.options.check(); err != nil {
+		return nil, err
+	}
+	if err := env.auditOperations(ctx, run); err != nil {
+		return nil, err
+	}
+	if o.baseline != "" {
+		data, err := env.readInput(o.baseline, 1<<20)
+		if err != nil {
+			return nil, usage("--baseline: %w", err)
+		}
+		if run.baseline, err = audit.LoadBaseline(data, o.baseline); err != nil {
+			return nil, usage("--baseline: %w", err)
+		}
+	}
+	return run, nil
+}
+
+// mayAsk refuses a host that is neither this machine nor the one that the user
+// is allowed to test.
+func (run *auditRun) mayAsk(u *url.URL) error {
+	host := u.Hostname()
+	if safehttp.IsLoopback(host) || run.options.iOwn != "" && strings.EqualFold(run.options.iOwn, host) {
+		return nil
+	}
+	return &usageError{
+		what: fmt.Sprintf("%s is not a loopback address", host),
+		hint: "audit sends invalid tokens on purpose; add --i-own " + shellQuote(host) + " if you are allowed to test that host",
+	}
+}
+
+// check refuses flags that contradict each other.
+func (o *auditOptions) check() error {
+	sources := 0
+	for _, given := range []string{o.key, o.token, o.clientID} {
+		if given != "" {
+			sources++
+		}
+	}
+	switch {
+	case sources > 1:
+		return usage("--key, --token and --client-id cannot be combined: tokens come from one of them")
+	case (o.key != "" || o.clientID != "") && o.issuer == "" && o.policy == "":
+		return usage("--key and --client-id need --issuer")
+	case o.clientID != "" && o.secretFile == "":
+		return usage("--client-id needs --client-secret-file")
+	case o.openapi == "" && o.policy == "" && len(o.operation) == 0:
+		return &usageError{what: "missing the operations of the API", hint: `give --openapi FILE, --policy FILE, or --operation "GET /items=items:read"`}
+	case !slices.Contains([]string{"", "dry", "real"}, o.unsafe):
+		return usage("--unsafe: expected dry or real, got %q", o.unsafe)
+	case o.minCoverage < 0 || o.minCoverage > 100:
+		return usage("--min-coverage: expected a number from 0 to 100, got %d", o.minCoverage)
+	case o.rate < 0 || o.rotation < 0:
+		return usage("--rate and --rotation cannot be negative")
+	case o.quick && len(o.cases) > 0:
+		return usage("--quick and --case cannot be combined")
+	case o.sarif != "" && o.openapi == "" && o.policy == "":
+		return usage("--sarif needs a file for its locations: --openapi or --policy")
+	case o.sarif != "" && o.policy == "" && isURL(o.openapi):
+		return usage("--sarif needs a file for its locations, and --openapi is a URL")
+	}
+	for _, glob := range slices.Concat(o.cases, o.operation) {
+		if _, err := path.Match(glob, ""); err != nil {
+			return usage("%q is not a pattern", glob)
+		}
+	}
+	return nil
+}
+
+// newAuditOf plans the audit.
+func (env *Env) newAuditOf(run *auditRun, tokens audit.Tokens) (*audit.Audit, error) {
+	o := run.options
+	header := http.Header{}
+	for _, text := range o.headers {
+		name, value, ok := strings.Cut(text, ":")
+		if !ok || name == "" || strings.EqualFold(name, "Authorization") {
+			return nil, usage("--header: expected NAME:VALUE other than Authorization, got %q", name)
+		}
+		header.Add(name, strings.TrimSpace(value))
+	}
+	c := audit.Config{
+		Target: run.target, Operations: run.asked, Unlisted: run.unlisted, Tokens: tokens, Cases: o.cases, Unsafe: audit.Mode(o.unsafe),
+		Header: header, Rate: o.rate, Revocation: o.revocation, Rotation: o.rotation, Timeout: env.global.timeout,
+	}
+	if o.quick {
+		c.Cases = audit.Quick()
+	}
+	if c.Rate == 0 && !safehttp.IsLoopback(run.target.Hostname()) {
+		c.Rate = 10
+	}
+	client, err := env.client()
+	if err != nil {
+		return nil, err
+	}
+	c.Transport = client.Transport
+	if env.global.verbose {
+		c.Observe = env.showAudited
+	}
+	a, err := audit.New(c)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	return a, nil
+}
+
+// announceAudit says what is going to be sent, and asks a person before it is
+// sent to another machine.
+func (env *Env) announceAudit(run *auditRun, p audit.Plan) error {
+	what := fmt.Sprintf("%d operations, at most %d requests (%s), about %s; %s",
+		p.Operations, p.Requests, strings.Join(p.Methods, ", "), max(p.Duration.Round(time.Second), time.Second), p.Source)
+	env.say("%s", wrap(clean(what), ""))
+	if run.options.unsafe == "real" {
+		env.warn("--unsafe real sends valid requests that change data at %s", clean(run.target.Host))
+	}
+	isAsked := !safehttp.IsLoopback(run.target.Hostname()) && !env.global.noInput && env.IsTerminal(env.Stdin) && env.IsTerminal(env.Stderr)
+	if !isAsked {
+		return nil
+	}
+	fmt.Fprintf(env.Stderr, "Send these requests to %s? [y/N] ", clean(run.target.Host))
+	line, err := bufio.NewReader(env.Stdin).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); err != nil || answer != "y" && answer != "yes" {
+		return &usageError{what: "nothing was sent", hint: "answer y, or give --no-input in a script"}
+	}
+	return nil
+}
+
+// isListed reports whether an operation is in the documents, whatever flags
+// chose.
+func (run *auditRun) isListed(name string) bool {
+	return slices.ContainsFunc(run.listed, func(o audit.Operation) bool { return o.Name() == name })
+}
+
+// verdict is the error with which the command ends; nil if everything asked is
+// proven.
+func (run *auditRun) verdict(ctx context.Context) error {
+	coverage := run.report.Coverage()
+	isUnproven := coverage.Decided*100 < run.options.minCoverage*coverage.Cells
+	i := slices.IndexFunc(run.report.Findings, func(f audit.Finding) bool {
+		return !f.Known && (f.Level == audit.Fail || run.options.strict)
+	})
+	switch {
+	case run.report.Interrupted:
+		return context.Cause(ctx)
+	case i >= 0:
+		return &diagnosis.Diagnosis{ID: run.report.Findings[i].ID, As: diagnosis.Unsafe}
+	case len(run.stale) > 0:
+		return errors.Join(&usageError{what: "the baseline has stale entries"})
+	case run.report.Unreachable != nil:
+		return &diagnosis.Diagnosis{ID: diagnosis.Unreachable, Err: run.report.Unreachable}
+	case isUnproven, run.report.Refused != nil, coverage.Cells == 0:
+		return &diagnosis.Diagnosis{ID: diagnosis.NotChecked, As: diagnosis.Unavailable}
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+const (
+	childStarts = 30 * time.Second // at most, until the API answers
+	childEnds   = 5 * time.Second  // at most, after it was asked to
+	childPoll   = 50 * time.Millisecond
+)
+
+// startAudited starts the API that the command line names and waits until it
+// answers. What it returns ends the API with all processes that it started.
+func (env *Env) startAudited(ctx context.Context, run *auditRun) (func(), error) {
+	argv := run.options.command
+	if len(argv) == 0 {
+		return func() {}, nil
+	}
+	output := &tail{}
+	var out io.Writer = output
+	if env.global.verbose {
+		out = io.MultiWriter(output, env.Stderr)
+	}
+	child := exec.Command(argv[0], argv[1:]...)
+	child.Stdout, child.Stderr = out, out
+	child.WaitDelay = childEnds
+	child.Env = run.environment(os.Environ())
+	ownGroup(child)
+	if err := child.Start(); err != nil {
+		return nil, usage("%s: %w", argv[0], err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait(); close(ended) }()
+	stop := func() { endGroup(child, ended) }
+	if err := env.awaitAPI(ctx, run, ended); err != nil {
+		stop()
+		if text := output.String(); text != "" {
+			env.say("%s", cleanLines(text))
+		}
+		return nil, err
+	}
+	return stop, nil
+}
+
+// environment is what the API learns of the issuer.
+func (run *auditRun) environment(environ []string) []string {
+	port := run.target.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[run.target.Scheme]
+	}
+	for _, pair := range [][2]string{
+		{"OAUTH_ISSUER", run.issuer}, {"OAUTH_JWKS_URI", run.jwksURI}, {"OAUTH_AUDIENCE", run.audience}, {"PORT", port},
+	} {
+		if pair[1] != "" {
+			environ = withVariable(environ, pair[0], pair[1])
+		}
+	}
+	return environ
+}
+
+// awaitAPI waits until the URL answers anything.
+func (env *Env) awaitAPI(ctx context.Context, run *auditRun, ended <-chan error) error {
+	deadline := time.NewTimer(childStarts)
+	defer deadline.Stop()
+	poll := time.NewTicker(childPoll)
+	defer poll.Stop()
+	client := &http.Client{
+		Transport: env.HTTP, Timeout: time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	for {
+		if req, err := http.NewRequestWithContext(ctx, http.MethodGet, run.target.String(), nil); err == nil {
+			if res, err := client.Do(req); err == nil {
+				res.Body.Close()
+				return nil
+			}
+		}
+		select {
+		case <-poll.C:
+		case err := <-ended:
+			return &diagnosis.Diagnosis{ID: diagnosis.Unreachable, Err: fmt.Errorf("%s ended before it answered: %w", run.options.command[0], orEnded(err))}
+		case <-deadline.C:
+			return &diagnosis.Diagnosis{ID: diagnosis.Unreachable, Err: fmt.Errorf("%s does not answer at %s after %s", run.options.command[0], run.target.Redacted(), childStarts)}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func orEnded(err error) error {
+	if err == nil {
+		return fmt.Errorf("exit status 0")
+	}
+	return err
+}
+
+// tail keeps the end of what was written.
+type tail struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+const maxTail = 8 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text.Write(p)
+	if extra := t.text.Len() - maxTail; extra > 0 {
+		t.text.Next(extra)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimRight(t.text.String(), "\n")
+}

@@ -1,0 +1,430 @@
+package cmd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/oauthctl/oauthctl/pkg/audit"
+)
+
+// column is a group of the matrix with its heading.
+type column struct {
+	group audit.Group
+	head  string
+}
+
+// answerColumn shows what was found in the refusals themselves.
+const answerColumn = audit.Group("answer")
+
+func auditColumns() []column {
+	return []column{
+		{audit.GroupNone, "none"},
+		{audit.GroupForm, "form"},
+		{audit.GroupKey, "key"},
+		{audit.GroupAlg, "alg"},
+		{audit.GroupIssuer, "iss"},
+		{audit.GroupAud, "aud"},
+		{audit.GroupTime, "time"},
+		{audit.GroupType, "type"},
+		{audit.GroupScope, "scope"},
+		{audit.GroupRoute, "route"},
+		{answerColumn, "answer"},
+	}
+}
+
+// signs are the marks of results: words where the terminal may not have more.
+type signs struct {
+	pass, fail, warn, open, none string
+	gap                          int // between columns
+	label                        int // width of the operation
+}
+
+func (env *Env) signs() signs {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if value := env.Getenv(name); value != "" {
+			if strings.Contains(strings.ToLower(strings.ReplaceAll(value, "-", "")), "utf8") {
+				break
+			}
+			return signs{"ok", "FAIL", "!", "?", ".", 1, 14}
+		}
+	}
+	return signs{"✓", "✗", "!", "?", "·", 1, 18}
+}
+
+// showAudit prints the matrix, the findings and what was proven.
+func (env *Env) showAudit(run *auditRun) {
+	s, marks := env.stdout(), env.signs()
+	env.showMatrix(s, run, marks)
+	for _, group := range run.groups() {
+		env.showFinding(s, run, group, marks)
+	}
+	env.showUndecided(s, run, marks)
+	for _, k := range run.stale {
+		s.line("%s baseline: %s %s %s is stale: remove the entry", s.bad(marks.fail), clean(k.Operation), clean(k.Case), clean(string(k.ID)))
+	}
+	s.line("%s", wrap(run.summary(), ""))
+}
+
+func (env *Env) showMatrix(s *screen, run *auditRun, marks signs) {
+	head := strings.Repeat(" ", marks.label)
+	for _, c := range auditColumns() {
+		head += strings.Repeat(" ", marks.gap) + c.head
+	}
+	s.line("%s", s.faint(head))
+	for i := range run.report.Operations {
+		row := &run.report.Operations[i]
+		if row.Status == audit.NotAsked {
+			continue
+		}
+		line := fit(row.Operation, marks.label)
+		for _, c := range auditColumns() {
+			text, paint := run.mark(s, row, c.group, marks)
+			line += strings.Repeat(" ", marks.gap) + paint(text) + strings.Repeat(" ", max(len(c.head)-utf8.RuneCountInString(text), 0))
+		}
+		if note := run.note(row); note != "" {
+			line = strings.TrimRight(line, " ") + "   " + s.faint(note)
+		}
+		s.line("%s", strings.TrimRight(line, " "))
+	}
+	env.showState(s, run, marks)
+}
+
+// fit writes an operation in a column of that width, a long path shortened in
+// the middle.
+func fit(o *audit.Operation, width int) string {
+	path := []rune(clean(o.Path))
+	method := fmt.Sprintf("%-4s ", clean(o.Method))
+	if room := width - utf8.RuneCountInString(method); len(path) > room {
+		half := (room - 1) / 2
+		path = slices.Concat(path[:room-1-half], []rune("…"), path[len(path)-half:])
+	}
+	text := method + string(path)
+	return text + strings.Repeat(" ", max(width-utf8.RuneCountInString(text), 0))
+}
+
+// mark sums up the cells of a group: the most severe result.
+func (run *auditRun) mark(s *screen, row *audit.OperationReport, group audit.Group, marks signs) (string, func(string) string) {
+	worst := map[audit.Result]bool{}
+	for _, cell := range row.Cells {
+		if cell.Case.Group == group || group == audit.GroupNone && cell.Case.Group == audit.GroupPublic {
+			worst[cell.Result] = true
+		}
+	}
+	if group == answerColumn {
+		worst = run.answers(row)
+	}
+	switch {
+	case worst[audit.Fail]:
+		return marks.fail, s.bad
+	case worst[audit.Warning]:
+		return marks.warn, s.warn
+	case worst[audit.Inconclusive]:
+		return marks.open, s.warn
+	case worst[audit.Pass]:
+		return marks.pass, s.good
+	}
+	return marks.none, s.faint
+}
+
+// answers sums up what was found in the refusals of an operation.
+func (run *auditRun) answers(row *audit.OperationReport) map[audit.Result]bool {
+	worst := map[audit.Result]bool{}
+	for _, f := range run.report.Findings {
+		if f.Operation == row.Operation.Name() && f.Class == audit.Reply {
+			worst[f.Level] = true
+		}
+	}
+	if row.Operation.Access != audit.Protected {
+		return worst
+	}
+	for _, cell := range row.Cells {
+		if !cell.Case.Accept && cell.Result == audit.Pass {
+			worst[audit.Pass] = true
+		} else if cell.Result == audit.Inconclusive && len(worst) == 0 {
+			worst[audit.Inconclusive] = true
+		}
+	}
+	if worst[audit.Pass] {
+		delete(worst, audit.Inconclusive)
+	}
+	return worst
+}
+
+// note is the word after a row.
+func (run *auditRun) note(row *audit.OperationReport) string {
+	o := row.Operation
+	isSafe := o.Method == "GET" || o.Method == "HEAD"
+	switch {
+	case row.MissingParam != "":
+		return "no value"
+	case o.Access != audit.Protected:
+		return string(o.Access)
+	case !isSafe:
+		return run.options.unsafe
+	}
+	return ""
+}
+
+// showState prints the cases of the issuer's state, which concern one operation.
+func (env *Env) showState(s *screen, run *auditRun, marks signs) {
+	for _, row := range run.report.Operations {
+		var parts []string
+		for _, cell := range row.Cells {
+			if cell.Case.Group != audit.GroupState {
+				continue
+			}
+			mark := map[audit.Result]string{audit.Pass: marks.pass, audit.Fail: marks.fail, audit.Warning: marks.warn, audit.Inconclusive: marks.open}[cell.Result]
+			parts = append(parts, mark+" "+cell.Case.Name)
+		}
+		if len(parts) > 0 {
+			s.line("%s %s", s.faint("state: "), strings.Join(parts, "  "))
+		}
+	}
+}
+
+// findingGroup are findings that say the same of several operations.
+type findingGroup struct {
+	audit.Finding
+	operations []string
+}
+
+// groups combines findings by id, case, level and whether they are known.
+func (run *auditRun) groups() []findingGroup {
+	var all []findingGroup
+	for _, f := range run.report.Findings {
+		i := slices.IndexFunc(all, func(g findingGroup) bool {
+			return g.ID == f.ID && g.Case.Name == f.Case.Name && g.Level == f.Level && g.Known == f.Known && g.Reason == f.Reason
+		})
+		if i < 0 {
+			all = append(all, findingGroup{f, []string{f.Operation}})
+			continue
+		}
+		all[i].operations = append(all[i].operations, f.Operation)
+	}
+	return all
+}
+
+func (env *Env) showFinding(s *screen, run *auditRun, g findingGroup, marks signs) {
+	mark := s.bad(marks.fail)
+	if g.Level == audit.Warning {
+		mark = s.warn(marks.warn)
+	}
+	known := ""
+	if g.Known {
+		known = " (known)"
+	}
+	s.line("%s %s  %s", mark, s.strong(string(g.ID)), continued(g.Headline+known, 2+len(g.ID)+2))
+	rows := [][2]string{
+		{"at", strings.Join(g.operations, ", ")},
+		{"case", g.Case.Name},
+		{"sent", g.Sent},
+		{"expected", g.Expected},
+		{"got", g.Got},
+		{"rule", g.Rule},
+		{"fix", g.Fix},
+		{"known", g.Reason},
+	}
+	if g.Case.Group != "" {
+		rows = append(rows, [2]string{"reproduce", run.shortReproduce(g)})
+	}
+	for _, r := range rows {
+		if r[1] != "" {
+			s.line("  %s %s", s.faint(fmt.Sprintf("%-10s", r[0])), continued(clean(r[1]), 13))
+		}
+	}
+}
+
+// maxColumns is the width of the report.
+const maxColumns = 79
+
+// continued wraps text whose first line begins after indent columns.
+func continued(text string, indent int) string {
+	var lines []string
+	line, width := "", maxColumns-indent
+	for _, word := range strings.Fields(text) {
+		for utf8.RuneCountInString(word) > width { // no word may leave the screen
+			if line != "" {
+				lines, line = append(lines, line), ""
+			}
+			runes := []rune(word)
+			lines, word = append(lines, string(runes[:width])), string(runes[width:])
+		}
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width:
+			lines, line = append(lines, line), word
+		default:
+			line += " " + word
+		}
+	}
+	return strings.Join(append(lines, line), "\n"+strings.Repeat(" ", indent))
+}
+
+// shortReproduce is the command without what it has in common with this one.
+func (run *auditRun) shortReproduce(g findingGroup) string {
+	return "oauthctl audit … --operation " + shellQuote(run.operationFlag(g.operations[0])) + " --case " + g.Case.Name + " -v"
+}
+
+// operationFlag is what --operation takes: with a document a name, without one
+// the name with its scopes.
+func (run *auditRun) operationFlag(name string) string {
+	if run.options.openapi != "" || run.options.policy != "" {
+		return name
+	}
+	for _, o := range run.listed {
+		if o.Name() == name && len(o.Scopes) > 0 {
+			return name + "=" + strings.Join(o.Scopes, " ")
+		}
+	}
+	return name
+}
+
+// reproduce is a command that sends one case again.
+func (run *auditRun) reproduce(f audit.Finding) string {
+	o := run.options
+	args := []string{"audit", run.rawURL}
+	add := func(flag, value string) {
+		if value != "" {
+			args = append(args, flag, value)
+		}
+	}
+	add("--openapi", o.openapi)
+	add("--policy", o.policy)
+	add("--issuer", o.issuer)
+	add("--key", o.key)
+	add("--token", o.token)
+	add("--client-id", o.clientID)
+	add("--client-secret-file", o.secretFile)
+	add("--audience", o.audience)
+	add("--scope-claim", o.scopeClaim)
+	add("--unsafe", o.unsafe)
+	add("--i-own", o.iOwn)
+	for _, param := range o.params {
+		add("--param", param)
+	}
+	add("--operation", run.operationFlag(f.Operation))
+	add("--case", f.Case.Name)
+	args = append(args, "-v")
+	if len(o.command) > 0 {
+		args = append(append(args, "--"), o.command...)
+	}
+	return hintContext{}.run(args...)
+}
+
+func (env *Env) showUndecided(s *screen, run *auditRun, marks signs) {
+	r := run.report
+	switch {
+	case r.Unreachable != nil:
+		s.line("%s %s", s.bad(marks.fail), continued(clean("no answer from "+run.target.Host+": "+r.Unreachable.Error()), 2))
+		return
+	case r.Refused != nil:
+		s.line("%s %s", s.bad(marks.fail), continued("the API refused every valid token, so nothing is proven", 2))
+		for _, line := range []string{
+			fmt.Sprintf("does the API trust issuer %s and audience %s?", run.issuer, run.audience),
+			"the API says: " + fmt.Sprint(r.Refused.Status, " ", strings.Join(r.Refused.Challenges, ", "), " ", firstBytes(r.Refused.Body)),
+		} {
+			s.line("  %s", continued(clean(line), 2))
+		}
+		return
+	}
+	for _, row := range r.Operations {
+		reason := undecided(row)
+		if reason == "" {
+			continue
+		}
+		if row.MissingParam != "" {
+			reason += "; use --param " + row.MissingParam + "=VALUE"
+		}
+		s.line("%s %s", s.warn(marks.open), continued(clean(row.Operation.Name()+": "+reason), 2))
+	}
+}
+
+// undecided says why an operation, or which cases of it, are not decided.
+func undecided(row audit.OperationReport) string {
+	var open []string
+	reason := ""
+	for _, cell := range row.Cells {
+		if cell.Result == audit.Inconclusive {
+			open, reason = append(open, cell.Case.Name), cell.Reason
+		}
+	}
+	switch {
+	case len(open) == 0:
+		return ""
+	case len(open) == len(row.Cells):
+		return reason
+	case len(open) == 1:
+		return open[0] + ": " + reason
+	}
+	const most = 4
+	if extra := len(open) - most; extra > 0 {
+		open = append(open[:most], fmt.Sprintf("%d more", extra))
+	}
+	return strings.Join(open, ", ") + ": " + reason
+}
+
+func firstBytes(body []byte) string {
+	const most = 200
+	return strings.Join(strings.Fields(strings.ToValidUTF8(string(body[:min(len(body), most)]), "")), " ")
+}
+
+func (run *auditRun) summary() string {
+	c := run.report.Coverage()
+	parts := []string{fmt.Sprintf("%d of %d operations proven", c.Proven, c.Operations)}
+	if c.Faulty > 0 {
+		parts = append(parts, fmt.Sprintf("%d faulty", c.Faulty))
+	}
+	if c.Undecided > 0 {
+		parts = append(parts, fmt.Sprintf("%d undecided", c.Undecided))
+	}
+	text := strings.Join(parts, ", ") + fmt.Sprintf("; %d of %d cells; ", c.Decided, c.Cells)
+	findings, known := 0, 0
+	for _, g := range run.groups() {
+		if g.Known {
+			known++
+		} else {
+			findings++
+		}
+	}
+	text += plural(findings, "finding")
+	if known > 0 {
+		text += fmt.Sprintf(", %d known", known)
+	}
+	notAsked := 0
+	for _, row := range run.report.Operations {
+		if row.Status == audit.NotAsked {
+			notAsked++
+		}
+	}
+	if notAsked > 0 {
+		text += fmt.Sprintf("; %s not asked (--unsafe dry)", plural(notAsked, "operation"))
+	}
+	return text
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// showAudited prints one exchange for --verbose: a token as its claims.
+func (env *Env) showAudited(e audit.Exchange) {
+	s := env.stderr()
+	s.line("%s %s %s  %s", s.name(">"), e.Method, clean(e.URL), s.faint(e.Case))
+	if e.Token != "" {
+		s.line("%s token: %s", s.name(">"), clean(e.Token))
+	}
+	if e.Answer.Err != nil {
+		s.line("%s %s", s.name("<"), clean(e.Answer.Err.Error()))
+		return
+	}
+	s.line("%s %d %s", s.name("<"), e.Answer.Status, clean(strings.Join(e.Answer.Challenges, ", ")))
+	if text := firstBytes(e.Answer.Body); text != "" {
+		s.line("%s %s", s.name("<"), clean(text))
+	}
+}

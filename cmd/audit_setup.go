@@ -1,0 +1,368 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oauthctl/oauthctl/pkg/audit"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/openapi"
+	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+)
+
+// maxOpenAPI bounds an OpenAPI document, in bytes.
+const maxOpenAPI = 16 << 20
+
+// auditOperations reads the operations, and chooses those that are asked.
+func (env *Env) auditOperations(ctx context.Context, run *auditRun) error {
+	o := &run.options
+	claims, err := o.validClaims()
+	if err != nil {
+		return err
+	}
+	document, base, err := env.documentOperations(ctx, run)
+	if err != nil {
+		return err
+	}
+	rules, p, err := env.policyOperations(run, claims)
+	if err != nil {
+		return err
+	}
+	switch {
+	case document != nil && p != nil:
+		run.listed, run.unlisted = audit.Merge(document, rules, base)
+	default:
+		run.listed = slices.Concat(document, rules)
+	}
+	if strings.Trim(run.target.Path, "/") == "" && base != "" {
+		run.target.Path = base
+	}
+	if err := run.choose(); err != nil {
+		return err
+	}
+	for _, text := range o.params {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" || value == "" {
+			return usage("--param: expected NAME=VALUE, got %q", text)
+		}
+		if !audit.SetParam(run.asked, name, value) {
+			return usage("--param: no operation has a parameter %q", name)
+		}
+	}
+	run.expect(p)
+	return nil
+}
+
+// documentOperations reads --openapi.
+func (env *Env) documentOperations(ctx context.Context, run *auditRun) ([]audit.Operation, string, error) {
+	from := run.options.openapi
+	if from == "" {
+		return nil, "", nil
+	}
+	var data []byte
+	var err error
+	if isURL(from) {
+		u, parseErr := url.Parse(from)
+		if parseErr != nil {
+			return nil, "", usage("--openapi: %q is not a URL", from)
+		}
+		if err := run.mayAsk(u); err != nil {
+			return nil, "", err
+		}
+		data, err = env.fetchDocument(ctx, from)
+	} else if data, err = env.readInput(from, maxOpenAPI); err != nil {
+		err = usage("--openapi: %w", err)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	d, err := openapi.Load(data, from)
+	if err != nil {
+		return nil, "", usage("--openapi: %w", err)
+	}
+	return audit.FromOpenAPI(d, from), d.BasePath, nil
+}
+
+func (env *Env) fetchDocument(ctx context.Context, from string) ([]byte, error) {
+	client, err := env.client()
+	if err != nil {
+		return nil, err
+	}
+	res, err := client.Get(ctx, from, "application/json, application/yaml;q=0.9, */*;q=0.5", maxOpenAPI)
+	if err != nil {
+		return nil, err
+	}
+	if res.Status != http.StatusOK {
+		return nil, usage("--openapi: %s answers %d", from, res.Status)
+	}
+	return res.Body, nil
+}
+
+func (env *Env) policyOperations(run *auditRun, claims map[string]any) ([]audit.Operation, *policy.Policy, error) {
+	from := run.options.policy
+	if from == "" {
+		return nil, nil, nil
+	}
+	data, err := env.readInput(from, 1<<20)
+	if err != nil {
+		return nil, nil, usage("--policy: %w", err)
+	}
+	p, err := policy.Load(data, from)
+	if err != nil {
+		return nil, nil, usage("--policy: %w", err)
+	}
+	return audit.FromPolicy(p, from, claims), p, nil
+}
+
+// choose applies --operation: without a document it lists the operations, with
+// one it chooses.
+func (run *auditRun) choose() error {
+	o := run.options
+	if o.openapi == "" && o.policy == "" {
+		for _, text := range o.operation {
+			op, err := audit.ParseOperation(text)
+			if err != nil {
+				return usage("--operation: %w", err)
+			}
+			run.listed = append(run.listed, op)
+		}
+		run.asked = slices.Clone(run.listed)
+		return nil
+	}
+	for _, op := range run.listed {
+		matches := func(glob string) bool {
+			ok, _ := path.Match(glob, op.Name())
+			return ok || glob == op.Name()
+		}
+		if len(o.operation) == 0 || slices.ContainsFunc(o.operation, matches) {
+			run.asked = append(run.asked, op)
+		}
+	}
+	if len(run.asked) == 0 {
+		return usage("--operation: no operation of the document matches %s", strings.Join(o.operation, ", "))
+	}
+	return nil
+}
+
+// expect settles issuer, audience and algorithm, with what the policy says where
+// no flag does.
+func (run *auditRun) expect(p *policy.Policy) {
+	o := &run.options
+	run.issuer, run.audience = o.issuer, o.audience
+	if p != nil {
+		if run.issuer == "" {
+			run.issuer = p.Issuer
+		}
+		if run.audience == "" && len(p.Audience) > 0 {
+			run.audience = p.Audience[0]
+		}
+		if o.alg == "" && o.key == "" && len(p.Algorithms) > 0 {
+			o.alg = p.Algorithms[0]
+		}
+	}
+	if run.audience == "" {
+		run.audience = run.target.Scheme + "://" + run.target.Host
+	}
+}
+
+func (o *auditOptions) validClaims() (map[string]any, error) {
+	claims := map[string]any{}
+	for _, text := range o.claims {
+		if err := addClaim(claims, text); err != nil {
+			return nil, err
+		}
+	}
+	return claims, nil
+}
+
+// auditTokens makes the source of tokens that the flags describe. What it
+// returns ends the issuer in this process.
+func (env *Env) auditTokens(ctx context.Context, run *auditRun) (audit.Tokens, func(), error) {
+	o := run.options
+	switch {
+	case o.token != "":
+		tokens, err := env.realToken(run)
+		return tokens, func() {}, err
+	case o.clientID != "":
+		tokens, err := env.requestedTokens(ctx, run)
+		return tokens, func() {}, err
+	}
+	claims, err := o.validClaims()
+	if err != nil {
+		return nil, nil, err
+	}
+	signer := &audit.Signer{
+		Issuer: run.issuer, Audience: run.audience, Subject: o.subject, Type: o.typ, ScopeClaim: o.scopeClaim, Claims: claims,
+		OtherScopes: audit.Scopes(run.listed), Now: env.Now,
+	}
+	if o.key != "" {
+		data, err := env.readInput(o.key, maxSecretFile)
+		if err != nil {
+			return nil, nil, usage("--key: %w", err)
+		}
+		if signer.Key, err = jwks.ParsePrivate(firstKey(data)); err != nil {
+			return nil, nil, usage("--key: %s: %w", o.key, err)
+		}
+	}
+	end, err := env.serveIssuer(ctx, run, signer)
+	return signer, end, err
+}
+
+// firstKey returns the first key of a key set, which the state of `oauthctl dev`
+// is too, and other data as it is.
+func firstKey(data []byte) []byte {
+	var set struct {
+		Keys []jsontext.Value `json:"keys"`
+	}
+	if json.Unmarshal(data, &set) == nil && len(set.Keys) > 0 {
+		return set.Keys[0]
+	}
+	return data
+}
+
+// serveIssuer serves the issuer in this process: the tokens' own, or, with
+// --key, only the key to which the case jku-header points.
+func (env *Env) serveIssuer(ctx context.Context, run *auditRun, signer *audit.Signer) (func(), error) {
+	o := run.options
+	address := run.listenAddress()
+	if host, _, err := net.SplitHostPort(address); err != nil {
+		return nil, usage("--issuer-listen: expected HOST:PORT, got %q", address)
+	} else if !safehttp.IsLoopback(host) && !o.insecureListen {
+		return nil, &usageError{
+			what: fmt.Sprintf("--issuer-listen: %s is not a loopback address", host),
+			hint: "this issuer answers anyone who reaches it; --insecure-listen allows it all the same",
+		}
+	}
+	l, err := listen("--issuer-listen", address)
+	if err != nil {
+		return nil, err
+	}
+	if run.issuer == "" {
+		run.issuer = "http://" + l.Addr().String()
+		signer.Issuer = run.issuer
+	}
+	name := run.issuer
+	if signer.Key != nil {
+		name = "http://" + l.Addr().String()
+	}
+	alg := o.alg
+	if signer.Key != nil {
+		alg = signer.Key.Algorithm()
+	}
+	own, err := audit.NewIssuer(name, alg)
+	if err != nil {
+		l.Close()
+		return nil, usage("--alg: %w", err)
+	}
+	own.ServeAt("http://" + l.Addr().String())
+	if signer.Key != nil {
+		signer.Trap = own
+	} else {
+		signer.Own = own
+		run.jwksURI = own.JWKSURI()
+	}
+	server := &http.Server{Handler: own.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(l) }()
+	return func() { _ = server.Close() }, nil
+}
+
+// listenAddress is where the issuer is served: what the flag says; else the
+// address in the issuer's URL if that is this machine; a free port if audit
+// starts the API itself.
+func (run *auditRun) listenAddress() string {
+	o := run.options
+	if o.listens {
+		return o.issuerListen
+	}
+	if o.key != "" {
+		return "127.0.0.1:0"
+	}
+	if u, err := url.Parse(run.issuer); err == nil && safehttp.IsLoopback(u.Hostname()) && u.Port() != "" && u.Scheme == "http" {
+		return u.Host
+	}
+	if len(o.command) > 0 {
+		return "127.0.0.1:0"
+	}
+	return o.issuerListen
+}
+
+// realToken reads --token.
+func (env *Env) realToken(run *auditRun) (audit.Tokens, error) {
+	if run.options.token != "-" && !strings.HasPrefix(run.options.token, "@") {
+		return nil, usage("--token: expected @FILE, or - for standard input; arguments are visible to other users")
+	}
+	raw, err := env.tokenArg(run.options.token)
+	if err != nil {
+		return nil, err
+	}
+	return &audit.RealTokens{
+		From: "one real token", OtherScopes: audit.Scopes(run.listed),
+		Fetch: func(context.Context, []string, string) (string, error) { return raw.Reveal(), nil },
+	}, nil
+}
+
+// requestedTokens requests tokens by client credentials (RFC 6749, section 4.4).
+func (env *Env) requestedTokens(ctx context.Context, run *auditRun) (audit.Tokens, error) {
+	o := run.options
+	client, err := env.client()
+	if err != nil {
+		return nil, err
+	}
+	server, _, err := discovery.FindServer(ctx, client, run.issuer)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := env.readSecretFile(o.secretFile)
+	if err != nil {
+		return nil, err
+	}
+	requester := &oauth.Client{ID: o.clientID, Secret: secret, Server: server, HTTP: client, Now: env.Now}
+	tokens := &audit.RealTokens{From: "tokens from " + run.issuer, NarrowsScopes: true, OtherResource: o.otherResource, OtherScopes: audit.Scopes(run.listed)}
+	tokens.Fetch = func(ctx context.Context, scopes []string, resource string) (string, error) {
+		if resource == "" {
+			resource = run.audience
+		}
+		answer, err := requester.Token(ctx, oauth.ClientCredentials(scopes, nil, []string{resource}))
+		if err != nil {
+			var d *diagnosis.Diagnosis
+			if errors.As(err, &d) {
+				return "", d
+			}
+			return "", err
+		}
+		return answer.AccessToken.Reveal(), nil
+	}
+	if server.JWKSURI != "" {
+		tokens.Public = env.publicKey(ctx, client, server.JWKSURI)
+	}
+	return tokens, nil
+}
+
+// publicKey returns the first key of a key set, nil if there is none: without it
+// fewer cases can be asked.
+func (env *Env) publicKey(ctx context.Context, client *safehttp.Client, from string) *jwks.Key {
+	res, err := client.Get(ctx, from, "application/json", jwks.MaxBytes)
+	if err != nil || res.Status != http.StatusOK {
+		return nil
+	}
+	set, err := jwks.Parse(res.Body)
+	if err != nil || len(set.All()) == 0 {
+		return nil
+	}
+	return set.All()[0]
+}
