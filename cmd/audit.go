@@ -175,8 +175,8 @@ func runAudit(ctx context.Context, env *Env, rawURL string, o auditOptions) erro
 	if err != nil {
 		return err
 	}
-	defer stop()
 	run.report = a.Run(ctx)
+	stop() // before anything is printed, since a closed pipe ends this process
 	run.stale = run.baseline.Apply(run.report, run.isListed)
 	verdict := run.verdict(ctx)
 	run.exitCode = exitDone

@@ -215,12 +215,17 @@ func (env *Env) showFinding(s *screen, run *auditRun, g findingGroup, marks sign
 	if g.Known {
 		known = " (known)"
 	}
-	s.line("%s %s  %s", mark, s.strong(string(g.ID)), continued(g.Headline+known, 2+len(g.ID)+2))
+	headline, at := g.Headline+known, clean(strings.Join(g.operations, ", "))
+	indent := 2 + len(g.ID) + 2
+	if indent+utf8.RuneCountInString(headline+"   "+at) <= maxColumns {
+		headline, at = headline+"   "+at, ""
+	} else {
+		headline = continued(headline, indent)
+	}
+	s.line("%s %s  %s", mark, s.strong(string(g.ID)), headline)
 	rows := [][2]string{
-		{"at", strings.Join(g.operations, ", ")},
-		{"case", g.Case.Name},
+		{"at", at},
 		{"sent", g.Sent},
-		{"expected", g.Expected},
 		{"got", g.Got},
 		{"rule", g.Rule},
 		{"fix", g.Fix},
