@@ -315,8 +315,8 @@ func (env *Env) newAuditOf(run *auditRun, tokens audit.Tokens) (*audit.Audit, er
 // announceAudit says what is going to be sent, and asks a person before it is
 // sent to another machine.
 func (env *Env) announceAudit(run *auditRun, p audit.Plan) error {
-	what := fmt.Sprintf("%d operations, at most %d requests (%s), about %s; %s",
-		p.Operations, p.Requests, strings.Join(p.Methods, ", "), max(p.Duration.Round(time.Second), time.Second), p.Source)
+	what := fmt.Sprintf("%s, at most %d requests (%s), about %s; %s",
+		plural(p.Operations, "operation"), p.Requests, strings.Join(p.Methods, ", "), max(p.Duration.Round(time.Second), time.Second), p.Source)
 	env.say("%s", wrap(clean(what), ""))
 	if run.options.unsafe == "real" {
 		env.warn("--unsafe real sends valid requests that change data at %s", clean(run.target.Host))

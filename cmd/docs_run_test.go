@@ -157,7 +157,8 @@ func TestDocumentedCommands(t *testing.T) {
 }
 
 func runPage(t *testing.T, commands []documented) {
-	w := newWorld(t, devserver.Config{})
+	home := t.TempDir()
+	w := newWorld(t, devserver.Config{State: filepath.Join(home, "dev.json")})
 	ports := map[string]string{}
 	for name, address := range map[string]string{"9000": w.issuer, "9001": w.api} {
 		u, err := url.Parse(address)
@@ -192,7 +193,6 @@ func runPage(t *testing.T, commands []documented) {
 			chunks = append(chunks, "")
 		}
 	}
-	home := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	shell := exec.CommandContext(ctx, "/bin/sh")
