@@ -182,10 +182,8 @@ func (run *auditRun) expect(p *policy.Policy) {
 
 func (o *auditOptions) validClaims() (map[string]any, error) {
 	claims := map[string]any{}
-	for _, text := range o.claims {
-		if err := addClaim(claims, text); err != nil {
-			return nil, err
-		}
+	if err := addMembers(claims, "--claim", o.claims); err != nil {
+		return nil, err
 	}
 	return claims, nil
 }
