@@ -181,7 +181,7 @@ func runAudit(ctx context.Context, env *Env, rawURL string, o auditOptions) erro
 	verdict := run.verdict(ctx)
 	run.exitCode = exitDone
 	if verdict != nil {
-		run.exitCode = env.global.judge(verdict).ExitCode
+		run.exitCode = env.judge(verdict).ExitCode
 	}
 	if err := env.writeAuditFiles(run); err != nil {
 		return err

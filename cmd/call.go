@@ -13,8 +13,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/apicall"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
@@ -175,10 +177,6 @@ func (o *callOptions) addFlags(f *pflag.FlagSet) {
 }
 
 func runCall(ctx context.Context, env *Env, o *callOptions) error {
-	r, err := env.resolve()
-	if err != nil {
-		return err
-	}
 	if err := o.check(env); err != nil {
 		return err
 	}
@@ -189,7 +187,11 @@ func runCall(ctx context.Context, env *Env, o *callOptions) error {
 	if err != nil {
 		return err
 	}
-	client, err := env.apiClient(r, o)
+	a, err := env.currentAccount()
+	if err != nil {
+		return err
+	}
+	client, err := env.apiClient(a, o)
 	if err != nil {
 		return err
 	}
@@ -199,8 +201,8 @@ func runCall(ctx context.Context, env *Env, o *callOptions) error {
 	}
 	switch {
 	case o.curl:
-		if err := env.unbound(r, "--curl"); err != nil && !o.noToken {
-			return err
+		if s, err := a.Session(); err == nil && !s.DPoPKey.IsZero() && !o.noToken {
+			return boundUsage("--curl")
 		}
 		return env.printCurl(preview, request, o)
 	case o.dryRun:
@@ -366,24 +368,30 @@ func callFault(err error) error {
 	return usage("%w", err)
 }
 
-func (env *Env) apiClient(r *resolved, o *callOptions) (*apicall.Client, error) {
+// noAPI says what is missing for a path to lead anywhere: a login, or an API.
+func (env *Env) noAPI(a *account.Account) error {
+	if _, err := a.Session(); err != nil && !a.ActsForItself() && env.environmentToken().IsZero() {
+		return err
+	}
+	return &usageError{what: "no API is configured for this profile", hint: env.command("profile", "set", "api=URL") + ", or give a whole URL"}
+}
+
+func (env *Env) apiClient(a *account.Account, o *callOptions) (*apicall.Client, error) {
 	httpClient, err := env.client()
 	if err != nil {
 		return nil, err
 	}
-	if r.API == "" && !isURL(o.target) {
-		return nil, &usageError{what: "the profile names no API", hint: "oauthctl profile set api=URL, or give a whole URL"}
+	api := a.Profile().Get(profile.API)
+	if api == "" && !isURL(o.target) {
+		return nil, env.noAPI(a)
 	}
-	if err := env.reachAPI(httpClient, r, o); err != nil {
+	if err := env.reachAPI(httpClient, a.Profile(), o); err != nil {
 		return nil, err
 	}
 	httpClient.Patient = o.stream
-	client := &apicall.Client{HTTP: httpClient, API: r.API, AllowOrigins: o.allowOrigin, Retries: o.retry, RetryStatus: o.retry5, Now: env.Now}
+	client := &apicall.Client{HTTP: httpClient, API: api, AllowOrigins: o.allowOrigin, Retries: o.retry, RetryStatus: o.retry5, Now: env.Now}
 	if !o.noToken {
-		client.Source = &tokenSource{env: env}
-	}
-	if o.paginate && client.Source != nil {
-		client.Source = apicall.Recent(client.Source, recentToken, env.Now)
+		client.Source = a.TokenSource(o.allowOrigin...)
 	}
 	client.Dropped = func(_, to *url.URL) {
 		env.warn("redirected to %s: the token is not sent there", clean(env.secrets.Scrub(safehttp.Origin(to))))

@@ -2,39 +2,32 @@ package cmd
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net/url"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/apicall"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// recentToken is for how long a token is used without reading the session again.
-const recentToken = 800 * time.Millisecond
-
 // reachAPI has a client connect as the flags say: through a socket, or over plain
 // http where the user accepts that.
-func (env *Env) reachAPI(c *safehttp.Client, r *resolved, o *callOptions) error {
+func (env *Env) reachAPI(c *safehttp.Client, p *profile.Profile, o *callOptions) error {
 	if o.unixSocket != "" {
-		var config *tls.Config
-		if env.global.hasTLS() {
-			var err error
-			if config, err = env.global.tls(); err != nil {
-				return err
-			}
+		settings, err := p.TLS()
+		if err != nil {
+			return err
 		}
-		c.Transport = safehttp.UnixTransport(o.unixSocket, config)
+		c.Transport = safehttp.UnixTransport(o.unixSocket, env.trusting(settings))
 	}
 	if !o.insecureHTTP {
 		return nil
 	}
-	for _, address := range append([]string{r.API, o.target}, o.allowOrigin...) {
+	for _, address := range append([]string{p.Get(profile.API), o.target}, o.allowOrigin...) {
 		u, err := url.Parse(address)
 		if err != nil || u.Scheme != "http" || safehttp.IsLoopback(u.Hostname()) {
 			continue

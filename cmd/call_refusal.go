@@ -8,6 +8,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/apicall"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -79,13 +80,13 @@ func (env *Env) examine(ctx context.Context, sent apicall.AccessToken) string {
 	if err != nil {
 		return ""
 	}
-	r, err := env.resolve()
-	if err != nil || r.Issuer == "" {
+	p, err := env.profile()
+	if err != nil || p.Get(profile.Issuer) == "" {
 		return ""
 	}
 	var o judgingOptions
-	if r.Audience == "" && r.API != "" {
-		o.audience = []string{r.API}
+	if api := p.Get(profile.API); p.Get(profile.Audience) == "" && api != "" {
+		o.audience = []string{api}
 	}
 	inspector, err := env.inspector(ctx, o, sent.Value)
 	if err != nil {
@@ -97,7 +98,7 @@ func (env *Env) examine(ctx context.Context, sent apicall.AccessToken) string {
 	case !failed:
 		return "the token is valid here: the API may expect another issuer or audience, or have an old key set"
 	case d.ID == diagnosis.Expired:
-		return "the token expired " + ago(t.Expiry(), env.Now()) + "; refresh it with " + hintContext{d, env.global.profile, env.global.config}.run("token", "--refresh")
+		return "the token expired " + ago(t.Expiry(), env.Now()) + "; refresh it with " + env.command("token", "--refresh")
 	case d.Kind() != diagnosis.Rejected:
 		return "" // the keys are unavailable
 	}

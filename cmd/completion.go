@@ -3,10 +3,10 @@ package cmd
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
-	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
 func newCompletion(env *Env) *cobra.Command {
@@ -62,10 +62,7 @@ func completeValues(env *Env, cmd *cobra.Command) {
 // flagValues lists the values of flags by the flag's name, or by a command's name
 // and the flag's where the command accepts fewer.
 func flagValues() map[string][]string {
-	var stores, faults []string
-	for _, kind := range session.Kinds() {
-		stores = append(stores, string(kind))
-	}
+	var faults []string
 	for _, f := range devserver.Faults() {
 		name := f.Name
 		if f.Value != "" {
@@ -75,9 +72,9 @@ func flagValues() map[string][]string {
 	}
 	return map[string][]string{
 		"format":      tokenFormats(),
-		"store":       stores,
+		"store":       account.StoreKinds(),
 		"print":       printable(),
-		"grant-type":  {grantCode, grantDevice, grantClient, grantExchange, grantJWTBearer},
+		"grant-type":  append(account.GrantTypes(), grantExchange, grantJWTBearer),
 		"auth-method": {oauth.AuthNone, oauth.AuthSecretBasic, oauth.AuthSecretPost, oauth.AuthSecretJWT, oauth.AuthPrivateKeyJWT, oauth.AuthTLS},
 		"prompt":      {"none", "login", "consent", "select_account"},
 		"alg":         jwks.Algorithms(),

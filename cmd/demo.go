@@ -3,8 +3,8 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,13 +12,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/challenge"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
-	"github.com/oauthctl/oauthctl/pkg/loopback"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
-	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -41,20 +41,19 @@ The exit code is 0 only if every step did what it should.`,
 	return cmd
 }
 
-// demo is one run: what is running, and what the steps hand to each other.
+// demo is one run: what is running, and what the login came to.
 type demo struct {
 	demoOptions
-	env      *Env
-	screen   *screen
-	http     *safehttp.Client
-	servers  *running
-	receiver *loopback.Receiver
-	visited  chan error // how the scripted browser ended
-	client   *oauth.Client
-	request  *oauth.AuthorizationRequest
-	code     secret.String
-	answer   *oauth.TokenResponse
-	keys     *jwks.Remote
+	env     *Env
+	screen  *screen
+	http    *safehttp.Client
+	servers *running
+	step    int        // the one that is shown
+	visited chan error // how the scripted browser ended
+	stop    context.CancelFunc
+
+	client *oauth.Client
+	answer *oauth.TokenResponse
 }
 
 func runDemo(ctx context.Context, env *Env, o demoOptions) error {
@@ -66,32 +65,21 @@ func runDemo(ctx context.Context, env *Env, o demoOptions) error {
 	transport := safehttp.NewTransport(nil)
 	defer transport.CloseIdleConnections()
 	d := &demo{demoOptions: o, visited: make(chan error, 1), env: env, screen: env.stdout(), servers: servers, http: &safehttp.Client{Transport: transport, Timeout: 10 * time.Second}}
-	defer func() {
-		if d.receiver != nil {
-			d.receiver.Close()
-		}
-	}()
 	s := d.screen
 	s.line("%s", s.strong("Authorization code with PKCE, in seven steps"))
 	s.line("")
 	s.table([][2]string{{"authorization server", servers.issuer}, {"protected API", servers.api}})
-	for i, step := range []struct {
-		title string
-		run   func(context.Context) error
-	}{
-		{"The client makes a secret and its fingerprint", d.makeVerifier},
-		{"It sends the browser to the authorization server", d.sendBrowser},
-		{"The user logs in and consents", d.logIn},
-		{"The browser comes back with a one-time code", d.receiveCode},
-		{"The client exchanges code and secret for tokens", d.exchange},
-		{"It calls the API with the access token", d.callAPI},
-		{"The API verified it before anything else", d.verify},
-	} {
-		s.line("")
-		s.line("%s %s", s.name(fmt.Sprintf("%d", i+1)), s.strong(step.title))
-		if err := step.run(ctx); err != nil {
-			return fmt.Errorf("demo, step %d: %w", i+1, err)
-		}
+	err = d.logIn(ctx)
+	if err == nil {
+		d.begin("It calls the API with the access token")
+		err = d.callAPI(ctx)
+	}
+	if err == nil {
+		d.begin("The API verified it before anything else")
+		err = d.verify(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("demo, step %d: %w", d.step, err)
 	}
 	s.line("")
 	s.line("%s", s.strong("And what the API refuses"))
@@ -103,41 +91,75 @@ func runDemo(ctx context.Context, env *Env, o demoOptions) error {
 	return nil
 }
 
-func (d *demo) makeVerifier(ctx context.Context) error {
-	server, _, err := discovery.FindServer(ctx, d.http, d.servers.issuer)
+// begin shows the next step's number and title.
+func (d *demo) begin(title string) {
+	d.step++
+	d.screen.line("")
+	d.screen.line("%s %s", d.screen.name(fmt.Sprintf("%d", d.step)), d.screen.strong(title))
+}
+
+// logIn is the first five steps: a login like any other, whose session is kept in
+// memory and whose user is a script unless there is a browser.
+func (d *demo) logIn(ctx context.Context) error {
+	ctx, d.stop = context.WithCancel(ctx)
+	defer d.stop()
+	p := profile.New("demo", profile.Values{profile.Issuer: d.servers.issuer, profile.StoreKind: account.StoreMemory})
+	store, err := account.NewStore(p, "")
 	if err != nil {
 		return err
 	}
-	if d.receiver, err = loopback.Listen("", ""); err != nil {
-		return err
-	}
-	registered, err := oauth.Register(ctx, d.http, server, oauth.Registration{ClientName: "oauthctl demo", RedirectURIs: []string{d.receiver.RedirectURI()}})
+	a, err := account.Open(p, store, account.Config{HTTP: d.http, Now: d.env.Now})
 	if err != nil {
 		return err
 	}
-	d.client = &oauth.Client{ID: registered.ClientID, Server: server, HTTP: d.http, Now: d.env.Now}
-	d.request, err = d.client.NewAuthorizationRequest(oauth.AuthorizationParams{
-		RedirectURI: d.receiver.RedirectURI(),
-		Scope:       []string{"openid", "offline_access", "items:read", "items:write"},
-		Resource:    []string{d.servers.api},
+	_, err = a.Login(ctx, demoUser{d}, account.LoginOptions{
+		Scope:    []string{"openid", "offline_access", "items:read", "items:write"},
+		Resource: []string{d.servers.api},
+
+		OpenBrowser: true, Timeout: d.patience(), ClientName: "oauthctl demo", Observe: d.observe,
 	})
-	if err != nil {
+	if d.browser || d.step < 3 {
 		return err
 	}
+	// The browser has its page only when the tokens are there.
+	return cmp.Or(<-d.visited, err)
+}
+
+// observe shows what the login did.
+func (d *demo) observe(s account.Step) {
+	switch s.Name {
+	case account.Requested:
+		d.begin("The client makes a secret and its fingerprint")
+		d.showVerifier(s.Request)
+		d.begin("It sends the browser to the authorization server")
+		d.showRequest(s.Request)
+		d.begin("The user logs in and consents")
+	case account.Answered:
+		d.begin("The browser comes back with a one-time code")
+		d.showCode(s)
+		d.begin("The client exchanges code and secret for tokens")
+	case account.Obtained:
+		d.showTokens(s)
+	case account.Verified:
+		d.client, d.answer = s.Client, s.Response
+		d.passed("the ID token is for us, fresh, and about " + clean(s.Identity.Subject()))
+	}
+}
+
+func (d *demo) showVerifier(request *oauth.AuthorizationRequest) {
 	d.rows([][2]string{
 		// Shown in full: it is worth nothing once the code is exchanged, and it is
 		// the lesson.
-		{"code_verifier", d.request.CodeVerifier().Reveal()},
-		{"code_challenge", d.request.CodeChallenge()},
+		{"code_verifier", request.CodeVerifier().Reveal()},
+		{"code_challenge", request.CodeChallenge()},
 		{"", "= BASE64URL(SHA-256(code_verifier)), method S256"},
 	})
-	return nil
 }
 
-func (d *demo) sendBrowser(context.Context) error {
-	u, err := url.Parse(d.request.URL())
+func (d *demo) showRequest(request *oauth.AuthorizationRequest) {
+	u, err := url.Parse(request.URL())
 	if err != nil {
-		return err
+		return
 	}
 	d.exchanged("GET", u.Path)
 	var rows [][2]string
@@ -147,56 +169,79 @@ func (d *demo) sendBrowser(context.Context) error {
 		}
 	}
 	d.rows(rows)
-	return nil
 }
 
-// logIn plays the user, or waits for the real one, while the receiver waits for
-// the redirect. What the receiver is told is judged by the request itself.
-func (d *demo) logIn(whole context.Context) error {
-	ctx, cancel := context.WithTimeout(whole, d.patience())
-	defer cancel()
-	receive := func() error {
-		return d.receiver.Receive(ctx, func(values url.Values) error {
-			code, err := d.request.Code(values)
-			if errors.Is(err, oauth.ErrState) {
-				return fmt.Errorf("%w: %w", loopback.ErrStray, err)
-			}
-			d.code = code
-			return err
-		})
+func (d *demo) showCode(s account.Step) {
+	if u, err := url.Parse(s.Request.RedirectURI); err == nil {
+		d.exchanged("GET", u.Path)
 	}
+	d.rows([][2]string{{"code", short(s.Code.Reveal(), 24)}})
+	d.passed("state is the one that was sent")
+	d.passed("iss is the server that was asked (RFC 9207)")
+}
+
+func (d *demo) showTokens(s account.Step) {
+	if u, err := url.Parse(s.Client.Server.TokenEndpoint); err == nil {
+		d.exchanged("POST", u.Path)
+	}
+	d.rows([][2]string{
+		{"grant_type", "authorization_code"},
+		{"code", short(s.Code.Reveal(), 24)},
+		{"code_verifier", short(s.Request.CodeVerifier().Reveal(), 24)},
+	})
+	d.rows([][2]string{
+		{"access_token", short(s.Response.AccessToken.Reveal(), 24) + ", a JWT, for " + span(s.Response.ExpiresAt.Sub(d.env.Now()))},
+		{"refresh_token", short(s.Response.RefreshToken.Reveal(), 24) + ", works once"},
+		{"scope", strings.Join(s.Response.Scope, " ")},
+	})
+	d.passed("SHA-256 of the verifier is the challenge of step 2")
+}
+
+// demoUser is the user's side of the demo's login.
+type demoUser struct{ *demo }
+
+// Searched shows nothing: the demo knows where its server is.
+func (d demoUser) Searched(discovery.Trail, error) {}
+
+// Registered shows nothing: the client is in the request.
+func (d demoUser) Registered(string, bool) {}
+
+// ShowURL shows the address to somebody who logs in by hand.
+func (d demoUser) ShowURL(address, _ string) {
 	if d.browser {
-		d.screen.line("   %s", clean(d.request.URL()))
+		d.screen.line("   %s", clean(address))
 		d.screen.line("   %s", d.screen.faint("alice, password \"password\""))
-		return d.env.awaitBrowser(arrival{address: d.request.URL(), receive: receive})
 	}
-	received := make(chan error, 1)
-	go func() { received <- receive() }()
-	// The browser has its page only when the tokens are there.
-	go func() {
-		visiting, stop := context.WithTimeout(whole, d.patience())
-		defer stop()
-		status, err := visitor{login: "alice", password: "password", told: d.exchanged}.visit(visiting, d.request.URL())
-		if err == nil && status != http.StatusOK {
-			err = fmt.Errorf("the login ended with status %d", status)
-		}
-		if d.visited <- err; err != nil {
-			cancel()
-		}
-	}()
-	if err := <-received; err != nil {
-		return cmp.Or(<-d.visited, err)
-	}
-	return nil
 }
 
-// leave shows the browser that the login is complete.
-func (d *demo) leave() error {
-	d.receiver.Finish(loopback.Succeeded)
+// OpenBrowser opens the user's browser, or plays the user.
+func (d demoUser) OpenBrowser(address string) error {
 	if d.browser {
-		return nil
+		return d.env.Browse(address)
 	}
-	return <-d.visited
+	visiting, stop := context.WithTimeout(context.Background(), d.patience())
+	defer stop()
+	status, err := visitor{login: "alice", password: "password", told: d.exchanged}.visit(visiting, address)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("the login ended with status %d", status)
+	}
+	d.visited <- err
+	return err
+}
+
+// ReadLine reads nothing.
+func (d demoUser) ReadLine() (string, error) { return "", io.EOF }
+
+// ShowCode is for the device grant, which the demo does not use.
+func (d demoUser) ShowCode(*oauth.DeviceAuthorization) {}
+
+// Warn ends a login whose scripted browser failed.
+func (d demoUser) Warn(err error) {
+	if !d.browser {
+		d.stop()
+		return
+	}
+	d.env.warnOf(err)
 }
 
 func (d *demo) patience() time.Duration {
@@ -204,47 +249,6 @@ func (d *demo) patience() time.Duration {
 		return 5 * time.Minute
 	}
 	return 20 * time.Second
-}
-
-func (d *demo) receiveCode(context.Context) error {
-	u, err := url.Parse(d.receiver.RedirectURI())
-	if err != nil {
-		return err
-	}
-	d.exchanged("GET", u.Path)
-	d.rows([][2]string{{"code", short(d.code.Reveal(), 24)}})
-	d.passed("state is the one that was sent")
-	d.passed("iss is the server that was asked (RFC 9207)")
-	return nil
-}
-
-func (d *demo) exchange(ctx context.Context) error {
-	var err error
-	if d.answer, err = d.client.Token(ctx, d.request.TokenRequest(d.code)); err != nil {
-		return err
-	}
-	u, err := url.Parse(d.client.Server.TokenEndpoint)
-	if err != nil {
-		return err
-	}
-	d.exchanged("POST", u.Path)
-	d.rows([][2]string{
-		{"grant_type", "authorization_code"},
-		{"code", short(d.code.Reveal(), 24)},
-		{"code_verifier", short(d.request.CodeVerifier().Reveal(), 24)},
-	})
-	d.rows([][2]string{
-		{"access_token", short(d.answer.AccessToken.Reveal(), 24) + ", a JWT, for " + span(d.answer.ExpiresAt.Sub(d.env.Now()))},
-		{"refresh_token", short(d.answer.RefreshToken.Reveal(), 24) + ", works once"},
-		{"scope", strings.Join(d.answer.Scope, " ")},
-	})
-	d.passed("SHA-256 of the verifier is the challenge of step 2")
-	id, err := d.client.VerifyIDToken(ctx, d.answer, d.request.IDTokenExpectation())
-	if err != nil {
-		return err
-	}
-	d.passed("the ID token is for us, fresh, and about " + clean(id.Subject()))
-	return d.leave()
 }
 
 func (d *demo) callAPI(ctx context.Context) error {
@@ -263,8 +267,8 @@ func (d *demo) callAPI(ctx context.Context) error {
 
 // verify does what the API did, with the same package, and shows each check.
 func (d *demo) verify(ctx context.Context) error {
-	d.keys = jwks.NewRemote(d.client.Server.JWKSURI, jwks.RemoteOptions{HTTP: d.http, Now: d.env.Now})
-	inspector, err := token.NewInspector(d.servers.issuer, []string{d.servers.api}, d.keys, token.Options{Now: d.env.Now})
+	keys := jwks.NewRemote(d.client.Server.JWKSURI, jwks.RemoteOptions{HTTP: d.http, Now: d.env.Now})
+	inspector, err := token.NewInspector(d.servers.issuer, []string{d.servers.api}, keys, token.Options{Now: d.env.Now})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
 func newDiscover(env *Env) *cobra.Command {
@@ -32,11 +33,11 @@ one the profile's API or issuer is taken.`,
 
 func runDiscover(ctx context.Context, env *Env, url string) error {
 	if url == "" {
-		r, err := env.resolve()
+		p, err := env.profile()
 		if err != nil {
 			return err
 		}
-		if url = cmp.Or(r.API, r.Issuer); url == "" {
+		if url = cmp.Or(p.Get(profile.API), p.Get(profile.Issuer)); url == "" {
 			return &usageError{what: "no URL is given and the profile names none", hint: "oauthctl discover URL"}
 		}
 	}

@@ -4,12 +4,13 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
-	"github.com/oauthctl/oauthctl/pkg/session"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 type exchangeOptions struct {
@@ -89,20 +90,25 @@ func runExchange(ctx context.Context, env *Env, o exchangeOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	r, err := env.resolve()
+	p, err := env.profile()
 	if err != nil {
 		return err
 	}
-	o.lay(r)
-	client, err := env.exchangingClient(ctx, r, o.clientOptions)
+	a, err := env.account(p, credentials{})
 	if err != nil {
 		return err
 	}
-	request, err := env.exchangeRequest(ctx, client, o)
-	if err != nil {
-		return err
+	options := o.options(env)
+	if o.clientOptions != (clientOptions{}) {
+		given, once, err := o.clientOptions.given(env)
+		if err != nil {
+			return err
+		}
+		if options.As, err = env.account(p.With(profile.Flag, given), once); err != nil {
+			return err
+		}
 	}
-	answer, err := client.Token(ctx, request)
+	answer, err := a.Exchange(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -110,46 +116,28 @@ func runExchange(ctx context.Context, env *Env, o exchangeOptions) error {
 	return env.printExchanged(answer)
 }
 
-// exchangingClient is the session's client unless another one is named. Its
-// tokens leave this program, so they are not bound to a key in here.
-func (env *Env) exchangingClient(ctx context.Context, r *resolved, o clientOptions) (*oauth.Client, error) {
-	s, err := env.loadSession(r.name)
-	if err != nil || r.Issuer != s.Issuer || r.ClientID != "" && r.ClientID != s.ClientID || o != (clientOptions{}) {
-		return env.configuredClient(ctx, r, o)
-	}
-	client, err := env.sessionClient(ctx, r, s)
-	if err != nil {
-		return nil, err
-	}
-	client.DPoP = nil
-	return client, nil
-}
-
-func (env *Env) exchangeRequest(ctx context.Context, client *oauth.Client, o exchangeOptions) (oauth.TokenRequest, error) {
-	audience := audienceAt(client)
-	if o.grantType == grantJWTBearer {
-		assertion, err := env.credential(ctx, o.assertion, audience)
-		return oauth.JWTBearer(assertion, fields(o.scope), o.audience, o.resource), err
-	}
-	p := oauth.TokenExchangeParams{
-		SubjectTokenType: tokenType(o.subjectTokenType), Scope: fields(o.scope), Audience: o.audience, Resource: o.resource,
-	}
-	if p.SubjectTokenType == "" && strings.HasPrefix(o.subjectToken, "ci:") {
-		p.SubjectTokenType = oauth.TokenTypeJWT
-	}
-	var err error
-	if o.subjectToken == "" {
-		p.SubjectToken, _, err = env.accessToken(ctx, session.Want{})
-	} else {
-		p.SubjectToken, err = env.credential(ctx, o.subjectToken, audience)
-	}
-	if err == nil && o.actorToken != "" {
-		p.ActorToken, err = env.credential(ctx, o.actorToken, audience)
-		if strings.HasPrefix(o.actorToken, "ci:") {
-			p.ActorTokenType = oauth.TokenTypeJWT
+// options are what the exchange asks for.
+func (o *exchangeOptions) options(env *Env) account.ExchangeOptions {
+	from := func(arg string) account.TokenFunc {
+		if arg == "" {
+			return nil
+		}
+		return func(ctx context.Context, audience string) (secret.String, error) {
+			return env.credential(ctx, arg, audience)
 		}
 	}
-	return oauth.TokenExchange(p), err
+	options := account.ExchangeOptions{
+		Subject: from(o.subjectToken), SubjectTokenType: tokenType(o.subjectTokenType),
+		Actor: from(o.actorToken), Assertion: from(o.assertion),
+		Scope: fields(o.scope), Audience: o.audience, Resource: o.resource,
+	}
+	if options.SubjectTokenType == "" && strings.HasPrefix(o.subjectToken, "ci:") {
+		options.SubjectTokenType = oauth.TokenTypeJWT
+	}
+	if strings.HasPrefix(o.actorToken, "ci:") {
+		options.ActorTokenType = oauth.TokenTypeJWT
+	}
+	return options
 }
 
 // tokenType takes the last word of RFC 8693's token types for the whole URI.
@@ -172,8 +160,6 @@ func (env *Env) printExchanged(answer *oauth.TokenResponse) error {
 		ExpiresAt       string `json:"expires_at,omitempty"`
 		Scope           string `json:"scope,omitempty"`
 	}{AccessToken: answer.AccessToken.Reveal(), TokenType: answer.TokenType, IssuedTokenType: answer.IssuedTokenType, Scope: strings.Join(answer.Scope, " ")}
-	if !answer.ExpiresAt.IsZero() {
-		shown.ExpiresAt = answer.ExpiresAt.UTC().Format(time.RFC3339)
-	}
+	shown.ExpiresAt = timestamp(answer.ExpiresAt)
 	return env.printJSON(shown)
 }

@@ -237,8 +237,8 @@ func TestExchangeRefuses(t *testing.T) {
 		{"no assertion", []string{"--grant-type", "jwt-bearer"}, nil, 2, []string{"--assertion @FILE"}},
 		{"an assertion to exchange", []string{"--assertion", "x"}, nil, 2, []string{"--subject-token TOKEN"}},
 		{"another grant", []string{"--grant-type", "password"}, nil, 2, []string{`got "password"`}},
-		{"nobody logged in", nil, nil, 5, []string{"LOGIN_REQUIRED"}},
-		{"no server", []string{"--subject-token", "x"}, map[string]string{"OAUTHCTL_ISSUER": ""}, 2, []string{"names no authorization server", "token_endpoint=URL"}},
+		{"nobody logged in", nil, nil, 2, []string{"LOGIN_REQUIRED", "OAUTHCTL_CLIENT_ID is not set or empty"}},
+		{"no server", []string{"--subject-token", "x"}, map[string]string{"OAUTHCTL_ISSUER": ""}, 2, []string{"SERVER_UNKNOWN", "no authorization server is configured"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			env := map[string]string{}

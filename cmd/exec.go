@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/oauthctl/oauthctl/pkg/session"
+	"github.com/oauthctl/oauthctl/pkg/account"
 )
 
 type execOptions struct {
@@ -43,18 +43,14 @@ func runExec(ctx context.Context, env *Env, o execOptions) error {
 	if err != nil {
 		return usage("exec: %w", err)
 	}
-	r, err := env.resolve()
+	t, err := env.accessToken(ctx, account.Want{})
 	if err != nil {
 		return err
 	}
-	if err := env.unbound(r, "exec"); err != nil {
+	if err := unbound(t, "exec"); err != nil {
 		return err
 	}
-	value, _, err := env.accessToken(ctx, session.Want{})
-	if err != nil {
-		return err
-	}
-	return env.replace(path, o.command, withVariable(publicEnviron(), o.variable, value.Reveal()))
+	return env.replace(path, o.command, withVariable(publicEnviron(), o.variable, t.Value.Reveal()))
 }
 
 // withVariable returns an environment in which a variable has one value.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
@@ -48,9 +49,9 @@ type failure struct {
 // fail tells err in the one place where errors are told, and returns the exit
 // code.
 func (env *Env) fail(cmd *cobra.Command, err error) int {
-	f := env.global.judge(err)
+	f := env.judge(err)
 	if cmd != nil {
-		f.Hint = env.global.withoutCircle(f, cmd)
+		f.Hint = env.withoutCircle(f, cmd)
 	}
 	env.withoutSecrets(&f)
 	var already told
@@ -103,10 +104,10 @@ func (env *Env) withoutSecrets(f *failure) {
 
 // withoutCircle returns the hint, or the catalogue's fix where the hint is to
 // run the command that failed, which only shows things and would fail again.
-func (g *globalFlags) withoutCircle(f failure, cmd *cobra.Command) string {
+func (env *Env) withoutCircle(f failure, cmd *cobra.Command) string {
 	shows := []string{"oauthctl decode", "oauthctl verify", "oauthctl introspect", "oauthctl discover", "oauthctl jwks show"}
 	path := cmd.CommandPath()
-	again := hintContext{nil, g.profile, g.config}.run(strings.Fields(path)[1:]...)
+	again := env.hintContext(nil).run(strings.Fields(path)[1:]...)
 	if entry, ok := diagnosis.Lookup(f.ID); ok && slices.Contains(shows, path) && (strings.HasSuffix(f.Hint, again) || strings.Contains(f.Hint, "`"+path)) {
 		return entry.Fix
 	}
@@ -114,11 +115,12 @@ func (g *globalFlags) withoutCircle(f failure, cmd *cobra.Command) string {
 }
 
 // judge finds what kind of failure err is.
-func (g *globalFlags) judge(err error) failure {
+func (env *Env) judge(err error) failure {
 	var (
 		d           *diagnosis.Diagnosis
 		wrong       *usageError
 		interrupted signalError
+		refresh     *account.RefreshError
 	)
 	switch {
 	case errors.As(err, &interrupted) && interrupted.signal == syscall.SIGTERM:
@@ -131,9 +133,19 @@ func (g *globalFlags) judge(err error) failure {
 			f.ID, f.Expected, f.Got = d.ID, d.Expected, d.Got
 		}
 		return f
-	case errors.As(err, &d):
+	case errors.As(err, &d) && d.ID == diagnosis.LoginRequired && env.missingVariable() != "":
+		name := env.missingVariable()
 		return failure{
-			ID: d.ID, Message: d.Error(), Expected: d.Expected, Got: d.Got, Hint: g.hintFor(d),
+			ID: d.ID, Message: "not logged in, and the variable " + name + " is not set or empty", Got: d.Got,
+			Hint: "set " + name + ", or " + env.command("login"), ExitCode: exitUsage,
+		}
+	case errors.As(err, &d):
+		message := d.Error()
+		if errors.As(err, &refresh) {
+			message = "the access token expired " + ago(refresh.ExpiredAt, env.Now()) + ", and refreshing it failed: " + message
+		}
+		return failure{
+			ID: d.ID, Message: message, Expected: d.Expected, Got: d.Got, Hint: env.hintFor(d),
 			Retryable: d.Kind().Retryable() || mayRetry(err), ExitCode: d.Kind().ExitCode(),
 		}
 	}

@@ -51,26 +51,3 @@ func FuzzEscapeJSON(f *testing.F) {
 		}
 	})
 }
-
-// A profile file that can be read can be written and read again.
-func FuzzParseConfig(f *testing.F) {
-	f.Add([]byte("current: a\nprofiles:\n  a:\n    issuer: https://x # y\n"))
-	f.Add([]byte("profiles: {a: {}, b: null}"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := parseConfig(data)
-		if err != nil {
-			return
-		}
-		c.path = t.TempDir() + "/config.yaml"
-		if err := c.saveProfile("fuzz", &profile{Issuer: "https://auth.example.com"}); err != nil {
-			t.Skip() // what YAML can hold but not write
-		}
-		again, err := readConfig(c.path)
-		if err != nil {
-			t.Fatalf("%q reads back with %v", data, err)
-		}
-		if again.profiles["fuzz"].Issuer != "https://auth.example.com" || len(again.profiles) != len(c.profiles) {
-			t.Errorf("%q reads back as %v", data, again.profiles)
-		}
-	})
-}

@@ -1,17 +1,12 @@
 package cmd
 
 import (
-	"cmp"
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/itchyny/gojq"
 	"github.com/spf13/pflag"
 
-	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
 // globalFlags are the flags that every command understands.
@@ -56,65 +51,9 @@ func (g *globalFlags) addFlags(f *pflag.FlagSet) {
 // wantsJSON reports whether the output is JSON, which --jq implies.
 func (g *globalFlags) wantsJSON() bool { return g.json || g.jq != "" }
 
-// client returns the HTTP client that the global flags describe.
-func (env *Env) client() (*safehttp.Client, error) {
-	c := &safehttp.Client{Transport: env.HTTP, Timeout: env.global.timeout, Secrets: &env.secrets}
-	if env.global.timeout <= 0 {
-		return nil, &usageError{what: fmt.Sprintf("--timeout: expected a positive duration such as 30s, got %s", env.global.timeout)}
+// profileValues are the flags that lie over the profile.
+func (g *globalFlags) profileValues() profile.Values {
+	return profile.Values{
+		profile.CACert: absolute(g.caCert), profile.ClientCert: absolute(g.clientCert), profile.ClientKey: absolute(g.clientKey),
 	}
-	proxies, err := safehttp.ReadProxies(env.Getenv)
-	if err != nil {
-		return nil, err
-	}
-	if c.Transport == nil && (env.global.hasTLS() || proxies != nil) {
-		config, err := env.global.tls()
-		if err != nil {
-			return nil, err
-		}
-		transport := safehttp.NewTransport(config)
-		transport.Proxy = proxies.For
-		c.Transport = transport
-	}
-	if env.global.verbose {
-		c.Trace = &safehttp.Trace{Show: env.showExchange, ShowSecrets: env.global.showSecrets}
-	}
-	return c, nil
-}
-
-// underlay lets the profile say what the flags about certificates do not.
-func (g *globalFlags) underlay(p *profile) {
-	g.caCert = cmp.Or(g.caCert, p.CACert)
-	if g.clientCert == "" && g.clientKey == "" {
-		g.clientCert, g.clientKey = p.ClientCert, p.ClientKey
-	}
-}
-
-func (g *globalFlags) hasTLS() bool {
-	return g.caCert != "" || g.clientCert != "" || g.clientKey != "" || g.insecureTLS
-}
-
-func (g *globalFlags) tls() (*tls.Config, error) {
-	config := &tls.Config{InsecureSkipVerify: g.insecureTLS} //nolint:gosec // the flag's name says so
-	if g.caCert != "" {
-		data, err := os.ReadFile(g.caCert)
-		if err != nil {
-			return nil, usage("--ca-cert: %w", err)
-		}
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM(data) {
-			return nil, usage("--ca-cert: %s holds no PEM certificate", g.caCert)
-		}
-		config.RootCAs = pool
-	}
-	if g.clientCert != "" || g.clientKey != "" {
-		pair, err := tls.LoadX509KeyPair(g.clientCert, g.clientKey)
-		if err != nil {
-			return nil, usage("--client-cert and --client-key: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
 }

@@ -131,9 +131,6 @@ func loadPolicy(flag, file string) (*policy.Policy, error) {
 // guardKeys returns the keys of a guard: it starts while the issuer is away, and
 // waits for keys as an API does.
 func (env *Env) guardKeys(g *guardian, source, issuer string) (guard.KeySet, error) {
-	if _, err := env.resolve(); err != nil { // the profile's certificates count
-		return nil, err
-	}
 	client, err := env.client()
 	if err != nil {
 		return nil, err

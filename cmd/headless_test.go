@@ -45,7 +45,7 @@ func TestLoginByPaste(t *testing.T) {
 	}{
 		{"pasted", func(r string) string { return r + "\n" }, 0, "Logged in as alice"},
 		{"spaces and empty lines", func(r string) string { return "\n  \n " + r + " \r\n" }, 0, "Logged in as alice"},
-		{"something else first", func(r string) string { return "yes\n" + r + "\n" }, 0, "expected the whole address, beginning with http://127.0.0.1:"},
+		{"something else first", func(r string) string { return "yes\n" + r + "\n" }, 0, "expected http://127.0.0.1:"},
 		{"another login's first", func(r string) string {
 			return strings.Replace(r, "state=", "state=x", 1) + "\n" + r + "\n"
 		}, 0, "belongs to another login"},
@@ -202,7 +202,7 @@ func TestLoginWithoutMetadata(t *testing.T) {
 		}
 	}
 	w.getenv["OAUTHCTL_TOKEN_ENDPOINT"] = "https://elsewhere.example/token"
-	if code := w.run("token", "--refresh"); code != 7 || !strings.Contains(w.stderr.String(), "ENDPOINT_MOVED") {
+	if code := w.run("token", "--refresh"); code != 5 || !strings.Contains(w.stderr.String(), "SESSION_ELSEWHERE") {
 		t.Errorf("a moved endpoint: %d\n%s", code, &w.stderr)
 	}
 }

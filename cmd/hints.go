@@ -6,15 +6,29 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
 // hintContext is what a hint depends on: the fault, and how this run was called,
 // so that a command in a hint acts on the same profile.
 type hintContext struct {
 	*diagnosis.Diagnosis
-	profile string // what -p or --profile said, "" if it was not given
+	profile string // to be named with -p, "" if a command needs no -p
 	config  string // what --config said
 }
+
+// hintContext returns what a hint to d depends on. The profile is named unless a
+// later command would choose it by itself.
+func (env *Env) hintContext(d *diagnosis.Diagnosis) hintContext {
+	c := hintContext{Diagnosis: d, profile: env.global.profile, config: env.global.config}
+	if p := env.resolved; p != nil && c.profile == "" && p.NameOrigin() == profile.Environment {
+		c.profile = p.Name()
+	}
+	return c
+}
+
+// command returns a command of oauthctl for a hint, with the profile of this run.
+func (env *Env) command(args ...string) string { return env.hintContext(nil).run(args...) }
 
 // run returns a command of oauthctl, quoted for a shell, with the profile and
 // the configuration of this run.
@@ -43,11 +57,11 @@ func first(values diagnosis.Values, otherwise string) string {
 
 // hintFor returns the hint for d: its own, else the one of the table, else the
 // catalogue's fix.
-func (g *globalFlags) hintFor(d *diagnosis.Diagnosis) string {
+func (env *Env) hintFor(d *diagnosis.Diagnosis) string {
 	if d.Hint != "" {
 		return d.Hint
 	}
-	if hint := commandHint(hintContext{d, g.profile, g.config}); hint != "" {
+	if hint := commandHint(env.hintContext(d)); hint != "" {
 		return hint
 	}
 	entry, _ := diagnosis.Lookup(d.ID)
@@ -129,6 +143,24 @@ func commandHint(c hintContext) string {
 // loginHint is the part of the table for faults of logging in and of servers.
 func (c hintContext) loginHint() string {
 	switch c.ID {
+	case diagnosis.ServerUnknown:
+		return "give the URL of the API or of the issuer: " + c.run("login", "URL") + "; to try it, start `oauthctl dev`"
+	case diagnosis.ConfigInsecure:
+		return "chmod go-w " + shellQuote(first(c.Got, "FILE"))
+	case diagnosis.ConfigUnwritable:
+		return "set HOME or XDG_CONFIG_HOME, or name another file with --config FILE"
+	case diagnosis.CredentialElsewhere:
+		return "configure it for this server (`oauthctl profile set`), or unset the variable that names another one"
+	case diagnosis.SessionElsewhere:
+		return c.run("login") + ", or unset the variable or flag that differs"
+	case diagnosis.NoRefreshToken:
+		return c.run("login") + "; some servers give a refresh token only with --scope offline_access, --prompt consent or --param access_type=offline"
+	case diagnosis.RefreshRefused, diagnosis.ClientForgotten:
+		return c.run("login")
+	case diagnosis.NotRevoked:
+		return "end the session on the server's account page if that matters; -v shows what the server answered"
+	case diagnosis.RedirectUnusable:
+		return "--redirect-uri http://127.0.0.1:0/callback uses a free port"
 	case diagnosis.LoginTimeout:
 		return "log in again, with more time if needed: " + c.run("login", "--login-timeout", "10m")
 	case diagnosis.RedirectMismatch:

@@ -23,32 +23,34 @@ const module = "github.com/oauthctl/oauthctl"
 
 func floors() map[string]int {
 	return map[string]int{
-		".":                    10,
-		"cmd":                  9,
-		"pkg/oauthtest":        9,
-		"pkg/audit":            8,
-		"pkg/devserver":        7,
-		"pkg/guard":            7,
-		"pkg/session":          6,
-		"pkg/apicall":          6,
-		"pkg/bearer":           6,
-		"pkg/revocation":       6,
-		"pkg/revocation/redis": 6,
-		"pkg/oauth":            5,
-		"pkg/dpop":             4,
-		"pkg/forge":            4,
-		"pkg/openapi":          4,
-		"pkg/policy":           4,
-		"pkg/provider":         4,
-		"pkg/token":            3,
-		"pkg/jwks":             2,
-		"pkg/discovery":        2,
-		"pkg/safehttp":         1,
-		"pkg/loopback":         1,
-		"pkg/profile":          1,
-		"pkg/diagnosis":        0,
-		"pkg/challenge":        0,
-		"pkg/secret":           0,
+		".":                        10,
+		"cmd":                      9,
+		"pkg/oauthtest":            9,
+		"pkg/audit":                8,
+		"pkg/account":              7,
+		"pkg/account/oauth2source": 7,
+		"pkg/devserver":            7,
+		"pkg/guard":                7,
+		"pkg/session":              6,
+		"pkg/apicall":              6,
+		"pkg/bearer":               6,
+		"pkg/revocation":           6,
+		"pkg/revocation/redis":     6,
+		"pkg/oauth":                5,
+		"pkg/dpop":                 4,
+		"pkg/forge":                4,
+		"pkg/openapi":              4,
+		"pkg/policy":               4,
+		"pkg/provider":             4,
+		"pkg/token":                3,
+		"pkg/jwks":                 2,
+		"pkg/discovery":            2,
+		"pkg/safehttp":             1,
+		"pkg/loopback":             1,
+		"pkg/profile":              1,
+		"pkg/diagnosis":            0,
+		"pkg/challenge":            0,
+		"pkg/secret":               0,
 	}
 }
 
@@ -65,7 +67,9 @@ func onlyIn() map[string][]string {
 		"log":                           nil,
 		"github.com/redis/":             {"pkg/revocation/redis"},
 		"github.com/zalando/go-keyring": {"pkg/session"},
-		"github.com/gofrs/flock":        {"pkg/session"},
+		"github.com/gofrs/flock":        {"pkg/session", "pkg/profile"},
+		// Programs that do not use x/oauth2 do not link it.
+		"golang.org/x/oauth2": {"pkg/account/oauth2source"},
 	}
 }
 
@@ -76,7 +80,7 @@ const testKit = "pkg/oauthtest"
 func testsOnly() []string {
 	return []string{
 		"testing", "net/http/httptest", "github.com/google/go-cmp", "go.uber.org/goleak", "github.com/rogpeppe/go-internal",
-		"github.com/go-jose/go-jose", "golang.org/x/oauth2", "github.com/spf13/cobra/doc",
+		"github.com/go-jose/go-jose", "github.com/spf13/cobra/doc",
 	}
 }
 
@@ -250,6 +254,65 @@ func TestHouseImportsAreHeld(t *testing.T) {
 			t.Errorf("%s importing %v (-want +got):\n%s", test.room.path(), test.room.Imports, diff)
 		}
 	}
+}
+
+// What the commands reach through pkg/account alone: which client this is, what a refresh keeps, where a login ends.
+func throughAccount() []string { return []string{"pkg/session", "pkg/loopback", "pkg/dpop"} }
+
+// TestHouseCommandsUseAccounts holds cmd to pkg/account: of pkg/oauth it knows types and constants, and calls no function.
+func TestHouseCommandsUseAccounts(t *testing.T) {
+	functions := exportedFunctions(t, "../pkg/oauth")
+	if len(functions) == 0 || functions["TokenResponse"] || !functions["Register"] {
+		t.Fatalf("the functions of pkg/oauth are not what was expected: %v", functions)
+	}
+	paths, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imported := range file.Imports {
+			if name := strings.Trim(imported.Path.Value, `"`); slices.Contains(throughAccount(), strings.TrimPrefix(name, module+"/")) {
+				t.Errorf("%s imports %s", path, name)
+			}
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := s.X.(*ast.Ident); ok && x.Name == "oauth" && functions[s.Sel.Name] {
+					t.Errorf("%s calls oauth.%s", path, s.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// exportedFunctions are the functions, not the methods, that the package in dir exports.
+func exportedFunctions(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions := map[string]bool{}
+	for _, path := range paths {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.IsExported() && !strings.HasSuffix(path, "_test.go") {
+				functions[f.Name.Name] = true
+			}
+		}
+	}
+	return functions
 }
 
 // heavy tells what the middleware brings that is not for other people's APIs: Redis, the client's side, the terminal.

@@ -12,6 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
@@ -52,21 +53,20 @@ func (o *judgingOptions) addFlags(f *pflag.FlagSet) {
 // inspector makes the judge that the flags and the profile describe. The token
 // is needed only to name its issuer in a hint; nothing it says is believed.
 func (env *Env) inspector(ctx context.Context, o judgingOptions, raw secret.String) (*token.Inspector, error) {
-	r, err := env.resolve()
+	p, err := env.profile()
 	if err != nil {
 		return nil, err
 	}
-	r.use("issuer", o.issuer)
-	r.use("audience", strings.Join(o.audience, " "))
+	p = p.With(profile.Flag, profile.Values{profile.Issuer: o.issuer, profile.Audience: profile.JoinList(o.audience)})
 	now, err := o.clock(env)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := env.keySet(ctx, o, r, raw)
+	keys, err := env.keySet(ctx, o, p, raw)
 	if err != nil {
 		return nil, err
 	}
-	return token.NewInspector(r.Issuer, strings.Fields(r.Audience), keys, token.Options{
+	return token.NewInspector(p.Get(profile.Issuer), p.List(profile.Audience), keys, token.Options{
 		Algorithms: o.alg,
 		Types:      o.typ,
 		Require:    o.require,
@@ -92,7 +92,7 @@ func (o *judgingOptions) clock(env *Env) (func() time.Time, error) {
 
 // keySet finds the keys: those named, else the issuer's. A key set by URL or
 // issuer is fetched when the first token asks for it.
-func (env *Env) keySet(ctx context.Context, o judgingOptions, r *resolved, raw secret.String) (guard.KeySet, error) {
+func (env *Env) keySet(ctx context.Context, o judgingOptions, p *profile.Profile, raw secret.String) (guard.KeySet, error) {
 	switch {
 	case o.secretFile != "":
 		data, err := env.readInput(o.secretFile, maxSecretFile)
@@ -126,19 +126,21 @@ func (env *Env) keySet(ctx context.Context, o judgingOptions, r *resolved, raw s
 			return nil, usage("--jwks: %s: %w", o.jwks, err)
 		}
 		return set, nil
-	case r.Issuer == "":
+	case p.Get(profile.JWKSURI) != "":
+		return env.remoteKeys(p.Get(profile.JWKSURI))
+	case p.Get(profile.Issuer) == "":
 		return nil, trustUnknown(raw)
 	}
 	client, err := env.client()
 	if err != nil {
 		return nil, err
 	}
-	server, _, err := discovery.FindServer(ctx, client, r.Issuer)
+	server, _, err := discovery.FindServer(ctx, client, p.Get(profile.Issuer))
 	if err != nil {
 		return nil, err
 	}
 	if server.JWKSURI == "" {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"a jwks_uri in the metadata of " + r.Issuer}, Got: diagnosis.None}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"a jwks_uri in the metadata of " + p.Get(profile.Issuer)}, Got: diagnosis.None}
 	}
 	return env.remoteKeys(server.JWKSURI)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
@@ -112,11 +113,11 @@ func keySetReport(set *jwks.Set) any {
 // a key set, an issuer or an issuer's metadata.
 func (env *Env) readKeySet(ctx context.Context, from string) (*jwks.Set, error) {
 	if from == "" {
-		r, err := env.resolve()
+		p, err := env.profile()
 		if err != nil {
 			return nil, err
 		}
-		if from = r.Issuer; from == "" {
+		if from = p.Get(profile.Issuer); from == "" {
 			return nil, &usageError{what: "no key set is given, and the profile has no issuer", hint: "oauthctl jwks show URL, or FILE"}
 		}
 	}

@@ -3,15 +3,17 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
-	"github.com/oauthctl/oauthctl/pkg/session"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 type loginOptions struct {
@@ -100,62 +102,39 @@ itself uses --grant-type client_credentials.`,
 // printable are the values of --print.
 func printable() []string { return []string{"access_token", "id_token", "response"} }
 
-// loginGrant is a row of the table of the ways in which a login gets its tokens.
-// obtain asks the user or the server, and returns what the ID token has to say.
-type loginGrant struct {
-	name   string
-	obtain func(context.Context, *login) (*oauth.TokenResponse, oauth.IDTokenExpectation, error)
-}
-
-// loginGrants returns the table. A new grant is one file and one row here.
-func loginGrants() []loginGrant {
-	return []loginGrant{
-		{grantCode, loginByCode},
-		{grantDevice, loginByDevice},
-		{grantClient, loginByClient},
+// grant returns the grant that the flags name, "" for the profile's.
+func (o *loginOptions) grant() (string, error) {
+	switch {
+	case o.device && o.grantType != "" && o.grantType != account.GrantDeviceCode:
+		return "", usage("--device: not with --grant-type %s", o.grantType)
+	case o.device:
+		return account.GrantDeviceCode, nil
+	case o.grantType != "" && !slices.Contains(account.GrantTypes(), o.grantType):
+		return "", usage("--grant-type: expected %s, got %q", strings.Join(account.GrantTypes(), ", "), o.grantType)
 	}
-}
-
-// chooseGrant settles how the tokens are got: --device for this time, otherwise
-// --grant-type or the profile, otherwise the browser.
-func (l *login) chooseGrant() error {
-	l.profile.use("grant_type", l.grantType)
-	name := cmp.Or(l.profile.GrantType, grantCode)
-	if l.device {
-		if l.grantType != "" && l.grantType != grantDevice {
-			return usage("--device: not with --grant-type %s", l.grantType)
-		}
-		name = grantDevice
-	}
-	for _, g := range loginGrants() {
-		if g.name == name {
-			l.grant = g
-			return l.fits(name)
-		}
-	}
-	return usage("grant_type: expected %s, %s or %s, got %q", grantCode, grantDevice, grantClient, name)
+	return o.grantType, nil
 }
 
 // fits refuses flags that the grant could only ignore.
-func (l *login) fits(grant string) error {
-	if grant == grantCode {
+func (o *loginOptions) fits(grant string) error {
+	if grant == account.GrantAuthorizationCode {
 		return nil
 	}
 	for _, f := range []struct {
 		name  string
 		given bool
 	}{
-		{"--par", l.par},
-		{"--prompt", l.prompt != ""},
-		{"--login-hint", l.loginHint != ""},
-		{"--acr-values", l.acrValues != nil},
-		{"--max-age", l.maxAge >= 0},
-		{"--redirect-uri", l.redirectURI != ""},
-		{"--listen", l.listen != ""},
-		{"--browser", l.browser},
+		{"--par", o.par},
+		{"--prompt", o.prompt != ""},
+		{"--login-hint", o.loginHint != ""},
+		{"--acr-values", o.acrValues != nil},
+		{"--max-age", o.maxAge >= 0},
+		{"--redirect-uri", o.redirectURI != ""},
+		{"--listen", o.listen != ""},
+		{"--browser", o.browser},
 	} {
 		if f.given {
-			return usage("%s: only with --grant-type %s, not with %s", f.name, grantCode, grant)
+			return usage("%s: only with --grant-type %s, not with %s", f.name, account.GrantAuthorizationCode, grant)
 		}
 	}
 	return nil
@@ -165,62 +144,179 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 	if o.print != "" && !slices.Contains(printable(), o.print) {
 		return usage("--print: expected %s, got %q", strings.Join(printable(), ", "), o.print)
 	}
-	r, err := env.resolve()
+	if o.print != "" && env.global.wantsJSON() {
+		return usage("--print: not with --json or --jq")
+	}
+	p, err := env.anyProfile()
 	if err != nil {
 		return err
 	}
-	l := &login{env: env, loginOptions: o, profile: r}
-	if l.http, err = env.client(); err != nil {
+	given, once, err := o.clientOptions.given(env)
+	if err != nil {
 		return err
 	}
-	if err := l.chooseGrant(); err != nil {
+	given[profile.StoreKind], given[profile.GrantType] = o.keepIn, o.grantType
+	p = p.With(profile.Flag, given)
+	options, err := o.options()
+	if err != nil {
 		return err
 	}
 	// Looked at first, so that a login that cannot be fails at once.
-	if l.opens, err = l.mayOpenBrowser(); err != nil {
+	options.GrantType = cmp.Or(options.GrantType, p.Get(profile.GrantType), account.GrantAuthorizationCode)
+	if err := o.fits(options.GrantType); err != nil {
 		return err
 	}
-	if err := l.prepareStore(ctx); err != nil {
+	if options.OpenBrowser, err = o.mayOpenBrowser(env, options.GrantType); err != nil {
 		return err
 	}
-	if err := l.findServer(ctx); err != nil {
-		return err
-	}
-	if err := l.bindKey(); err != nil {
-		return err
-	}
-	answer, expected, err := l.grant.obtain(ctx, l)
+	a, err := env.account(p, once)
 	if err != nil {
 		return err
 	}
-	return l.finish(ctx, answer, expected)
-}
-
-// prepareStore settles where the session will be kept before anybody spends time
-// on a login that could not be.
-func (l *login) prepareStore(ctx context.Context) error {
-	l.profile.use("store", l.keepIn)
-	store, err := l.env.store(l.profile.Store)
+	ui := &loginUI{env: env, opens: options.OpenBrowser, listen: o.listen}
+	ui.paste = env.IsTerminal(env.Stdin) && env.IsTerminal(env.Stderr) && !env.global.noInput && o.secretFile != "-"
+	done, err := a.Login(ctx, ui, options)
 	if err != nil {
 		return err
 	}
-	warning, err := store.Prepare(ctx)
-	if warning != nil && l.profile.Store == string(session.Auto) {
-		l.env.warn("%s", clean(warning.Error()))
+	env.resolved = a.Profile()
+	if env.global.wantsJSON() {
+		return env.printJSON(env.reportOf(a, account.Status{Session: done.Session}))
 	}
-	l.store = store
-	return err
+	env.showLogin(a, done)
+	return env.printAsked(o.print, done.Response)
 }
 
-// extra reads --param.
-func (l *login) extra() (url.Values, error) {
-	extra := url.Values{}
-	for _, p := range l.param {
-		name, value, ok := strings.Cut(p, "=")
-		if !ok || name == "" {
-			return nil, usage("--param: expected NAME=VALUE, got %q", p)
+// options are what the login itself is asked for.
+func (o *loginOptions) options() (account.LoginOptions, error) {
+	grant, err := o.grant()
+	if err != nil {
+		return account.LoginOptions{}, err
+	}
+	for _, p := range o.param {
+		if name, _, ok := strings.Cut(p, "="); !ok || name == "" {
+			return account.LoginOptions{}, usage("--param: expected NAME=VALUE, got %q", p)
 		}
-		extra.Add(name, value)
 	}
-	return extra, nil
+	options := account.LoginOptions{
+		URL: o.url, GrantType: grant,
+		Scope: fields(o.scope), AddScope: fields(o.addScope), Audience: o.audience, Resource: o.resource, NoResource: o.noResource,
+		API: o.api, Param: o.param,
+		RedirectURI: o.redirectURI, Listen: o.listen, Timeout: o.timeout,
+		Prompt: o.prompt, LoginHint: o.loginHint, ACRValues: o.acrValues, PAR: o.par, DPoP: o.dpop,
+	}
+	if o.maxAge >= 0 {
+		options.MaxAge = &o.maxAge
+	}
+	return options, nil
+}
+
+// fields splits repeated flags that may each hold several scopes.
+func fields(values []string) []string {
+	if len(values) == 0 {
+		return nil
+	}
+	return strings.Fields(strings.Join(values, " "))
+}
+
+// mayOpenBrowser says whether a browser is opened, or fails at once where nobody
+// could log in at all.
+func (o *loginOptions) mayOpenBrowser(env *Env, grant string) (bool, error) {
+	terminal := env.IsTerminal(env.Stderr)
+	switch {
+	case grant != account.GrantAuthorizationCode:
+		return false, nil
+	case o.noBrowser && (o.browser || !terminal && env.global.noInput):
+		return false, usage("--no-browser: nobody could open the URL")
+	case o.noBrowser:
+		return false, nil
+	case o.browser:
+		return true, nil
+	case terminal && !env.inCI():
+		return env.hasBrowser(), nil
+	}
+	return false, &diagnosis.Diagnosis{
+		ID: diagnosis.NoBrowser,
+		Hint: "`oauthctl login --device` needs no browser here; in a terminal the redirect URL can be pasted; " +
+			"with --no-browser and `ssh -L PORT:127.0.0.1:PORT` any browser will do",
+	}
+}
+
+func (env *Env) inCI() bool { return env.Getenv("CI") != "" && env.Getenv("CI") != "false" }
+
+// hasBrowser reports whether there is a screen for a browser to open on. Without
+// one, some launchers would take over the terminal.
+func (env *Env) hasBrowser() bool {
+	if !runtimeHasXDG {
+		return true
+	}
+	for _, name := range []string{"BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"} {
+		if env.Getenv(name) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// showLogin says who logged in, what was granted, for how long, and where it is
+// kept.
+func (env *Env) showLogin(a *account.Account, done *account.LoggedIn) {
+	if len(done.Missing) > 0 {
+		env.warnOf(&diagnosis.Diagnosis{ID: diagnosis.ScopeNotGranted, Got: diagnosis.Values{strings.Join(done.Missing, " ")}})
+	}
+	if env.global.quiet {
+		return
+	}
+	s, out := done.Session, env.stderr()
+	itself := s.Grant == account.GrantClientCredentials
+	who := s.Name
+	switch {
+	case itself:
+		out.line("%s as client %s", out.good("Logged in"), clean(s.ClientID))
+	case who == "" && s.Subject == "":
+		out.line("%s", out.good("Logged in"))
+	case who == "" || who == s.Subject:
+		out.line("%s as %s", out.good("Logged in"), clean(s.Subject))
+	default:
+		out.line("%s as %s (%s)", out.good("Logged in"), clean(who), clean(s.Subject))
+	}
+	bound := ""
+	if !s.DPoPKey.IsZero() {
+		bound = "to a key of this session (DPoP)"
+	}
+	api := a.Profile().Get(profile.API)
+	out.table([][2]string{
+		{"issuer", clean(s.Issuer)},
+		{"API", clean(api)},
+		{"scopes", clean(strings.Join(s.Scope, " "))},
+		{"expires", expiryText(s, itself, env.Now(), ago)},
+		{"bound", bound},
+		{"kept in", clean(placeText(a.Store().PlaceOf(s.Profile)))},
+		{"profile", s.Profile},
+	})
+	if api != "" {
+		out.line("Next: %s", out.name(clean(env.command("call", "GET", "PATH"))))
+	}
+}
+
+// printAsked prints what --print names, for scripts.
+func (env *Env) printAsked(what string, answer *oauth.TokenResponse) error {
+	s := env.stdout()
+	switch what {
+	case "access_token":
+		env.mask(answer.AccessToken)
+		s.line("%s", answer.AccessToken.Reveal())
+	case "id_token":
+		if answer.IDToken.IsZero() {
+			return &diagnosis.Diagnosis{ID: diagnosis.IDTokenMissing, Hint: "ask for it: --scope openid"}
+		}
+		env.mask(answer.IDToken)
+		s.line("%s", answer.IDToken.Reveal())
+	case "response":
+		for _, token := range []secret.String{answer.AccessToken, answer.RefreshToken, answer.IDToken} {
+			env.mask(token)
+		}
+		s.line("%s", answer.Raw.Reveal())
+	}
+	return nil
 }

@@ -31,6 +31,7 @@ type world struct {
 	stdin          string
 	now            func() time.Time
 	terminal       io.Reader // what is typed, where all three streams are a terminal
+	network        *ledger   // writes down what is sent; nil does not
 }
 
 type deferrer struct{ *testing.T }
@@ -54,6 +55,9 @@ func newWorld(t *testing.T, config devserver.Config) *world {
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Path == "/token" {
 		w.codesSent.Add(1)
+	}
+	if w.network != nil {
+		return w.network.RoundTrip(r)
 	}
 	transport := safehttp.NewTransport(nil)
 	transport.DisableKeepAlives = true

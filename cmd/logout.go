@@ -2,12 +2,11 @@ package cmd
 
 import (
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 
-	"github.com/oauthctl/oauthctl/pkg/oauth"
-	"github.com/oauthctl/oauthctl/pkg/session"
+	"github.com/oauthctl/oauthctl/pkg/account"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
 type logoutOptions struct {
@@ -19,8 +18,8 @@ func newLogout(env *Env) *cobra.Command {
 	var o logoutOptions
 	cmd := &cobra.Command{
 		Use: "logout",
-		Long: `Revoke the session's tokens at the server (RFC 7009) and forget them here. They
-are forgotten here in any case; if the server could not be told, the exit code
+		Long: `Revoke the session's tokens at the server (RFC 7009) and remove them here. They
+are removed here in any case; if the server could not revoke them, the exit code
 is 6. With --end-session the browser is sent to end the session at the server too
 (OpenID Connect RP-Initiated Logout), so that the next login asks again.`,
 		Args: noArgs,
@@ -31,97 +30,93 @@ is 6. With --end-session the browser is sent to end the session at the server to
 	return cmd
 }
 
+// logoutReport is what logout --json shows of a profile.
+type logoutReport struct {
+	Profile       string `json:"profile"`
+	Forgotten     bool   `json:"forgotten"`
+	Revoked       bool   `json:"revoked"`
+	EndSessionURL string `json:"end_session_url,omitempty"`
+}
+
 func runLogout(ctx context.Context, env *Env, o logoutOptions) error {
-	r, err := env.resolve()
+	profiles, err := env.logoutProfiles(o.all)
 	if err != nil {
 		return err
 	}
-	profiles := []string{r.name}
-	if o.all {
-		store, err := env.store("")
+	reports := []logoutReport{}
+	var failed error
+	for _, p := range profiles {
+		a, err := env.account(p, credentials{})
 		if err != nil {
 			return err
 		}
-		if profiles, err = store.Profiles(); err != nil {
+		out, err := a.Logout(ctx, o.endSession)
+		reports = append(reports, logoutReport{out.Profile, out.Forgotten, out.Revoked, out.EndSessionURL})
+		if !env.global.wantsJSON() {
+			env.showLogout(out)
+		}
+		if err != nil && len(profiles) > 1 {
+			env.warnOf(err)
+		}
+		if err != nil {
+			failed = err
+		}
+	}
+	if env.global.wantsJSON() {
+		if err := env.printJSON(reports); err != nil || failed == nil {
 			return err
 		}
+		return told{failed}
 	}
-	var untold error
-	for _, name := range profiles {
-		if err := env.logout(ctx, r, name, o.endSession); err != nil {
-			untold = err
+	return failed
+}
+
+// logoutProfiles are the profiles to log out of: the one in use, or each that has
+// a session, with what its own file says and nothing of another's.
+func (env *Env) logoutProfiles(all bool) ([]*profile.Profile, error) {
+	current, err := env.profile()
+	if err != nil || !all {
+		return []*profile.Profile{current}, err
+	}
+	store, err := account.NewStore(current, env.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	names, err := store.Profiles()
+	if err != nil {
+		return nil, err
+	}
+	f, err := profile.Load(env.configPath())
+	if err != nil {
+		return nil, err
+	}
+	var profiles []*profile.Profile
+	for _, name := range names {
+		p, err := f.Resolve(profile.Query{Name: name, Getenv: env.Getenv, Flags: env.global.profileValues()})
+		if err != nil {
+			return nil, err
 		}
+		env.hideSecrets(p)
+		profiles = append(profiles, p)
 	}
-	return untold
+	return profiles, nil
 }
 
-// logout ends one session. The server is told while the tokens are still at
-// hand; whatever it says, they are forgotten here.
-func (env *Env) logout(ctx context.Context, r *resolved, name string, endSession bool) error {
-	s, err := env.loadSession(name)
-	if errors.Is(err, session.ErrNotFound) {
-		env.say("profile %s: nobody is logged in", name)
-		return nil
+func (env *Env) showLogout(out account.LoggedOut) {
+	if !out.Forgotten {
+		env.say("profile %s: not logged in", out.Profile)
+		return
 	}
-	var untold error
-	if err == nil {
-		untold = env.revoke(ctx, r, s)
+	env.say("profile %s: logged out", out.Profile)
+	if out.EndSessionURL == "" {
+		return
 	}
-	// One that cannot be read can still be removed.
-	if err := env.forgetSession(ctx, name); err != nil {
-		return err
-	}
-	env.say("profile %s: logged out", name)
-	if endSession && err == nil {
-		untold = errors.Join(untold, env.endSession(ctx, r, s))
-	}
-	return untold
-}
-
-// endSession sends the browser to where the server ends its own session.
-func (env *Env) endSession(ctx context.Context, r *resolved, s *session.Session) error {
-	client, err := env.sessionClient(ctx, r, s)
-	if err != nil {
-		return err
-	}
-	address, err := client.EndSessionURL()
-	if err != nil {
-		return err
-	}
-	out := env.stderr()
-	out.line("%s", out.strong("End the session at the server here:"))
-	out.line("%s", clean(address))
+	s := env.stderr()
+	s.line("%s", s.strong("End the session at the server here:"))
+	s.line("%s", clean(out.EndSessionURL))
 	if env.IsTerminal(env.Stderr) && env.hasBrowser() {
-		if err := env.Browse(address); err != nil {
+		if err := env.Browse(out.EndSessionURL); err != nil {
 			env.warn("no browser could be opened (%s); open the URL above yourself", clean(err.Error()))
 		}
 	}
-	return nil
-}
-
-// revoke tells the server that the session's tokens are no longer needed.
-func (env *Env) revoke(ctx context.Context, r *resolved, s *session.Session) error {
-	client, err := env.sessionClient(ctx, r, s)
-	if err != nil {
-		return err
-	}
-	if client.Server.RevocationEndpoint == "" {
-		until := "until it expires, which the server did not tell"
-		if !s.ExpiresAt.IsZero() {
-			until = "until " + s.ExpiresAt.UTC().Format("2006-01-02 15:04:05 UTC")
-		}
-		env.warn("the server cannot revoke tokens; the access token lives %s", until)
-		return nil
-	}
-	if !s.RefreshToken.IsZero() {
-		if err := client.Revoke(ctx, s.RefreshToken, "refresh_token"); err != nil {
-			return err
-		}
-	}
-	err = client.Revoke(ctx, s.AccessToken, "access_token")
-	var refused *oauth.Error
-	if errors.As(err, &refused) && refused.Code == "unsupported_token_type" {
-		return nil // a JWT that no server is asked about; it ends by itself
-	}
-	return err
 }

@@ -25,6 +25,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -48,6 +50,10 @@ type Env struct {
 	// IsTerminal reports whether one of the three streams is a terminal.
 	IsTerminal func(stream any) bool
 
+	// Hide removes a variable that holds a secret from the environment of the
+	// programs that this one starts; nil leaves it.
+	Hide func(name string)
+
 	// watch returns a context that signals end; nil leaves signals alone.
 	watch  func(context.Context, ...os.Signal) (context.Context, func())
 	stop   func() // ends the watch
@@ -55,15 +61,24 @@ type Env struct {
 	// secrets are the credentials that requests have carried, which no message
 	// shows.
 	secrets secret.Scrubber
+	// proxies are those that the environment names, nil for none.
+	proxies *safehttp.Proxies
+	// resolved is the profile of this run, nil until a command asks for it.
+	resolved *profile.Profile
 }
 
 // Main runs the process's command line and returns its exit code.
 func Main() int {
+	getenv := snapshot(os.Environ())
+	for _, name := range []string{"OAUTHCTL_TOKEN", profile.ClientSecret.Variable()} {
+		os.Unsetenv(name)
+	}
 	env := &Env{
 		Stdin:      os.Stdin,
 		Stdout:     os.Stdout,
 		Stderr:     os.Stderr,
-		Getenv:     os.Getenv,
+		Getenv:     getenv,
+		Hide:       func(name string) { os.Unsetenv(name) },
 		Now:        time.Now,
 		Browse:     func(url string) error { return browse(os.Getenv("BROWSER"), url) },
 		IsTerminal: isTerminal,
@@ -71,6 +86,18 @@ func Main() int {
 	}
 	env.ConfigDir, env.StateDir = directories(os.Getenv)
 	return Run(context.Background(), env, os.Args[1:])
+}
+
+// snapshot returns the environment as it is now, so that its secrets can be
+// removed from what other programs inherit.
+func snapshot(environ []string) func(string) string {
+	values := make(map[string]string, len(environ))
+	for _, pair := range environ {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			values[name] = value
+		}
+	}
+	return func(name string) string { return values[name] }
 }
 
 // browse opens the browser: the first of the variable BROWSER's commands that

@@ -179,7 +179,7 @@ func TestCertificates(t *testing.T) {
 	set("issuer="+server.URL, "client_id="+hostileClient, "grant_type=client_credentials", "auth_method=tls_client_auth")
 	token(6, "certificate")
 	set("ca_cert=" + ca)
-	token(2, "tls_client_auth: no certificate is named")
+	token(2, "expected client_cert and client_key, got none")
 	set("client_cert="+filepath.Join(home, "client.pem"), "client_key="+filepath.Join(home, "client.key"))
 	token(0, "")
 	if presented.Load() != 1 {

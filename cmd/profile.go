@@ -1,11 +1,16 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
 func newProfile(env *Env) *cobra.Command {
@@ -38,14 +43,14 @@ elsewhere. Every value can be overridden by a variable: OAUTHCTL_<KEY>.`,
 			Short:   "Change values of the profile; an empty value removes it",
 			Example: "  oauthctl profile set api=https://api.example.com client_secret=env:MY_SECRET",
 			Args:    between(1, 100),
-			RunE:    func(_ *cobra.Command, args []string) error { return runProfileSet(env, args) },
+			RunE:    func(cmd *cobra.Command, args []string) error { return runProfileSet(cmd.Context(), env, args) },
 		},
 		&cobra.Command{
 			Use:               "use NAME",
 			Short:             "Make a profile the one that commands use",
 			Args:              between(1, 1),
 			ValidArgsFunction: completeProfiles(env),
-			RunE:              func(_ *cobra.Command, args []string) error { return runProfileUse(env, args[0]) },
+			RunE:              func(cmd *cobra.Command, args []string) error { return runProfileUse(cmd.Context(), env, args[0]) },
 		},
 		&cobra.Command{
 			Use:               "delete NAME",
@@ -60,24 +65,23 @@ elsewhere. Every value can be overridden by a variable: OAUTHCTL_<KEY>.`,
 
 func completeProfiles(env *Env) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		c, err := env.openConfig()
+		f, err := profile.Load(env.configPath())
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
-		return sortedKeys(c.profiles), cobra.ShellCompDirectiveNoFileComp
+		return f.Names(), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
 func runProfileList(env *Env) error {
-	c, err := env.openConfig()
+	f, err := profile.Load(env.configPath())
 	if err != nil {
 		return err
 	}
-	used, err := env.profileName(c)
+	used, err := f.Resolve(profile.Query{Name: env.global.profile, Getenv: env.Getenv})
 	if err != nil {
 		return err
 	}
-	names := sortedKeys(c.profiles)
 	if env.global.wantsJSON() {
 		type row struct {
 			Name    string `json:"name"`
@@ -86,139 +90,218 @@ func runProfileList(env *Env) error {
 			API     string `json:"api,omitempty"`
 		}
 		rows := []row{}
-		for _, name := range names {
-			p := c.profiles[name]
-			rows = append(rows, row{name, name == used, p.Issuer, p.API})
+		for _, name := range f.Names() {
+			values, _ := f.Values(name)
+			rows = append(rows, row{Name: name, Current: name == used.Name(), Issuer: values[profile.Issuer], API: values[profile.API]})
 		}
 		return env.printJSON(rows)
 	}
-	if len(names) == 0 {
-		env.say("no profiles yet; `oauthctl login URL` makes one")
+	if len(f.Names()) == 0 {
+		env.say("no profiles yet; `oauthctl login URL` creates one")
 		return nil
 	}
 	s := env.stdout()
-	for _, name := range names {
+	for _, name := range f.Names() {
 		mark := " "
-		if name == used {
+		if name == used.Name() {
 			mark = s.good("*")
 		}
-		p := c.profiles[name]
-		where := p.API
-		if where == "" {
-			where = p.Issuer
-		}
-		s.line("%s %s  %s", mark, s.strong(name), clean(where))
+		values, _ := f.Values(name)
+		s.line("%s %s  %s", mark, s.strong(name), clean(cmp.Or(values[profile.API], values[profile.Issuer])))
 	}
 	return nil
 }
 
+// originText says where a value came from.
+func originText(p *profile.Profile, key profile.Key) string {
+	switch p.Origin(key) {
+	case profile.Flag:
+		return "flag"
+	case profile.Environment:
+		return key.Variable()
+	case profile.Preset:
+		return "preset"
+	case profile.Found:
+		return "found"
+	}
+	return "profile " + p.Name()
+}
+
 func runProfileShow(env *Env, explain bool) error {
-	r, err := env.resolve()
+	p, err := env.profile()
 	if err != nil {
 		return err
 	}
 	if env.global.wantsJSON() {
 		values := map[string]any{}
-		for _, s := range settings() {
-			v := *s.field(&r.profile)
+		for _, s := range profile.Settings() {
+			v := p.Get(s.Key)
 			switch {
 			case v == "":
 			case explain:
-				values[s.key] = map[string]string{"value": v, "from": r.from[s.key]}
+				values[string(s.Key)] = map[string]string{"value": v, "from": originText(p, s.Key)}
 			default:
-				values[s.key] = v
+				values[string(s.Key)] = v
 			}
 		}
-		return env.printJSON(map[string]any{"name": r.name, "settings": values})
+		return env.printJSON(map[string]any{"name": p.Name(), "settings": values})
 	}
 	s := env.stdout()
-	rows := [][2]string{{"profile", s.strong(r.name)}}
-	for _, row := range settings() {
-		v := clean(*row.field(&r.profile))
+	rows := [][2]string{{"profile", s.strong(p.Name())}}
+	for _, row := range profile.Settings() {
+		v := clean(p.Get(row.Key))
 		if explain && v != "" {
-			v += "  " + s.faint("("+r.from[row.key]+")")
+			v += "  " + s.faint("("+originText(p, row.Key)+")")
 		}
-		rows = append(rows, [2]string{row.key, v})
+		rows = append(rows, [2]string{string(row.Key), v})
 	}
 	s.table(rows)
 	return nil
 }
 
-func runProfileSet(env *Env, args []string) error {
-	c, err := env.openConfig()
-	if err != nil {
-		return err
-	}
-	name, err := env.profileName(c)
-	if err != nil {
-		return err
-	}
-	p := profile{}
-	if old := c.profiles[name]; old != nil {
-		p = *old
-	}
+func runProfileSet(ctx context.Context, env *Env, args []string) error {
+	changes := profile.Values{}
 	for _, arg := range args {
 		key, value, ok := strings.Cut(arg, "=")
-		row, known := findSetting(key)
+		row, known := profile.Lookup(profile.Key(key))
 		switch {
 		case !ok:
-			return usage("expected KEY=VALUE, got %q", arg)
+			return usage("expected KEY=VALUE, got %q", diagnosis.Shorten(arg, 200))
 		case !known:
-			return &usageError{what: fmt.Sprintf("unknown key %q", key), hint: "the keys are " + strings.Join(settingKeys(), ", ")}
-		case !row.mayHold(value):
-			return &usageError{what: key + ": a profile never holds the secret itself", hint: "expected " + row.form}
+			return &usageError{what: fmt.Sprintf("unknown key %q", diagnosis.Shorten(key, 200)), hint: "the keys are " + strings.Join(profile.Keys(), ", ")}
+		case !row.Holds(value):
+			return &usageError{what: key + ": a profile never holds the secret itself", hint: "expected " + forms(row)}
 		}
-		*row.field(&p) = value
+		changes[row.Key] = value
 	}
-	if err := c.saveProfile(name, &p); err != nil {
+	p, err := env.anyProfile()
+	if err != nil {
 		return err
 	}
-	env.say("profile %s changed", name)
+	var dropped []profile.Key
+	err = profile.Update(ctx, env.configPath(), func(f *profile.File) error {
+		dropped = f.Set(p.Name(), changes)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range dropped {
+		env.warn("%s was configured for another server, so it is removed; set it again if it is for this one", key)
+	}
+	return env.profileChanged(p.Name(), "profile %s changed")
+}
+
+// forms are the ways in which a setting says where a secret is.
+func forms(s profile.Setting) string {
+	_, text, _ := strings.Cut(s.Help, ": ")
+	return text
+}
+
+// profileChanged says what became of a profile.
+func (env *Env) profileChanged(name, text string) error {
+	if env.global.wantsJSON() {
+		f, err := profile.Load(env.configPath())
+		if err != nil {
+			return err
+		}
+		values, exists := f.Values(name)
+		return env.printJSON(map[string]any{"name": name, "current": f.Current() == name, "exists": exists, "settings": values})
+	}
+	env.say(text, name)
 	return nil
 }
 
-func runProfileUse(env *Env, name string) error {
-	c, err := env.openConfig()
+func runProfileUse(ctx context.Context, env *Env, name string) error {
+	err := profile.Update(ctx, env.configPath(), func(f *profile.File) error {
+		if _, ok := f.Values(name); !ok {
+			return noSuchProfile(f, name)
+		}
+		f.Use(name)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	if c.profiles[name] == nil {
-		return noSuchProfile(c, name)
-	}
-	if err := c.setCurrent(name); err != nil {
-		return err
-	}
-	env.say("profile %s is now in use", name)
-	return nil
+	return env.profileChanged(name, "profile %s is now in use")
 }
 
 func runProfileDelete(ctx context.Context, env *Env, name string) error {
-	c, err := env.openConfig()
+	f, err := profile.Load(env.configPath())
 	if err != nil {
 		return err
 	}
-	if c.profiles[name] == nil {
-		return noSuchProfile(c, name)
+	if _, ok := f.Values(name); !ok && !env.hasSession(name) {
+		return noSuchProfile(f, name)
 	}
-	if err := env.forgetSession(ctx, name); err != nil {
+	p, err := f.Resolve(profile.Query{Name: name, Flags: env.global.profileValues()})
+	if err != nil {
 		return err
 	}
-	if c.current == name {
-		if err := c.setCurrent(""); err != nil {
-			return err
-		}
-	}
-	if err := c.saveProfile(name, nil); err != nil {
+	a, err := env.account(p, credentials{})
+	if err != nil {
 		return err
 	}
-	env.say("profile %s is deleted", name)
-	return nil
+	_, failed := a.Delete(ctx)
+	var d *diagnosis.Diagnosis
+	if errors.As(failed, &d) && d.Kind() == diagnosis.Store {
+		return failed
+	}
+	err = profile.Update(ctx, env.configPath(), func(f *profile.File) error {
+		f.Delete(name)
+		return nil
+	})
+	if err == nil {
+		err = env.profileChanged(name, "profile %s is deleted")
+	}
+	return errors.Join(failed, err)
 }
 
-func noSuchProfile(c *config, name string) error {
-	hint := "there are none yet; `oauthctl login URL` makes one"
-	if names := sortedKeys(c.profiles); len(names) > 0 {
+func noSuchProfile(f *profile.File, name string) error {
+	names := f.Names()
+	hint := "there are none yet; `oauthctl login URL` creates one"
+	if near := nearest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean %s?", near)
+	} else if len(names) > 0 {
 		hint = "the profiles are " + strings.Join(names, ", ")
 	}
-	return &usageError{what: fmt.Sprintf("there is no profile %q", name), hint: hint}
+	return &usageError{what: fmt.Sprintf("there is no profile %q", diagnosis.Shorten(name, 200)), hint: hint}
+}
+
+// nearest returns the name that a mistyped one is most likely meant to be, ""
+// if none is near.
+func nearest(typed string, names []string) string {
+	best, distance := "", 3
+	for _, name := range names {
+		if d := editDistance(strings.ToLower(typed), strings.ToLower(name)); d < distance && d < len(typed) {
+			best, distance = name, d
+		}
+	}
+	return best
+}
+
+// editDistance counts the insertions, deletions, substitutions and swaps of
+// neighbours that make b of a.
+func editDistance(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
 }

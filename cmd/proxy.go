@@ -37,11 +37,11 @@ refused.`,
 }
 
 func runProxy(ctx context.Context, env *Env, o proxyOptions) error {
-	r, err := env.resolve()
+	a, err := env.currentAccount()
 	if err != nil {
 		return err
 	}
-	client, err := env.apiClient(r, &callOptions{apiOptions: o.apiOptions})
+	client, err := env.apiClient(a, &callOptions{apiOptions: o.apiOptions})
 	if err != nil {
 		return err
 	}

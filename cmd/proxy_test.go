@@ -16,8 +16,8 @@ import (
 // not know the secret, and a web page, get nothing.
 func TestProxyLendsTheToken(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
-	if code := w.run("proxy"); code != 2 {
-		t.Errorf("without an API: %d", code)
+	if code := w.run("proxy"); code != 5 {
+		t.Errorf("before the login: %d", code)
 	}
 	if code := w.run("login", w.api, "--browser", "-q"); code != 0 {
 		t.Fatalf("login: %d %s", code, &w.stderr)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -22,13 +23,19 @@ ends the session altogether.
 }
 
 func runRevoke(ctx context.Context, env *Env, raw secret.String) error {
-	client, _, err := env.signedIn(ctx)
+	a, err := env.currentAccount()
 	if err != nil {
 		return err
 	}
-	if err := client.Revoke(ctx, raw, ""); err != nil {
+	if err := a.Revoke(ctx, raw); err != nil {
 		return err
 	}
+	if env.global.wantsJSON() {
+		return env.printJSON(map[string]bool{"revoked": true})
+	}
 	env.say("the token is revoked")
+	if expires := account.ExpiryOf(raw); expires.After(env.Now()) {
+		env.say("an API that verifies it without asking the server accepts it until %s", clock(expires, env.Now()))
+	}
 	return nil
 }

@@ -38,7 +38,7 @@ func TestVerifyMatchesItsSchema(t *testing.T) {
 		"audience":      {3, []string{"verify", raw, "--audience", "x"}},
 		"signature":     {3, []string{"verify", parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2])), "--at", "2099-01-01T00:00:00Z"}},
 		"malformed":     {3, []string{"verify", "a.b"}},
-		"strict":        {3, []string{"verify", raw, "--key", keyFile(t, w), "--strict", "-p", "none"}},
+		"strict":        {3, []string{"verify", raw, "--key", keyFile(t, w), "--strict", "--config", filepath.Join(w.home, "none.yaml")}},
 		"cannot be had": {6, []string{"verify", raw, "--jwks", "http://127.0.0.1:1/"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,98 +2,117 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/oauthctl/oauthctl/pkg/session"
+	"github.com/oauthctl/oauthctl/pkg/account"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
 func newStatus(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "status",
-		Long: `Show who is logged in, with what, for how long, and where it is kept. The exit
-code is 0 only if an API could be called now.`,
+		Long: `Show who is logged in, with what, for how long, and where it is kept. An access
+token that has expired is refreshed, as a call would do it. The exit code is 0
+only if an API could be called now.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), env) },
 	}
 }
 
-// statusReport is what status --json shows.
+// statusReport is what status --json and login --json show.
 type statusReport struct {
-	Profile     string   `json:"profile"`
-	Usable      bool     `json:"usable"`
-	Source      string   `json:"source"`
-	Issuer      string   `json:"issuer,omitempty"`
-	ClientID    string   `json:"client_id,omitempty"`
-	API         string   `json:"api,omitempty"`
-	Subject     string   `json:"subject,omitempty"`
-	Name        string   `json:"name,omitempty"`
-	Scope       []string `json:"scope,omitempty"`
-	ExpiresAt   string   `json:"expires_at,omitempty"`
-	Refreshable bool     `json:"refreshable"`
-	Store       string   `json:"store"`
+	Profile          string       `json:"profile"`
+	Usable           bool         `json:"usable"`
+	Source           string       `json:"source"`
+	Issuer           string       `json:"issuer,omitempty"`
+	ClientID         string       `json:"client_id,omitempty"`
+	API              string       `json:"api,omitempty"`
+	Subject          string       `json:"subject,omitempty"`
+	Name             string       `json:"name,omitempty"`
+	Scope            []string     `json:"scope,omitempty"`
+	ExpiresAt        string       `json:"expires_at,omitempty"`
+	RefreshExpiresAt string       `json:"refresh_expires_at,omitempty"`
+	Refreshable      bool         `json:"refreshable"`
+	Store            *storeReport `json:"store,omitempty"`
 
-	expires time.Time
+	session *account.Session
+	place   account.Place
+	itself  bool // the client needs no user
 }
 
-func runStatus(_ context.Context, env *Env) error {
-	r, err := env.resolve()
+// storeReport is where a session is kept.
+type storeReport struct {
+	Kind   string `json:"kind"`
+	Path   string `json:"path,omitempty"`
+	Sealed bool   `json:"sealed"`
+}
+
+// The values of statusReport.Source.
+const (
+	fromEnvironment = "environment"
+	fromSession     = "session"
+	fromClient      = "client"
+	fromNowhere     = "none"
+)
+
+func runStatus(ctx context.Context, env *Env) error {
+	a, err := env.currentAccount()
 	if err != nil {
 		return err
 	}
-	report, err := env.status(r)
+	status, err := a.Status(ctx)
 	if err != nil {
 		return err
 	}
-	if env.global.wantsJSON() {
-		if err := env.printJSON(report); err != nil {
-			return err
-		}
-	} else {
+	report := env.reportOf(a, status)
+	if !env.global.wantsJSON() {
 		showStatus(env.stdout(), report, env.Now())
+		return status.Err
 	}
-	if !report.Usable {
-		unusable := loginRequired(r)
-		if env.global.wantsJSON() {
-			return told{unusable}
-		}
-		return unusable
+	if err := env.printJSON(report); err != nil || status.Err == nil {
+		return err
 	}
-	return nil
+	return told{status.Err}
 }
 
-func (env *Env) status(r *resolved) (*statusReport, error) {
-	report := &statusReport{Profile: r.name, API: r.API, Issuer: r.Issuer, ClientID: r.ClientID}
-	if !env.environmentToken().IsZero() {
-		report.Usable, report.Source, report.Store = true, "OAUTHCTL_TOKEN, which wins over the session", "none"
-		return report, nil
+func (env *Env) reportOf(a *account.Account, status account.Status) *statusReport {
+	p := a.Profile()
+	r := &statusReport{
+		Profile: p.Name(), API: p.Get(profile.API), Issuer: p.Get(profile.Issuer), ClientID: p.Get(profile.ClientID),
+		Usable: status.Err == nil, itself: a.ActsForItself(), session: status.Session,
 	}
-	store, err := env.store(r.Store)
-	if err != nil {
-		return nil, err
-	}
-	report.Store, report.Source = placeText(store.PlaceOf(r.name)), "session"
-	s, err := store.Load(r.name)
+	s := status.Session
 	switch {
-	case errors.Is(err, session.ErrNotFound):
-		report.Source = "no session"
-		if r.actsForItself(nil) {
-			report.Usable, report.Source = true, "the client's own credentials"
-		}
-		return report, nil
-	case err != nil:
-		return nil, err
+	case status.Given:
+		r.Source = fromEnvironment
+		return r
+	case s == nil && r.itself:
+		r.Source = fromClient
+	case s == nil:
+		r.Source = fromNowhere
+	default:
+		r.Source = fromSession
 	}
-	report.Issuer, report.ClientID, report.Subject, report.Name, report.Scope = s.Issuer, s.ClientID, s.Subject, s.Name, s.Scope
-	report.Refreshable, report.expires = !s.RefreshToken.IsZero(), s.ExpiresAt
-	report.Usable = report.Refreshable || s.Lives(env.Now(), 0) || r.actsForItself(s)
-	if !s.ExpiresAt.IsZero() {
-		report.ExpiresAt = s.ExpiresAt.UTC().Format(time.RFC3339)
+	place := a.Store().PlaceOf(p.Name())
+	r.Store, r.place = &storeReport{string(place.Kind), place.Dir, place.Sealed}, place
+	if s == nil {
+		return r
 	}
-	return report, nil
+	r.Issuer, r.ClientID, r.Subject, r.Name, r.Scope = s.Issuer, s.ClientID, s.Subject, s.Name, s.Scope
+	r.Refreshable = !s.RefreshToken.IsZero() || r.itself
+	r.ExpiresAt, r.RefreshExpiresAt = timestamp(s.ExpiresAt), timestamp(s.RefreshExpiresAt)
+	return r
+}
+
+// timestamp writes a time for a program, "" for none.
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
 }
 
 func showStatus(s *screen, r *statusReport, now time.Time) {
@@ -101,27 +120,53 @@ func showStatus(s *screen, r *statusReport, now time.Time) {
 	if r.Usable {
 		usable = s.good("yes")
 	}
-	expires := ""
-	if !r.expires.IsZero() {
-		expires = clock(r.expires, now)
-		if r.Refreshable {
-			expires += ", renewed by itself"
-		}
-	}
 	who := r.Subject
 	if r.Name != "" && r.Name != r.Subject {
 		who = r.Name + " (" + r.Subject + ")"
 	}
+	source := map[string]string{
+		fromEnvironment: "OAUTHCTL_TOKEN, which is used in place of a session",
+		fromSession:     "session",
+		fromClient:      "the client's own credentials",
+		fromNowhere:     "no session",
+	}[r.Source]
+	expires, kept := "", ""
+	if r.session != nil {
+		expires = expiryText(r.session, r.itself, now, clock)
+	}
+	if r.Store != nil {
+		kept = placeText(r.place)
+	}
 	s.table([][2]string{
 		{"profile", s.strong(r.Profile)},
 		{"usable", usable},
-		{"token from", r.Source},
+		{"token from", source},
 		{"user", clean(who)},
 		{"issuer", clean(r.Issuer)},
 		{"client", clean(r.ClientID)},
 		{"API", clean(r.API)},
 		{"scopes", clean(strings.Join(r.Scope, " "))},
 		{"expires", expires},
-		{"kept in", clean(r.Store)},
+		{"kept in", clean(kept)},
 	})
+}
+
+// expiryText says when the access token ends, in the words of when, and what
+// happens then.
+func expiryText(s *account.Session, itself bool, now time.Time, when func(t, now time.Time) string) string {
+	text := "not known"
+	if !s.ExpiresAt.IsZero() {
+		text = when(s.ExpiresAt, now)
+	}
+	switch {
+	case s.Revoked:
+		text = "revoked"
+	case s.RefreshToken.IsZero() && !itself:
+		return text + "; then log in again, as there is no refresh token"
+	}
+	text += ", refreshed automatically"
+	if !s.RefreshExpiresAt.IsZero() {
+		text += "; log in again by " + when(s.RefreshExpiresAt, now)
+	}
+	return text
 }

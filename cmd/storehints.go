@@ -4,13 +4,13 @@ import (
 	"errors"
 	"io/fs"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
 // storeHint is the part of the table for faults of the store.
 func (c hintContext) storeHint() string {
-	var file *session.FileError
+	var file *account.FileError
 	found := errors.As(c.Err, &file)
 	switch c.ID {
 	case diagnosis.StoreLocked:
@@ -35,7 +35,7 @@ func (c hintContext) storeHint() string {
 
 // fileHint returns what to do about a file or directory of the store. Only the
 // owner can change a mode.
-func (c hintContext) fileHint(file *session.FileError) string {
+func (c hintContext) fileHint(file *account.FileError) string {
 	mode := "600"
 	if file.Dir {
 		mode = "700"
@@ -55,14 +55,14 @@ func (c hintContext) fileHint(file *session.FileError) string {
 }
 
 // placeText describes a place of the store.
-func placeText(p session.Place) string {
+func placeText(p account.Place) string {
 	switch {
-	case p.Kind == session.Memory:
+	case p.Kind == account.PlaceMemory:
 		return "memory, until this command ends"
 	case p.Sealed:
-		return "file " + p.Dir + ", sealed with a key in the keychain"
-	case p.Kind == session.Auto:
-		return "file " + p.Dir + ", sealed if the keychain answers"
+		return "file " + p.Dir + ", encrypted with a key in the keychain"
+	case p.Kind == account.PlaceAuto:
+		return "file " + p.Dir + ", encrypted if the keychain answers"
 	}
 	return "file " + p.Dir + ", readable by you only"
 }

@@ -8,8 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/oauthctl/oauthctl/pkg/secret"
-	"github.com/oauthctl/oauthctl/pkg/session"
+	"github.com/oauthctl/oauthctl/pkg/account"
 )
 
 type tokenOptions struct {
@@ -32,8 +31,8 @@ passing reason and the token still lives, it is printed with a warning.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runToken(cmd.Context(), env, o) },
 	}
 	f := cmd.Flags()
-	f.DurationVar(&o.minTTL, "min-ttl", 0, "renew it if it lives for less than this\n(default: a fifth of its life, at most 1m)")
-	f.BoolVar(&o.refresh, "refresh", false, "renew it in any case")
+	f.DurationVar(&o.minTTL, "min-ttl", 0, "refresh it if it is valid for less than this\n(default a fifth of its lifetime, at most 1m)")
+	f.BoolVar(&o.refresh, "refresh", false, "refresh it in any case")
 	f.StringVar(&o.format, "format", "raw", "how to print it: "+strings.Join(tokenFormats(), ", "))
 	return cmd
 }
@@ -52,29 +51,22 @@ func runToken(ctx context.Context, env *Env, o tokenOptions) error {
 	if o.minTTL < 0 {
 		return usage("--min-ttl: expected a duration such as 60s, got %s", o.minTTL)
 	}
-	r, err := env.resolve()
+	t, err := env.accessToken(ctx, account.Want{MinTTL: o.minTTL, Refresh: o.refresh})
 	if err != nil {
 		return err
 	}
 	if o.format == "env" || o.format == "curl" {
-		if err := env.unbound(r, "--format "+o.format); err != nil {
+		if err := unbound(t, "--format "+o.format); err != nil {
 			return err
 		}
 	}
-	value, s, err := env.accessToken(ctx, session.Want{MinTTL: o.minTTL, Fresh: o.refresh})
-	if err != nil {
-		return err
-	}
-	return env.printToken(o.format, value, s)
+	return env.printToken(o.format, t)
 }
 
-func (env *Env) printToken(format string, value secret.String, s *session.Session) error {
-	env.mask(value)
+func (env *Env) printToken(format string, t *account.Token) error {
+	env.mask(t.Value)
 	out := env.stdout()
-	kind := "Bearer"
-	if s != nil {
-		kind = s.TokenType
-	}
+	kind, value := t.Type, t.Value
 	switch format {
 	case "header":
 		out.line("Authorization: %s %s", kind, value.Reveal())
@@ -83,20 +75,14 @@ func (env *Env) printToken(format string, value secret.String, s *session.Sessio
 	case "curl":
 		out.line("header = \"Authorization: %s %s\"", kind, value.Reveal())
 	case "exec-credential":
-		return env.printJSON(execCredential(value, s, env.Getenv("KUBERNETES_EXEC_INFO")))
+		return env.printJSON(execCredential(t, env.Getenv("KUBERNETES_EXEC_INFO")))
 	case "json":
 		shown := struct {
 			AccessToken string `json:"access_token"`
 			TokenType   string `json:"token_type"`
 			ExpiresAt   string `json:"expires_at,omitempty"`
 			Scope       string `json:"scope,omitempty"`
-		}{AccessToken: value.Reveal(), TokenType: kind}
-		if s != nil {
-			shown.Scope = strings.Join(s.Scope, " ")
-			if !s.ExpiresAt.IsZero() {
-				shown.ExpiresAt = s.ExpiresAt.UTC().Format(time.RFC3339)
-			}
-		}
+		}{AccessToken: value.Reveal(), TokenType: kind, Scope: strings.Join(t.Scope, " "), ExpiresAt: timestamp(t.ExpiresAt)}
 		return env.printJSON(shown)
 	default:
 		out.line("%s", value.Reveal())
@@ -106,7 +92,7 @@ func (env *Env) printToken(format string, value secret.String, s *session.Sessio
 
 // execCredential is the answer of a kubectl credential plugin
 // (client.authentication.k8s.io), in the version that kubectl asks for.
-func execCredential(value secret.String, s *session.Session, asked string) any {
+func execCredential(t *account.Token, asked string) any {
 	type status struct {
 		Expires string `json:"expirationTimestamp,omitempty"`
 		Token   string `json:"token"`
@@ -115,12 +101,9 @@ func execCredential(value secret.String, s *session.Session, asked string) any {
 		APIVersion string `json:"apiVersion"`
 		Kind       string `json:"kind"`
 		Status     status `json:"status"`
-	}{"client.authentication.k8s.io/v1", "ExecCredential", status{Token: value.Reveal()}}
+	}{"client.authentication.k8s.io/v1", "ExecCredential", status{Token: t.Value.Reveal(), Expires: timestamp(t.ExpiresAt)}}
 	if strings.Contains(asked, `"client.authentication.k8s.io/v1beta1"`) {
 		answer.APIVersion = "client.authentication.k8s.io/v1beta1"
-	}
-	if s != nil && !s.ExpiresAt.IsZero() {
-		answer.Status.Expires = s.ExpiresAt.UTC().Format(time.RFC3339)
 	}
 	return answer
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
 // addTopics adds the help topics: commands that only have a text.
@@ -56,12 +57,12 @@ func environmentVariables() [][2]string {
 
 func environmentText() string {
 	rows := environmentVariables()
-	for _, s := range settings() {
-		help := s.help
-		if s.key == "client_secret" {
+	for _, s := range profile.Settings() {
+		help := s.Help
+		if s.Key == profile.ClientSecret {
 			help = "the client's secret itself"
 		}
-		rows = append(rows, [2]string{variable(s.key), help})
+		rows = append(rows, [2]string{s.Key.Variable(), help})
 	}
 	width := 0
 	for _, r := range rows {

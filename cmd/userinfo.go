@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
-
-	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
 func newUserinfo(env *Env) *cobra.Command {
@@ -19,15 +17,11 @@ func newUserinfo(env *Env) *cobra.Command {
 }
 
 func runUserinfo(ctx context.Context, env *Env) error {
-	client, s, err := env.signedIn(ctx)
+	a, err := env.currentAccount()
 	if err != nil {
 		return err
 	}
-	value, _, err := env.accessToken(ctx, session.Want{})
-	if err != nil {
-		return err
-	}
-	answer, err := client.Userinfo(ctx, value, s.Subject)
+	answer, err := a.Userinfo(ctx)
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func (env *Env) showReport(report *token.Report, verdict error) error {
 			Error *failure `json:"error,omitempty"`
 		}{Report: report}
 		if verdict != nil {
-			f := env.global.judge(verdict)
+			f := env.judge(verdict)
 			shown.Error = &f
 		}
 		if err := env.printJSON(shown); err != nil {

@@ -133,20 +133,40 @@ const (
 	StoreUnsealed       ID = "STORE_UNSEALED"
 	StoreNoLocks        ID = "STORE_NO_LOCKS"
 	KeyringUnavailable  ID = "KEYRING_UNAVAILABLE"
-	RightTokenRefused   ID = "RIGHT_TOKEN_REFUSED"
-	NoTokenAccepted     ID = "NO_TOKEN_ACCEPTED"
-	TokenInQuery        ID = "TOKEN_IN_QUERY"
-	SchemeIgnored       ID = "SCHEME_IGNORED"
-	RouteOpen           ID = "ROUTE_OPEN"
-	KeyOldAccepted      ID = "KEY_OLD_ACCEPTED"
-	KeyNewRefused       ID = "KEY_NEW_REFUSED"
-	PublicRefused       ID = "PUBLIC_REFUSED"
-	RefusalStatus       ID = "REFUSAL_STATUS"
-	ChallengeMissing    ID = "CHALLENGE_MISSING"
-	ChallengeInvalid    ID = "CHALLENGE_INVALID"
-	RefusalServerError  ID = "REFUSAL_5XX"
-	RefusalLeaks        ID = "REFUSAL_LEAKS"
-	RefusalIs200        ID = "REFUSAL_IS_200"
+
+	// What is settled before a login, and what becomes of it.
+	ConfigInvalid         ID = "CONFIG_INVALID"
+	ConfigInsecure        ID = "CONFIG_INSECURE"
+	ConfigUnwritable      ID = "CONFIG_UNWRITABLE"
+	ServerUnknown         ID = "SERVER_UNKNOWN"
+	CredentialElsewhere   ID = "CREDENTIAL_ELSEWHERE"
+	SessionElsewhere      ID = "SESSION_ELSEWHERE"
+	RedirectUnusable      ID = "REDIRECT_UNUSABLE"
+	PasteRefused          ID = "PASTE_REFUSED"
+	BrowserFailed         ID = "BROWSER_FAILED"
+	PKCENotAnnounced      ID = "PKCE_NOT_ANNOUNCED"
+	UserUnknown           ID = "USER_UNKNOWN"
+	ScopeNotGranted       ID = "SCOPE_NOT_GRANTED"
+	ResourceNotSent       ID = "RESOURCE_NOT_SENT"
+	NoRefreshToken        ID = "NO_REFRESH_TOKEN"
+	RefreshRefused        ID = "REFRESH_REFUSED"
+	ClientForgotten       ID = "CLIENT_FORGOTTEN"
+	NotRevoked            ID = "NOT_REVOKED"
+	RevocationUnsupported ID = "REVOCATION_UNSUPPORTED"
+	RightTokenRefused     ID = "RIGHT_TOKEN_REFUSED"
+	NoTokenAccepted       ID = "NO_TOKEN_ACCEPTED"
+	TokenInQuery          ID = "TOKEN_IN_QUERY"
+	SchemeIgnored         ID = "SCHEME_IGNORED"
+	RouteOpen             ID = "ROUTE_OPEN"
+	KeyOldAccepted        ID = "KEY_OLD_ACCEPTED"
+	KeyNewRefused         ID = "KEY_NEW_REFUSED"
+	PublicRefused         ID = "PUBLIC_REFUSED"
+	RefusalStatus         ID = "REFUSAL_STATUS"
+	ChallengeMissing      ID = "CHALLENGE_MISSING"
+	ChallengeInvalid      ID = "CHALLENGE_INVALID"
+	RefusalServerError    ID = "REFUSAL_5XX"
+	RefusalLeaks          ID = "REFUSAL_LEAKS"
+	RefusalIs200          ID = "REFUSAL_IS_200"
 )
 
 // catalogue has one row per id, in the order in which a token's life meets them.
@@ -706,8 +726,8 @@ var catalogue = []Entry{
 		"The authorization server has to publish https endpoints.",
 	},
 	{
-		EndpointMoved, Unsafe, "the token endpoint has moved to another host",
-		"A session's refresh token goes only to the host that issued it.",
+		EndpointMoved, Unsafe, "an endpoint of the authorization server has moved to another host",
+		"The tokens of a session, and its client's secret, are sent only to the hosts that the server named at the login.",
 		"If the move is known to be right, log in again to begin a new session.",
 	},
 	{
@@ -901,5 +921,97 @@ var catalogue = []Entry{
 		RefusalIs200, Unsafe, "the API refuses with status 200",
 		"Clients, proxies and monitoring take the answer for a success; only the body says otherwise.",
 		"Answer 401 or 403.",
+	},
+
+	// The profile, the client and the session.
+	{
+		ConfigInvalid, Usage, "the configuration is not valid",
+		"A profile, a variable or a file that it names does not have the expected form.",
+		"Correct the value that the message names.",
+	},
+	{
+		ConfigInsecure, Usage, "the configuration can be changed by other users",
+		"The profile file decides where secrets are sent and which commands are run, so it and its directory must be writable for its owner only.",
+		"Take write access from the group and from others (chmod go-w), and make the file yours.",
+	},
+	{
+		ConfigUnwritable, Usage, "the configuration cannot be written",
+		"The file, its directory or its lock cannot be written, or there is no home directory.",
+		"Make the file writable, or name another one.",
+	},
+	{
+		ServerUnknown, Usage, "no authorization server is configured",
+		"Neither an issuer nor an API is known, and no token endpoint either.",
+		"Give the URL of the API or of the issuer.",
+	},
+	{
+		CredentialElsewhere, Usage, "the credential belongs to another authorization server or client",
+		"A client id means something at one server only (RFC 6749, section 2.2), so a secret, key, assertion or certificate is used only at the server and for the client that it was configured for.",
+		"Configure the credential for this server, or go back to the server that it belongs to.",
+	},
+	{
+		SessionElsewhere, LoginNeeded, "the session is for something other than what is configured",
+		"A stored session is used only for the server, client, scope, audience and resource that it was obtained for.",
+		"Log in for what is configured now, or remove the setting that differs.",
+	},
+	{
+		RedirectUnusable, Usage, "the redirect URI cannot be used here",
+		"The response of the server is awaited at the redirect URI, which must be an http URL of this machine (RFC 8252, section 7.3) with a port that is free.",
+		"Use http://127.0.0.1 with a free port, as it is registered at the server.",
+	},
+	{
+		PasteRefused, Advice, "the text is not the address that this login ends at",
+		"What was pasted is not the redirect URI with the parameters of this login.",
+		"Paste the complete address that the browser shows after you signed in.",
+	},
+	{
+		BrowserFailed, Advice, "the browser could not be opened",
+		"The program that opens a browser failed.",
+		"Open the printed URL yourself.",
+	},
+	{
+		PKCENotAnnounced, Advice, "the server does not announce PKCE; it is used anyway",
+		"The metadata has no code_challenge_methods_supported (RFC 8414). Most servers support PKCE without saying so.",
+		"Nothing has to be done.",
+	},
+	{
+		UserUnknown, Advice, "the server sent no ID token, so it is not known who logged in",
+		"The scope openid was added because the server announces it, and the response has no ID token.",
+		"Nothing has to be done, unless you need to know the user.",
+	},
+	{
+		ScopeNotGranted, Advice, "some of the requested scopes were not granted",
+		"The server, or the user, granted less than was requested (RFC 6749, section 3.3).",
+		"Ask the server's operator to allow these scopes for the client and the user.",
+	},
+	{
+		ResourceNotSent, Advice, "the parameter resource was not sent",
+		"This server refuses it; its scopes name the API instead.",
+		"Name the API by its scopes.",
+	},
+	{
+		NoRefreshToken, LoginNeeded, "the session has no refresh token",
+		"The server gave none at the login, so a new access token needs a new login.",
+		"Log in again. Some servers give a refresh token only for the scope offline_access, after consent, or with a parameter of their own.",
+	},
+	{
+		RefreshRefused, LoginNeeded, "the server refused to refresh the access token",
+		"The server's reason is not one that RFC 6749 defines, but it is not about the client, the scope or the server's own state either, so the refresh token is of no more use.",
+		"Log in again.",
+	},
+	{
+		ClientForgotten, LoginNeeded, "the server no longer knows the client that was registered",
+		"Its registrations were removed, or the server was restarted without them.",
+		"Log in again, which registers a new client.",
+	},
+	{
+		NotRevoked, Unavailable, "the tokens were removed here, but not revoked at the server",
+		"The server could not be told, so the refresh token stays valid there until it expires or is revoked in another way.",
+		"End the session on the account page of the server if that matters.",
+	},
+	{
+		RevocationUnsupported, Advice, "the server cannot revoke tokens",
+		"Its metadata has no revocation_endpoint (RFC 7009). The tokens end when they expire.",
+		"Nothing has to be done.",
 	},
 }

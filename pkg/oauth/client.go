@@ -91,7 +91,7 @@ const (
 	requestTime = 10 * time.Second
 	// onceTime bounds one that cannot be sent again: a code, or a refresh token
 	// that the server may already have replaced.
-	onceTime = 30 * time.Second
+	onceTime = 20 * time.Second
 )
 
 func (c *Client) http() *safehttp.Client {

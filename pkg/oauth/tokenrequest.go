@@ -117,7 +117,7 @@ func (t TokenRequest) secret(name string, value secret.String) TokenRequest {
 
 // Token sends a token request of any grant and reads the answer (RFC 6749,
 // sections 3.2 and 5). No redirect is followed; the answer is at most 1 MiB and
-// takes at most 30 seconds (10 for client credentials), or HTTP.Timeout where
+// takes at most 20 seconds (10 for client credentials), or HTTP.Timeout where
 // that is longer. A code is sent once; a refresh or client
 // credentials once more only if no connection came about, so that nothing was
 // sent.

@@ -24,7 +24,7 @@ try {
   await page.waitForURL('**/authorize/consent*');
   await picture('consent');
   await page.keyboard.press('Enter');
-  await page.waitForURL('http://127.0.0.1:*/callback*');
+  await page.waitForURL('http://127.0.0.1:*/callback/done');
   await picture('callback');
   process.stdout.write(JSON.stringify({ title: await page.title(), text: await page.locator('body').innerText(), complaints }));
 } finally {

@@ -1,8 +1,9 @@
 package cmd
 
 import (
-	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -10,8 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/oauthctl/oauthctl/pkg/jwks"
-	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -26,6 +26,12 @@ type clientOptions struct {
 	assertion  string
 }
 
+// credentials were read for this run only and are kept by no profile.
+type credentials struct {
+	secret    secret.String
+	assertion secret.String
+}
+
 func (o *clientOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.clientID, "client-id", "", "the client's `ID` at the authorization server")
 	f.StringVar(&o.secretFile, "client-secret-file", "", "read the client's secret from `FILE`, - for standard input")
@@ -34,22 +40,32 @@ func (o *clientOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.assertion, "client-assertion", "", "authenticate with this `TOKEN`: ci:github, ci:gitlab:NAME, @FILE or - for\nstandard input")
 }
 
-// lay puts the flags over the profile. What standard input holds is good once and
-// so for no profile; see [Env.authenticate].
-func (o *clientOptions) lay(r *resolved) {
-	r.use("client_id", o.clientID)
-	r.use("auth_method", o.authMethod)
-	r.use("signing_key", absolute(o.signingKey))
-	if o.secretFile != "" && o.secretFile != "-" {
-		r.use("client_secret", "file:"+absolute(o.secretFile))
+// given returns what the flags say: the settings, which a login keeps, and the
+// credentials that only standard input or an argument holds, which it does not.
+func (o *clientOptions) given(env *Env) (profile.Values, credentials, error) {
+	values := profile.Values{
+		profile.ClientID: o.clientID, profile.AuthMethod: o.authMethod, profile.SigningKey: absolute(o.signingKey),
+	}
+	var once credentials
+	var err error
+	switch {
+	case o.secretFile == "-":
+		if once.secret, err = env.readSecretFile("-"); err != nil {
+			return nil, once, usage("--client-secret-file: %w", err)
+		}
+	case o.secretFile != "":
+		values[profile.ClientSecret] = "file:" + absolute(o.secretFile)
 	}
 	path, isFile := strings.CutPrefix(o.assertion, "@")
 	switch {
 	case isFile:
-		r.use("client_assertion", "@"+absolute(path))
+		values[profile.ClientAssertion] = "@" + absolute(path)
 	case strings.HasPrefix(o.assertion, "ci:"):
-		r.use("client_assertion", o.assertion)
+		values[profile.ClientAssertion] = o.assertion
+	case o.assertion != "":
+		once.assertion, err = env.tokenArg(o.assertion)
 	}
+	return values, once, err
 }
 
 // absolute makes a path good for commands that run elsewhere.
@@ -60,49 +76,6 @@ func absolute(path string) string {
 	return path
 }
 
-// authenticate gives client the identity that the flags and the profile name.
-func (env *Env) authenticate(ctx context.Context, client *oauth.Client, r *resolved, o clientOptions) error {
-	client.ID = r.ClientID
-	client.AuthMethod = cmp.Or(r.AuthMethod, client.AuthMethod)
-	var err error
-	switch {
-	case o.secretFile != "":
-		if client.Secret, err = env.readSecretFile(o.secretFile); err != nil {
-			return usage("--client-secret-file: %w", err)
-		}
-	case r.ClientRef != "":
-		if client.Secret, err = env.readReference(ctx, r.ClientRef); err != nil {
-			return usage("client_secret: %w", err)
-		}
-	}
-	if r.SigningKey != "" {
-		data, err := readFile(r.SigningKey, maxSecretFile)
-		if err != nil {
-			return usage("signing_key: %w", err)
-		}
-		if client.Key, err = jwks.ParsePrivate(data); err != nil {
-			return usage("signing_key: %s: %w", r.SigningKey, err)
-		}
-	}
-	if assertion := cmp.Or(o.assertion, r.ClientAssertion); assertion != "" {
-		if client.Assertion, err = env.credential(ctx, assertion, audienceAt(client)); err != nil {
-			return err
-		}
-	}
-	if client.AuthMethod == oauth.AuthTLS && env.global.clientCert == "" {
-		return &usageError{what: "tls_client_auth: no certificate is named", hint: "--client-cert FILE --client-key FILE, or the profile's client_cert and client_key"}
-	}
-	return nil
-}
-
-// audienceAt is whom an assertion for the client's server is made out to.
-func audienceAt(client *oauth.Client) string {
-	if client.Server.Issuer != "" {
-		return client.Server.Issuer
-	}
-	return client.Server.TokenEndpoint
-}
-
 // readSecretFile reads a secret from a file, or from standard input for "-".
 // One line break at the end is not part of it.
 func (env *Env) readSecretFile(path string) (secret.String, error) {
@@ -110,11 +83,13 @@ func (env *Env) readSecretFile(path string) (secret.String, error) {
 	if err != nil {
 		return secret.String{}, err
 	}
-	return trimmed(data, path)
+	return trimmed(string(data), path)
 }
 
-func trimmed(data []byte, from string) (secret.String, error) {
-	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+// trimmed removes the line break that editors, files and container platforms put
+// at the end of a secret.
+func trimmed(text, from string) (secret.String, error) {
+	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	if text == "" {
 		return secret.String{}, usage("%s holds no secret", from)
 	}
@@ -124,11 +99,23 @@ func trimmed(data []byte, from string) (secret.String, error) {
 // readReference follows a profile's reference to a secret: env:NAME, file:PATH
 // or command:CMD, which a shell runs.
 func (env *Env) readReference(ctx context.Context, reference string) (secret.String, error) {
+	value, err := env.follow(ctx, reference)
+	if err != nil {
+		var wrong *usageError
+		if errors.As(err, &wrong) {
+			return value, &usageError{what: "client_secret: " + wrong.what, hint: wrong.hint, err: err}
+		}
+		return value, usage("client_secret: %w", err)
+	}
+	return value, nil
+}
+
+func (env *Env) follow(ctx context.Context, reference string) (secret.String, error) {
 	kind, where, _ := strings.Cut(reference, ":")
 	switch kind {
 	case "env":
 		if v := env.Getenv(where); v != "" {
-			return secret.New(v), nil
+			return trimmed(v, "the variable "+where)
 		}
 		return secret.String{}, usage("the variable %s is not set", where)
 	case "file":
@@ -148,7 +135,7 @@ func (env *Env) readCommand(ctx context.Context, line string) (secret.String, er
 	cmd.WaitDelay = time.Second
 	data, err := cmd.Output()
 	if err != nil {
-		return secret.String{}, usage("the command %q failed: %w", line, err)
+		return secret.String{}, fmt.Errorf("the command %q failed: %w", line, err)
 	}
-	return trimmed(data, "the output of "+line)
+	return trimmed(string(data), "the output of "+line)
 }

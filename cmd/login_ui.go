@@ -1,0 +1,88 @@
+package cmd
+
+import (
+	"bufio"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+)
+
+const maxPasted = 64 << 10
+
+// loginUI is the terminal's side of a login.
+type loginUI struct {
+	env    *Env
+	opens  bool   // a browser is opened here
+	listen string // what --listen says
+	paste  bool   // the address at which the browser ended may be pasted
+	typed  *bufio.Scanner
+}
+
+// Searched shows the way from the URL to the server; in full when it failed.
+func (u *loginUI) Searched(trail discovery.Trail, err error) {
+	if err != nil || u.env.global.verbose {
+		showTrail(u.env.stderr(), trail)
+	}
+}
+
+// Registered says which client this is now.
+func (u *loginUI) Registered(clientID string, again bool) {
+	if again {
+		u.env.say("the server no longer knows the client of the last login")
+	}
+	u.env.say("registered as client %s", clean(clientID))
+}
+
+// ShowURL prints even with --quiet: without the address nobody could go on.
+func (u *loginUI) ShowURL(address, redirectURI string) {
+	s := u.env.stderr()
+	s.line("%s", s.strong("Log in here:"))
+	s.line("%s", clean(address))
+	// The server's address as the other side of the connection knows it.
+	if ssh := strings.Fields(u.env.Getenv("SSH_CONNECTION")); len(ssh) == 4 && !u.opens && u.listen == "" {
+		if at, err := url.Parse(redirectURI); err == nil {
+			s.line("To use a browser on the machine you came from, run there: %s", s.name(clean("ssh -N -L "+at.Port()+":127.0.0.1:"+at.Port()+" "+ssh[2])))
+		}
+	}
+	if u.paste {
+		s.line("%s", s.faint("If your browser shows an error after you sign in, paste its address here."))
+	}
+	if u.env.IsTerminal(u.env.Stderr) {
+		s.line("%s", s.faint("Waiting for the browser; press Ctrl-C to stop."))
+	}
+}
+
+// OpenBrowser opens the system's browser.
+func (u *loginUI) OpenBrowser(address string) error { return u.env.Browse(address) }
+
+// ReadLine returns a line that was pasted.
+func (u *loginUI) ReadLine() (string, error) {
+	if !u.paste {
+		return "", io.EOF
+	}
+	if u.typed == nil {
+		neverStop()
+		u.typed = bufio.NewScanner(u.env.Stdin)
+		u.typed.Buffer(nil, maxPasted)
+	}
+	if !u.typed.Scan() {
+		return "", io.EOF
+	}
+	return strings.TrimSpace(u.typed.Text()), nil
+}
+
+// ShowCode prints even with --quiet: without the code nobody could go on.
+func (u *loginUI) ShowCode(d *oauth.DeviceAuthorization) {
+	s := u.env.stderr()
+	s.line("%s %s", s.strong("On any device, open"), clean(d.VerificationURI))
+	s.line("%s %s", s.strong("and enter the code"), s.name(clean(d.UserCode)))
+	if d.VerificationURIComplete != "" {
+		s.line("%s %s", s.faint("or, with the code in it:"), clean(d.VerificationURIComplete))
+	}
+}
+
+// Warn shows a warning.
+func (u *loginUI) Warn(err error) { u.env.warnOf(err) }

@@ -1,0 +1,277 @@
+// Package account is a user's or a client's account at one authorization server,
+// from login to logout: the profile, the session, the client and the server as
+// one value, so that a credential is only used where it belongs.
+//
+// Start with [Open]. [Account.Login] finds the server from the URL of an API or
+// an issuer (RFC 9728, RFC 8414), settles which client this is (registering one
+// by RFC 7591 where that is needed), gets the tokens and checks them.
+// [Account.HTTPClient] returns a client whose requests carry an access token that
+// refreshes itself; [Account.Token] returns the token alone; [Account.Logout]
+// revokes and forgets.
+//
+// What an account promises:
+//
+//   - It is resolved once. Whatever another process does to the profile file, an
+//     open account keeps its server, its client and its API.
+//   - A secret, key or assertion is used only at the server and for the client
+//     that it was configured for (RFC 6749, section 2.2).
+//   - A session is used only for the server, client, scope, audience and resource
+//     that are in force, and its tokens go only to the origins that it was
+//     obtained at and to its own API.
+//   - A rotated refresh token is never lost to a check that fails afterwards.
+//
+// The package opens no browser and prints nothing; a login talks to its user
+// through a [UserInterface].
+package account
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/session"
+)
+
+// Config holds what an account needs from its surroundings. The zero value is
+// ready for a public client.
+type Config struct {
+	// HTTP sends the requests; nil means the zero client. Where it has no
+	// Transport, it gets that of NewTransport.
+	HTTP *safehttp.Client
+	// NewTransport makes the transport for the profile's TLS settings, which are
+	// nil where the system's are enough; nil means [safehttp.NewTransport].
+	NewTransport func(*tls.Config) http.RoundTripper
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Warn is called with what is worth knowing but stops nothing, mostly
+	// Diagnoses; nil means that it is not.
+	Warn func(error)
+
+	// AccessToken, if it is not empty, is used in place of a session.
+	AccessToken secret.String
+	// ClientSecret and ClientAssertion were given for this run and belong to
+	// whatever server it is about. They go before what the profile refers to.
+	ClientSecret    secret.String
+	ClientAssertion secret.String
+
+	// ReadSecret follows the profile's reference to a client secret, such as
+	// file:PATH; nil refuses every reference.
+	ReadSecret func(ctx context.Context, reference string) (secret.String, error)
+	// ReadAssertion follows the profile's reference to a client assertion, such as
+	// ci:github, for an audience; nil refuses every reference.
+	ReadAssertion func(ctx context.Context, reference, audience string) (secret.String, error)
+}
+
+// Account is an account at one authorization server. It is safe for concurrent
+// use.
+type Account struct {
+	profile *profile.Profile
+	store   *session.Store
+	http    *safehttp.Client
+	config  Config
+
+	mu     sync.Mutex
+	prover keyedProver
+}
+
+// Open returns the account of a profile, whose sessions are kept in store. It
+// contacts nobody. Errors are Diagnoses, CONFIG_INVALID.
+func Open(p *profile.Profile, store *session.Store, c Config) (*Account, error) {
+	client, err := c.client(p)
+	if err != nil {
+		return nil, err
+	}
+	return &Account{profile: p, store: store, http: client, config: c}, nil
+}
+
+// client returns the HTTP client with the TLS settings of a profile.
+func (c *Config) client(p *profile.Profile) (*safehttp.Client, error) {
+	client := &safehttp.Client{}
+	if c.HTTP != nil {
+		*client = *c.HTTP
+	}
+	if client.Transport != nil {
+		return client, nil
+	}
+	settings, err := p.TLS()
+	switch {
+	case err != nil:
+		return nil, err
+	case c.NewTransport != nil:
+		client.Transport = c.NewTransport(settings)
+	case settings != nil:
+		client.Transport = safehttp.NewTransport(settings)
+	}
+	return client, nil
+}
+
+// Profile is the profile in force. A login changes it.
+func (a *Account) Profile() *profile.Profile { return a.profile }
+
+// Store is where the account's session is kept.
+func (a *Account) Store() *session.Store { return a.store }
+
+func (a *Account) now() time.Time {
+	if a.config.Now == nil {
+		return time.Now()
+	}
+	return a.config.Now()
+}
+
+func (a *Account) warn(err error) {
+	if a.config.Warn != nil && err != nil {
+		a.config.Warn(err)
+	}
+}
+
+// Session returns the stored session as it is, expired or not. Errors are
+// Diagnoses: LOGIN_REQUIRED where there is none, SESSION_ELSEWHERE where it is
+// for something other than what the profile asks for, and those of the store.
+func (a *Account) Session() (*session.Session, error) {
+	s, err := a.store.Load(a.profile.Name())
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return nil, a.loginRequired()
+	case err != nil:
+		return nil, err
+	}
+	return s, a.fits(s)
+}
+
+func (a *Account) loginRequired() error {
+	return &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: diagnosis.Values{"profile " + a.profile.Name()}}
+}
+
+// ActsForItself reports whether the account is that of a client which needs no
+// user: the profile says so, or the client can authenticate and nobody is logged
+// in. Where somebody is, the client never takes that user's place.
+func (a *Account) ActsForItself() bool {
+	s, err := a.store.Load(a.profile.Name())
+	return a.actsForItself(s) && (err == nil || errors.Is(err, session.ErrNotFound))
+}
+
+func (a *Account) actsForItself(s *session.Session) bool {
+	p := a.profile
+	if p.Get(profile.ClientID) == "" || p.Server() == "" || s != nil && s.Grant != GrantClientCredentials {
+		return false
+	}
+	if grant := p.Get(profile.GrantType); grant != "" {
+		return grant == GrantClientCredentials
+	}
+	for _, key := range []profile.Key{profile.ClientSecret, profile.SigningKey, profile.ClientAssertion} {
+		if p.Get(key) != "" {
+			return true
+		}
+	}
+	return !a.config.ClientSecret.IsZero() || !a.config.ClientAssertion.IsZero() || p.Get(profile.AuthMethod) == oauth.AuthTLS
+}
+
+// server returns the metadata of an authorization server: what is found at the
+// issuer, with the endpoints that the profile names for it, or only these where
+// the profile names a token endpoint.
+func (a *Account) server(ctx context.Context, issuer string) (*discovery.Server, discovery.Trail, error) {
+	p := a.profile
+	named := &discovery.Server{}
+	if p.Get(profile.Issuer) == issuer {
+		named = a.namedServer()
+	}
+	if named.TokenEndpoint != "" {
+		return named, nil, nil
+	}
+	if issuer == "" {
+		return nil, nil, &diagnosis.Diagnosis{ID: diagnosis.ServerUnknown}
+	}
+	server, trail, err := discovery.FindServer(ctx, a.http, issuer)
+	if err != nil {
+		return nil, trail, err
+	}
+	for _, e := range endpoints(server, named) {
+		if *e.named != "" {
+			*e.found = *e.named
+		}
+	}
+	return server, trail, nil
+}
+
+// namedServer is what the profile says of its server.
+func (a *Account) namedServer() *discovery.Server {
+	p := a.profile
+	return &discovery.Server{
+		Issuer:                      p.Get(profile.Issuer),
+		AuthorizationEndpoint:       p.Get(profile.AuthorizationEndpoint),
+		TokenEndpoint:               p.Get(profile.TokenEndpoint),
+		DeviceAuthorizationEndpoint: p.Get(profile.DeviceAuthorizationEndpoint),
+		IntrospectionEndpoint:       p.Get(profile.IntrospectionEndpoint),
+		RevocationEndpoint:          p.Get(profile.RevocationEndpoint),
+		UserinfoEndpoint:            p.Get(profile.UserinfoEndpoint),
+		JWKSURI:                     p.Get(profile.JWKSURI),
+	}
+}
+
+type namedEndpoint struct{ found, named *string }
+
+func endpoints(found, named *discovery.Server) []namedEndpoint {
+	return []namedEndpoint{
+		{&found.AuthorizationEndpoint, &named.AuthorizationEndpoint},
+		{&found.DeviceAuthorizationEndpoint, &named.DeviceAuthorizationEndpoint},
+		{&found.IntrospectionEndpoint, &named.IntrospectionEndpoint},
+		{&found.RevocationEndpoint, &named.RevocationEndpoint},
+		{&found.UserinfoEndpoint, &named.UserinfoEndpoint},
+		{&found.JWKSURI, &named.JWKSURI},
+	}
+}
+
+// Server returns the metadata of the profile's authorization server.
+func (a *Account) Server(ctx context.Context) (*discovery.Server, error) {
+	server, _, err := a.server(ctx, a.profile.Get(profile.Issuer))
+	return server, err
+}
+
+// origins are those of the endpoints of a server that receive a token or a
+// secret: a session's tokens go nowhere else.
+func origins(server *discovery.Server) []string {
+	all := []string{
+		server.TokenEndpoint, server.RevocationEndpoint, server.IntrospectionEndpoint, server.UserinfoEndpoint,
+		server.PushedAuthorizationRequestEndpoint, server.DeviceAuthorizationEndpoint,
+	}
+	for _, alias := range server.MTLSEndpointAliases {
+		all = append(all, alias)
+	}
+	seen := map[string]bool{}
+	var list []string
+	for _, endpoint := range all {
+		if origin := originOf(endpoint); origin != "" && !seen[origin] {
+			seen[origin] = true
+			list = append(list, origin)
+		}
+	}
+	return list
+}
+
+// originOf is the origin of a URL, "" if it is none.
+func originOf(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return safehttp.Origin(u)
+}
+
+// serverOf identifies the server that a session belongs to, as
+// [profile.Profile.Server] does for a profile.
+func serverOf(s *session.Session) string {
+	if s.Issuer != "" {
+		return s.Issuer
+	}
+	return s.TokenEndpoint
+}

@@ -1,0 +1,102 @@
+package account
+
+import (
+	"cmp"
+	"context"
+	"net/url"
+
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// TokenFunc returns a token for a server, which some, such as the identity token
+// of a CI job, are issued for.
+type TokenFunc func(ctx context.Context, audience string) (secret.String, error)
+
+// ExchangeOptions say what a token exchange asks for (RFC 8693), or, with an
+// Assertion, the JWT bearer grant (RFC 7523).
+type ExchangeOptions struct {
+	Subject            TokenFunc // nil means the account's own access token
+	SubjectTokenType   string    // a URI; "" means an access token
+	Actor              TokenFunc // nil means that there is none
+	ActorTokenType     string
+	RequestedTokenType string
+	Assertion          TokenFunc // in place of a subject
+
+	Scope, Audience, Resource []string
+	Param                     url.Values
+	// As is the account whose client presents the token, nil for this one: a
+	// program may exchange a user's token as another client.
+	As *Account
+}
+
+// Exchange presents a token at the profile's server and returns the one that it
+// gives for it. The account's session stays as it is. The new token leaves this
+// program, so it is not bound to a key of it. Errors are Diagnoses.
+func (a *Account) Exchange(ctx context.Context, o ExchangeOptions) (*oauth.TokenResponse, error) {
+	client, err := cmp.Or(o.As, a).exchanger(ctx, o.As != nil)
+	if err != nil {
+		return nil, err
+	}
+	request, err := a.exchangeRequest(ctx, audienceOf(client), o)
+	if err != nil {
+		return nil, err
+	}
+	return client.Token(ctx, request.With(o.Param))
+}
+
+// exchanger is the session's client, unless the one that the profile names is
+// asked for.
+func (a *Account) exchanger(ctx context.Context, configured bool) (*oauth.Client, error) {
+	if s, err := a.Session(); err == nil && !configured {
+		client, err := a.sessionClient(ctx, s)
+		if err == nil {
+			client.DPoP = nil
+		}
+		return client, err
+	}
+	server, err := a.Server(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if a.profile.Get(profile.ClientID) == "" {
+		return a.newClient(server, ""), nil // an assertion may be enough
+	}
+	return a.configuredClient(ctx, server)
+}
+
+func (a *Account) exchangeRequest(ctx context.Context, audience string, o ExchangeOptions) (oauth.TokenRequest, error) {
+	if o.Assertion != nil {
+		assertion, err := o.Assertion(ctx, audience)
+		return oauth.JWTBearer(assertion, o.Scope, o.Audience, o.Resource), err
+	}
+	p := oauth.TokenExchangeParams{
+		SubjectTokenType: o.SubjectTokenType, ActorTokenType: o.ActorTokenType, RequestedTokenType: o.RequestedTokenType,
+		Scope: o.Scope, Audience: o.Audience, Resource: o.Resource,
+	}
+	var err error
+	if p.SubjectToken, err = a.subject(ctx, audience, o); err != nil {
+		return oauth.TokenRequest{}, err
+	}
+	if o.Actor != nil {
+		p.ActorToken, err = o.Actor(ctx, audience)
+	}
+	return oauth.TokenExchange(p), err
+}
+
+// subject is the token to exchange: the one named, or the session's own of the
+// type that is asked for.
+func (a *Account) subject(ctx context.Context, audience string, o ExchangeOptions) (secret.String, error) {
+	if o.Subject != nil {
+		return o.Subject(ctx, audience)
+	}
+	t, err := a.Token(ctx, Want{})
+	if err != nil {
+		return secret.String{}, err
+	}
+	if o.SubjectTokenType == oauth.TokenTypeIDToken && !t.IDToken.IsZero() {
+		return t.IDToken, nil
+	}
+	return t.Value, nil
+}

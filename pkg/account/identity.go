@@ -1,0 +1,118 @@
+package account
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/loopback"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/session"
+)
+
+// anyPort is the redirect URI of a client that is registered before a port is
+// known: loopback addresses match at every port (RFC 8252, section 7.3).
+const anyPort = "http://127.0.0.1/callback"
+
+// clientName is what a server shows its users of a client that is registered
+// here.
+const clientName = "oauthctl"
+
+// known returns the client that this profile's server registered for it, nil if
+// there is none that can be used. One whose secret has expired cannot (RFC 7591,
+// section 3.2.1).
+func (l *login) known(ctx context.Context, server *discovery.Server) (*session.Registration, error) {
+	if l.profile.Get(profile.ClientID) != "" {
+		return nil, nil // the profile names a client, so no other is used
+	}
+	r, err := l.store.LoadRegistration(ctx, l.profile.Name())
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case r.Issuer != server.Issuer || !r.SecretExpiresAt.IsZero() && !l.now().Before(r.SecretExpiresAt):
+		return nil, nil
+	}
+	return r, nil
+}
+
+// listen binds the redirect URI: the one that was asked for, else the one that a
+// registered client was registered with, since many servers compare the port,
+// else a free port. Where the registered port is taken, the client is not used.
+func (l *login) listen(ctx context.Context, server *discovery.Server) (*loopback.Receiver, *session.Registration, error) {
+	registered, err := l.known(ctx, server)
+	if err != nil {
+		return nil, nil, err
+	}
+	if registered != nil && l.redirectURI() == "" && registered.RedirectURI != "" && registered.RedirectURI != anyPort {
+		if receiver, err := loopback.Listen(registered.RedirectURI, l.options.Listen); err == nil {
+			return receiver, registered, nil
+		}
+		registered = nil
+	}
+	if registered != nil && registered.RedirectURI == anyPort && l.redirectURI() == "" {
+		registered = nil // by the device grant, for no port in particular
+	}
+	receiver, err := loopback.Listen(l.redirectURI(), l.options.Listen)
+	if err != nil {
+		return nil, nil, &diagnosis.Diagnosis{ID: diagnosis.RedirectUnusable, Got: diagnosis.Values{fmt.Sprintf("%.200q", l.redirectURI())}, Err: err}
+	}
+	return receiver, registered, nil
+}
+
+// client settles which client this is: the one that the profile names, the one
+// that was registered before, or one that the server registers now.
+func (l *login) client(ctx context.Context, want wanted, redirectURI string, registered *session.Registration) (*oauth.Client, error) {
+	client := l.newClient(want.server, l.profile.Get(profile.ClientID))
+	var err error
+	switch {
+	case client.ID != "":
+		err = l.authenticate(ctx, client)
+	case registered == nil:
+		if registered, err = l.register(ctx, want, redirectURI); err != nil {
+			return nil, err
+		}
+		fallthrough
+	default:
+		client.ID, client.Secret, client.AuthMethod = registered.ClientID, registered.ClientSecret, registered.AuthMethod
+	}
+	if err == nil {
+		err = l.bind(client, want)
+	}
+	return client, err
+}
+
+// register asks the server for a client of our own (RFC 7591), for every grant
+// that a user can log in by, and keeps it at once: a login that is given up
+// leaves no client behind that nobody knows.
+func (l *login) register(ctx context.Context, want wanted, redirectURI string) (*session.Registration, error) {
+	server := want.server
+	if server.RegistrationEndpoint == "" {
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.NoRegistrationPath, Expected: diagnosis.Values{"a client with the redirect URI " + redirectURI}, Got: diagnosis.Values{server.Issuer}}
+	}
+	// No scope is named: a client registered for some could never widen them.
+	wish := oauth.Registration{ClientName: cmp.Or(l.options.ClientName, clientName), RedirectURIs: []string{redirectURI}, GrantTypes: []string{GrantAuthorizationCode, "refresh_token"}}
+	if l.grant.name == GrantDeviceCode || discovery.Supports(server.GrantTypesSupported, oauth.GrantDeviceCode) {
+		wish.GrantTypes = append(wish.GrantTypes, oauth.GrantDeviceCode)
+	}
+	client, err := oauth.Register(ctx, l.http, server, wish)
+	if err != nil {
+		return nil, err
+	}
+	r := &session.Registration{
+		Profile: l.profile.Name(), Issuer: server.Issuer,
+		ClientID: client.ClientID, ClientSecret: client.ClientSecret, SecretExpiresAt: client.ClientSecretExpiresAt, AuthMethod: client.TokenEndpointAuthMethod,
+		RedirectURI: redirectURI, RegistrationURI: client.RegistrationClientURI, RegistrationToken: client.RegistrationAccessToken,
+		RegisteredAt: l.now(),
+	}
+	if err := l.store.SaveRegistration(ctx, r); err != nil {
+		return nil, err
+	}
+	l.ui.Registered(r.ClientID, l.again)
+	return r, nil
+}

@@ -1,0 +1,283 @@
+package account
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/loopback"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// errForgotten ends an attempt whose registered client the server does not know
+// any more.
+var errForgotten = errors.New("account: the server forgot the client")
+
+// loginByCode is the authorization code grant with PKCE (RFC 6749, section 4.1;
+// RFC 8252). A client that was registered here and that the server has forgotten
+// is registered anew, once.
+func loginByCode(ctx context.Context, l *login, want wanted) (authorized, error) {
+	got, err := l.authorize(ctx, want)
+	if errors.Is(err, errForgotten) {
+		if err := l.forgetClient(ctx); err != nil {
+			return authorized{}, err
+		}
+		got, err = l.authorize(ctx, want)
+	}
+	return got, err
+}
+
+// forgetClient makes the next attempt register a client.
+func (l *login) forgetClient(ctx context.Context) error {
+	l.again = true
+	return l.store.DeleteRegistration(ctx, l.profile.Name())
+}
+
+// authorize makes one attempt.
+func (l *login) authorize(ctx context.Context, want wanted) (authorized, error) {
+	// Bound before anything is asked of the server, so that nobody is sent to an
+	// address at which nobody listens.
+	receiver, registered, err := l.listen(ctx, want.server)
+	if err != nil {
+		return authorized{}, err
+	}
+	got := authorized{receiver: receiver}
+	reused := registered != nil
+	if got.client, err = l.client(ctx, want, receiver.RedirectURI(), registered); err != nil {
+		receiver.Close()
+		return authorized{}, err
+	}
+	request, err := l.request(ctx, want, got.client, receiver.RedirectURI())
+	if err != nil {
+		receiver.Close()
+		return authorized{}, forgotten(err, reused)
+	}
+	got.request = request
+	l.observe(Step{Name: Requested, Client: got.client, Request: request})
+	code, err := l.awaitCode(ctx, receiver, request, got.client, reused)
+	if err != nil {
+		receiver.Close()
+		return authorized{}, err
+	}
+	l.observe(Step{Name: Answered, Client: got.client, Request: request, Code: code})
+	got.expected = request.IDTokenExpectation()
+	got.response, err = got.client.Token(ctx, request.TokenRequest(code))
+	if err != nil {
+		receiver.Finish(loopback.Failed)
+		return authorized{}, forgotten(err, reused)
+	}
+	l.observe(Step{Name: Obtained, Client: got.client, Request: request, Code: code, Response: got.response})
+	return got, nil
+}
+
+// forgotten marks the refusal of a client that was registered here.
+func forgotten(err error, reused bool) error {
+	var d *diagnosis.Diagnosis
+	if reused && errors.As(err, &d) && d.ID == diagnosis.ClientRefused {
+		return errForgotten
+	}
+	return err
+}
+
+// request makes the authorization request, and pushes it to the server where it
+// wants that or it was asked for (RFC 9126).
+func (l *login) request(ctx context.Context, want wanted, client *oauth.Client, redirectURI string) (*oauth.AuthorizationRequest, error) {
+	o := l.options
+	request, err := client.NewAuthorizationRequest(oauth.AuthorizationParams{
+		RedirectURI: redirectURI,
+		Scope:       want.scopes,
+		Audience:    want.audiences,
+		Resource:    want.resources,
+		Prompt:      o.Prompt,
+		LoginHint:   o.LoginHint,
+		ACRValues:   o.ACRValues,
+		MaxAge:      o.MaxAge,
+		Extra:       want.params,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !request.PKCEAnnounced() && want.server.Issuer != "" {
+		l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.PKCENotAnnounced})
+	}
+	if o.PAR || want.server.RequirePushedAuthorizationRequests {
+		err = client.Push(ctx, request)
+	}
+	return request, err
+}
+
+// lookAfter is how long the browser has before the authorization page is looked
+// at for a client that was registered by an earlier run: the server refuses one
+// that it forgot in the browser only (RFC 6749, section 4.1.2.1).
+const lookAfter = 2 * time.Second
+
+// awaitCode sends the user to the server and waits for the code.
+func (l *login) awaitCode(ctx context.Context, receiver *loopback.Receiver, request *oauth.AuthorizationRequest, client *oauth.Client, reused bool) (secret.String, error) {
+	l.ui.ShowURL(request.URL(), receiver.RedirectURI())
+	waiting, cancel := context.WithTimeoutCause(ctx, l.options.Timeout, context.DeadlineExceeded)
+	defer cancel()
+	accepting := &acceptor{request: request}
+	lost := make(chan struct{})
+	if reused && !request.Pushed() {
+		go func() {
+			if pause(waiting, lookAfter) == nil && l.refusedThere(waiting, request, client) != nil {
+				close(lost)
+			}
+		}()
+	}
+	err := l.awaitBrowser(waiting, receiver, request.URL(), accepting, lost)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		return secret.String{}, cmp.Or(accepting.stray(), l.refusedThere(ctx, request, client), timedOut(l.options.Timeout))
+	case err != nil:
+		return secret.String{}, err
+	}
+	return accepting.taken(), nil
+}
+
+func timedOut(limit time.Duration) error {
+	return &diagnosis.Diagnosis{ID: diagnosis.LoginTimeout, Expected: diagnosis.Values{"a login within " + limit.String()}, Got: diagnosis.None}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// acceptor takes the code of the first answer to a request.
+type acceptor struct {
+	request *oauth.AuthorizationRequest
+
+	mu    sync.Mutex
+	code  secret.String
+	wrong error // the last request that was no answer
+}
+
+// accept looks at the parameters of a redirect. An error that wraps
+// [loopback.ErrStray] lets the wait go on.
+func (a *acceptor) accept(values url.Values) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.code.IsZero() {
+		return loopback.ErrStray
+	}
+	var err error
+	a.code, err = a.request.Code(values)
+	if errors.Is(err, oauth.ErrState) {
+		a.wrong = err
+		return fmt.Errorf("%w: %w", loopback.ErrStray, err)
+	}
+	return err
+}
+
+func (a *acceptor) taken() secret.String {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.code
+}
+
+func (a *acceptor) stray() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.wrong
+}
+
+// awaitBrowser opens the address and returns what becomes of the answer that
+// arrives first, at the receiver or pasted. It does not wait for the browser:
+// some launchers end only with it.
+func (l *login) awaitBrowser(ctx context.Context, receiver *loopback.Receiver, address string, a *acceptor, lost <-chan struct{}) error {
+	browsed, received := make(chan error, 1), make(chan error, 1)
+	if l.options.OpenBrowser {
+		go func() { browsed <- l.ui.OpenBrowser(address) }()
+	}
+	go func() { received <- receiver.Receive(ctx, a.accept) }()
+	lines := l.lines(ctx)
+	for {
+		select {
+		case err := <-received:
+			return err
+		case line, ok := <-lines:
+			if !ok {
+				lines = nil // no more can be pasted; the browser may still come
+			} else if err := l.pasted(line, receiver.RedirectURI(), a); !errors.Is(err, loopback.ErrStray) {
+				return err
+			}
+		case err := <-browsed:
+			if err != nil {
+				l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.BrowserFailed, Err: err})
+			}
+		case <-lost:
+			return errForgotten
+		}
+	}
+}
+
+// lines are what the user enters while the login waits.
+func (l *login) lines(ctx context.Context) <-chan string {
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for {
+			line, err := l.ui.ReadLine()
+			if err != nil {
+				return
+			}
+			select {
+			case lines <- line:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return lines
+}
+
+// pasted takes a line as the browser's request is taken, and returns an error
+// that wraps [loopback.ErrStray] while the wait goes on.
+func (l *login) pasted(line, redirectURI string, a *acceptor) error {
+	if line == "" {
+		return loopback.ErrStray
+	}
+	values, err := loopback.ParsePasted(line, redirectURI)
+	if err != nil {
+		l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.PasteRefused, Expected: diagnosis.Values{redirectURI + "?…"}, Err: err})
+		return loopback.ErrStray
+	}
+	if err = a.accept(values); errors.Is(err, loopback.ErrStray) {
+		l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.PasteRefused, Err: errors.New("it belongs to another login")})
+	}
+	return err
+}
+
+// refusedThere looks whether the server refuses the request itself, which it
+// says only to the browser, as it must for a redirect URI that is not
+// registered. It returns nil where the server does not.
+func (l *login) refusedThere(ctx context.Context, request *oauth.AuthorizationRequest, client *oauth.Client) error {
+	if request.Pushed() {
+		return nil // the server has looked at it, and takes it once
+	}
+	res, err := l.http.Get(ctx, request.URL(), "text/html", 1<<20)
+	if err != nil || res.Status < 400 || res.Status >= 500 {
+		return nil
+	}
+	return &diagnosis.Diagnosis{
+		ID: diagnosis.RedirectMismatch, Expected: diagnosis.Values{fmt.Sprintf("client %.100q with the redirect URI %s", client.ID, request.RedirectURI)},
+		Got: diagnosis.Values{fmt.Sprintf("%d from the authorization endpoint", res.Status)},
+	}
+}
+
+// redirectURI is the one that was asked for, "" where any will do.
+func (l *login) redirectURI() string { return l.profile.Get(profile.RedirectURI) }

@@ -1,0 +1,141 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/provider"
+	"github.com/oauthctl/oauthctl/pkg/session"
+)
+
+// LoggedOut is what a logout came to.
+type LoggedOut struct {
+	Profile string
+	// Forgotten says that there was a session, and that it is not kept any more.
+	Forgotten bool
+	// Revoked says that the server was told to revoke every token of it.
+	Revoked bool
+	// LivesUntil is when an access token that could not be revoked ends by itself,
+	// zero where that is not known.
+	LivesUntil time.Time
+	// EndSessionURL is where the user ends the session at the server in a browser,
+	// "" where that was not asked for.
+	EndSessionURL string
+}
+
+// Logout revokes the session's tokens at the server (RFC 7009) and forgets them
+// here, whatever the server says. With endSession it also returns the address at
+// which the user ends the session there (OpenID Connect RP-Initiated Logout 1.0).
+// A registered client is kept for the next login; see [Account.Delete].
+//
+// Errors are Diagnoses: NOT_REVOKED where the tokens are forgotten here but live
+// on at the server, with the reason underneath, and those of the store.
+func (a *Account) Logout(ctx context.Context, endSession bool) (LoggedOut, error) {
+	out := LoggedOut{Profile: a.profile.Name()}
+	s, err := a.store.Load(a.profile.Name())
+	if errors.Is(err, session.ErrNotFound) {
+		return out, nil
+	}
+	var failed error
+	if err == nil {
+		failed = a.end(ctx, s, endSession, &out)
+	}
+	// A session that cannot be read can still be removed.
+	if err := a.store.Delete(ctx, a.profile.Name()); err != nil {
+		return out, err
+	}
+	out.Forgotten = true
+	if failed != nil && !out.Revoked && ctx.Err() == nil {
+		failed = &diagnosis.Diagnosis{ID: diagnosis.NotRevoked, Got: diagnosis.Values{serverOf(s)}, Err: failed}
+	}
+	return out, failed
+}
+
+// end has the server revoke a session's tokens while they are at hand.
+func (a *Account) end(ctx context.Context, s *session.Session, endSession bool, out *LoggedOut) error {
+	client, err := a.sessionClient(ctx, s)
+	if err != nil {
+		return err
+	}
+	if client.Server.RevocationEndpoint == "" {
+		out.LivesUntil = s.ExpiresAt
+		a.warn(&diagnosis.Diagnosis{ID: diagnosis.RevocationUnsupported, Got: diagnosis.Values{serverOf(s)}})
+	} else if err := revokeAll(ctx, client, s); err != nil {
+		return err
+	}
+	out.Revoked = client.Server.RevocationEndpoint != ""
+	if endSession {
+		out.EndSessionURL, err = client.EndSessionURL()
+	}
+	return err
+}
+
+// revokeAll revokes both tokens of a session: the refusal of one says nothing
+// about the other, and a token that the server does not know is revoked.
+func revokeAll(ctx context.Context, client *oauth.Client, s *session.Session) error {
+	var failed error
+	if !s.RefreshToken.IsZero() {
+		if err := client.Revoke(ctx, s.RefreshToken, "refresh_token"); !gone(err) {
+			failed = err
+		}
+	}
+	err := client.Revoke(ctx, s.AccessToken, "access_token")
+	var refused *oauth.Error
+	switch {
+	case gone(err), errors.As(err, &refused) && refused.Code == "unsupported_token_type":
+		// A JWT that no server is asked about; it ends by itself.
+	case failed == nil:
+		failed = err
+	}
+	return failed
+}
+
+// Delete forgets all that is kept for the profile here: the session, which is
+// revoked first, and the registered client.
+func (a *Account) Delete(ctx context.Context) (LoggedOut, error) {
+	out, failed := a.Logout(ctx, false)
+	return out, errors.Join(failed, a.store.DeleteRegistration(ctx, a.profile.Name()))
+}
+
+// replacedSession is a session whose refresh token a new login makes useless,
+// with the client that it belongs to.
+type replacedSession struct {
+	session      *session.Session
+	registration *session.Registration
+}
+
+// replaced returns the session that the next login replaces.
+func (a *Account) replaced(ctx context.Context) (*replacedSession, error) {
+	s, err := a.store.Load(a.profile.Name())
+	if err != nil || s.RefreshToken.IsZero() {
+		return nil, nil //nolint:nilerr // a login recovers from any session
+	}
+	r, err := a.registration(ctx, s)
+	return &replacedSession{s, r}, err
+}
+
+// revokeTime bounds the revocation of a refresh token that nobody needs.
+const revokeTime = 5 * time.Second
+
+// revokeReplaced revokes the refresh token of a session that a login has
+// replaced, since nobody knows it any more. That it fails is a warning.
+func (a *Account) revokeReplaced(ctx context.Context, old *replacedSession, next *session.Session, warn func(error)) {
+	if old == nil || old.session.RefreshToken.Equal(next.RefreshToken) || provider.RevokesWholeGrant(old.session.Issuer) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, revokeTime)
+	defer cancel()
+	client, err := a.clientOf(ctx, old.session, old.registration)
+	if err == nil && client.Server.RevocationEndpoint == "" {
+		return
+	}
+	if err == nil {
+		err = client.Revoke(ctx, old.session.RefreshToken, "refresh_token")
+	}
+	if err != nil && !gone(err) {
+		warn(&diagnosis.Diagnosis{ID: diagnosis.NotRevoked, Got: diagnosis.Values{serverOf(old.session)}, Err: err})
+	}
+}

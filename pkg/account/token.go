@@ -1,0 +1,334 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/apicall"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/dpop"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/session"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// Token is an access token with what is known of it.
+type Token struct {
+	Value     secret.String
+	Type      string    // Bearer or DPoP
+	ExpiresAt time.Time // zero where it is not known
+	Scope     []string
+	// IDToken is the ID token that was obtained with it, empty if there is none.
+	IDToken secret.String
+	// Given says that the token came from Config.AccessToken and not from a
+	// session.
+	Given bool
+
+	prover *dpop.Prover
+	from   *session.Session
+}
+
+// Bound reports whether the token needs a proof with each request (RFC 9449),
+// which only this process can make.
+func (t *Token) Bound() bool { return t.prover != nil }
+
+// Want says what the token has to be good for.
+type Want struct {
+	// MinTTL is how long the token has to live; 0 means a share of its whole life.
+	MinTTL time.Duration
+	// Rejected is a token that is not good enough any more, such as one that an
+	// API refused.
+	Rejected secret.String
+	// Refresh asks for a new token in any case.
+	Refresh bool
+}
+
+// Token returns an access token that is good now, refreshed first where it is
+// about to expire. N processes that ask at once send one refresh request. A
+// refresh that fails for a temporary reason is a warning while the token lives.
+//
+// Errors are Diagnoses: LOGIN_REQUIRED, SESSION_ELSEWHERE, GRANT_INVALID,
+// REFRESH_REFUSED, NO_REFRESH_TOKEN, those of package oauth, discovery, safehttp
+// and of the store; a [RefreshError] adds that the token had expired.
+func (a *Account) Token(ctx context.Context, w Want) (*Token, error) {
+	if !a.config.AccessToken.IsZero() {
+		return given(a.config.AccessToken), nil
+	}
+	if w.Refresh {
+		if s, err := a.Session(); err == nil && s.RefreshToken.IsZero() && !a.actsForItself(s) {
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.NoRefreshToken, Got: diagnosis.Values{"profile " + a.profile.Name()}}
+		}
+	}
+	before, _ := a.store.Load(a.profile.Name())
+	result, err := a.source().Session(ctx, session.Want{MinTTL: w.MinTTL, Rejected: w.Rejected, Fresh: w.Refresh})
+	if err != nil {
+		return nil, a.refreshFailed(before, w.Rejected, err)
+	}
+	a.warn(result.Warning)
+	return a.tokenOf(result.Session)
+}
+
+func (a *Account) tokenOf(s *session.Session) (*Token, error) {
+	prover, err := a.proverOf(s)
+	if err != nil {
+		return nil, err
+	}
+	return &Token{
+		Value: s.AccessToken, Type: s.TokenType, ExpiresAt: s.ExpiresAt, Scope: s.Scope, IDToken: s.IDToken, prover: prover, from: s,
+	}, nil
+}
+
+// given is a token from outside, of which only a JWT says when it expires.
+func given(value secret.String) *Token {
+	return &Token{Value: value, Type: "Bearer", ExpiresAt: ExpiryOf(value), Given: true}
+}
+
+// ExpiryOf returns the exp of an access token that is a JWT, zero if it shows none.
+// It says when to refresh, and is never trusted for anything else.
+func ExpiryOf(value secret.String) time.Time {
+	t, err := token.Decode(value.Reveal())
+	if err != nil {
+		return time.Time{}
+	}
+	return t.Expiry()
+}
+
+// RefreshError says that an expired access token could not be refreshed, and
+// why.
+type RefreshError struct {
+	ExpiredAt time.Time
+	Err       error
+}
+
+// Error returns both halves.
+func (e *RefreshError) Error() string {
+	return fmt.Sprintf("the access token expired at %s and could not be refreshed: %v", e.ExpiredAt.UTC().Format(time.RFC3339), e.Err)
+}
+
+// Unwrap returns why.
+func (e *RefreshError) Unwrap() error { return e.Err }
+
+// refreshFailed adds what was being done, where the reason alone does not say
+// it.
+func (a *Account) refreshFailed(before *session.Session, rejected secret.String, err error) error {
+	var d *diagnosis.Diagnosis
+	if before == nil || before.ExpiresAt.IsZero() || before.ExpiresAt.After(a.now()) || !rejected.IsZero() || !errors.As(err, &d) || d.Kind() != diagnosis.Unavailable {
+		return err
+	}
+	return &RefreshError{ExpiredAt: before.ExpiresAt, Err: err}
+}
+
+// source gives the profile's session, renewed when it is due.
+func (a *Account) source() *session.Source {
+	return &session.Source{
+		Store: a.store, Profile: a.profile.Name(), Now: a.config.Now,
+		Renew: a.renew, Fits: a.fits, RenewTime: max(renewTime, a.http.Timeout+renewTime/2),
+	}
+}
+
+// renewTime bounds a renewal as a whole, where the HTTP client's Timeout does not
+// ask for more: the metadata, the token request and the keys. A refresh token
+// that was rotated for an answer that nobody waited for is lost.
+const renewTime = 30 * time.Second
+
+// fits reports whether a session is one for what is in force. A client's own
+// session that is not is as good as none, since it can simply get another.
+func (a *Account) fits(s *session.Session) error {
+	difference := a.difference(s)
+	if difference == nil {
+		return nil
+	}
+	if s.Grant == GrantClientCredentials && a.actsForItself(s) {
+		return fmt.Errorf("account: %w: %w", session.ErrNotFound, difference)
+	}
+	return difference
+}
+
+// difference says in what a session differs from what is in force, nil if it
+// does not.
+func (a *Account) difference(s *session.Session) error {
+	p := a.profile
+	elsewhere := func(what, want, has string) error {
+		return &diagnosis.Diagnosis{ID: diagnosis.SessionElsewhere, Expected: diagnosis.Values{what + " " + want}, Got: diagnosis.Values{has}}
+	}
+	if server := p.Server(); server != "" && server != serverOf(s) {
+		return elsewhere("a session at", server, serverOf(s))
+	}
+	if id := p.Get(profile.ClientID); id != "" && id != s.ClientID {
+		return elsewhere("a session of client", id, s.ClientID)
+	}
+	for _, asked := range []struct {
+		key  profile.Key
+		what string
+		has  []string
+	}{
+		{profile.Scope, "a session with the scope", s.Asked.Scope},
+		{profile.Audience, "a session for the audience", s.Asked.Audience},
+		{profile.Resource, "a session for the resource", s.Asked.Resource},
+	} {
+		want := p.List(asked.key)
+		if len(want) > 0 && p.Origin(asked.key) > profile.Saved && !sameSet(want, asked.has) {
+			return elsewhere(asked.what, profile.JoinList(want), profile.JoinList(asked.has))
+		}
+	}
+	if api := p.Get(profile.API); s.Grant == GrantClientCredentials && api != "" && s.API != "" && originOf(api) != originOf(s.API) {
+		return elsewhere("a session for the API", api, s.API)
+	}
+	return nil
+}
+
+func sameSet(a, b []string) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(slices.Compact(a), slices.Compact(b))
+}
+
+// recentFor is for how long a program that sends many requests uses a token
+// without reading the store again.
+const recentFor = time.Second
+
+// TokenSource gives the account's access token to package apicall, for requests
+// to the profile's API and the origins that are allowed too. A session's token
+// does not go to an API that only the environment names: ORIGIN_REFUSED. That
+// another process refreshed or ended the session is noticed within a second.
+func (a *Account) TokenSource(allowOrigins ...string) apicall.TokenSource {
+	return apicall.Recent(&apiTokens{account: a, allowed: allowOrigins}, recentFor, a.config.Now)
+}
+
+type apiTokens struct {
+	account *Account
+	allowed []string
+}
+
+// Token implements [apicall.TokenSource].
+func (s *apiTokens) Token(ctx context.Context, rejected secret.String) (apicall.AccessToken, error) {
+	t, err := s.account.Token(ctx, Want{Rejected: rejected})
+	if err == nil {
+		err = s.account.allowAPI(t, s.allowed)
+	}
+	if err != nil {
+		return apicall.AccessToken{}, err
+	}
+	return apicall.AccessToken{Type: t.Type, Value: t.Value, Prover: t.prover}, nil
+}
+
+// allowAPI refuses to send a session's token to an API other than the one that
+// the profile file names or that the session was obtained for. What the
+// environment names may come from a folder that somebody else made.
+func (a *Account) allowAPI(t *Token, allowed []string) error {
+	p := a.profile
+	api := originOf(p.Get(profile.API))
+	if t.Given || api == "" || p.Origin(profile.API) != profile.Environment {
+		return nil
+	}
+	saved := p.Without(profile.Environment, profile.API).Get(profile.API)
+	for _, known := range append([]string{saved, t.from.API}, allowed...) {
+		if originOf(known) == api {
+			return nil
+		}
+	}
+	expected := saved
+	if expected == "" {
+		expected = t.from.API
+	}
+	if expected == "" {
+		expected = "an API that the profile names"
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.OriginRefused, Expected: diagnosis.Values{expected}, Got: diagnosis.Values{api}}
+}
+
+// Revoke tells the server that a token is no longer wanted (RFC 7009). The
+// session's own access token is forgotten with it, so that the next use
+// refreshes.
+func (a *Account) Revoke(ctx context.Context, value secret.String) error {
+	s, client, err := a.signedIn(ctx)
+	if err != nil {
+		return err
+	}
+	err = client.Revoke(ctx, value, "")
+	if gone(err) {
+		err = nil // RFC 7009, section 2.2: an invalid token is the goal reached
+	}
+	if err == nil && value.Equal(s.AccessToken) {
+		err = a.store.MarkRevoked(ctx, s.Profile, value)
+	}
+	return err
+}
+
+// Introspect asks the server whether a token is active (RFC 7662). If it is the
+// session's own and is not, the session's next use refreshes.
+func (a *Account) Introspect(ctx context.Context, value secret.String) (*oauth.Introspection, error) {
+	s, client, err := a.signedIn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := client.Introspect(ctx, value, "access_token")
+	if err == nil && !answer.Active && value.Equal(s.AccessToken) {
+		err = a.store.MarkRevoked(ctx, s.Profile, value)
+	}
+	return answer, err
+}
+
+// Userinfo returns what the server says of the user, who must be the one that
+// logged in (OpenID Connect Core, section 5.3).
+func (a *Account) Userinfo(ctx context.Context) (*oauth.Userinfo, error) {
+	t, err := a.Token(ctx, Want{})
+	if err != nil {
+		return nil, err
+	}
+	s := t.from
+	if s == nil {
+		if s, err = a.Session(); err != nil {
+			return nil, err
+		}
+	}
+	client, err := a.sessionClient(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return client.Userinfo(ctx, t.Value, s.Subject)
+}
+
+// signedIn returns the account's session and its client.
+func (a *Account) signedIn(ctx context.Context) (*session.Session, *oauth.Client, error) {
+	s, err := a.Session()
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := a.sessionClient(ctx, s)
+	return s, client, err
+}
+
+// gone reports that a server refused to revoke a token because it does not know
+// it any more (RFC 7009, section 2.2).
+func gone(err error) bool {
+	var refused *oauth.Error
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch refused.Code {
+	case "invalid_token", "invalid_grant", "token_not_found", "token_expired", "not_found":
+		return true
+	}
+	return refused.Status == 404
+}
+
+// params reads settings of the form NAME=VALUE.
+func params(list []string) (url.Values, error) {
+	values := url.Values{}
+	for _, p := range list {
+		name, value, ok := cutParam(p)
+		if !ok {
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid, Expected: diagnosis.Values{string(profile.Param) + " to be NAME=VALUE"}, Got: diagnosis.Values{fmt.Sprintf("%.200q", p)}}
+		}
+		values.Add(name, value)
+	}
+	return values, nil
+}

@@ -1,0 +1,53 @@
+//go:build unix
+
+package profile
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// checkOwner refuses a file that somebody other than the user or root can
+// change, by its own mode or by its directory's: whoever can write it can have
+// commands run and secrets sent elsewhere.
+func checkOwner(f *os.File, path string) error {
+	info, err := f.Stat()
+	if err != nil {
+		return invalid(path, bare(err))
+	}
+	if info.IsDir() {
+		return invalid(path, "is a directory")
+	}
+	if err := safe(info, path, false); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	dir := filepath.Dir(resolved(path))
+	info, err = os.Stat(dir)
+	if err != nil {
+		return invalid(dir, bare(err))
+	}
+	return safe(info, dir, info.Mode()&os.ModeSticky != 0)
+}
+
+// safe looks at one file or directory. In a sticky directory nobody replaces
+// another user's file.
+func safe(info os.FileInfo, path string, sticky bool) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	d := &diagnosis.Diagnosis{ID: diagnosis.ConfigInsecure}
+	switch mode := info.Mode().Perm(); {
+	case int64(stat.Uid) != int64(os.Geteuid()) && stat.Uid != 0:
+		d.Expected, d.Got = diagnosis.Values{"a file of yours or of root"}, diagnosis.Values{path, "owned by another user"}
+	case mode&0o022 != 0 && !sticky:
+		d.Expected, d.Got = diagnosis.Values{"write access for you only"}, diagnosis.Values{path, fmt.Sprintf("mode %04o", mode)}
+	default:
+		return nil
+	}
+	return d
+}
