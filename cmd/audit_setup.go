@@ -15,13 +15,14 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/audit"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
-	"github.com/oauthctl/oauthctl/pkg/oauth"
 	"github.com/oauthctl/oauthctl/pkg/openapi"
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
@@ -329,13 +330,18 @@ func (env *Env) requestedTokens(ctx context.Context, run *auditRun) (audit.Token
 	if err != nil {
 		return nil, err
 	}
-	requester := &oauth.Client{ID: o.clientID, Secret: secret, Server: server, HTTP: client, Now: env.Now}
+	requester, err := env.account(profile.New("audit", profile.Values{
+		profile.Issuer: run.issuer, profile.ClientID: o.clientID, profile.StoreKind: account.StoreMemory,
+	}), credentials{secret: secret})
+	if err != nil {
+		return nil, err
+	}
 	tokens := &audit.RealTokens{From: "tokens from " + run.issuer, NarrowsScopes: true, OtherResource: o.otherResource, OtherScopes: audit.Scopes(run.listed)}
 	tokens.Fetch = func(ctx context.Context, scopes []string, resource string) (string, error) {
 		if resource == "" {
 			resource = run.audience
 		}
-		answer, err := requester.Token(ctx, oauth.ClientCredentials(scopes, nil, []string{resource}))
+		answer, err := requester.ClientToken(ctx, scopes, []string{resource})
 		if err != nil {
 			var d *diagnosis.Diagnosis
 			if errors.As(err, &d) {

@@ -14,7 +14,7 @@ func (c hintContext) storeHint() string {
 	found := errors.As(c.Err, &file)
 	switch c.ID {
 	case diagnosis.StoreLocked:
-		return "find the oauthctl process that does not end, stop it and try again"
+		return "another run of this program holds the lock; if it does not end, stop it and try again"
 	case diagnosis.KeyringUnavailable:
 		return "unlock the keychain, or use --store file"
 	case diagnosis.StoreNoLocks:

@@ -46,6 +46,16 @@ func (a *Account) Exchange(ctx context.Context, o ExchangeOptions) (*oauth.Token
 	return client.Token(ctx, request.With(o.Param))
 }
 
+// ClientToken gets a token of the client's own (RFC 6749, section 4.4) for a
+// scope and a resource, and keeps nothing. Errors are Diagnoses.
+func (a *Account) ClientToken(ctx context.Context, scope, resource []string) (*oauth.TokenResponse, error) {
+	client, err := a.exchanger(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	return client.Token(ctx, oauth.ClientCredentials(scope, nil, resource))
+}
+
 // exchanger is the session's client, unless the one that the profile names is
 // asked for.
 func (a *Account) exchanger(ctx context.Context, configured bool) (*oauth.Client, error) {
