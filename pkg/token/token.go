@@ -1,11 +1,12 @@
 // Package token reads, judges and signs JSON Web Tokens (RFC 7515, RFC 7519) as
 // access tokens (RFC 9068) and ID tokens, by the rules of RFC 8725.
 //
-// Start with [NewVerifier] in an API, [NewInspector] to look at tokens, and
-// [Decode] to read one without believing it. A verifier is strict: what two
-// readers could read differently is refused. Keys come from the [KeySet] given;
-// nothing that a token says about keys causes a request or supplies trust. The
-// package supports no encryption (JWE) and fetches nothing itself.
+// Start with [NewIssuerVerifier] in an API, or [NewVerifier] with keys of your
+// own, [NewInspector] to look at tokens, and [Decode] to read one without
+// believing it. A verifier is strict: what two readers could read differently is
+// refused. Keys come from the [KeySet] given or from the metadata of the
+// configured issuer; nothing that a token says about keys causes a request or
+// supplies trust. The package supports no encryption (JWE).
 package token
 
 import (

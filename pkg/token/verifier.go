@@ -11,6 +11,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -74,6 +75,9 @@ type Options struct {
 	CacheTokens int
 	// CacheBytes bounds the memory of that; 0 means 64 MiB.
 	CacheBytes int
+	// HTTP sends the requests for metadata and keys of [NewIssuerVerifier]; nil
+	// means the zero client.
+	HTTP *safehttp.Client
 	// OpaquePayload takes the payload for bytes that are no claims (a JWS, RFC
 	// 7515): only header and signature are checked. It is for an [Inspector].
 	OpaquePayload bool
