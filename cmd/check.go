@@ -65,7 +65,7 @@ func runCheck(ctx context.Context, env *Env, raw secret.String, o checkOptions) 
 		return err
 	}
 	report := inspector.Report(ctx, raw.Reveal())
-	verdict := explained(raw, report.Err())
+	verdict := report.Err()
 	if verdict == nil {
 		decision := need.Decide(report.Token)
 		report.Checks = append(report.Checks, decision.Checks...)

@@ -2,14 +2,11 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	"github.com/oauthctl/oauthctl/pkg/provider"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
@@ -69,21 +66,7 @@ func runVerify(ctx context.Context, env *Env, raw secret.String, o verifyOptions
 		return err
 	}
 	report := inspector.Report(ctx, raw.Reveal())
-	return env.showReport(report, explained(raw, report.Err()))
-}
-
-// explained makes of a general diagnosis the provider's case behind it, if there
-// is one that is known.
-func explained(raw secret.String, verdict error) error {
-	var d *diagnosis.Diagnosis
-	if !errors.As(verdict, &d) {
-		return verdict
-	}
-	t, err := token.Decode(raw.Reveal())
-	if err != nil {
-		return verdict
-	}
-	return provider.Explain(t, d)
+	return env.showReport(report, report.Err())
 }
 
 // showReport prints a report and returns verdict, the reason why the token is

@@ -6,6 +6,7 @@ const (
 	TokenMissing        ID = "TOKEN_MISSING"
 	TokenTooLarge       ID = "TOKEN_TOO_LARGE"
 	TokenEncrypted      ID = "TOKEN_ENCRYPTED"
+	FormatUnsupported   ID = "FORMAT_UNSUPPORTED"
 	OpaqueToken         ID = "OPAQUE_TOKEN"
 	OpaqueAuth0         ID = "OPAQUE_AUTH0"
 	OpaqueGoogle        ID = "OPAQUE_GOOGLE"
@@ -52,6 +53,8 @@ const (
 	LongLived           ID = "LONG_LIVED"
 	TypeUnknown         ID = "TYP_UNKNOWN"
 	EntraV1Token        ID = "ENTRA_V1_TOKEN"
+	EntraV2Token        ID = "ENTRA_V2_TOKEN"
+	EntraTemplate       ID = "ENTRA_TENANT_ISSUER"
 	EntraGraphToken     ID = "ENTRA_GRAPH_TOKEN"
 	EntraAudienceForm   ID = "ENTRA_AUD_FORM"
 	KeycloakAudience    ID = "KC_AUD_ACCOUNT"
@@ -191,6 +194,11 @@ var catalogue = []Entry{
 		TokenEncrypted, Rejected, "the token is encrypted (JWE) and not supported",
 		"Five parts are an encrypted token (RFC 7516). Only who holds the decryption key can read it, so no public key verifies it.",
 		"Have the authorization server issue signed JWT access tokens for this API; often that only needs the API's audience in the request.",
+	},
+	{
+		FormatUnsupported, Rejected, "the token has a format that is not supported",
+		"SD-JWT (RFC 9901), JWS and JWE in their JSON forms and PASETO are formats of their own, which this verifier of JWT access tokens does not read.",
+		"Have the authorization server issue JWT access tokens in compact form for this API.",
 	},
 	{
 		OpaqueToken, Rejected, "the token is opaque, not a JWT",
@@ -380,8 +388,8 @@ var catalogue = []Entry{
 	},
 	{
 		IDTokenAsAccess, Rejected, "this is an ID token, not an access token",
-		"An ID token tells a client who logged in; its audience is that client. An API that accepts it can be called with tokens from any other application's login.",
-		"Send the access_token of the same response. When there is none for this API, ask for its audience and scopes.",
+		"An ID token tells a client who logged in; its audience is that client. An API that accepts it can be called with tokens from any other application's login. The access tokens of some servers (Dex) have the form of ID tokens.",
+		"Send the access_token of the same response. If there is none for this API, request its audience and scopes. If this issuer's access tokens have the form of ID tokens, accept the kind id_token.",
 	},
 	{
 		ClaimMissing, Rejected, "a required claim is missing",
@@ -483,9 +491,19 @@ var catalogue = []Entry{
 		"Set api.requestedAccessTokenVersion to 2 in the manifest of the API's registration, not the client's, and get a new token; or configure the issuer of version 1.",
 	},
 	{
-		EntraGraphToken, Rejected, "the token is for Microsoft Graph and can only be verified by it",
-		"Tokens for Microsoft Graph have a format of their own; their signature cannot be checked by anybody else.",
-		"Ask for a scope of your own API, for instance api://ID/.default, instead of one of Graph's.",
+		EntraV2Token, Rejected, "the token is of version 2 and the issuer that of version 1",
+		"Microsoft Entra ID issues the version that the API's registration asks for; the issuers of the versions differ (login.microsoftonline.com, sts.windows.net).",
+		"Configure the issuer of version 2, https://login.microsoftonline.com/TENANT-ID/v2.0.",
+	},
+	{
+		EntraTemplate, Rejected, "the configured issuer is for every tenant, and the token is from one",
+		"The metadata of /common, /organizations and /consumers has no issuer of its own: each token names the tenant that issued it (Microsoft Entra ID).",
+		"Configure the issuer of each tenant that you accept, https://login.microsoftonline.com/TENANT-ID/v2.0.",
+	},
+	{
+		EntraGraphToken, Rejected, "the token is for Microsoft's own APIs, and only they can verify it",
+		"Tokens for Microsoft Graph, Azure and Outlook have a nonce in the header; the text that was signed is another one, so no one else can check the signature.",
+		"Request a scope of your own API, for instance api://ID/.default, instead of one of Graph's.",
 	},
 	{
 		EntraAudienceForm, Rejected, "the audience is the same application in another form",

@@ -1,9 +1,11 @@
-// Package provider is what is known of particular authorization servers: one
-// dated data file, and the rules that make of a general diagnosis a precise one
-// whose remedy is that provider's.
+// Package provider is what is known of particular authorization servers: dated
+// data files, and the rules that find a provider's own case behind a general
+// diagnosis.
 //
-// Start with [Explain]. What it says is advice: it looks at what a token claims,
-// verified or not, and so decides nothing. It contacts nobody.
+// Start with [Explain], which the verifier of package token calls for each check
+// that failed. A rule may look at claims that were not verified, since it only
+// makes the reason of a refusal more precise: it accepts nothing. The package
+// contacts no server.
 package provider
 
 import (
@@ -16,7 +18,6 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 //go:embed providers.json
@@ -44,27 +45,80 @@ func Known() (providers []Provider, checked string, err error) {
 	return file.Providers, file.Checked, nil
 }
 
+// Case is a check that a token failed, as values: what the rules look at. The
+// token need not be verified.
+type Case struct {
+	ID            diagnosis.ID // the general diagnosis
+	Expected, Got []string
+	// Header and Claim return a member of the token's header or claims as JSON has
+	// it, nil if it is missing.
+	Header, Claim func(name string) any
+}
+
+func (c Case) text(claim string) string {
+	s, _ := c.Claim(claim).(string)
+	return s
+}
+
+// audience returns aud as a list, nil if it is missing or has another form.
+func (c Case) audience() []string {
+	switch aud := c.Claim("aud").(type) {
+	case string:
+		return []string{aud}
+	case []any:
+		var all []string
+		for _, a := range aud {
+			if s, ok := a.(string); ok {
+				all = append(all, s)
+			}
+		}
+		return all
+	}
+	return nil
+}
+
 // rule recognises one provider's case behind a general diagnosis.
 type rule struct {
 	id   diagnosis.ID
-	of   []diagnosis.ID // the general ones behind which it may stand
-	fits func(t *token.Token, d *diagnosis.Diagnosis) bool
+	of   []diagnosis.ID // the general ones behind which it may be
+	fits func(Case) bool
 }
 
 // rules is the table; a new case is one row here and one in the catalogue.
 var rules = []rule{
 	{
-		diagnosis.EntraV1Token,
-		[]diagnosis.ID{diagnosis.IssuerMismatch},
-		func(t *token.Token, d *diagnosis.Diagnosis) bool {
-			return strings.HasPrefix(t.Issuer(), "https://sts.windows.net/") && slices.ContainsFunc(d.Expected, func(e string) bool { return strings.HasPrefix(e, "https://login.microsoftonline.com/") })
+		diagnosis.EntraTemplate,
+		[]diagnosis.ID{diagnosis.IssuerMismatch, diagnosis.IssuerSlash},
+		func(c Case) bool {
+			return isEntraIssuer(c.text("iss")) && slices.ContainsFunc(c.Expected, func(e string) bool { return isEntraIssuer(e) && isEntraTemplate(e) })
 		},
 	},
 	{
+		diagnosis.EntraV1Token,
+		[]diagnosis.ID{diagnosis.IssuerMismatch},
+		func(c Case) bool {
+			return isEntraVersion1(c.text("iss")) && slices.ContainsFunc(c.Expected, isEntraVersion2)
+		},
+	},
+	{
+		diagnosis.EntraV2Token,
+		[]diagnosis.ID{diagnosis.IssuerMismatch},
+		func(c Case) bool {
+			return isEntraVersion2(c.text("iss")) && slices.ContainsFunc(c.Expected, isEntraVersion1)
+		},
+	},
+	{
+		// A nonce in the header says that the signature is over another text, which
+		// only Microsoft's own APIs can check.
 		diagnosis.EntraGraphToken,
-		[]diagnosis.ID{diagnosis.SignatureInvalid, diagnosis.AudienceMismatch},
-		func(t *token.Token, _ *diagnosis.Diagnosis) bool {
-			return slices.ContainsFunc(t.Audience(), func(a string) bool {
+		[]diagnosis.ID{diagnosis.SignatureInvalid},
+		func(c Case) bool { return isEntraIssuer(c.text("iss")) && c.Header("nonce") != nil },
+	},
+	{
+		diagnosis.EntraGraphToken,
+		[]diagnosis.ID{diagnosis.SignatureInvalid, diagnosis.AudienceMismatch, diagnosis.AudienceSlash},
+		func(c Case) bool {
+			return slices.ContainsFunc(c.audience(), func(a string) bool {
 				return a == "00000003-0000-0000-c000-000000000000" || strings.TrimSuffix(a, "/") == "https://graph.microsoft.com"
 			})
 		},
@@ -72,41 +126,59 @@ var rules = []rule{
 	{
 		diagnosis.EntraAudienceForm,
 		[]diagnosis.ID{diagnosis.AudienceMismatch},
-		func(t *token.Token, d *diagnosis.Diagnosis) bool {
-			return isEntra(t) && slices.ContainsFunc(t.Audience(), func(a string) bool {
-				return slices.ContainsFunc(d.Expected, func(e string) bool { return "api://"+a == e || a == "api://"+e })
+		func(c Case) bool {
+			return isEntraIssuer(c.text("iss")) && slices.ContainsFunc(c.audience(), func(a string) bool {
+				return slices.Contains(c.Expected, "api://"+a) || slices.Contains(c.Expected, strings.TrimPrefix(a, "api://"))
 			})
 		},
 	},
 	{
 		diagnosis.KeycloakAudience,
 		[]diagnosis.ID{diagnosis.AudienceMismatch, diagnosis.AudienceMissing},
-		func(t *token.Token, _ *diagnosis.Diagnosis) bool {
-			audience := t.Audience()
-			return strings.Contains(t.Issuer(), "/realms/") && (len(audience) == 0 || len(audience) == 1 && audience[0] == "account")
+		func(c Case) bool {
+			foreign := func(a string) bool { return !slices.Contains(keycloakClients, a) }
+			return strings.Contains(c.text("iss"), "/realms/") && !slices.ContainsFunc(c.audience(), foreign)
 		},
 	},
 	{
 		diagnosis.CognitoNoAudience,
 		[]diagnosis.ID{diagnosis.AudienceMissing},
-		func(t *token.Token, _ *diagnosis.Diagnosis) bool {
-			return strings.HasPrefix(t.Issuer(), "https://cognito-idp.")
-		},
+		func(c Case) bool { return strings.HasPrefix(c.text("iss"), "https://cognito-idp.") },
 	},
 	{
 		diagnosis.OktaOrgServer,
 		[]diagnosis.ID{diagnosis.SignatureInvalid, diagnosis.KeyUnknown, diagnosis.IssuerMismatch, diagnosis.AudienceMismatch},
-		func(t *token.Token, _ *diagnosis.Diagnosis) bool {
-			u, err := url.Parse(t.Issuer())
+		func(c Case) bool {
+			u, err := url.Parse(c.text("iss"))
 			return err == nil && strings.HasSuffix(u.Hostname(), ".okta.com") && strings.Trim(u.Path, "/") == ""
 		},
 	},
 }
 
-func isEntra(t *token.Token) bool { return isEntraIssuer(t.Issuer()) }
+// keycloakClients are clients that Keycloak itself creates in each realm.
+var keycloakClients = []string{"account", "account-console", "admin-cli", "broker", "realm-management", "security-admin-console"}
 
 func isEntraIssuer(issuer string) bool {
-	return strings.HasPrefix(issuer, "https://login.microsoftonline.com/") || strings.HasPrefix(issuer, "https://sts.windows.net/")
+	return strings.HasPrefix(issuer, "https://login.microsoftonline.com/") || isEntraVersion1(issuer)
+}
+
+func isEntraVersion1(issuer string) bool {
+	return strings.HasPrefix(issuer, "https://sts.windows.net/")
+}
+
+func isEntraVersion2(issuer string) bool {
+	return strings.HasPrefix(issuer, "https://login.microsoftonline.com/")
+}
+
+// isEntraTemplate reports whether an issuer names every tenant, as the metadata
+// of /common does, where a token names one.
+func isEntraTemplate(issuer string) bool {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return true // braces in the path are not a URL's
+	}
+	tenant, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	return slices.Contains([]string{"common", "organizations", "consumers", "{tenantid}"}, tenant)
 }
 
 // RefusesResource reports whether the authorization server fails a request for
@@ -114,16 +186,19 @@ func isEntraIssuer(issuer string) bool {
 // API.
 func RefusesResource(issuer string) bool { return isEntraIssuer(issuer) }
 
-// Explain returns the provider's case that stands behind d, with the same
-// evidence, or d itself if none is recognised. The token may be unverified.
-func Explain(t *token.Token, d *diagnosis.Diagnosis) *diagnosis.Diagnosis {
-	if t == nil || d == nil {
-		return d
-	}
-	for _, r := range rules {
-		if slices.Contains(r.of, d.ID) && r.fits(t, d) {
-			return &diagnosis.Diagnosis{ID: r.id, Expected: d.Expected, Got: d.Got, Err: d.Err}
+// Explain returns the id of the provider's case behind c, or c.ID if none is
+// recognised.
+func Explain(c Case) diagnosis.ID {
+	for i := range rules {
+		if r := &rules[i]; slices.Contains(r.of, c.ID) && r.fits(c) {
+			return r.id
 		}
 	}
-	return d
+	return c.ID
+}
+
+// Concerns reports whether there is a case that may be behind id, so that a
+// token has to be read for [Explain].
+func Concerns(id diagnosis.ID) bool {
+	return slices.ContainsFunc(rules, func(r rule) bool { return slices.Contains(r.of, id) })
 }

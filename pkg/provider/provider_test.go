@@ -5,27 +5,8 @@ import (
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/provider"
-	"github.com/oauthctl/oauthctl/pkg/token"
 )
-
-func decoded(t *testing.T, claims map[string]any) *token.Token {
-	t.Helper()
-	key, err := jwks.Generate("EdDSA")
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := token.Sign(key, "at+jwt", claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := token.Decode(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
-}
 
 func TestExplain(t *testing.T) {
 	const (
@@ -41,6 +22,15 @@ func TestExplain(t *testing.T) {
 		expected string
 		want     diagnosis.ID
 	}{
+		"Entra version 2":             {claims{"iss": v2}, diagnosis.IssuerMismatch, v1, diagnosis.EntraV2Token},
+		"Entra, all tenants":          {claims{"iss": v2}, diagnosis.IssuerMismatch, "https://login.microsoftonline.com/common/v2.0", diagnosis.EntraTemplate},
+		"Entra, a template":           {claims{"iss": v2}, diagnosis.IssuerMismatch, "https://login.microsoftonline.com/{tenantid}/v2.0", diagnosis.EntraTemplate},
+		"Entra, another tenant":       {claims{"iss": v2}, diagnosis.IssuerMismatch, "https://login.microsoftonline.com/x/v2.0", diagnosis.IssuerMismatch},
+		"Azure management":            {claims{"iss": v1, "aud": "https://management.azure.com", "header": "nonce"}, diagnosis.SignatureInvalid, "", diagnosis.EntraGraphToken},
+		"a nonce of another issuer":   {claims{"iss": realm, "header": "nonce"}, diagnosis.SignatureInvalid, "", diagnosis.SignatureInvalid},
+		"Keycloak's own clients":      {claims{"iss": realm, "aud": []any{"broker", "account", "realm-management"}}, diagnosis.AudienceMismatch, "api", diagnosis.KeycloakAudience},
+		"one of them and another":     {claims{"iss": realm, "aud": []any{"broker", "other"}}, diagnosis.AudienceMismatch, "api", diagnosis.AudienceMismatch},
+		"no issuer":                   {claims{}, diagnosis.AudienceMissing, "api", diagnosis.AudienceMissing},
 		"Entra version 1":             {claims{"iss": v1}, diagnosis.IssuerMismatch, v2, diagnosis.EntraV1Token},
 		"another issuer":              {claims{"iss": "https://evil.example"}, diagnosis.IssuerMismatch, v2, diagnosis.IssuerMismatch},
 		"Graph by id":                 {claims{"iss": v1, "aud": "00000003-0000-0000-c000-000000000000"}, diagnosis.SignatureInvalid, "", diagnosis.EntraGraphToken},
@@ -59,14 +49,22 @@ func TestExplain(t *testing.T) {
 		"another fault":               {claims{"iss": v1}, diagnosis.Expired, v2, diagnosis.Expired},
 	}
 	for name, tt := range tests {
-		d := &diagnosis.Diagnosis{ID: tt.id, Expected: diagnosis.Values{tt.expected}, Got: diagnosis.Values{"x"}}
-		got := provider.Explain(decoded(t, tt.claims), d)
-		if got.ID != tt.want || got.Expected.String() != d.Expected.String() || got.Got.String() != "x" || got.Kind() != d.Kind() {
-			t.Errorf("%s: Explain = %+v, want %s", name, got, tt.want)
+		c := provider.Case{
+			ID: tt.id, Expected: []string{"https://other.example", tt.expected}, Got: []string{"x"},
+			Header: func(name string) any {
+				if tt.claims["header"] == name {
+					return "x"
+				}
+				return nil
+			},
+			Claim: func(name string) any { return tt.claims[name] },
+		}
+		if got := provider.Explain(c); got != tt.want || got != tt.id && !provider.Concerns(tt.id) {
+			t.Errorf("%s: Explain = %s, want %s", name, got, tt.want)
 		}
 	}
-	if provider.Explain(nil, nil) != nil {
-		t.Error("nothing to explain")
+	if provider.Concerns(diagnosis.AlgNone) {
+		t.Error("there is no provider's case behind ALG_NONE")
 	}
 }
 

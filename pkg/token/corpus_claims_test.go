@@ -251,12 +251,16 @@ func (f *forge) parties() {
 		claim("iss="+value, id)
 	}
 	for value, id := range map[string]diagnosis.ID{
-		`"https://api.example.com"`: "", `["x","https://api.example.com"]`: "", `["https:\/\/api.example.com"]`: "", "": diagnosis.AudienceMissing,
-		`"https://other.example.com"`: diagnosis.AudienceMismatch, `["a","b"]`: diagnosis.AudienceMismatch, "[]": diagnosis.AudienceMissing, `""`: diagnosis.AudienceMismatch, `"https://api.example.com/"`: diagnosis.AudienceSlash, `"https://API.example.com"`: diagnosis.AudienceMismatch,
+		`"https://api.example.com"`: "", `["x","https://api.example.com"]`: "", `["https:\/\/api.example.com"]`: "", "": diagnosis.KeycloakAudience,
+		`"https://other.example.com"`: diagnosis.AudienceMismatch, `["a","b"]`: diagnosis.AudienceMismatch, "[]": diagnosis.KeycloakAudience, `""`: diagnosis.AudienceMismatch, `"https://api.example.com/"`: diagnosis.AudienceSlash, `"https://API.example.com"`: diagnosis.AudienceMismatch,
 		`"https://api.example.com.forger.example"`: diagnosis.AudienceMismatch, `"https://api.example.co"`: diagnosis.AudienceMismatch, `"https://api.example.com https://other.example.com"`: diagnosis.AudienceMismatch, `"*"`: diagnosis.AudienceMismatch,
 		"1": diagnosis.AudienceInvalid, "null": diagnosis.AudienceInvalid, `{"https://api.example.com":true}`: diagnosis.AudienceInvalid, `["https://api.example.com",1]`: diagnosis.AudienceInvalid, `["https://api.example.com",null]`: diagnosis.AudienceInvalid, `[["https://api.example.com"]]`: diagnosis.AudienceInvalid, "true": diagnosis.AudienceInvalid,
 	} {
 		claim("aud="+value, id)
+	}
+	elsewhere := corpusOptions{Issuer: "https://auth.example.com"}
+	for _, aud := range []string{"aud=", "aud=[]"} {
+		f.add(aud+" elsewhere", "main.json", f.es256(claimsText(keycloak, aud, `iss="https://auth.example.com"`)), diagnosis.AudienceMissing, elsewhere)
 	}
 	two := corpusOptions{Audience: []string{"https://new.example.com", audience}}
 	claim(`aud="https://new.example.com"`, "", two)

@@ -1,6 +1,8 @@
 package token
 
 import (
+	"cmp"
+
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
@@ -26,7 +28,7 @@ func Decode(raw string) (*Token, error) {
 func (w *workspace) readHeader(p parts) (*Token, error) {
 	data, err := decodePart(w.part[:0], "header", p.header)
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(paddedForm(p.header), err)
 	}
 	w.part = data
 	t := &Token{headerJSON: string(data), raw: secret.New(p.raw)}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
@@ -31,63 +33,16 @@ func split(raw string) (parts, error) {
 	}
 	header, rest, found := strings.Cut(raw, ".")
 	if !found {
-		return parts{}, opaque(raw)
+		return parts{}, notJWT(raw)
 	}
 	if len(header) > base64.RawURLEncoding.EncodedLen(MaxHeaderBytes) {
 		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.TokenTooLarge, Expected: diagnosis.Values{fmt.Sprintf("a header of at most %d bytes", MaxHeaderBytes)}, Got: diagnosis.Values{"more"}}
 	}
 	payload, signature, found := strings.Cut(rest, ".")
-	switch dots := strings.Count(signature, "."); {
-	case isOpaque(raw):
-		return parts{}, opaque(raw)
-	case dots == 2:
-		return parts{}, encrypted(header)
-	case !found || dots != 0:
-		n := strings.Count(raw, ".") + 1
-		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: diagnosis.Values{"three parts joined by dots"}, Got: diagnosis.Values{fmt.Sprintf("%d", n)}}
+	if !found || strings.IndexByte(signature, '.') >= 0 || strings.IndexByte(signature, '~') >= 0 || raw[0] != 'e' && hasOtherForm(raw) {
+		return parts{}, notJWT(raw)
 	}
 	return parts{header, payload, signature, raw[:len(header)+1+len(payload)], raw}, nil
-}
-
-func isOpaque(raw string) bool {
-	for _, prefix := range []string{"gho_", "ghu_", "ghs_", "ghp_", "github_pat_", "ya29."} {
-		if strings.HasPrefix(raw, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
-// opaque names a token without JWT structure, by the prefixes that are known.
-func opaque(raw string) error {
-	switch {
-	case strings.HasPrefix(raw, "ya29."):
-		return &diagnosis.Diagnosis{ID: diagnosis.OpaqueGoogle}
-	case isOpaque(raw):
-		return &diagnosis.Diagnosis{ID: diagnosis.OpaqueGitHub}
-	case strings.ContainsAny(raw, " \t\r\n"):
-		return &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: diagnosis.Values{"three parts joined by dots"}, Got: diagnosis.Values{"text with white space"}}
-	}
-	return &diagnosis.Diagnosis{ID: diagnosis.OpaqueToken, Expected: diagnosis.Values{"three parts joined by dots"}, Got: diagnosis.Values{"one part"}}
-}
-
-// encrypted names a token of five parts; its header tells whose it is.
-func encrypted(encodedHeader string) error {
-	data, err := decodePart(nil, "header", encodedHeader)
-	if err == nil {
-		var w workspace
-		members, err := w.readObject(data, string(data), diagnosis.HeaderInvalid)
-		issuer := ""
-		for _, m := range members {
-			if m.name == "iss" {
-				issuer, _ = unquote(m.value)
-			}
-		}
-		if err == nil && strings.HasSuffix(strings.TrimSuffix(issuer, "/"), ".auth0.com") {
-			return &diagnosis.Diagnosis{ID: diagnosis.OpaqueAuth0}
-		}
-	}
-	return &diagnosis.Diagnosis{ID: diagnosis.TokenEncrypted, Expected: diagnosis.Values{"three parts joined by dots"}, Got: diagnosis.Values{"five"}}
 }
 
 // strict is base64url without padding, white space or spare bits (RFC 7515,
@@ -102,20 +57,52 @@ func decodePart(into []byte, name, text string) ([]byte, error) {
 	// Where a line break was passed over, fewer bytes come out than the letters
 	// are worth.
 	if err != nil || n != size || len(text)%4 == 1 {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: diagnosis.Values{"a " + name + " in base64url without padding"}, Got: diagnosis.Values{badByte(text)}}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: diagnosis.Values{"a " + name + " in base64url without padding"}, Got: diagnosis.Values{badCharacter(text)}}
 	}
 	return into[:len(into)+n], nil
 }
 
-// badByte tells what is wrong with a base64url text.
-func badByte(text string) string {
-	for i := range len(text) {
-		c := text[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
-			return fmt.Sprintf("%q at byte %d", c, i)
+// badCharacter says what is wrong with a base64url text.
+func badCharacter(text string) string {
+	for i, c := range text {
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' {
+			continue
 		}
+		return characterName(c, text[i:]) + " at byte " + strconv.Itoa(i)
 	}
 	return "stray bits at the end"
+}
+
+// characterName names a character that is often there by accident.
+func characterName(c rune, text string) string {
+	switch c {
+	case ' ':
+		return "a space"
+	case '\n', '\r':
+		return "a line break"
+	case '\t':
+		return "a tab"
+	case '=':
+		return "padding (=)"
+	case '"', '\'':
+		return "a quote"
+	case 0x00A0:
+		return "U+00A0 no-break space"
+	case 0xFEFF:
+		return "U+FEFF byte order mark"
+	case 0x200B:
+		return "U+200B zero-width space"
+	case 0x2026:
+		return "U+2026 ellipsis"
+	case utf8.RuneError:
+		if _, size := utf8.DecodeRuneInString(text); size == 1 {
+			return fmt.Sprintf("byte 0x%02X", text[0])
+		}
+	}
+	if unicode.IsPrint(c) {
+		return fmt.Sprintf("%q", c)
+	}
+	return fmt.Sprintf("%U", c)
 }
 
 // header is what of the JOSE header decides.

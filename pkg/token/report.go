@@ -81,12 +81,16 @@ type Report struct {
 	Claims jsontext.Value `json:"claims,omitempty"`
 	Key    *KeyInfo       `json:"key,omitempty"`
 	Checks []Check        `json:"checks"`
-	// Unverified is what the claims would have failed, had the signature held.
+	// Unverified is what the claims would have failed, had an earlier check not
+	// failed. They are not verified.
 	Unverified []Check `json:"unverified,omitempty"`
 	// Payload is what was signed where it is opaque, otherwise nil.
 	Payload []byte `json:"payload,omitempty"`
-	// Token is the token if it is good, otherwise nil.
+	// Token is the token if it is valid, otherwise nil.
 	Token *Token `json:"-"`
+	// Read is what could be read of the token, valid or not: anyone may have
+	// written it. It is nil if header or claims cannot be read.
+	Read *Token `json:"-"`
 
 	first *diagnosis.Diagnosis
 }
@@ -129,6 +133,9 @@ func (j *judge) report(ctx context.Context, raw string) *Report {
 	j.demandAll(r)
 	if r.Valid {
 		r.Token = x.token
+	}
+	if r.Read = x.read; r.Read == nil && x.token != nil && x.token.claims != nil {
+		r.Read = x.token
 	}
 	return r
 }

@@ -85,8 +85,9 @@ type Options struct {
 
 // Verifier judges access tokens for an API. It is safe for concurrent use.
 type Verifier struct {
-	j     judge
-	cache *cache // nil remembers nothing
+	j      judge
+	cache  *cache             // nil remembers nothing
+	joined *joined[*Verifier] // nil for one issuer
 }
 
 // NewVerifier returns a verifier of tokens from issuer for one of the audiences,
@@ -114,13 +115,20 @@ func NewVerifier(issuer string, audience []string, keys KeySet, o Options) (*Ver
 	if err != nil {
 		return nil, err
 	}
-	return &Verifier{j, newCache(o)}, nil
+	return &Verifier{j: j, cache: newCache(o)}, nil
 }
 
 // Verify returns the token if every check passes; otherwise the first that
 // failed, a Diagnosis of kind Rejected, or of kind Unavailable where the keys
 // could not be had.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
+	if v.joined != nil {
+		one, d := v.joined.choose(raw)
+		if d != nil {
+			return nil, d
+		}
+		return one.Verify(ctx, raw)
+	}
 	if v.cache != nil {
 		return v.verifyCached(ctx, raw)
 	}
@@ -136,12 +144,24 @@ func (v *Verifier) verify(ctx context.Context, raw string) (*Token, error) {
 	return x.token, nil
 }
 
-// Report judges a token as Verify does and tells every check.
-func (v *Verifier) Report(ctx context.Context, raw string) *Report { return v.j.report(ctx, raw) }
+// Report verifies a token as Verify does and reports every check.
+func (v *Verifier) Report(ctx context.Context, raw string) *Report {
+	if v.joined != nil {
+		one, d := v.joined.choose(raw)
+		if d != nil {
+			return v.joined.list[0].j.strange(ctx, raw, d)
+		}
+		return one.Report(ctx, raw)
+	}
+	return v.j.report(ctx, raw)
+}
 
-// Inspector judges tokens to tell about them: what it was given no expectation
+// Inspector verifies tokens to report on them: what it was given no expectation
 // for is reported as not checked. It cannot guard an API.
-type Inspector struct{ j judge }
+type Inspector struct {
+	j      judge
+	joined *joined[*Inspector] // nil for one issuer
+}
 
 // NewInspector returns an inspector; an empty issuer or audience is not checked.
 func NewInspector(issuer string, audience []string, keys KeySet, o Options) (*Inspector, error) {
@@ -152,15 +172,31 @@ func NewInspector(issuer string, audience []string, keys KeySet, o Options) (*In
 	if err != nil {
 		return nil, err
 	}
-	return &Inspector{j}, nil
+	return &Inspector{j: j}, nil
 }
 
-// Report judges a token and tells every check.
-func (i *Inspector) Report(ctx context.Context, raw string) *Report { return i.j.report(ctx, raw) }
+// Report verifies a token and reports every check.
+func (i *Inspector) Report(ctx context.Context, raw string) *Report {
+	if i.joined != nil {
+		one, d := i.joined.choose(raw)
+		if d != nil {
+			return i.joined.list[0].j.strange(ctx, raw, d)
+		}
+		return one.Report(ctx, raw)
+	}
+	return i.j.report(ctx, raw)
+}
 
-// Check judges a token and tells only the first check that failed, as
+// Check verifies a token and returns only the first check that failed, as
 // [Report.Err] does, at the cost of [Verifier.Verify].
 func (i *Inspector) Check(ctx context.Context, raw string) error {
+	if i.joined != nil {
+		one, d := i.joined.choose(raw)
+		if d != nil {
+			return d
+		}
+		return one.Check(ctx, raw)
+	}
 	var x examination
 	i.j.examine(ctx, raw, &x)
 	if x.failed != nil {
@@ -205,7 +241,7 @@ func newJudge(issuer string, audience []string, keys KeySet, o Options) (judge, 
 		e.leeway, e.expiryLeeway = o.Leeway, o.Leeway
 	}
 	workspaces := &sync.Pool{New: func() any { return new(workspace) }}
-	return judge{keys, o, e, newHeaders(), workspaces}, nil
+	return judge{keys: keys, options: o, expectation: e, headers: newHeaders(), workspaces: workspaces}, nil
 }
 
 // fault is a check that failed.
@@ -221,7 +257,8 @@ type examination struct {
 	key        *jwks.Key
 	passed     checkSet
 	failed     []fault
-	unverified []fault // what the claims would say, after the signature failed
+	read       *Token  // what could be read, once a check before the claims failed
+	unverified []fault // what its claims would have failed
 	payload    []byte  // where it is opaque
 	at         time.Time
 }
@@ -240,6 +277,15 @@ func (x *examination) fail(check checkNumber, err error) bool {
 	return true
 }
 
+// failKey is fail for the key. An issuer that is not trusted has no keys here.
+func (x *examination) failKey(err error) bool {
+	var d *diagnosis.Diagnosis
+	if errors.As(err, &d) && (d.ID == diagnosis.IssuerMismatch || d.ID == diagnosis.IssuerMissing) {
+		return x.fail(checkIssuer, d)
+	}
+	return x.fail(checkKey, err)
+}
+
 // examine is the order of work: size and shape, header, algorithm, key,
 // signature, and only then the payload and its claims.
 func (j *judge) examine(ctx context.Context, raw string, x *examination) {
@@ -251,10 +297,20 @@ func (j *judge) examine(ctx context.Context, raw string, x *examination) {
 	w := j.workspaces.Get().(*workspace)
 	defer j.workspaces.Put(w)
 	if !j.examineHeader(w, p, x) || !j.examineSignature(ctx, w, p, x) {
-		return
+		j.readUnverified(w, p, x)
+	} else {
+		j.examineClaims(w, p, x)
 	}
+	if x.failed != nil && !j.options.OpaquePayload {
+		explain(x)
+	}
+}
+
+// examineClaims reads the payload and holds it against what is expected.
+func (j *judge) examineClaims(w *workspace, p parts, x *examination) {
 	if j.options.OpaquePayload {
-		x.payload, err = decodePart(nil, "payload", p.payload)
+		payload, err := decodePart(nil, "payload", p.payload)
+		x.payload = payload
 		x.fail(checkClaims, err)
 		return
 	}
@@ -300,7 +356,7 @@ func (j *judge) examineHeader(w *workspace, p parts, x *examination) bool {
 func (j *judge) examineSignature(ctx context.Context, w *workspace, p parts, x *examination) bool {
 	t := x.token
 	keys, err := j.keys.Keys(ctx, t.header.kid, t.header.alg)
-	if x.fail(checkKey, err) {
+	if x.failKey(err) {
 		return false
 	}
 	x.key, err = w.verifySignature(keys, t.header.algorithm, p)
@@ -308,9 +364,6 @@ func (j *judge) examineSignature(ctx context.Context, w *workspace, p parts, x *
 		err = j.reassigned(w, t, err)
 	}
 	if x.fail(checkSignature, err) {
-		if x.thorough {
-			x.unverified = j.unverified(w, t, p, x.at)
-		}
 		return false
 	}
 	j.headers.put(p.header, t)
@@ -328,19 +381,27 @@ func (j *judge) reassigned(w *workspace, t *Token, err error) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.KeyChanged, Expected: d.Expected, Got: diagnosis.Values{"one by the key that kid " + diagnosis.Quote(t.header.kid) + " named before"}}
 }
 
-// unverified tells what the claims would say if they could be believed.
-func (j *judge) unverified(w *workspace, t *Token, p parts, at time.Time) []fault {
-	copied := *t
-	if j.options.OpaquePayload || w.readClaims(&copied, p) != nil {
-		return nil
+// readUnverified reads the claims of a token that no key vouches for, to say
+// what they would have failed and to find a provider's case. Nothing is decided
+// by them.
+func (j *judge) readUnverified(w *workspace, p parts, x *examination) {
+	if x.token == nil || j.options.OpaquePayload || !x.thorough && !concernsProvider(x.failed) {
+		return
 	}
-	var found []fault
-	for _, c := range claimChecks {
-		if d := c.run(&j.expectation, &copied, at); d != nil {
-			found = append(found, fault{c.check, d})
+	copied := *x.token
+	if w.readClaims(&copied, p) != nil {
+		return
+	}
+	x.read = &copied
+	if !x.thorough {
+		return
+	}
+	for i := range claimChecks {
+		c := &claimChecks[i]
+		if d := c.run(&j.expectation, &copied, x.at); d != nil && (c.check != checkIssuer || x.failed[0].check != checkIssuer) {
+			x.unverified = append(x.unverified, fault{c.check, d})
 		}
 	}
-	return found
 }
 
 func (j *judge) checkAlgorithm(t *Token) error {

@@ -189,7 +189,7 @@ func TestShapes(t *testing.T) {
 		"GitHub with dots":      {"ghs_a.b.c", diagnosis.OpaqueGitHub},
 		"Google":                {"ya29.a0AfH6SMC", diagnosis.OpaqueGoogle},
 		"two parts":             {parts[0] + "." + parts[1], diagnosis.Malformed},
-		"five parts":            {"e30.a.b.c.d", diagnosis.TokenEncrypted},
+		"five parts":            {"e30.a.b.c.d", diagnosis.Malformed},
 		"Auth0's own":           {part(`{"alg":"dir","enc":"A256GCM","iss":"https://x.eu.auth0.com/"}`) + "..b.c.d", diagnosis.OpaqueAuth0},
 		"a megabyte of dots":    {strings.Repeat(".", 1<<20), diagnosis.TokenTooLarge},
 		"a large header":        {strings.Repeat("A", 12<<10) + ".e30.", diagnosis.TokenTooLarge},

@@ -1,0 +1,90 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+)
+
+// Join returns a verifier for tokens of any of the verifiers' issuers, each
+// verified by its own verifier. The list is closed: a token of another issuer is
+// refused, and nothing is requested for it. It errs if two verifiers have the
+// same issuer, or if there is none.
+func Join(verifiers ...*Verifier) (*Verifier, error) {
+	j, err := join(verifiers, func(v *Verifier) (*judge, bool) { return &v.j, v.joined != nil })
+	if err != nil {
+		return nil, err
+	}
+	return &Verifier{joined: j}, nil
+}
+
+// JoinInspectors is [Join] for inspectors, which need an issuer each.
+func JoinInspectors(inspectors ...*Inspector) (*Inspector, error) {
+	j, err := join(inspectors, func(i *Inspector) (*judge, bool) { return &i.j, i.joined != nil })
+	if err != nil {
+		return nil, err
+	}
+	return &Inspector{joined: j}, nil
+}
+
+// joined is a closed list of issuers.
+type joined[T any] struct {
+	list     []T
+	byIssuer map[string]T
+	issuers  diagnosis.Values
+}
+
+func join[T any](list []T, of func(T) (j *judge, isJoined bool)) (*joined[T], error) {
+	if len(list) == 0 {
+		return nil, errors.New("token: nothing to join")
+	}
+	all := &joined[T]{list: list, byIssuer: map[string]T{}}
+	for _, one := range list {
+		j, isJoined := of(one)
+		if isJoined || j.issuer == "" {
+			return nil, errors.New("token: only verifiers of one issuer can be joined")
+		}
+		if _, twice := all.byIssuer[j.issuer]; twice {
+			return nil, fmt.Errorf("token: the issuer %s is given twice", diagnosis.Quote(j.issuer))
+		}
+		all.byIssuer[j.issuer] = one
+		all.issuers = append(all.issuers, j.issuer)
+	}
+	return all, nil
+}
+
+// choose returns the one whose issuer the token claims. A token that cannot be
+// read goes to the first, which says why.
+func (all *joined[T]) choose(raw string) (one T, d *diagnosis.Diagnosis) {
+	t, err := Decode(raw)
+	if err != nil {
+		return all.list[0], nil
+	}
+	claimed := t.lookup("iss")
+	issuer, _ := unquote(claimed)
+	if one, ok := all.byIssuer[issuer]; ok {
+		return one, nil
+	}
+	d = &diagnosis.Diagnosis{ID: diagnosis.IssuerMismatch, Expected: all.issuers, Got: diagnosis.FromJSON(claimed)}
+	if claimed == "" {
+		d.ID = diagnosis.IssuerMissing
+	}
+	return one, explained(t, d)
+}
+
+// strange reports on a token of an issuer that is not on the list.
+func (j *judge) strange(ctx context.Context, raw string, d *diagnosis.Diagnosis) *Report {
+	other := *j
+	other.issuer, other.keys = "", noKeys{d}
+	return other.report(ctx, raw)
+}
+
+// noKeys is the key set of an issuer that is not trusted.
+type noKeys struct{ why *diagnosis.Diagnosis }
+
+func (k noKeys) Keys(context.Context, string, string) ([]*jwks.Key, error) { return nil, k.why }
+func (noKeys) Generation() uint64                                          { return 0 }
+func (noKeys) Former(string) *jwks.Key                                     { return nil }
