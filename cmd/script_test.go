@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 			os.Exit(cmd.Main())
 		},
 		"xdg-open": func() { os.Exit(openAsBrowser()) },
+		// The client that the conformance suite starts.
+		"mcp-client": func() { os.Exit(runConformanceClient()) },
 	})
 }
 
