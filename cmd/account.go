@@ -194,7 +194,11 @@ func (env *Env) bareClient() (*safehttp.Client, error) {
 // environmentToken is an access token given by the environment, which is used in
 // place of a session.
 func (env *Env) environmentToken() secret.String {
-	return secret.New(strings.TrimSpace(env.Getenv("OAUTHCTL_TOKEN")))
+	text := env.Getenv("OAUTHCTL_TOKEN")
+	if t, err := pastedToken(text, "OAUTHCTL_TOKEN"); err == nil {
+		return t
+	}
+	return secret.New(strings.TrimSpace(text))
 }
 
 // missingVariable names what a run that is configured by variables lacks, "" for
@@ -273,6 +277,9 @@ func (env *Env) tokenOrSession(args []string) (secret.String, error) {
 
 // accessToken returns the access token of the profile in use.
 func (env *Env) accessToken(ctx context.Context, w account.Want) (*account.Token, error) {
+	if _, err := pastedToken(env.Getenv("OAUTHCTL_TOKEN"), "OAUTHCTL_TOKEN"); err != nil {
+		return nil, err
+	}
 	a, err := env.currentAccount()
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ type callOptions struct {
 	target string
 	items  []string
 	apiOptions
+	allowOrigin []string
 
 	data      string
 	dataGiven bool
@@ -57,13 +58,11 @@ type callOptions struct {
 
 // apiOptions say how a command reaches the API.
 type apiOptions struct {
-	allowOrigin  []string
 	unixSocket   string
 	insecureHTTP bool
 }
 
 func (o *apiOptions) addFlags(f *pflag.FlagSet) {
-	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "send the token to the origin of this `URL` too (repeatable)")
 	f.StringVar(&o.unixSocket, "unix-socket", "", "connect to the API through the Unix domain socket at `PATH`")
 	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "send the token over plain http, where anyone on the way can read it")
 }
@@ -173,6 +172,7 @@ func (o *callOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the request and send nothing")
 	f.BoolVar(&o.time, "time", false, "print on stderr how long each step took")
 	f.BoolVar(&o.noToken, "no-token", false, "send no token")
+	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "send the token to the origin of this `URL` too (repeatable)")
 	o.apiOptions.addFlags(f)
 }
 
@@ -391,6 +391,9 @@ func (env *Env) apiClient(a *account.Account, o *callOptions) (*apicall.Client, 
 	httpClient.Patient = o.stream
 	client := &apicall.Client{HTTP: httpClient, API: api, AllowOrigins: o.allowOrigin, Retries: o.retry, RetryStatus: o.retry5, Now: env.Now}
 	if !o.noToken {
+		if _, err := pastedToken(env.Getenv("OAUTHCTL_TOKEN"), "OAUTHCTL_TOKEN"); err != nil {
+			return nil, err
+		}
 		client.Source = a.TokenSource(o.allowOrigin...)
 	}
 	client.Dropped = func(_, to *url.URL) {

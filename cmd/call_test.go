@@ -397,7 +397,7 @@ func TestTokenConsumers(t *testing.T) {
 	}
 	run(7, "exec", "--", "sh", "-c", "exit 7")
 	run(143, "exec", "--", "sh", "-c", "trap 'exit 143' TERM; kill -TERM $$; sleep 5")
-	if got := run(2, "exec", "--", "no-such-command"); !strings.Contains(got.stderr, "no-such-command") {
+	if got := run(127, "exec", "--", "no-such-command"); !strings.Contains(got.stderr, "no-such-command") {
 		t.Errorf("a command that is not there:\n%s", got.stderr)
 	}
 	run(2, "exec", "--env", "A=B", "--", "true")

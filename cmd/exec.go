@@ -2,15 +2,17 @@ package cmd
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/oauthctl/oauthctl/pkg/account"
 )
 
 type execOptions struct {
+	wantedToken
 	variable string
 	command  []string
 }
@@ -20,46 +22,98 @@ func newExec(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "exec [--env NAME] -- COMMAND [ARG...]",
 		Long: `Run a command with the profile's access token in its environment, where other
-users cannot read it as they can arguments. The command takes this one's place:
-signals reach it, and its exit code is what the shell sees.`,
+users cannot read it as they can arguments. The command replaces this one: it
+receives signals, and its exit code is the exit code.
+
+The command finds the token in OAUTHCTL_TOKEN (or --env NAME), the API's URL in
+OAUTHCTL_API, and the time at which the token expires in
+OAUTHCTL_TOKEN_EXPIRES_AT. It does not inherit a client secret of oauthctl. The
+exit code is 127 if the command does not exist, and 126 if it cannot be run.`,
 		Example: `  oauthctl exec -- ./smoke-test.sh
-  oauthctl exec --env API_TOKEN -- terraform plan`,
+  oauthctl exec --env API_TOKEN --min-ttl 10m -- terraform plan`,
 		Args: between(1, 10_000),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.command = args
 			return runExec(cmd.Context(), env, o)
 		},
 	}
-	cmd.Flags().SetInterspersed(false)
-	cmd.Flags().StringVar(&o.variable, "env", "OAUTHCTL_TOKEN", "the `NAME` of the variable")
+	f := cmd.Flags()
+	f.SetInterspersed(false)
+	f.StringVar(&o.variable, "env", "OAUTHCTL_TOKEN", "the `NAME` of the variable")
+	f.DurationVar(&o.minTTL, "min-ttl", 0, "refresh the token if it is valid for less than this\n(default: a fifth of its life, at most 1m)")
+	f.BoolVar(&o.refresh, "refresh", false, "refresh the token in any case")
 	return cmd
 }
 
+// exitError is a failure with an exit code of its own.
+type exitError struct {
+	error
+	code int
+}
+
+// Unwrap returns the failure.
+func (e exitError) Unwrap() error { return e.error }
+
+// The exit codes of shells for a command that cannot be run.
+const (
+	exitNotExecutable = 126
+	exitNotFound      = 127
+)
+
 func runExec(ctx context.Context, env *Env, o execOptions) error {
-	if o.variable == "" || strings.ContainsAny(o.variable, "= \x00") {
+	switch {
+	case o.variable == "" || strings.ContainsAny(o.variable, "= \x00"):
 		return usage("--env: expected the name of a variable, got %q", o.variable)
+	case o.minTTL < 0:
+		return usage("--min-ttl: expected a duration such as 60s, got %s", o.minTTL)
 	}
 	path, err := exec.LookPath(o.command[0])
 	if err != nil {
-		return usage("exec: %w", err)
+		return cannotRun(o.command[0], err)
 	}
-	t, err := env.accessToken(ctx, account.Want{})
+	o.bearer = "exec"
+	t, err := env.usableToken(ctx, o.wantedToken)
 	if err != nil {
 		return err
 	}
-	if err := unbound(t, "exec"); err != nil {
-		return err
+	environ := publicEnviron()
+	environ = withVariable(environ, "OAUTHCTL_API", t.api)
+	expires := ""
+	if !t.expires.IsZero() {
+		expires = t.expires.UTC().Format(time.RFC3339)
 	}
-	return env.replace(path, o.command, withVariable(publicEnviron(), o.variable, t.Value.Reveal()))
+	environ = withVariable(environ, "OAUTHCTL_TOKEN_EXPIRES_AT", expires)
+	environ = withVariable(environ, o.variable, t.value.Reveal())
+	if err := env.replace(path, o.command, environ); err != nil {
+		return cannotRun(o.command[0], err)
+	}
+	return nil
 }
 
-// withVariable returns an environment in which a variable has one value.
+// cannotRun is a command that does not exist or cannot be run.
+func cannotRun(command string, err error) error {
+	code := exitNotExecutable
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		code = exitNotFound
+	}
+	var lookup *exec.Error
+	if errors.As(err, &lookup) {
+		err = lookup.Err
+	}
+	return exitError{usage("cannot run %s: %w", command, plainPathError(err)), code}
+}
+
+// withVariable returns an environment in which a variable has one value, or is
+// absent if that is empty.
 func withVariable(environ []string, name, value string) []string {
-	var kept []string
+	kept := make([]string, 0, len(environ)+1)
 	for _, pair := range environ {
 		if !strings.HasPrefix(pair, name+"=") {
 			kept = append(kept, pair)
 		}
+	}
+	if value == "" {
+		return kept
 	}
 	return append(kept, name+"="+value)
 }

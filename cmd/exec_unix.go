@@ -3,7 +3,6 @@
 package cmd
 
 import (
-	"fmt"
 	"os/signal"
 	"syscall"
 )
@@ -15,5 +14,5 @@ func (env *Env) replace(path string, argv, environ []string) error {
 		env.stop() // the command is to find signals as they were
 	}
 	signal.Reset()
-	return fmt.Errorf("exec: %s: %w", path, syscall.Exec(path, argv, environ))
+	return syscall.Exec(path, argv, environ)
 }

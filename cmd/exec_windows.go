@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -23,5 +22,5 @@ func (env *Env) replace(path string, argv, environ []string) error {
 	case errors.As(err, &ended):
 		os.Exit(ended.ExitCode())
 	}
-	return fmt.Errorf("exec: %w", err)
+	return err
 }

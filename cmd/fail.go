@@ -54,6 +54,9 @@ func (env *Env) fail(cmd *cobra.Command, err error) int {
 		f.Hint = env.withoutCircle(f, cmd)
 	}
 	env.withoutSecrets(&f)
+	if own := (exitError{}); errors.As(err, &own) {
+		f.ExitCode = own.code
+	}
 	var already told
 	if errors.As(err, &already) {
 		return f.ExitCode

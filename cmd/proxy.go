@@ -15,24 +15,30 @@ import (
 
 type proxyOptions struct {
 	apiOptions
-	listen string
-	open   bool
+	listen    string
+	open      bool
+	webOrigin string
 }
 
 func newProxy(env *Env) *cobra.Command {
 	var o proxyOptions
 	cmd := &cobra.Command{
 		Use: "proxy",
-		Long: `Lend the profile's token to programs on this machine: a reverse proxy on loopback
-that attaches a fresh token to each request to the API. Its URL, printed on
-stdout, holds a secret of this run, so that nobody else can use it. Web pages are
-refused.`,
+		Long: `Add the profile's token to the requests of programs on this machine: a reverse
+proxy on a loopback address that attaches a fresh token to each request to the
+API. Its URL, printed on stdout, contains a secret of this run, so that no other
+program can use it. Requests from web pages are refused, except from --web-origin.
+
+Redirects, links and cookies in the header lead through the proxy. URLs in the
+body do not; for an API that has them, --open gives a URL without the secret.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runProxy(cmd.Context(), env, o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "the loopback `ADDRESS` to listen on")
 	f.BoolVar(&o.open, "open", false, "leave the secret out of the URL")
+	f.StringVar(&o.webOrigin, "web-origin", "", "accept requests from the web page of this `ORIGIN`, such as http://localhost:5173")
+	o.addFlags(f)
 	return cmd
 }
 
@@ -57,11 +63,23 @@ func runProxy(ctx context.Context, env *Env, o proxyOptions) error {
 	if err != nil {
 		return err
 	}
-	proxy, err := apicall.NewProxy(client, l.Addr().String(), apicall.ProxyOptions{Open: o.open})
+	proxy, err := apicall.NewProxy(client, l.Addr().String(), apicall.ProxyOptions{Open: o.open, PageOrigin: o.webOrigin, Explain: env.explainToProgram})
 	if err != nil {
 		l.Close()
-		return err
+		return usage("--web-origin: %w", err)
 	}
 	env.stdout().line("%s", proxy.URL())
 	return guard.Serve(ctx, l, proxy, time.Second)
+}
+
+// explainToProgram is what a program that uses the proxy reads when its request
+// could not be sent.
+func (env *Env) explainToProgram(err error) string {
+	f := env.judge(err)
+	env.withoutSecrets(&f)
+	text := "oauthctl: " + f.Message
+	if f.Hint != "" {
+		text += "\nhint: " + f.Hint
+	}
+	return text
 }

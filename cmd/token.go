@@ -7,92 +7,140 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/oauthctl/oauthctl/pkg/account"
 )
 
 type tokenOptions struct {
-	minTTL  time.Duration
-	refresh bool
-	format  string
+	wantedToken
+	format      string
+	variable    string
+	username    string
+	allowOrigin []string
+	action      string // of a credential helper: get, store, erase or list
 }
 
 func newToken(env *Env) *cobra.Command {
 	var o tokenOptions
 	cmd := &cobra.Command{
 		Use: "token",
-		Long: `Print the profile's access token on stdout, renewed first if it is about to
-expire. On failure nothing is printed on stdout. If the renewal fails for a
-passing reason and the token still lives, it is printed with a warning.`,
-		Example: `  curl -H "$(oauthctl token --format header)" https://api.example.com/items
-  oauthctl token --format curl | curl -K - https://api.example.com/items
-  oauthctl token | oauthctl verify -`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runToken(cmd.Context(), env, o) },
+		Long: `Print the profile's access token on stdout, refreshed first if it expires soon.
+On failure nothing is printed on stdout. If the refresh fails for a transient
+reason and the token is still valid, it is printed with a warning.
+
+With --format git or docker the command is a credential helper: it reads what git
+or docker asks for from standard input, and gives the token to the profile's API
+only, or to --allow-origin.`,
+		Example: `  oauthctl token --format curl | curl -K - https://api.example.com/items
+  eval "$(oauthctl token --format env)"
+  oauthctl token | oauthctl verify -
+  git config credential.https://git.example.com.helper '!oauthctl token --format git'`,
+		Args: upTo(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				o.action = args[0]
+			}
+			return runToken(cmd.Context(), env, o)
+		},
 	}
 	f := cmd.Flags()
-	f.DurationVar(&o.minTTL, "min-ttl", 0, "refresh it if it is valid for less than this\n(default a fifth of its lifetime, at most 1m)")
+	f.DurationVar(&o.minTTL, "min-ttl", 0, "refresh it if it is valid for less than this\n(default: a fifth of its life, at most 1m)")
 	f.BoolVar(&o.refresh, "refresh", false, "refresh it in any case")
-	f.StringVar(&o.format, "format", "raw", "how to print it: "+strings.Join(tokenFormats(), ", "))
+	f.StringVar(&o.format, "format", "raw", "how to print it:\n"+formatList())
+	f.BoolVar(&o.id, "id-token", false, "print the ID token of the login, not the access token")
+	f.StringVar(&o.variable, "env", "OAUTHCTL_TOKEN", "the `NAME` of the variable in the formats of shells")
+	f.StringVar(&o.username, "username", "oauth2", "the user `NAME` in the formats git, docker and netrc")
+	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "give the token to the origin of this `URL` too (repeatable)")
 	return cmd
 }
 
 func tokenFormats() []string {
-	return []string{"raw", "header", "json", "env", "curl", "exec-credential"}
+	return []string{"raw", "header", "json", "env", "fish", "powershell", "curl", "netrc", "git", "docker", "exec-credential", "id_token"}
+}
+
+// formatList is the formats on lines that fit into the help.
+func formatList() string {
+	all := tokenFormats()
+	return strings.Join(all[:6], ", ") + ",\n" + strings.Join(all[6:], ", ")
 }
 
 func runToken(ctx context.Context, env *Env, o tokenOptions) error {
 	if env.global.wantsJSON() {
 		o.format = "json"
 	}
-	if !slices.Contains(tokenFormats(), o.format) {
+	helper := o.format == "git" || o.format == "docker"
+	switch {
+	case !slices.Contains(tokenFormats(), o.format):
 		return usage("--format: expected %s, got %q", strings.Join(tokenFormats(), ", "), o.format)
-	}
-	if o.minTTL < 0 {
+	case o.minTTL < 0:
 		return usage("--min-ttl: expected a duration such as 60s, got %s", o.minTTL)
+	case !isVariable(o.variable):
+		return usage("--env: expected the name of a variable, got %q", o.variable)
+	case strings.ContainsAny(o.username, " \t\r\n"):
+		return usage("--username: expected a name without spaces, got %q", o.username)
+	case o.action != "" && !helper:
+		return usage("unexpected argument %q", o.action)
+	case helper:
+		return env.credentialHelper(ctx, o)
+	case o.format == "id_token":
+		o.id, o.format = true, "raw"
 	}
-	t, err := env.accessToken(ctx, account.Want{MinTTL: o.minTTL, Refresh: o.refresh})
+	switch o.format {
+	case "env", "fish", "powershell", "curl", "netrc":
+		o.bearer = "--format " + o.format
+	}
+	t, err := env.usableToken(ctx, o.wantedToken)
 	if err != nil {
 		return err
 	}
-	if o.format == "env" || o.format == "curl" {
-		if err := unbound(t, "--format "+o.format); err != nil {
-			return err
-		}
-	}
-	return env.printToken(o.format, t)
+	return env.printToken(o, t)
 }
 
-func (env *Env) printToken(format string, t *account.Token) error {
-	env.mask(t.Value)
+func (env *Env) printToken(o tokenOptions, t *usableToken) error {
+	env.mask(t.value)
 	out := env.stdout()
-	kind, value := t.Type, t.Value
-	switch format {
+	value := t.value.Reveal()
+	switch o.format {
 	case "header":
-		out.line("Authorization: %s %s", kind, value.Reveal())
+		out.line("Authorization: %s %s", t.kind, value)
 	case "env":
-		out.line("OAUTHCTL_TOKEN=%s", shellQuote(value.Reveal()))
+		out.line("export %s=%s", o.variable, shellQuote(value))
+	case "fish":
+		out.line("set -gx %s '%s'", o.variable, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value))
+	case "powershell":
+		out.line("$env:%s = '%s'", o.variable, strings.ReplaceAll(value, "'", "''"))
 	case "curl":
-		out.line("header = \"Authorization: %s %s\"", kind, value.Reveal())
+		out.line("header = \"Authorization: %s %s\"", t.kind, value)
+	case "netrc":
+		host, err := t.host()
+		if err != nil {
+			return err
+		}
+		out.line("machine %s login %s password %s", host, o.username, value)
 	case "exec-credential":
 		return env.printJSON(execCredential(t, env.Getenv("KUBERNETES_EXEC_INFO")))
 	case "json":
-		shown := struct {
-			AccessToken string `json:"access_token"`
-			TokenType   string `json:"token_type"`
-			ExpiresAt   string `json:"expires_at,omitempty"`
-			Scope       string `json:"scope,omitempty"`
-		}{AccessToken: value.Reveal(), TokenType: kind, Scope: strings.Join(t.Scope, " "), ExpiresAt: timestamp(t.ExpiresAt)}
-		return env.printJSON(shown)
+		return env.printJSON(tokenJSON(t))
 	default:
-		out.line("%s", value.Reveal())
+		out.line("%s", value)
 	}
 	return nil
 }
 
+func tokenJSON(t *usableToken) any {
+	shown := struct {
+		AccessToken string `json:"access_token"`
+		TokenType   string `json:"token_type"`
+		ExpiresAt   string `json:"expires_at,omitempty"`
+		Scope       string `json:"scope,omitempty"`
+	}{AccessToken: t.value.Reveal(), TokenType: t.kind, Scope: strings.Join(t.scope, " ")}
+	if !t.expires.IsZero() {
+		shown.ExpiresAt = t.expires.UTC().Format(time.RFC3339)
+	}
+	return shown
+}
+
 // execCredential is the answer of a kubectl credential plugin
 // (client.authentication.k8s.io), in the version that kubectl asks for.
-func execCredential(t *account.Token, asked string) any {
+func execCredential(t *usableToken, asked string) any {
 	type status struct {
 		Expires string `json:"expirationTimestamp,omitempty"`
 		Token   string `json:"token"`
@@ -101,9 +149,20 @@ func execCredential(t *account.Token, asked string) any {
 		APIVersion string `json:"apiVersion"`
 		Kind       string `json:"kind"`
 		Status     status `json:"status"`
-	}{"client.authentication.k8s.io/v1", "ExecCredential", status{Token: t.Value.Reveal(), Expires: timestamp(t.ExpiresAt)}}
+	}{"client.authentication.k8s.io/v1", "ExecCredential", status{Token: t.value.Reveal()}}
 	if strings.Contains(asked, `"client.authentication.k8s.io/v1beta1"`) {
 		answer.APIVersion = "client.authentication.k8s.io/v1beta1"
 	}
+	if !t.expires.IsZero() {
+		answer.Status.Expires = t.expires.UTC().Format(time.RFC3339)
+	}
 	return answer
+}
+
+// isVariable reports whether a name can be that of a variable in every shell.
+func isVariable(name string) bool {
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		return false
+	}
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
@@ -50,11 +49,9 @@ type ProxyOptions struct {
 	Explain func(error) string
 }
 
-// tokenAge is for how long a proxy uses a token without asking the source again.
-const tokenAge = 800 * time.Millisecond
-
 // NewProxy returns a proxy to the client's API that listens on address, an IP
-// address with its port.
+// address with its port. The client's Source is called for each request; see
+// [Recent].
 func NewProxy(c *Client, address string, o ProxyOptions) (*Proxy, error) {
 	base, err := c.base()
 	if err != nil {
@@ -78,10 +75,7 @@ func NewProxy(c *Client, address string, o ProxyOptions) (*Proxy, error) {
 	}
 	connection := *c.HTTP
 	connection.Patient = true // a stream lasts as long as it likes
-	client := &Client{HTTP: &connection, API: c.API, AllowOrigins: c.AllowOrigins, NotRepeated: c.NotRepeated}
-	if c.Source != nil {
-		client.Source = Recent(c.Source, tokenAge, c.Now)
-	}
+	client := &Client{HTTP: &connection, Source: c.Source, API: c.API, AllowOrigins: c.AllowOrigins, NotRepeated: c.NotRepeated}
 	p.relay = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
 		Transport:      client.RoundTripper(),
