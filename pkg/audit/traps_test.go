@@ -1,0 +1,472 @@
+package audit_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/audit"
+	"github.com/oauthctl/oauthctl/pkg/bearer"
+	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// noFalse checks that nothing fails, and that no token case is passed unless it is refused by the planted API.
+func noFalse(t *testing.T, report *audit.Report) {
+	t.Helper()
+	for _, f := range report.Findings {
+		if f.Level == audit.Fail {
+			t.Errorf("%s: %s %s: %s", f.Operation, f.Case.Name, f.ID, f.Got)
+		}
+	}
+}
+
+func results(report *audit.Report, operation string) map[string]audit.Result {
+	all := map[string]audit.Result{}
+	for _, row := range report.Operations {
+		if row.Operation.Name() != operation {
+			continue
+		}
+		for _, cell := range row.Cells {
+			all[cell.Case.Name] = cell.Result
+		}
+	}
+	return all
+}
+
+// An API that refuses in unusual ways is not reported as one that accepts.
+func TestTraps(t *testing.T) {
+	t.Run("a redirect to a login page", func(t *testing.T) {
+		_, c := setup(t, "login-page")
+		report := run(t, c)
+		noFalse(t, report)
+		if got := results(report, "GET /items")["no-audience"]; got != audit.Pass {
+			t.Errorf("no-audience: %s", got)
+		}
+	})
+	t.Run("an envelope with status 200", func(t *testing.T) {
+		_, c := setup(t, "envelope")
+		c.Unsafe = audit.Safe
+		report := run(t, c)
+		noFalse(t, report)
+		got := results(report, "GET /items")
+		if got["no-audience"] != audit.Pass || got["head"] != audit.Inconclusive {
+			t.Errorf("no-audience %s, head %s", got["no-audience"], got["head"])
+		}
+		if !slices.ContainsFunc(report.Findings, func(f audit.Finding) bool { return f.ID == "REFUSAL_IS_200" && f.Level == audit.Warning }) {
+			t.Error("REFUSAL_IS_200 is not reported")
+		}
+	})
+	t.Run("an envelope hides a hole", func(t *testing.T) {
+		_, c := setup(t, "envelope", "audience-optional")
+		c.Unsafe = audit.Safe
+		if got := results(run(t, c), "GET /items")["no-audience"]; got != audit.Fail {
+			t.Errorf("no-audience: %s", got)
+		}
+	})
+	t.Run("404 in place of 403", func(t *testing.T) {
+		_, c := setup(t, "404-for-403")
+		report := run(t, c)
+		noFalse(t, report)
+		if got := results(report, "GET /items")["missing-scope"]; got != audit.Pass {
+			t.Errorf("missing-scope: %s", got)
+		}
+		// There the control is a 404 too, so that nothing is proven.
+		if got := results(report, "DELETE /users/{id}")["missing-scope"]; got == audit.Fail {
+			t.Errorf("DELETE: missing-scope: %s", got)
+		}
+	})
+	t.Run("validation before authentication", func(t *testing.T) {
+		_, c := setup(t, "validates-first")
+		c.Unsafe = audit.Safe
+		report := run(t, c)
+		noFalse(t, report)
+		for name, got := range results(report, "GET /items") {
+			if got != audit.Inconclusive {
+				t.Errorf("%s: %s", name, got)
+			}
+		}
+	})
+	t.Run("5xx for every token that is not valid", func(t *testing.T) {
+		p, c := setup(t)
+		c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			recorder := httptest.NewRecorder()
+			p.ServeHTTP(recorder, r)
+			if recorder.Code == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
+				recorder = httptest.NewRecorder()
+				recorder.WriteHeader(http.StatusInternalServerError)
+			}
+			copyAnswer(w, recorder)
+		}))
+		c.Unsafe = audit.Safe
+		for name, got := range results(run(t, c), "GET /items") {
+			if got == audit.Pass && strings.HasPrefix(name, "no-a") {
+				t.Errorf("%s: %s", name, got)
+			}
+		}
+	})
+}
+
+func copyAnswer(w http.ResponseWriter, from *httptest.ResponseRecorder) {
+	for name, values := range from.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(from.Code)
+	w.Write(from.Body.Bytes())
+}
+
+// A rate limit is waited for, and what stays limited is not decided.
+func TestRateLimit(t *testing.T) {
+	p, c := setup(t)
+	var requests atomic.Int64
+	limited := func(free int64) http.RoundTripper {
+		requests.Store(0)
+		return audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if requests.Add(1) > free {
+				w.Header().Set("Retry-After", "7")
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			p.ServeHTTP(w, r)
+		}))
+	}
+	var mu sync.Mutex
+	var waits []time.Duration
+	c.Wait = func(_ context.Context, d time.Duration) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if waits = append(waits, d); d == 7*time.Second && len(waits)%2 == 0 {
+			requests.Store(0) // the window is over
+		}
+		return nil
+	}
+	c.Unsafe, c.Revocation, c.Rotation = audit.Safe, false, 0
+	c.Operations = []audit.Operation{{Method: "GET", Path: "/items", Scopes: []string{"items:read"}}}
+	c.Transport = limited(20)
+	report := run(t, c)
+	noFalse(t, report)
+	if got := report.Coverage(); got.Inconclusive != 0 {
+		t.Errorf("limited for a while: %+v", got)
+	}
+	if !slices.Contains(waits, 7*time.Second) {
+		t.Errorf("Retry-After was not obeyed: %v", waits)
+	}
+
+	c.Wait = func(context.Context, time.Duration) error { return nil }
+	c.Transport = limited(20)
+	report = run(t, c)
+	noFalse(t, report)
+	for name, got := range results(report, "GET /items") {
+		if got != audit.Inconclusive { // the control at the end fails
+			t.Errorf("limited for good: %s: %s", name, got)
+		}
+	}
+}
+
+// A control that stops working halfway takes all results of its operation with it.
+func TestControlStopsWorking(t *testing.T) {
+	p, c := setup(t)
+	var requests atomic.Int64
+	c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) > 20 {
+			w.WriteHeader(http.StatusUnauthorized) // the client is locked out
+			return
+		}
+		p.ServeHTTP(w, r)
+	}))
+	c.Operations = []audit.Operation{{Method: "GET", Path: "/items", Scopes: []string{"items:read"}}}
+	report := run(t, c)
+	noFalse(t, report)
+	if got := report.Coverage(); got.Decided != 0 || got.Undecided != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// An API that refuses every valid token proves nothing, and is not reported as one that denies.
+func TestUntrusted(t *testing.T) {
+	p, c := setup(t)
+	p.issuer = "http://another.test"
+	report := run(t, c)
+	if report.Refused == nil || len(report.Findings) != 0 {
+		t.Errorf("refused %v, findings:\n%s", report.Refused, failures(report))
+	}
+	for name, got := range results(report, "GET /items") {
+		if got != audit.Inconclusive {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	_, c := setup(t)
+	c.Transport = roundTrip(func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("dial: %w", io.ErrUnexpectedEOF) })
+	report := run(t, c)
+	if report.Unreachable == nil || len(report.Findings) != 0 {
+		t.Errorf("%v\n%s", report.Unreachable, failures(report))
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// The middleware of this module, alone and with a policy, has no finding.
+func TestBearerHasNoFinding(t *testing.T) {
+	issuer, err := audit.NewIssuer("http://issuer.test", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := policy.Load([]byte("issuer: http://issuer.test\naudience: http://api.test\nroutes:\n  \"GET /items\": {scopes: [items:read]}\n  \"POST /items\": {any_scopes: [items:write, items:admin], claims: {tenant: acme}}\n  \"GET /health\": {public: true}\n"), "policy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := rules.Verifier(issuer, token.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := bearer.Require(verifier, bearer.Policy(rules))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			return
+		}
+		io.WriteString(w, "items")
+	}))
+	c := audit.Config{
+		Target: &url.URL{Scheme: "http", Host: "localhost"}, Operations: audit.FromPolicy(rules, "policy.yaml", nil), Unsafe: audit.Dry,
+		Tokens: &audit.Signer{Issuer: "http://issuer.test", Audience: "http://api.test", Own: issuer}, Transport: audit.Within(api),
+	}
+	report := run(t, c)
+	for _, f := range report.Findings {
+		t.Errorf("%s: %s %s: %s", f.Operation, f.Case.Name, f.ID, f.Got)
+	}
+	if got := report.Coverage(); got.Proven != 3 || got.Inconclusive != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What arrives: no method but GET and HEAD unless asked, and with dry nothing changes.
+func TestSafety(t *testing.T) {
+	p, c := setup(t)
+	c.Unsafe = audit.Safe
+	run(t, c)
+	for _, call := range p.calls {
+		if method, _, _ := strings.Cut(call, " "); method != "GET" && method != "HEAD" {
+			t.Errorf("without --unsafe: %s", call)
+		}
+	}
+	p, c = setup(t)
+	run(t, c)
+	deletes := 0
+	for _, call := range p.calls {
+		if strings.HasPrefix(call, "DELETE") {
+			if deletes++; !strings.HasPrefix(call, "DELETE /users/999?") {
+				t.Errorf("dry: %s", call)
+			}
+		}
+	}
+	if p.items != 0 || deletes == 0 {
+		t.Errorf("dry: %d items were added, %d requests to delete", p.items, deletes)
+	}
+	// An API that takes the invalid body stops after one request.
+	p, c = setup(t)
+	for i := range c.Operations {
+		if body := c.Operations[i].Body; body != nil {
+			body.Invalid = body.Valid
+		}
+	}
+	report := run(t, c)
+	if p.items != 1 || results(report, "POST /items")["no-audience"] != audit.Inconclusive {
+		t.Errorf("a body that is valid: %d items, %s", p.items, results(report, "POST /items")["no-audience"])
+	}
+	p, c = setup(t)
+	c.Unsafe = audit.Real
+	report = run(t, c)
+	if p.items != 1 || results(report, "POST /items")["no-audience"] != audit.Pass {
+		t.Errorf("real: %d items, %s", p.items, results(report, "POST /items")["no-audience"])
+	}
+}
+
+// A POST without a check of the token is found by the first request, and no second one is sent.
+func TestDryOpen(t *testing.T) {
+	p, c := setup(t)
+	created := 0
+	c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			created++
+			w.WriteHeader(http.StatusCreated)
+			return
+		}
+		p.ServeHTTP(w, r)
+	}))
+	report := run(t, c)
+	if created != 1 || !strings.Contains(failures(report), "POST /items fail no-token NO_TOKEN_ACCEPTED") {
+		t.Errorf("%d created; %s", created, failures(report))
+	}
+}
+
+// A real token goes to the target only, never into a query, and no redirect is followed.
+func TestRealToken(t *testing.T) {
+	issuer, err := audit.NewIssuer("http://issuer.test", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer := &audit.Signer{Issuer: issuer.URL(), Audience: audience, Own: issuer}
+	op := audit.Operation{Method: "GET", Path: "/items", Scopes: []string{"items:read"}}
+	raw, err := signer.Token(t.Context(), "good", &op)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := 0
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }))
+	defer other.Close()
+	p := &planted{issuer: issuer.URL(), audience: audience, keySet: issuer.JWKSURI(), http: &http.Client{Transport: audit.Within(issuer.Handler())}}
+	var mu sync.Mutex
+	var queries []string
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		queries = append(queries, r.URL.RawQuery)
+		mu.Unlock()
+		if r.URL.Path == "/moved" || r.Header.Get("Authorization") == "" {
+			http.Redirect(w, r, other.URL+"/login", http.StatusFound)
+			return
+		}
+		p.ServeHTTP(w, r)
+	}))
+	defer api.Close()
+	target, err := url.Parse(api.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []audit.Exchange
+	report := run(t, audit.Config{
+		Target: target, Operations: []audit.Operation{op, {Method: "GET", Path: "/moved"}},
+		Tokens:  &audit.RealTokens{From: "one real token", Fetch: func(context.Context, []string, string) (string, error) { return raw, nil }},
+		Observe: func(e audit.Exchange) { seen = append(seen, e) },
+	})
+	if elsewhere != 0 {
+		t.Errorf("%d requests followed a redirect", elsewhere)
+	}
+	if i := slices.IndexFunc(queries, func(q string) bool { return q != "" }); i >= 0 {
+		t.Errorf("query %q", queries[i])
+	}
+	got := results(report, "GET /items")
+	for name, want := range map[string]audit.Result{
+		"good": audit.Pass, "alg-none": audit.Pass, "foreign-key": audit.Pass, "no-audience": audit.Inconclusive, "alg-confusion": audit.Inconclusive,
+		"revoked": "",
+	} {
+		if got[name] != want {
+			t.Errorf("%s: %s, want %s", name, got[name], want)
+		}
+	}
+	text, err := json.Marshal(report.Findings)
+	shown := fmt.Sprintf("%s %+v %+v", text, report, seen)
+	if signature := raw[strings.LastIndexByte(raw, '.')+1:]; err != nil || strings.Contains(shown, signature) {
+		t.Error("the report shows the token")
+	}
+}
+
+// A token that the API repeats in its answer is not shown.
+func TestRepeatedToken(t *testing.T) {
+	p, c := setup(t, "audience-optional")
+	c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recorder := httptest.NewRecorder()
+		p.ServeHTTP(recorder, r)
+		recorder.Body.WriteString(" " + r.Header.Get("Authorization"))
+		if recorder.Code == http.StatusOK {
+			recorder.Header().Set("Content-Type", "text/plain")
+		}
+		copyAnswer(w, recorder)
+	}))
+	c.Unsafe = audit.Safe
+	report := run(t, c)
+	if len(report.Findings) == 0 {
+		t.Error("no finding to look at")
+	}
+	for _, f := range report.Findings {
+		if strings.Contains(f.Got, "eyJ") {
+			t.Errorf("%s: %s", f.ID, f.Got)
+		}
+	}
+}
+
+func TestOpaqueToken(t *testing.T) {
+	p, c := setup(t)
+	c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Bearer gho_opaque" {
+			io.WriteString(w, "items")
+			return
+		}
+		p.ServeHTTP(w, r)
+	}))
+	c.Operations = []audit.Operation{{Method: "GET", Path: "/items"}}
+	c.Tokens = &audit.RealTokens{From: "one real token", Fetch: func(context.Context, []string, string) (string, error) { return "gho_opaque", nil }}
+	got := results(run(t, c), "GET /items")
+	for name, want := range map[string]audit.Result{"good": audit.Pass, "malformed-text": audit.Pass, "head": audit.Pass, "alg-none": audit.Inconclusive} {
+		if got[name] != want {
+			t.Errorf("%s: %s, want %s", name, got[name], want)
+		}
+	}
+}
+
+// An audit that is interrupted says what it knows, and passes nothing that it did not send.
+func TestInterrupted(t *testing.T) {
+	p, c := setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var requests atomic.Int64
+	c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) == 10 {
+			cancel()
+		}
+		p.ServeHTTP(w, r)
+	}))
+	a, err := audit.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := a.Run(ctx)
+	if !report.Interrupted || len(report.Findings) != 0 || report.Coverage().Proven > 1 {
+		t.Errorf("%+v\n%s", report.Coverage(), failures(report))
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	_, good := setup(t)
+	for name, spoil := range map[string]func(*audit.Config){
+		"no target":     func(c *audit.Config) { c.Target = &url.URL{Path: "/x"} },
+		"no operations": func(c *audit.Config) { c.Operations = nil },
+		"no tokens":     func(c *audit.Config) { c.Tokens = nil },
+		"a mode":        func(c *audit.Config) { c.Unsafe = "wet" },
+		"no such case":  func(c *audit.Config) { c.Cases = []string{"no-such-*"} },
+	} {
+		c := good
+		spoil(&c)
+		if _, err := audit.New(c); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// 300 requests to an API in process.
+func BenchmarkInProcess(b *testing.B) {
+	_, c := setup(b)
+	c.Rotation, c.Revocation = 0, false
+	a, err := audit.New(c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(a.Plan().Requests), "requests")
+	for b.Loop() {
+		run(b, c)
+	}
+}
