@@ -17,8 +17,8 @@ type slot struct {
 	profile string
 }
 
-func sessionOf(profile string) slot { return slot{"session", profile} }
-func clientOf(profile string) slot  { return slot{"client", profile} }
+func sessionOf(profile string) slot { return slot{kind: "session", profile: profile} }
+func clientOf(profile string) slot  { return slot{kind: "client", profile: profile} }
 
 // file returns the name of the record's file. The names of profiles hold dots,
 // but no two slots have one file, since the suffixes differ.
