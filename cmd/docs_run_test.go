@@ -211,7 +211,7 @@ func runPage(t *testing.T, commands []documented) {
 	if err := shell.Start(); err != nil {
 		t.Fatal(err)
 	}
-	free := []string{ports["8000"], ports["8080"]}
+	free := []string{ports["8000"], ports["8080"], ports["9100"]}
 	for i, chunk := range chunks {
 		if i > 0 {
 			waitForListener(ctx, &free)
