@@ -39,6 +39,7 @@ type devIssuing struct {
 	resources, scopes            []string
 	accessTTL, idTTL, refreshTTL time.Duration
 	refreshTokens                string
+	refreshFormat                string
 	reuseGrace                   time.Duration
 	alg                          string
 	pkce                         string
@@ -103,6 +104,7 @@ func (o *devIssuing) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.idTTL, "id-token-ttl", 5*time.Minute, "lifetime of ID tokens")
 	f.DurationVar(&o.refreshTTL, "refresh-token-ttl", 720*time.Hour, "lifetime of refresh tokens")
 	f.StringVar(&o.refreshTokens, "refresh-tokens", string(devserver.RefreshWithOfflineAccess), "give refresh tokens `WHEN`: offline_access, always or never")
+	f.StringVar(&o.refreshFormat, "refresh-token-format", "opaque", "issue refresh tokens in this `FORMAT`: opaque, or jwt for clients that\nread them (keycloak-js)")
 	f.DurationVar(&o.reuseGrace, "refresh-reuse-grace", 0, "accept a used refresh token again for this time")
 	f.StringVar(&o.alg, "alg", "", "signature `ALGORITHM` (default ES256; many older clients need RS256)")
 	f.StringVar(&o.pkce, "pkce", "required", "PKCE is `required`, or optional for clients with a secret")
@@ -280,10 +282,10 @@ func isUnspecified(host string) bool {
 
 // devHint names the flag that a refused configuration needs.
 func devHint(err error) string {
-	switch text := err.Error(); {
-	case strings.Contains(text, "fault"):
+	switch {
+	case errors.Is(err, devserver.ErrFault):
 		return "oauthctl dev --fault list"
-	case strings.Contains(text, "redirect URI"):
+	case errors.Is(err, devserver.ErrRedirectURI):
 		return "oauthctl dev --any-redirect-uri"
 	}
 	return ""
@@ -355,6 +357,13 @@ func (o *devOptions) config(env *Env) (devserver.Config, error) {
 		c.OptionalPKCE = true
 	default:
 		return c, usage("--pkce: expected required or optional, got %q", o.pkce)
+	}
+	switch o.refreshFormat {
+	case "", "opaque":
+	case "jwt":
+		c.JWTRefreshTokens = true
+	default:
+		return c, usage("--refresh-token-format: expected opaque or jwt, got %q", o.refreshFormat)
 	}
 	if o.autoApprove != "" && o.autoApprove != "false" {
 		c.AutoApprove, c.AutoUser = true, o.autoApprove

@@ -95,7 +95,11 @@ func (c *clients) configure(n Client, anyRedirect bool) error {
 	}
 	for _, uri := range slices.Concat(n.RedirectURIs, n.PostLogoutRedirectURIs) {
 		if !isRedirectURI(uri, anyRedirect) {
-			return fmt.Errorf("client %s: %s, got %s", diagnosis.Quote(n.ID), redirectRule(anyRedirect), diagnosis.Quote(uri))
+			err := fmt.Errorf("client %s: %s, got %s", diagnosis.Quote(n.ID), redirectRule(anyRedirect), diagnosis.Quote(uri))
+			if isRedirectURI(uri, true) {
+				return refusedAs{err, ErrRedirectURI}
+			}
+			return err
 		}
 	}
 	added := &client{

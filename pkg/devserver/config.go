@@ -52,6 +52,9 @@ type Config struct {
 	AccessTokenTTL, IDTokenTTL, RefreshTokenTTL time.Duration
 	// RefreshTokens decides which logins get a refresh token.
 	RefreshTokens RefreshTokens
+	// JWTRefreshTokens makes refresh tokens JWTs, for clients that read them
+	// (keycloak-js), although they are opaque to clients (RFC 6749, section 1.5).
+	JWTRefreshTokens bool
 	// RefreshReuseGrace is how long a refresh token can be used once more after its
 	// first use. After that a second use revokes the whole login.
 	RefreshReuseGrace time.Duration
@@ -120,6 +123,24 @@ type Client struct {
 	// where the user has no claim of that name.
 	Claims map[string]any
 }
+
+// What [New] refuses and another configuration would change.
+var (
+	// ErrFault is in the error for a fault that does not exist or has a wrong value.
+	ErrFault = errors.New("unknown fault")
+	// ErrRedirectURI is in the error for a redirect URI that is accepted only with
+	// [Config.AnyRedirectURI].
+	ErrRedirectURI = errors.New("redirect URI refused")
+)
+
+// refusedAs adds one of the errors above to an error without changing its text.
+type refusedAs struct {
+	error
+	kind error
+}
+
+// Unwrap returns both errors.
+func (r refusedAs) Unwrap() []error { return []error{r.error, r.kind} }
 
 // protocolClaims are the claims that the server sets itself.
 var protocolClaims = []string{

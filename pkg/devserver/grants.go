@@ -136,9 +136,8 @@ func (g *grants) redeem(value string, now time.Time, fits func(*authorizationCod
 	return c.grant, nil
 }
 
-// newRefreshToken remembers a refresh token of a grant and returns it.
-func (g *grants) newRefreshToken(of *grant, now time.Time, ttl time.Duration) string {
-	value := rand.Text() + rand.Text()
+// addRefreshToken remembers a refresh token of a grant.
+func (g *grants) addRefreshToken(value string, of *grant, now time.Time, ttl time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.refresh) >= sweepAt {
@@ -149,7 +148,6 @@ func (g *grants) newRefreshToken(of *grant, now time.Time, ttl time.Duration) st
 		}
 	}
 	g.refresh[digestOf(value)] = &refreshToken{grant: of, expires: now.Add(ttl)}
-	return value
 }
 
 // rotate uses a refresh token up if fits agrees, or leaves it if keep says so. A

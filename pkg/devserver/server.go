@@ -83,7 +83,7 @@ func New(c Config) (*Server, error) {
 	}
 	var err error
 	if s.faults, err = parseFaults(c.Faults); err != nil {
-		return nil, fmt.Errorf("devserver: %w", err)
+		return nil, fmt.Errorf("devserver: %w", refusedAs{err, ErrFault})
 	}
 	if c.Console {
 		s.console = newConsole(s)

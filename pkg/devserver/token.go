@@ -1,6 +1,7 @@
 package devserver
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -171,9 +172,27 @@ func (s *Server) withRefreshToken(answer *tokenResponse, q *tokenRequest, g *gra
 	switch {
 	case answer == nil || s.config.RefreshTokens == RefreshNever:
 	case g.has("offline_access"), s.config.RefreshTokens == RefreshAlways && q.client.uses("refresh_token"):
-		answer.RefreshToken = s.grants.newRefreshToken(g, s.now(), s.config.RefreshTokenTTL)
+		answer.RefreshToken = s.newRefreshToken(g)
 	}
 	return answer
+}
+
+// newRefreshToken issues a refresh token of a grant. A JWT is for clients that read
+// it, as keycloak-js does; no API accepts it, since it is of another type and for
+// this server.
+func (s *Server) newRefreshToken(g *grant) string {
+	now, value := s.now(), rand.Text()+rand.Text()
+	if s.config.JWTRefreshTokens {
+		raw, err := s.sign(s.newDraft("refresh+jwt", map[string]any{
+			"iss": s.config.Issuer, "sub": g.subject, "aud": s.config.Issuer, "azp": g.clientID, "typ": "Refresh", "jti": rand.Text(),
+			"iat": now.Unix(), "exp": now.Add(s.config.RefreshTokenTTL).Unix(),
+		}))
+		if err == nil {
+			value = raw
+		}
+	}
+	s.grants.addRefreshToken(value, g, now, s.config.RefreshTokenTTL)
+	return value
 }
 
 // isVerifier reports whether text has the form of a code_verifier (RFC 7636,
@@ -216,7 +235,7 @@ func (s *Server) exchangeRefreshToken(q *tokenRequest) (*tokenResponse, *oauthEr
 	}
 	answer, refused := s.answer(q, g, narrowed(scope, g.scope), narrowed(resource, g.resource), "")
 	if refused == nil && !keep {
-		answer.RefreshToken = s.grants.newRefreshToken(g, s.now(), s.config.RefreshTokenTTL)
+		answer.RefreshToken = s.newRefreshToken(g)
 	}
 	return answer, refused
 }

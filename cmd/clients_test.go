@@ -1,0 +1,148 @@
+package cmd_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+const clientsDir = "testdata/clients"
+
+// missingClients returns why the client libraries cannot run; empty if they can.
+func missingClients() string {
+	if _, err := os.Stat(filepath.Join(clientsDir, "node_modules/openid-client/package.json")); err != nil {
+		return "the client libraries are not installed: run `npm ci --prefix cmd/" + clientsDir + "`"
+	}
+	return missingNode()
+}
+
+// devProcess is an `oauthctl dev` of its own, at free ports.
+type devProcess struct{ issuer, api string }
+
+// startDevProcess runs `oauthctl dev` with these flags until the test ends.
+func startDevProcess(t *testing.T, flags ...string) devProcess {
+	t.Helper()
+	home := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	c := exec.CommandContext(ctx, "oauthctl", append([]string{"dev", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"}, flags...)...)
+	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.WaitDelay = 5 * time.Second
+	stderr, err := c.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = c.Wait()
+	})
+	var d devProcess
+	for lines := bufio.NewScanner(stderr); d.api == "" && lines.Scan(); {
+		if m := regexp.MustCompile(`^(authorization server|demo API) +(\S+)$`).FindStringSubmatch(lines.Text()); m != nil {
+			if m[1] == "demo API" {
+				d.api = m[2]
+			} else {
+				d.issuer = m[2]
+			}
+		}
+	}
+	if d.api == "" {
+		t.Fatal("oauthctl dev printed no address")
+	}
+	go func() { _, _ = io.Copy(io.Discard, stderr) }()
+	return d
+}
+
+// clientOutcome is what a client library did. Refreshed is nil for one that does not refresh by itself.
+type clientOutcome struct {
+	User      string `json:"user"`
+	Refreshed *bool  `json:"refreshed"`
+	API       int    `json:"api"`
+	LoggedOut bool   `json:"loggedOut"`
+	Error     string `json:"error"`
+}
+
+// runClients runs one of the programs and returns what each client did.
+func runClients(t *testing.T, program string, args ...string) map[string]clientOutcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	var stderr bytes.Buffer
+	node := exec.CommandContext(ctx, "node", append([]string{filepath.Join(clientsDir, program)}, args...)...)
+	node.Env = append(os.Environ(), "NODE_OPTIONS=")
+	node.Stderr = &stderr
+	out, err := node.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &stderr)
+	}
+	var outcomes map[string]clientOutcome
+	if err := json.Unmarshal(out, &outcomes); err != nil {
+		t.Fatalf("%v in %s\n%s", err, out, &stderr)
+	}
+	return outcomes
+}
+
+func wantClients(t *testing.T, outcomes map[string]clientOutcome, refreshes map[string]bool) {
+	t.Helper()
+	for name, refresh := range refreshes {
+		got, ran := outcomes[name]
+		switch {
+		case !ran:
+			t.Errorf("%s did not run", name)
+		case got.Error != "":
+			t.Errorf("%s: %s", name, got.Error)
+		case !strings.HasPrefix(strings.ToLower(got.User), "alice"), got.API != 200, !got.LoggedOut, refresh && (got.Refreshed == nil || !*got.Refreshed):
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if len(outcomes) != len(refreshes) {
+		t.Errorf("%d clients ran, expected %d", len(outcomes), len(refreshes))
+	}
+}
+
+// devFlags are those with which every one of the clients works.
+func devFlags() []string {
+	return []string{
+		"--pkce", "optional", "--refresh-tokens", "always", "--refresh-token-format", "jwt",
+		"--client", "web:s3cret,http://127.0.0.1/callback,http://127.0.0.1/auth/callback/dev",
+		"--client", "spa,http://127.0.0.1/oidc/,http://127.0.0.1/keycloak/,http://127.0.0.1/msal/",
+	}
+}
+
+// Client libraries that others wrote log in at the development server, refresh where they can, call the API and log out:
+// five that run in a server or a program.
+func TestServerClients(t *testing.T) {
+	need(t, "node", missingClients())
+	dev := startDevProcess(t, devFlags()...)
+	wantClients(t, runClients(t, "servers.js", dev.issuer, dev.api), map[string]bool{
+		"openid-client": true, "Auth.js": false, "express-openid-connect": true, "passport-openidconnect": false, "MCP SDK": true,
+	})
+}
+
+// And three that run in a browser, one of which accepts https only.
+func TestBrowserClients(t *testing.T) {
+	need(t, "node", missingClients())
+	need(t, "chromium", missingChromium())
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev := startDevProcess(t, devFlags()...)
+	secure := startDevProcess(t, append(devFlags(), "--tls", "--tls-ca-file", filepath.Join(t.TempDir(), "ca.pem"))...)
+	wantClients(t, runClients(t, "browsers.js", chromium, dev.issuer, dev.api, secure.issuer, secure.api), map[string]bool{
+		"oidc-client-ts": true, "keycloak-js": true, "msal-browser": true,
+	})
+}
