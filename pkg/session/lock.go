@@ -30,10 +30,11 @@ type fileLock interface {
 func newFileLock(path string) fileLock { return flock.New(path, flock.SetPermissions(0o600)) }
 
 // lock takes the lock of a record, which is a file of its own that is never
-// removed: removing it would let two processes hold two locks of one name. While
-// it waits, enough is called each time the record was replaced; a session that
-// it returns ends the wait without the lock, and unlock is nil.
-func (s *Store) lock(ctx context.Context, at slot, enough func() *Session) (unlock func(), found *Session, err error) {
+// removed: removing it would let two processes hold two locks of one name. It
+// waits for patience at most. Meanwhile enough is called each time the record was
+// replaced; a session that it returns ends the wait without the lock, and unlock
+// is nil.
+func (s *Store) lock(ctx context.Context, at slot, patience time.Duration, enough func() *Session) (unlock func(), found *Session, err error) {
 	if err := profile.CheckName(at.profile); err != nil {
 		return nil, nil, fmt.Errorf("session: %w", err)
 	}
@@ -46,7 +47,7 @@ func (s *Store) lock(ctx context.Context, at slot, enough func() *Session) (unlo
 	}
 	path := filepath.Join(s.dir, at.lockFile())
 	l := s.newLock(path)
-	waiting, cancel := context.WithTimeout(ctx, s.lockWait)
+	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	before, _ := os.Lstat(s.path(at))
 	for {
@@ -75,7 +76,7 @@ func (s *Store) lock(ctx context.Context, at slot, enough func() *Session) (unlo
 			return nil, nil, fmt.Errorf("session: %w", ctx.Err())
 		}
 		return nil, nil, &diagnosis.Diagnosis{
-			ID: diagnosis.StoreLocked, Expected: diagnosis.Values{"the lock within " + s.lockWait.String()}, Got: diagnosis.Values{"another process holds it"}, Err: &FileError{Path: path, Owned: true},
+			ID: diagnosis.StoreLocked, Expected: diagnosis.Values{"the lock within " + patience.String()}, Got: diagnosis.Values{"another process holds it"}, Err: &FileError{Path: path, Owned: true},
 		}
 	}
 }

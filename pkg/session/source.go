@@ -88,7 +88,7 @@ func (s *Source) Session(ctx context.Context, want Want) (Result, error) {
 	if s.satisfies(first.session, want) {
 		return first.result(), nil
 	}
-	unlock, found, err := s.Store.lock(ctx, sessionOf(s.Profile), func() *Session {
+	unlock, found, err := s.Store.lock(ctx, sessionOf(s.Profile), s.patience(), func() *Session {
 		now, err := s.load(ctx)
 		if err != nil || !s.suffices(now, first, want) {
 			return nil
@@ -112,6 +112,15 @@ func (s *Source) Session(ctx context.Context, want Want) (Result, error) {
 		return current.result(), nil
 	}
 	return s.renew(ctx, current, want)
+}
+
+// patience is for how long to wait for another process: longer than its renewal
+// may take, which is taken to have the same time limit.
+func (s *Source) patience() time.Duration {
+	if s.RenewTime == 0 {
+		return s.Store.lockWait
+	}
+	return max(s.Store.lockWait, s.RenewTime+5*time.Second)
 }
 
 // loaded is what the store holds for a source.

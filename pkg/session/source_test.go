@@ -138,6 +138,45 @@ func TestLockIsHeld(t *testing.T) {
 	}
 }
 
+// A process whose renewals may take long waits as long for that of another.
+func TestLockIsWaitedForAsLongAsARenewalTakes(t *testing.T) {
+	store, _ := openStore(t)
+	s := example()
+	s.ExpiresAt = now.Add(-time.Minute)
+	save(t, store, s)
+	store.Hasten(30*time.Millisecond, time.Second)
+	holding, release := make(chan struct{}), make(chan struct{})
+	renewals := 0
+	begin := func(limit time.Duration) <-chan error {
+		source := &session.Source{Store: store, Profile: "default", RenewTime: limit, Now: func() time.Time { return now }, Renew: func(ctx context.Context, s *session.Session) (*session.Session, error) {
+			close(holding)
+			<-release
+			return counted(&renewals)(ctx, s)
+		}}
+		done := make(chan error, 1)
+		go func() {
+			_, err := source.Session(context.WithoutCancel(t.Context()), session.Want{})
+			done <- err
+		}()
+		return done
+	}
+	holder := begin(time.Minute)
+	<-holding
+	patient, hasty := begin(time.Minute), begin(0)
+	if err := <-hasty; idOf(err) != diagnosis.StoreLocked {
+		t.Errorf("with the default limit: %v", err)
+	}
+	select {
+	case err := <-patient:
+		t.Errorf("it did not wait: %v", err)
+	default:
+	}
+	close(release)
+	if err := errors.Join(<-holder, <-patient); err != nil || renewals != 1 {
+		t.Errorf("%v after %d renewals", err, renewals)
+	}
+}
+
 // Nobody can be asked, but the token lives: it is given with a warning. Without
 // a session a login is needed.
 func TestWithoutRenewal(t *testing.T) {

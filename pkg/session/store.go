@@ -268,7 +268,7 @@ func (s *Store) read(at slot) ([]byte, error) {
 func (s *Store) Save(ctx context.Context, session *Session) error { return s.save(ctx, session) }
 
 func (s *Store) save(ctx context.Context, r record) error {
-	unlock, _, err := s.lock(ctx, r.slot(), nil)
+	unlock, _, err := s.lock(ctx, r.slot(), s.lockWait, nil)
 	if err != nil {
 		return err
 	}
@@ -338,7 +338,7 @@ func (s *Store) MarkRevoked(ctx context.Context, profile string, accessToken sec
 	if err != nil {
 		return err
 	}
-	unlock, _, err := s.lock(ctx, sessionOf(profile), nil)
+	unlock, _, err := s.lock(ctx, sessionOf(profile), s.lockWait, nil)
 	if err != nil {
 		return err
 	}
@@ -381,7 +381,7 @@ func (s *Store) delete(ctx context.Context, at slot) error {
 			return nil
 		}
 	}
-	unlock, _, err := s.lock(ctx, at, nil)
+	unlock, _, err := s.lock(ctx, at, s.lockWait, nil)
 	if err != nil {
 		return err
 	}
