@@ -95,25 +95,25 @@ func otherUser(err error) bool {
 	return false
 }
 
-// refusedRefresh says what the refusal of a refresh means: one that is not about
-// the client, the scope, the resource or the server's own state ends in a new
-// login, whatever the server calls it.
+// refusedRefresh says what the refusal of a refresh means. Only a refusal that is
+// certain to be about the refresh token ends the session; one that is likely to
+// be keeps it and asks for a login all the same.
 func (a *Account) refusedRefresh(ctx context.Context, s *session.Session, err error) error {
 	var d *diagnosis.Diagnosis
-	var refused *oauth.Error
-	if !errors.As(err, &refused) || !errors.As(err, &d) {
+	var answer *oauth.Error
+	if !errors.As(err, &answer) || !errors.As(err, &d) {
 		return err
 	}
-	switch d.ID {
-	case diagnosis.GrantInvalid, diagnosis.ScopeRefused, diagnosis.ResourceRefused, diagnosis.ServerError, diagnosis.RateLimited:
-		return err
-	case diagnosis.ClientRefused:
-		if r, _ := a.registration(ctx, s); r == nil {
-			return err // a client that the user configured is the user's to look at
-		}
-		return &diagnosis.Diagnosis{ID: diagnosis.ClientForgotten, Got: diagnosis.Values{s.ClientID}, Err: refused}
+	if refused, certain := answer.RefusesRefreshToken(); refused && !certain {
+		return &diagnosis.Diagnosis{ID: diagnosis.RefreshRefused, Err: answer}
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.RefreshRefused, Err: refused}
+	if d.ID != diagnosis.ClientRefused {
+		return err
+	}
+	if r, _ := a.registration(ctx, s); r == nil {
+		return err // a client that the user configured is the user's to look at
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.ClientForgotten, Got: diagnosis.Values{s.ClientID}, Err: answer}
 }
 
 // clientCredentials gets a token of the client's own (RFC 6749, section 4.4),
