@@ -9,11 +9,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 const clientsDir = "testdata/clients"
@@ -145,4 +149,56 @@ func TestBrowserClients(t *testing.T) {
 	wantClients(t, runClients(t, "browsers.js", chromium, dev.issuer, dev.api, secure.issuer, secure.api), map[string]bool{
 		"oidc-client-ts": true, "keycloak-js": true, "msal-browser": true,
 	})
+}
+
+// The console, in both colour schemes, wide and narrow, by the keyboard alone: it shows a login as it happens, switches a
+// fault on, and shows the refusal that follows. The pictures are test artefacts.
+func TestConsoleInChromium(t *testing.T) {
+	need(t, "node", missingClients())
+	need(t, "chromium", missingChromium())
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ scheme, width string }{{"light", "1200"}, {"dark", "360"}} {
+		t.Run(test.scheme+" "+test.width, func(t *testing.T) {
+			dev := startDevProcess(t)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			var stderr bytes.Buffer
+			node := exec.CommandContext(ctx, "node", filepath.Join(clientsDir, "console.js"), chromium, dev.issuer, dev.api, t.ArtifactDir(), test.scheme, test.width)
+			node.Stderr = &stderr
+			out, err := node.Output()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, &stderr)
+			}
+			var seen struct {
+				Shown       []string `json:"shown"`
+				Good        int      `json:"good"`
+				Active      string   `json:"active"`
+				Bad         int      `json:"bad"`
+				ID          string   `json:"id"`
+				Explained   string   `json:"explained"`
+				ScrollWidth int      `json:"scrollWidth"`
+				After       int      `json:"after"`
+				Complaints  []string `json:"complaints"`
+			}
+			if err := json.Unmarshal(out, &seen); err != nil {
+				t.Fatal(err)
+			}
+			want := []string{"Authorization request", "Login", "Consent", "Authorization response", "Token request: authorization_code", "Key set", "API request"}
+			if diff := cmp.Diff(want, seen.Shown); diff != "" {
+				t.Errorf("steps (-want +got):\n%s", diff)
+			}
+			if seen.Good != 200 || seen.Active != "expired" || seen.Bad != 401 || seen.ID != "EXPIRED" || seen.After != 200 {
+				t.Errorf("%+v", seen)
+			}
+			if entry, _ := diagnosis.Lookup(diagnosis.Expired); !strings.Contains(seen.Explained, entry.Meaning) {
+				t.Errorf("the refusal is not explained: %s", seen.Explained)
+			}
+			if width, _ := strconv.Atoi(test.width); seen.ScrollWidth > width || len(seen.Complaints) > 0 {
+				t.Errorf("%d pixels wide; the browser complains: %v", seen.ScrollWidth, seen.Complaints)
+			}
+		})
+	}
 }
