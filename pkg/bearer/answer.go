@@ -5,62 +5,36 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/oauthctl/oauthctl/pkg/challenge"
-	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
-
-// retryAfter is the Retry-After of a 503, in seconds.
-const retryAfter = "5"
-
-// problem is the JSON body of a refusal (RFC 9457): the diagnosis id and its
-// fixed sentence, and what is needed; no value from the token.
-type problem struct {
-	Title  string       `json:"title"`
-	Status int          `json:"status"`
-	Detail string       `json:"detail"`
-	ID     diagnosis.ID `json:"id"`
-	Error  string       `json:"error,omitempty"`
-	Scope  string       `json:"scope,omitempty"`
-}
 
 // refuse answers a request that is not let through (RFC 6750, section 3).
 func (g *gate) refuse(w http.ResponseWriter, r *http.Request, x *refusal) {
 	if g.refused != nil {
-		told := r
-		if x.token != nil {
-			told = r.WithContext(&admitted{r.Context(), x.token, g})
-		}
-		g.refused(told, x.why)
+		g.refused(r.WithContext(&admitted{r.Context(), x.token, g, x.pattern}), x.why)
 	}
 	g.logRefusal(r, x)
 	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
 	// What a page's script may not read otherwise: why it was refused.
-	exposed := "WWW-Authenticate"
-	if x.status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", retryAfter)
+	exposed := ""
+	switch {
+	case x.Status == http.StatusServiceUnavailable:
 		exposed = "Retry-After"
-	} else {
+	case x.Challenges():
+		exposed = "WWW-Authenticate"
 		for _, c := range g.challenges(x) {
 			h.Add("WWW-Authenticate", c.String())
 		}
 	}
-	if x.code == "use_dpop_nonce" && g.nonce != nil {
+	if x.Code == "use_dpop_nonce" && g.nonce != nil {
 		h.Set("DPoP-Nonce", g.nonce())
 		exposed += ", DPoP-Nonce"
 	}
-	h.Add("Access-Control-Expose-Headers", exposed)
-	body, err := json.Marshal(problem{
-		Title: http.StatusText(x.status), Status: x.status, Detail: x.why.Summary(), ID: x.why.ID, Error: x.code, Scope: x.scope,
-	})
-	w.WriteHeader(x.status)
-	if err == nil && r.Method != http.MethodHead {
-		_, _ = w.Write(append(body, '\n'))
+	if exposed != "" {
+		h.Add("Access-Control-Expose-Headers", exposed)
 	}
+	x.Write(w, r)
 }
 
 func (g *gate) logRefusal(r *http.Request, x *refusal) {
@@ -68,13 +42,13 @@ func (g *gate) logRefusal(r *http.Request, x *refusal) {
 		return
 	}
 	level := slog.LevelInfo
-	if x.status == http.StatusServiceUnavailable {
+	if x.Status == http.StatusServiceUnavailable {
 		level = slog.LevelWarn
 	}
 	g.log.LogAttrs(
 		r.Context(), level, "request refused",
-		slog.Int("status", x.status), slog.String("id", string(x.why.ID)), slog.String("reason", x.why.Error()),
-		slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", x.Status), slog.String("id", string(x.why.ID)), slog.String("reason", x.why.Error()),
+		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("route", x.pattern),
 	)
 }
 
@@ -99,11 +73,11 @@ func (g *gate) challenge(scheme string, x *refusal, withError bool) challenge.Ch
 		}
 	}
 	add("realm", g.realm)
-	if x.code != "" && withError {
-		add("error", x.code)
+	if x.Code != "" && withError {
+		add("error", x.Code)
 		add("error_description", string(x.why.ID)+": "+x.why.Summary())
 	}
-	add("scope", x.scope)
+	add("scope", x.Scope)
 	if scheme == schemeDPoP {
 		add("algs", g.algorithms())
 	}

@@ -48,6 +48,7 @@ type gate struct {
 	nonce      func() string
 	mutualTLS  bool
 	refused    func(*http.Request, *diagnosis.Diagnosis)
+	accepted   func(*http.Request)
 	log        *slog.Logger
 }
 
@@ -111,11 +112,19 @@ func MutualTLS() Option {
 	return func(g *gate) { g.mutualTLS = true }
 }
 
-// OnRefusal is told of each request refused, with the full diagnosis, which may
-// quote claims but never the token. It runs before the answer is sent. Where the
-// token is good and does not allow the request, [FromContext] has it.
+// OnRefusal is called for each request that is refused, with the full diagnosis,
+// which may quote claims but never the token. It runs before the answer is sent.
+// Where the token is valid and does not allow the request, [FromContext] has it;
+// [RouteFromContext] has the route.
 func OnRefusal(f func(*http.Request, *diagnosis.Diagnosis)) Option {
 	return func(g *gate) { g.refused = f }
+}
+
+// OnAccept is called for each request that is accepted, before the handler, with
+// the context that [FromContext] and [RouteFromContext] read. It is for metrics
+// and traces.
+func OnAccept(f func(*http.Request)) Option {
+	return func(g *gate) { g.accepted = f }
 }
 
 // Logger logs each refusal with the full diagnosis and never with the token, at
@@ -128,24 +137,32 @@ func Logger(l *slog.Logger) Option {
 // token that v accepts and that has what the options demand. It and the options
 // panic without what they need, since such a program could protect nothing.
 func Require(v *token.Verifier, options ...Option) func(http.Handler) http.Handler {
-	mustHave(v != nil, "Require needs a verifier")
+	g := newGate(v, options)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			v := g.judge(r)
+			if v.refusal != nil {
+				g.refuse(w, r, v.refusal)
+				return
+			}
+			if v.token != nil || v.pattern != "" {
+				r = r.WithContext(&admitted{r.Context(), v.token, g, v.pattern})
+			}
+			if g.accepted != nil {
+				g.accepted(r)
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+func newGate(v *token.Verifier, options []Option) *gate {
+	mustHave(v != nil, "a verifier is needed")
 	g := &gate{verifier: v, realm: "api"}
 	for _, option := range options {
 		option(g)
 	}
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			t, x := g.judge(r)
-			switch {
-			case x != nil:
-				g.refuse(w, r, x)
-			case t == nil:
-				next.ServeHTTP(w, r)
-			default:
-				next.ServeHTTP(w, r.WithContext(&admitted{r.Context(), t, g}))
-			}
-		})
-	}
+	return g
 }
 
 // RequireScope returns middleware that demands more scopes of some handlers
@@ -155,12 +172,14 @@ func RequireScope(scopes ...string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			a, ok := r.Context().Value(contextKey{}).(*admitted)
-			if !ok {
+			if !ok || a.token == nil {
 				http.Error(w, "the server checks a scope but no token", http.StatusInternalServerError)
 				return
 			}
 			if !need.Allows(a.token) {
-				a.gate.refuse(w, r, denied(need.Decide(a.token).Diagnosis, need))
+				x := refusalFor(need.Decide(a.token).Diagnosis, scopeOf(need))
+				x.token, x.pattern = a.token, a.pattern
+				a.gate.refuse(w, r, x)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -172,10 +191,21 @@ func RequireScope(scopes ...string) func(http.Handler) http.Handler {
 // a public route. Its claims cannot be changed.
 func FromContext(ctx context.Context) (*token.Token, bool) {
 	a, ok := ctx.Value(contextKey{}).(*admitted)
-	if !ok {
+	if !ok || a.token == nil {
 		return nil, false
 	}
 	return a.token, true
+}
+
+// RouteFromContext returns the pattern of the route by which a [Policy] accepted
+// or refused the request, as a label for metrics and logs; "" without a policy
+// and where no route is listed.
+func RouteFromContext(ctx context.Context) string {
+	a, ok := ctx.Value(contextKey{}).(*admitted)
+	if !ok {
+		return ""
+	}
+	return a.pattern
 }
 
 type contextKey struct{}
@@ -184,8 +214,9 @@ type contextKey struct{}
 // all that it carries.
 type admitted struct {
 	context.Context
-	token *token.Token
-	gate  *gate
+	token   *token.Token // nil on a public route
+	gate    *gate
+	pattern string
 }
 
 func (a *admitted) Value(key any) any {

@@ -133,10 +133,10 @@ routes:
 		"public with a wrong token": {"GET", "/healthz", "Bearer x", 200, "", ""},
 		"no token":                  {"GET", "/api/items", "", 401, `Bearer realm="api", scope="items:read"`, diagnosis.CredentialsMissing},
 		"unlisted without a token":  {"GET", "/admin", "", 401, `Bearer realm="api"`, diagnosis.CredentialsMissing},
-		"unlisted":                  {"GET", "/admin", good, 403, `insufficient_scope", error_description="OPERATION_UNLISTED: the policy does not list this operation"`, diagnosis.OperationUnlisted},
-		"another method":            {"PUT", "/api/items", good, 403, "OPERATION_UNLISTED", diagnosis.OperationUnlisted},
+		"unlisted":                  {"GET", "/admin", good, 403, "", diagnosis.OperationUnlisted},
+		"another method":            {"PUT", "/api/items", good, 403, "", diagnosis.OperationUnlisted},
 		"the first scope that does": {"POST", "/api/items", good, 403, `scope="items:write"`, diagnosis.ScopeMissing},
-		"a claim":                   {"DELETE", "/api/users/1", good, 403, `CLAIM_MISMATCH: a claim does not have the value that the operation needs"`, diagnosis.ClaimMismatch},
+		"a claim":                   {"DELETE", "/api/users/1", good, 403, "", diagnosis.ClaimMismatch},
 		"a claim that is there":     {"DELETE", "/api/users/1", "Bearer " + f.token(t, map[string]any{"tenant": "acme"}), 200, "", ""},
 		"dot segments":              {"GET", "/healthz/../admin", good, 400, "PATH_AMBIGUOUS", diagnosis.PathAmbiguous},
 		"encoded slash":             {"GET", "/api%2fitems", good, 400, "PATH_AMBIGUOUS", diagnosis.PathAmbiguous},
@@ -153,8 +153,8 @@ routes:
 			if w.Code != tt.status || !strings.Contains(challenge, tt.challenge) || !strings.Contains(w.Body.String(), string(tt.id)) {
 				t.Errorf("%d %q %s, want %d %q", w.Code, challenge, w.Body, tt.status, tt.challenge)
 			}
-			if tt.id == diagnosis.ClaimMismatch && strings.Contains(challenge, " scope=") {
-				t.Errorf("more scopes would not help, yet %q asks for some", challenge)
+			if tt.status == 403 && tt.challenge == "" && challenge != "" {
+				t.Errorf("more scopes would not help, yet there is the challenge %q", challenge)
 			}
 		})
 	}

@@ -12,78 +12,94 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/dpop"
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/problem"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // refusal is a request that is not let through.
 type refusal struct {
-	status int
-	code   string // the error of RFC 6750, section 3.1; "" where there was no token
-	scheme string // of the credentials: Bearer, DPoP, or "" where there were none
-	scope  string // what a token needs, where a client can act on it
-	why    *diagnosis.Diagnosis
-	token  *token.Token // where it is good and does not allow this
+	problem.Problem
+	scheme  string // of the credentials: Bearer, DPoP, or "" where there were none
+	why     *diagnosis.Diagnosis
+	token   *token.Token // where it is valid and does not allow this
+	pattern string       // of the route, "" if none is listed
 }
 
-// judge looks for the token, then at it, then at what it allows. Both results
-// are nil on a public route.
-func (g *gate) judge(r *http.Request) (*token.Token, *refusal) {
-	var route policy.Requirement
-	var unlisted bool
+// refusalFor is the answer to d; scope is what a token needs.
+func refusalFor(d *diagnosis.Diagnosis, scope string) *refusal {
+	x := &refusal{Problem: problem.Of(d), why: d}
+	if x.Code == "insufficient_scope" || d.ID == diagnosis.CredentialsMissing {
+		x.Scope = scope
+	}
+	return x
+}
+
+// verdict is what became of a request: a token, or neither on a public route, or
+// a refusal.
+type verdict struct {
+	token   *token.Token
+	refusal *refusal
+	pattern string
+}
+
+// judge looks for the token, then at it, then at what it allows.
+func (g *gate) judge(r *http.Request) verdict {
+	var match policy.Match
 	if g.policy != nil {
-		if err := policy.CheckPath(r.URL); err != nil {
-			return nil, badRequest(&diagnosis.Diagnosis{ID: diagnosis.PathAmbiguous, Err: err})
+		var err error
+		if match, err = g.policy.Match(r.Method, r.URL); err != nil {
+			return verdict{refusal: refusalFor(&diagnosis.Diagnosis{ID: diagnosis.PathAmbiguous, Err: err}, "")}
 		}
-		need, _, listed := g.policy.Route(r.Method, r.URL)
-		if need.Public {
-			return nil, nil
+		if match.Requirement.Public {
+			return verdict{pattern: match.Pattern}
 		}
-		route, unlisted = need, !listed
 	}
-	c, x := g.credentials(r)
+	t, x := g.judgeRequest(r, match)
 	if x != nil {
-		if x.code == "" {
-			x.scope = g.scope(route)
-		}
-		return nil, x
+		x.token, x.pattern, t = t, match.Pattern, nil
 	}
-	t, x := g.judgeToken(r, c)
-	switch {
-	case x != nil:
-		x.scheme = c.scheme
-	case unlisted:
-		x = denied(&diagnosis.Diagnosis{ID: diagnosis.OperationUnlisted}, policy.Requirement{})
-	default:
-		x = g.judgeNeeds(t, route)
-	}
-	if x != nil {
-		x.token = t
-		return nil, x
-	}
-	return t, nil
+	return verdict{t, x, match.Pattern}
 }
 
-func (g *gate) judgeToken(r *http.Request, c credentials) (*token.Token, *refusal) {
+// judgeRequest returns the token also where it is valid and does not allow this.
+func (g *gate) judgeRequest(r *http.Request, match policy.Match) (*token.Token, *refusal) {
+	c, d := g.credentials(r)
+	if d != nil {
+		return nil, refusalFor(d, g.scope(match.Requirement))
+	}
+	t, d := g.judgeToken(r, c)
+	if d != nil {
+		x := refusalFor(d, "")
+		x.scheme = c.scheme
+		return nil, x
+	}
+	if g.policy != nil && !match.Listed {
+		return t, refusalFor(&diagnosis.Diagnosis{ID: diagnosis.OperationUnlisted}, "")
+	}
+	return t, g.judgeNeeds(t, match.Requirement)
+}
+
+func (g *gate) judgeToken(r *http.Request, c credentials) (*token.Token, *diagnosis.Diagnosis) {
 	t, err := g.verifier.Verify(r.Context(), c.token)
 	if err != nil {
 		// Asked only now: what is no token68 is never a good token either.
 		if !isToken68(c.token) {
-			return nil, badRequest(&diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: diagnosis.Values{"one token after the scheme"}, Got: diagnosis.Values{"something else"}})
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: diagnosis.Values{"one token after the scheme"}, Got: diagnosis.Values{"something else"}}
 		}
-		return nil, refusalOf(err, diagnosis.KeysUnavailable)
+		return nil, diagnosisOf(err, diagnosis.KeysUnavailable)
 	}
 	if err := g.judgeBinding(r, c, t); err != nil {
-		return nil, refusalOf(err, diagnosis.TokenBound)
+		return nil, diagnosisOf(err, diagnosis.TokenBound)
 	}
 	if g.revocation == nil {
 		return t, nil
 	}
 	switch revoked, err := g.revocation.Revoked(r.Context(), t); {
 	case err != nil:
-		return nil, &refusal{status: http.StatusServiceUnavailable, why: unknown(err)}
+		return nil, unknown(err)
 	case revoked:
-		return nil, refusalOf(&diagnosis.Diagnosis{ID: diagnosis.Revoked}, "")
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.Revoked}
 	}
 	return t, nil
 }
@@ -99,11 +115,11 @@ func unknown(err error) *diagnosis.Diagnosis {
 
 func (g *gate) judgeNeeds(t *token.Token, route policy.Requirement) *refusal {
 	if !route.Allows(t) {
-		return denied(route.Decide(t).Diagnosis, route)
+		return refusalFor(route.Decide(t).Diagnosis, scopeOf(route))
 	}
 	for _, need := range g.needs {
 		if !need.Allows(t) {
-			return denied(need.Decide(t).Diagnosis, need)
+			return refusalFor(need.Decide(t).Diagnosis, scopeOf(need))
 		}
 	}
 	return nil
@@ -159,38 +175,14 @@ func hasCertificate(r *http.Request, want any) bool {
 	return subtle.ConstantTimeCompare([]byte(text), []byte(base64.RawURLEncoding.EncodeToString(sum[:]))) == 1
 }
 
-// refusalOf maps a diagnosis to the answer; an error without one is given the id
+// diagnosisOf returns the diagnosis in err; an error without one is given the id
 // otherwise.
-func refusalOf(err error, otherwise diagnosis.ID) *refusal {
+func diagnosisOf(err error, otherwise diagnosis.ID) *diagnosis.Diagnosis {
 	var d *diagnosis.Diagnosis
 	if !errors.As(err, &d) {
 		d = &diagnosis.Diagnosis{ID: otherwise, Err: err}
 	}
-	if d.Kind() != diagnosis.Rejected {
-		return &refusal{status: http.StatusServiceUnavailable, why: d}
-	}
-	x := &refusal{status: http.StatusUnauthorized, code: "invalid_token", why: d}
-	switch d.ID {
-	case diagnosis.DPoPMissing, diagnosis.DPoPInvalid, diagnosis.DPoPReplayed:
-		x.code = "invalid_dpop_proof"
-	case diagnosis.DPoPNonce:
-		x.code = "use_dpop_nonce"
-	}
-	return x
-}
-
-// denied is the answer to a good token that does not allow this. The scopes are
-// told only where more of them would help.
-func denied(why *diagnosis.Diagnosis, need policy.Requirement) *refusal {
-	x := &refusal{status: http.StatusForbidden, code: "insufficient_scope", why: why}
-	if why.ID == diagnosis.ScopeMissing || why.ID == diagnosis.ScopeClaimName {
-		x.scope = scopeOf(need)
-	}
-	return x
-}
-
-func badRequest(why *diagnosis.Diagnosis) *refusal {
-	return &refusal{status: http.StatusBadRequest, code: "invalid_request", why: why}
+	return d
 }
 
 // scope is all that a token needs for a route.
@@ -218,9 +210,9 @@ const (
 
 // credentials finds the one token of a request (RFC 6750, section 2). A token in
 // the query is refused, since URLs are logged everywhere; the body is not read.
-func (g *gate) credentials(r *http.Request) (credentials, *refusal) {
-	invalid := func(expected, got string) (credentials, *refusal) {
-		return credentials{}, badRequest(&diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)})
+func (g *gate) credentials(r *http.Request) (credentials, *diagnosis.Diagnosis) {
+	invalid := func(expected, got string) (credentials, *diagnosis.Diagnosis) {
+		return credentials{}, &diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)}
 	}
 	fields := r.Header["Authorization"]
 	switch {
@@ -229,7 +221,7 @@ func (g *gate) credentials(r *http.Request) (credentials, *refusal) {
 	case r.URL.RawQuery != "" && tokenInQuery(r.URL.RawQuery):
 		return invalid("the token in the Authorization header", "one in the query")
 	case len(fields) == 0:
-		return credentials{}, &refusal{status: http.StatusUnauthorized, why: &diagnosis.Diagnosis{ID: diagnosis.CredentialsMissing}}
+		return credentials{}, &diagnosis.Diagnosis{ID: diagnosis.CredentialsMissing}
 	}
 	scheme, rest, spaced := strings.Cut(fields[0], " ")
 	known := ""
@@ -241,9 +233,9 @@ func (g *gate) credentials(r *http.Request) (credentials, *refusal) {
 	case !isName(scheme):
 		return invalid("a scheme, a space and a token", "something else")
 	default:
-		return credentials{}, &refusal{status: http.StatusUnauthorized, why: &diagnosis.Diagnosis{
+		return credentials{}, &diagnosis.Diagnosis{
 			ID: diagnosis.CredentialsMissing, Expected: diagnosis.Values{"the scheme " + schemeBearer}, Got: diagnosis.Values{"another scheme"},
-		}}
+		}
 	}
 	rest = strings.TrimLeft(rest, " ")
 	if !spaced || rest == "" {

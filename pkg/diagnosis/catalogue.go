@@ -72,6 +72,7 @@ const (
 	PathAmbiguous       ID = "PATH_AMBIGUOUS"
 	ScopeMissing        ID = "SCOPE_MISSING"
 	ScopeClaimName      ID = "SCOPE_CLAIM_NAME"
+	ScopeForm           ID = "SCOPE_FORM"
 	ClaimMismatch       ID = "CLAIM_MISMATCH"
 	OperationUnlisted   ID = "OPERATION_UNLISTED"
 	StepUpRequired      ID = "STEP_UP_REQUIRED"
@@ -536,6 +537,11 @@ var catalogue = []Entry{
 		ScopeClaimName, Denied, "the scope is in another claim than scope or scp",
 		"permissions, roles and the like may hold more than was granted to this client, so they count only when named.",
 		"If that claim is meant, list it in scope_claims.",
+	},
+	{
+		ScopeForm, Denied, "the token has the scope in another form",
+		"Scopes are compared as strings. Some servers separate them with commas, or write them with a prefix: the resource server's identifier (Amazon Cognito, Microsoft Entra ID) or SCOPE_ (Spring). A new login does not change that.",
+		"Require the scope in the form in which the authorization server writes it.",
 	},
 	{
 		ClaimMismatch, Denied, "a claim does not have the value that the operation needs",

@@ -338,7 +338,6 @@ func TestNew(t *testing.T) {
 		"no policy":  func(c *guard.Config) { c.Policy = nil },
 		"no keys":    func(c *guard.Config) { c.Keys = nil },
 		"no URL":     func(c *guard.Config) { c.Resource = "api" },
-		"algorithm":  func(c *guard.Config) { c.Policy = load(t, "algorithms: [none]\n"+routes) },
 	} {
 		c := good
 		upstream := *good.Upstream

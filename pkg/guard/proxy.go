@@ -9,9 +9,8 @@ import (
 	"net/http/httputil"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	answer "github.com/oauthctl/oauthctl/pkg/problem"
 )
 
 // rewrite makes the request that the API sees. It runs after the proxy took away
@@ -121,17 +120,7 @@ func isTimeout(err error) bool {
 const statusClientGone = 499
 
 func problem(w http.ResponseWriter, status int, detail string, id diagnosis.ID) {
-	body, err := json.Marshal(struct {
-		Title  string       `json:"title"`
-		Status int          `json:"status"`
-		Detail string       `json:"detail"`
-		ID     diagnosis.ID `json:"id,omitempty"`
-	}{http.StatusText(status), status, detail, id})
-	if err != nil {
-		status, body = http.StatusInternalServerError, nil
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
+	p := answer.New(status, detail)
+	p.ID = id
+	p.Write(w, &http.Request{}) // the server leaves out the body of an answer to HEAD
 }

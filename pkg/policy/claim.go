@@ -8,7 +8,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // ClaimRule asks one claim for a value or a pattern. The claim's name is taken
@@ -53,16 +57,30 @@ func (r ClaimRule) String() string {
 	return r.name + "=" + r.value
 }
 
-// matches reports whether a value, or for a list one of its elements, has what
-// the rule asks for. Numbers and booleans compare as JSON writes them.
-func (r *ClaimRule) matches(value any) bool {
-	if list, ok := value.([]any); ok {
-		return slices.ContainsFunc(list, r.matchesOne)
+// in returns the JSON text of the claim that the rule is about. The client is
+// named by azp where there is no client_id, as [token.Token.ClientID] reads it.
+func (r *ClaimRule) in(t *token.Token) (string, bool) {
+	text, ok := t.ClaimJSON(r.name)
+	if !ok && r.name == clientID {
+		return t.ClaimJSON("azp")
 	}
-	return r.matchesOne(value)
+	return text, ok
 }
 
-func (r *ClaimRule) matchesOne(value any) bool {
+// matches reports whether the JSON text of a value, or for a list that of one of
+// its elements, has what the rule asks for.
+func (r *ClaimRule) matches(value string) bool {
+	if value[0] != '[' {
+		return r.matchesOne(value)
+	}
+	var list []jsontext.Value
+	if err := json.Unmarshal([]byte(value), &list); err != nil {
+		return false
+	}
+	return slices.ContainsFunc(list, func(one jsontext.Value) bool { return r.matchesOne(string(one)) })
+}
+
+func (r *ClaimRule) matchesOne(value string) bool {
 	text, ok := textOf(value)
 	switch {
 	case !ok:
@@ -76,15 +94,21 @@ func (r *ClaimRule) matchesOne(value any) bool {
 // maxExact is the largest number of which a float64 knows each digit.
 const maxExact = 1 << 53
 
-func textOf(value any) (string, bool) {
-	switch v := value.(type) {
-	case string:
-		return v, true
-	case bool:
-		return strconv.FormatBool(v), true
-	case float64:
-		// Beyond it two tenants' numbers could read alike.
-		return strconv.FormatFloat(v, 'f', -1, 64), math.Abs(v) < maxExact
+// textOf returns a string without its quotes, and booleans and numbers as JSON
+// writes them: up to 2^53 without exponent and final zeros, beyond that as they
+// are in the token, so that two long ids never read alike.
+func textOf(value string) (string, bool) {
+	switch value[0] {
+	case '"':
+		text, err := jsontext.AppendUnquote(nil, value)
+		return string(text), err == nil
+	case 't', 'f':
+		return value, true
+	case '{', '[', 'n':
+		return "", false
 	}
-	return "", false
+	if v, err := strconv.ParseFloat(value, 64); err == nil && math.Abs(v) < maxExact {
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	}
+	return value, true
 }

@@ -24,11 +24,16 @@ const maxBytes = 1 << 20
 //	audience: https://api.example.com   # or a list; or none, with a client_id in every route
 //	algorithms: [RS256, ES256]          # optional: what the keys can do
 //	scope_claims: [permissions]         # optional: claims that hold scopes beside scope and scp
+//	accept: [id_token]                  # optional: for an issuer whose access tokens look like ID tokens
+//	jwks: https://auth.example.com/keys # optional: a URL or FILE; otherwise from the issuer's metadata
 //	routes:                             # patterns of net/http.ServeMux, each with its method
 //	  "GET /api/items":         {scopes: [items:read]}
 //	  "POST /api/items":        {any_scopes: [items:write, items:admin]}
 //	  "DELETE /api/users/{id}": {scopes: [users:delete], claims: {tenant: acme, email: {matches: "@example\\.com$"}}}
 //	  "GET /healthz":           {public: true}
+//
+// A policy with several issuers has a list issuers in place of issuer, audience,
+// algorithms, accept and jwks, each element with these keys.
 func Load(data []byte, name string) (*Policy, error) {
 	p, err := parse(data)
 	if err != nil {
@@ -52,26 +57,26 @@ func parse(data []byte) (*Policy, error) {
 	}
 	top := document.Content[0]
 	p := &Policy{mux: http.NewServeMux(), digest: sha256.Sum256(data)}
-	noAudience := false
-	err := members(top, []member{
-		{"issuer", func(n *yaml.Node) error { return text(n, &p.Issuer) }},
-		{"audience", func(n *yaml.Node) error {
-			if noAudience = n.Kind == yaml.ScalarNode && n.Value == "none"; noAudience {
-				return nil
-			}
-			return list(n, &p.Audience)
-		}},
-		{"algorithms", func(n *yaml.Node) error { return list(n, &p.Algorithms) }},
-		{"scope_claims", func(n *yaml.Node) error { return list(n, &p.ScopeClaims) }},
-		{"routes", func(n *yaml.Node) error { return p.readRoutes(n) }},
-	})
+	var single trustReader
+	var several []trustReader
+	err := members(top, append(single.members(),
+		member{"issuers", func(n *yaml.Node) (err error) { several, err = readIssuers(n); return err }},
+		member{"scope_claims", func(n *yaml.Node) error { return list(n, &p.ScopeClaims) }},
+		member{"routes", func(n *yaml.Node) error { return p.readRoutes(n) }},
+	))
 	switch {
 	case err != nil:
 		return nil, err
-	case p.Issuer == "":
-		return nil, at(top, "issuer is missing")
-	case p.Audience == nil && !noAudience:
-		return nil, at(top, "audience is missing")
+	case several != nil && single.used:
+		return nil, at(top, "issuers has the issuer, audience, algorithms, accept and jwks of each issuer; none of them can be at the top too")
+	case several == nil:
+		single.node = top
+		several = []trustReader{single}
+	}
+	noAudience, err := p.trust(several)
+	switch {
+	case err != nil:
+		return nil, err
 	case len(p.routes) == 0:
 		return nil, at(top, "routes is missing; an unlisted route is denied, so nothing would be allowed")
 	}

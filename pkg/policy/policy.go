@@ -17,6 +17,9 @@ type Policy struct {
 	Audience    []string // nil means none; then each route names the client_id
 	Algorithms  []string // nil means what the keys can do
 	ScopeClaims []string
+	// Trusted are the issuers whose tokens are accepted, one or several. The first
+	// is also in Issuer, Audience and Algorithms.
+	Trusted []Trust
 
 	digest [sha256.Size]byte
 	routes []*route
@@ -38,15 +41,52 @@ type route struct {
 
 func (*route) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
-// Verifier returns a verifier of the tokens that the policy accepts, signed with
-// one of keys. What the policy says of issuer, audience and algorithms takes the
-// place of what o says.
+// Trust is one issuer of a policy.
+type Trust struct {
+	Issuer     string
+	Audience   []string     // nil means none; then each route names the client_id
+	Algorithms []string     // nil means what the keys can do
+	Accept     []token.Kind // kinds that count as access tokens
+	// JWKS is the URL or file of the issuer's key set, "" for the one in its
+	// metadata.
+	JWKS string
+}
+
+// Verifier returns a verifier of the tokens that a policy with one issuer
+// accepts, signed with one of keys. What the policy says takes the place of what o
+// says. It errs if the policy has several issuers, which have keys of their own.
 func (p *Policy) Verifier(keys token.KeySet, o token.Options) (*token.Verifier, error) {
-	o.Algorithms = p.Algorithms
-	if p.Audience == nil {
-		o.InsecureSkipAudience, o.ClientIDs = true, p.clients()
+	if len(p.Trusted) > 1 {
+		return nil, fmt.Errorf("policy: one key set for %d issuers", len(p.Trusted))
 	}
-	v, err := token.NewVerifier(p.Issuer, p.Audience, keys, o)
+	return p.VerifierOf(func(Trust) (token.KeySet, error) { return keys, nil }, o)
+}
+
+// VerifierOf is [Policy.Verifier] for a policy with any number of issuers: keys
+// returns the key set of one of them. A token is verified by what the policy says
+// of the issuer that it claims; no other issuer is accepted.
+func (p *Policy) VerifierOf(keys func(Trust) (token.KeySet, error), o token.Options) (*token.Verifier, error) {
+	var all []*token.Verifier
+	for _, one := range p.Trusted {
+		set, err := keys(one)
+		if err != nil {
+			return nil, err
+		}
+		o := o
+		o.Algorithms, o.Accept = one.Algorithms, one.Accept
+		if one.Audience == nil {
+			o.InsecureSkipAudience, o.ClientIDs = true, p.clients()
+		}
+		v, err := token.NewVerifier(one.Issuer, one.Audience, set, o)
+		if err != nil {
+			return nil, fmt.Errorf("policy: %w", err)
+		}
+		all = append(all, v)
+	}
+	if len(all) == 1 {
+		return all[0], nil
+	}
+	v, err := token.Join(all...)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}

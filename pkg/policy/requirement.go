@@ -35,7 +35,7 @@ type Decision struct {
 	Allowed bool
 	Checks  []token.Check // one "scope" or "claim" for each thing needed
 	// Diagnosis is the first check that failed, of kind Denied: SCOPE_MISSING,
-	// SCOPE_CLAIM_NAME or CLAIM_MISMATCH; nil if allowed.
+	// SCOPE_CLAIM_NAME, SCOPE_FORM or CLAIM_MISMATCH; nil if allowed.
 	Diagnosis *diagnosis.Diagnosis
 }
 
@@ -52,7 +52,7 @@ func (r Requirement) Allows(t *token.Token) bool {
 		return false
 	}
 	for i := range r.Claims {
-		if value, there := t.Claim(r.Claims[i].name); !there || !r.Claims[i].matches(value) {
+		if value, there := r.Claims[i].in(t); !there || !r.Claims[i].matches(value) {
 			return false
 		}
 	}
@@ -73,28 +73,28 @@ func (r Requirement) Decide(t *token.Token) Decision {
 		if slices.Contains(missing, scope) {
 			d.deny("scope", diagnosis.Values{scope}, r.missing(t, missing, diagnosis.Values{strings.Join(missing, " ")}))
 		} else {
-			d.pass("scope", scope)
+			d.pass("scope", foundScope(t, scope, r.ScopeClaims))
 		}
 	}
 	if len(r.AnyScopes) > 0 {
 		has := func(scope string) bool { return t.HasScope(scope, r.ScopeClaims...) }
 		if i := slices.IndexFunc(r.AnyScopes, has); i >= 0 {
-			d.pass("scope", r.AnyScopes[i])
+			d.pass("scope", foundScope(t, r.AnyScopes[i], r.ScopeClaims))
 		} else {
 			d.deny("scope", r.AnyScopes, r.missing(t, r.AnyScopes, r.AnyScopes))
 		}
 	}
 	for _, rule := range r.Claims {
-		value, there := t.Claim(rule.name)
+		value, there := rule.in(t)
 		if there && rule.matches(value) {
 			d.pass("claim", rule.String())
 			continue
 		}
-		got := diagnosis.None
-		if there {
-			got = diagnosis.Values{fmt.Sprint(value)}
+		why := &diagnosis.Diagnosis{ID: diagnosis.ClaimMismatch, Expected: diagnosis.Values{rule.String()}, Got: diagnosis.FromJSON(value)}
+		if near := nearName(t, rule.name); !there && near != "" {
+			why.Err = fmt.Errorf("the token has the claim %s", near)
 		}
-		d.deny("claim", diagnosis.Values{rule.String()}, &diagnosis.Diagnosis{ID: diagnosis.ClaimMismatch, Expected: diagnosis.Values{rule.String()}, Got: got})
+		d.deny("claim", why.Expected, why)
 	}
 	return d
 }
@@ -117,6 +117,11 @@ func (r Requirement) missing(t *token.Token, wanted []string, expected diagnosis
 	for _, scope := range wanted {
 		if claim := claimHolding(t, scope); claim != "" {
 			return &diagnosis.Diagnosis{ID: diagnosis.ScopeClaimName, Expected: diagnosis.Values{"scope", "scp"}, Got: diagnosis.Values{claim}}
+		}
+	}
+	for _, scope := range wanted {
+		if form := otherForm(t, scope); form != "" {
+			return &diagnosis.Diagnosis{ID: diagnosis.ScopeForm, Expected: diagnosis.Values{scope}, Got: diagnosis.Values{form}}
 		}
 	}
 	got := diagnosis.None

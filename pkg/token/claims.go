@@ -186,13 +186,8 @@ func (e *expectation) checkClientID(t *Token, _ time.Time) *diagnosis.Diagnosis 
 
 func (e *expectation) checkRequired(t *Token, _ time.Time) *diagnosis.Diagnosis {
 	for _, name := range e.require {
-		value, ok := t.Claim(name)
-		if !ok || isEmpty(value) {
-			got := diagnosis.None
-			if ok {
-				got = diagnosis.FromJSON(jsonText(value))
-			}
-			return &diagnosis.Diagnosis{ID: diagnosis.ClaimMissing, Expected: diagnosis.Values{"the claim " + name}, Got: got}
+		if text, _ := t.ClaimJSON(name); isEmpty(text) {
+			return &diagnosis.Diagnosis{ID: diagnosis.ClaimMissing, Expected: diagnosis.Values{"the claim " + name}, Got: diagnosis.FromJSON(text)}
 		}
 	}
 	if !e.rfc9068 {
@@ -206,17 +201,10 @@ func (e *expectation) checkRequired(t *Token, _ time.Time) *diagnosis.Diagnosis 
 	return nil
 }
 
-// isEmpty reports whether a claim's value says nothing: null, "" or [].
-func isEmpty(value any) bool {
-	switch v := value.(type) {
-	case nil:
-		return true
-	case string:
-		return v == ""
-	case []any:
-		return len(v) == 0
-	}
-	return false
+// isEmpty reports whether a claim is missing or its JSON says nothing: null, ""
+// or [].
+func isEmpty(text string) bool {
+	return text == "" || text == "null" || text == `""` || text[0] == '[' && strings.Trim(text[1:], " \t\r\n") == "]"
 }
 
 // errClocks goes with a token that expired a moment ago.

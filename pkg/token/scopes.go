@@ -23,6 +23,17 @@ func (t *Token) HasScope(scope string, claims ...string) bool {
 	return false
 }
 
+// ScopeClaim returns the claim in which a scope was granted, of those that
+// [Token.HasScope] looks at; "" if it was not.
+func (t *Token) ScopeClaim(scope string, claims ...string) string {
+	for _, name := range append([]string{"scope", "scp"}, claims...) {
+		if scope != "" && t.claimHasScope(name, scope) {
+			return name
+		}
+	}
+	return ""
+}
+
 func (t *Token) claimHasScope(name, scope string) bool {
 	text := t.lookup(name)
 	if text != "" && text[0] == '"' && strings.IndexByte(text, '\\') < 0 {

@@ -104,33 +104,36 @@ func (t *Token) Scopes(claims ...string) []string {
 // dots. Since a name may contain dots itself, at each level every split of the
 // path is tried, the longest name first.
 func (t *Token) Claim(path string) (any, bool) {
-	return resolve(path, func(name string) (any, bool) {
-		text := t.lookup(name)
-		if text == "" {
-			return nil, false
-		}
-		return parseValue(text)
-	})
+	text, ok := t.ClaimJSON(path)
+	if !ok {
+		return nil, false
+	}
+	return parseValue(text)
 }
+
+// ClaimJSON is [Token.Claim] for the JSON text of the claim, which has every
+// digit of a number.
+func (t *Token) ClaimJSON(path string) (string, bool) { return resolve(path, t.lookup) }
 
 // resolve is the one way in which a path finds a claim: it looks for the longest
 // name of the path at this level, and for the rest of the path within its value.
-func resolve(path string, member func(name string) (any, bool)) (any, bool) {
-	if value, ok := member(path); ok {
-		return value, true
+// Member returns the JSON text of a member, "" if it is missing.
+func resolve(path string, member func(name string) string) (string, bool) {
+	if text := member(path); text != "" {
+		return text, true
 	}
 	for end := strings.LastIndexByte(path, '.'); end > 0; end = strings.LastIndexByte(path[:end], '.') {
-		value, _ := member(path[:end])
-		object, ok := value.(map[string]any)
-		if !ok {
+		text := member(path[:end])
+		if text == "" || text[0] != '{' {
 			continue
 		}
-		inner := func(name string) (any, bool) { v, ok := object[name]; return v, ok }
-		if value, ok := resolve(path[end+1:], inner); ok {
-			return value, true
+		members, _ := splitObject(text, nil)
+		inner := func(name string) string { return memberOf(members, name) }
+		if text, ok := resolve(path[end+1:], inner); ok {
+			return text, true
 		}
 	}
-	return nil, false
+	return "", false
 }
 
 // UnmarshalClaims stores the claims in the struct or map that v points to, as
@@ -152,10 +155,12 @@ func (t *Token) Claims() map[string]any {
 }
 
 // lookup returns the JSON text of a claim, "" if it is missing.
-func (t *Token) lookup(name string) string {
-	for i := range t.claims {
-		if t.claims[i].name == name {
-			return t.claims[i].value
+func (t *Token) lookup(name string) string { return memberOf(t.claims, name) }
+
+func memberOf(members []member, name string) string {
+	for i := range members {
+		if members[i].name == name {
+			return members[i].value
 		}
 	}
 	return ""
@@ -179,15 +184,6 @@ func (t *Token) time(name string) time.Time {
 func unixTime(seconds float64) time.Time {
 	whole, fraction := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(fraction*1e9))
-}
-
-// jsonText is the opposite of parseValue.
-func jsonText(v any) string {
-	data, err := json.Marshal(v, json.Deterministic(true))
-	if err != nil {
-		return "" // what was parsed can be written
-	}
-	return string(data)
 }
 
 func parseValue(text string) (any, bool) {

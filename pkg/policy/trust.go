@@ -1,0 +1,106 @@
+package policy
+
+import (
+	"go.yaml.in/yaml/v4"
+
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// trustReader reads what a policy says of one issuer.
+type trustReader struct {
+	Trust
+	node       *yaml.Node
+	noAudience bool
+	used       bool
+}
+
+// members are the keys of one issuer.
+func (t *trustReader) members() []member {
+	used := func(read func(*yaml.Node) error) func(*yaml.Node) error {
+		return func(n *yaml.Node) error { t.used = true; return read(n) }
+	}
+	return []member{
+		{"issuer", used(func(n *yaml.Node) error { return text(n, &t.Issuer) })},
+		{"audience", used(func(n *yaml.Node) error {
+			if t.noAudience = n.Kind == yaml.ScalarNode && n.Value == "none"; t.noAudience {
+				return nil
+			}
+			return list(n, &t.Audience)
+		})},
+		{"algorithms", used(func(n *yaml.Node) error { return algorithms(n, &t.Algorithms) })},
+		{"accept", used(t.readAccept)},
+		{"jwks", used(func(n *yaml.Node) error { return text(n, &t.JWKS) })},
+	}
+}
+
+func (t *trustReader) readAccept(n *yaml.Node) error {
+	var names []string
+	if err := list(n, &names); err != nil {
+		return err
+	}
+	for i, name := range names {
+		kind, err := token.ParseKind(name)
+		if err != nil {
+			return at(element(n, i), "%w", err)
+		}
+		t.Accept = append(t.Accept, kind)
+	}
+	return nil
+}
+
+// algorithms reads a list of algorithms that tokens can be signed with.
+func algorithms(n *yaml.Node, into *[]string) error {
+	if err := list(n, into); err != nil {
+		return err
+	}
+	for i, name := range *into {
+		if _, ok := jwks.LookupAlgorithm(name); !ok {
+			return at(element(n, i), "unknown algorithm %q, expected RS, PS, ES or HS with 256, 384 or 512, EdDSA or Ed25519", name)
+		}
+	}
+	return nil
+}
+
+// element returns the node of the i-th text of a list, which may be one text.
+func element(n *yaml.Node, i int) *yaml.Node {
+	if n.Kind == yaml.SequenceNode {
+		return n.Content[i]
+	}
+	return n
+}
+
+func readIssuers(n *yaml.Node) ([]trustReader, error) {
+	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+		return nil, at(n, "expected a list of issuers, each with issuer and audience")
+	}
+	var all []trustReader
+	for _, one := range n.Content {
+		t := trustReader{node: one}
+		if err := members(one, t.members()); err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// trust takes over the issuers, and reports whether one of them has no audience.
+func (p *Policy) trust(all []trustReader) (noAudience bool, err error) {
+	seen := map[string]bool{}
+	for _, t := range all {
+		switch {
+		case t.Issuer == "":
+			return false, at(t.node, "issuer is missing")
+		case t.Audience == nil && !t.noAudience:
+			return false, at(t.node, "audience is missing")
+		case seen[t.Issuer]:
+			return false, at(t.node, "the issuer %q is given twice", t.Issuer)
+		}
+		seen[t.Issuer], noAudience = true, noAudience || t.noAudience
+		p.Trusted = append(p.Trusted, t.Trust)
+	}
+	first := p.Trusted[0]
+	p.Issuer, p.Audience, p.Algorithms = first.Issuer, first.Audience, first.Algorithms
+	return noAudience, nil
+}
