@@ -38,7 +38,21 @@ func (env *Env) explainRefusal(ctx context.Context, res *http.Response, refusal 
 	if bare && !refusal.Reason && carried {
 		refusal.Hint = env.examine(ctx, sent)
 	}
+	if refusal.ID == diagnosis.APIUnauthorized && carried && refusal.Hint == "" {
+		refusal.Hint = env.logInAgain()
+	}
 	return refusal
+}
+
+// logInAgain is the hint for a session whose token the API does not accept any
+// more, "" where there is no session. The login begins at the API, which may have
+// another authorization server by now.
+func (env *Env) logInAgain() string {
+	p := env.resolved
+	if p == nil || p.Get(profile.API) == "" || !env.environmentToken().IsZero() {
+		return ""
+	}
+	return "log in again: " + env.command("login", p.Get(profile.API)) + "; if that does not help, verify the token: " + env.command("verify")
 }
 
 // loginFlags returns the flags of the login that would get a token which is

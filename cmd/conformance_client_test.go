@@ -120,9 +120,12 @@ func (c *conformanceClient) enterprise() int {
 	if code != 0 {
 		return code
 	}
-	code, assertion, _ := c.oauthctl("exchange", "-p", "idp", "--issuer", c.known.IDPIssuer, "--client-id", c.known.IDPClientID, "--auth-method", "none",
+	ours := c.env
+	c.env = append(slices.Clone(ours), "OAUTHCTL_ISSUER="+c.known.IDPIssuer, "OAUTHCTL_CLIENT_SECRET=")
+	code, assertion, _ := c.oauthctl("exchange", "--client-id", c.known.IDPClientID, "--auth-method", "none",
 		"--subject-token", "@"+c.file("id.jwt", c.known.IDToken), "--subject-token-type", "id_token",
 		"--requested-token-type", "id-jag", "--audience", issuer, "--resource", api)
+	c.env = ours
 	if code != 0 {
 		return code
 	}
@@ -184,7 +187,7 @@ func message(method string) string {
 	return string(data)
 }
 
-var hint = regexp.MustCompile("(?m)^oauthctl: hint: .*?oauthctl (login\\b[^`\n]*)")
+var hint = regexp.MustCompile("(?m)^oauthctl: hint: .*?oauthctl (login\\b[^`;\n]*)")
 
 // hintedLogin returns the arguments of the login that a message hints at, nil if there is none.
 func hintedLogin(stderr string) []string {

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -19,6 +20,9 @@ type exchangeOptions struct {
 	subjectToken     string
 	subjectTokenType string
 	actorToken       string
+	actorTokenType   string
+	requestedType    string
+	param            []string
 	assertion        string
 	audience         []string
 	resource         []string
@@ -54,6 +58,9 @@ With --grant-type jwt-bearer an assertion is presented instead (RFC 7523).
 	f.StringVar(&o.subjectToken, "subject-token", "", "the `TOKEN` to exchange (default: the profile's access token)")
 	f.StringVar(&o.subjectTokenType, "subject-token-type", "", "what it is: access_token, refresh_token, id_token, jwt or a `URI`\n(default access_token, for a CI job's token jwt)")
 	f.StringVar(&o.actorToken, "actor-token", "", "the `TOKEN` of who acts for the subject")
+	f.StringVar(&o.actorTokenType, "actor-token-type", "", "what it is, as --subject-token-type (default access_token, for a CI job's\ntoken jwt)")
+	f.StringVar(&o.requestedType, "requested-token-type", "", "the type of token to get: access_token, refresh_token, id_token, jwt, id-jag\nor a `URI` (default: the server's choice)")
+	f.StringArrayVar(&o.param, "param", nil, "add the parameter `NAME=VALUE` to the request (repeatable)")
 	f.StringVar(&o.assertion, "assertion", "", "the JWT that --grant-type jwt-bearer presents, a `TOKEN`")
 	f.StringArrayVar(&o.audience, "audience", nil, "ask for a token for this audience (repeatable)")
 	f.StringArrayVar(&o.resource, "resource", nil, "ask for a token for this resource, RFC 8707 (repeatable)")
@@ -80,8 +87,8 @@ func (o *exchangeOptions) check() error {
 		return usage("--grant-type: expected %s or %s, got %q", grantExchange, grantJWTBearer, o.grantType)
 	case o.assertion == "":
 		return &usageError{what: "--grant-type jwt-bearer needs an assertion", hint: "--assertion @FILE, or - for standard input"}
-	case o.subjectToken != "" || o.actorToken != "" || o.subjectTokenType != "":
-		return usage("--grant-type jwt-bearer has an assertion, but no subject and no actor token")
+	case o.subjectToken != "" || o.actorToken != "" || o.subjectTokenType != "" || o.actorTokenType != "" || o.requestedType != "":
+		return usage("--grant-type jwt-bearer has an assertion, but no subject, no actor and no requested token type")
 	}
 	return nil
 }
@@ -98,7 +105,10 @@ func runExchange(ctx context.Context, env *Env, o exchangeOptions) error {
 	if err != nil {
 		return err
 	}
-	options := o.options(env)
+	options, err := o.options(env)
+	if err != nil {
+		return err
+	}
 	if o.clientOptions != (clientOptions{}) {
 		given, once, err := o.clientOptions.given(env)
 		if err != nil {
@@ -117,7 +127,7 @@ func runExchange(ctx context.Context, env *Env, o exchangeOptions) error {
 }
 
 // options are what the exchange asks for.
-func (o *exchangeOptions) options(env *Env) account.ExchangeOptions {
+func (o *exchangeOptions) options(env *Env) (account.ExchangeOptions, error) {
 	from := func(arg string) account.TokenFunc {
 		if arg == "" {
 			return nil
@@ -128,21 +138,29 @@ func (o *exchangeOptions) options(env *Env) account.ExchangeOptions {
 	}
 	options := account.ExchangeOptions{
 		Subject: from(o.subjectToken), SubjectTokenType: tokenType(o.subjectTokenType),
-		Actor: from(o.actorToken), Assertion: from(o.assertion),
-		Scope: fields(o.scope), Audience: o.audience, Resource: o.resource,
+		Actor: from(o.actorToken), ActorTokenType: tokenType(o.actorTokenType), Assertion: from(o.assertion),
+		RequestedTokenType: tokenType(o.requestedType),
+		Scope:              fields(o.scope), Audience: o.audience, Resource: o.resource, Param: url.Values{},
+	}
+	for _, p := range o.param {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok || name == "" {
+			return options, usage("--param: expected NAME=VALUE, got %q", p)
+		}
+		options.Param.Add(name, value)
 	}
 	if options.SubjectTokenType == "" && strings.HasPrefix(o.subjectToken, "ci:") {
 		options.SubjectTokenType = oauth.TokenTypeJWT
 	}
-	if strings.HasPrefix(o.actorToken, "ci:") {
+	if options.ActorTokenType == "" && strings.HasPrefix(o.actorToken, "ci:") {
 		options.ActorTokenType = oauth.TokenTypeJWT
 	}
-	return options
+	return options, nil
 }
 
 // tokenType takes the last word of RFC 8693's token types for the whole URI.
 func tokenType(name string) string {
-	if slices.Contains([]string{"access_token", "refresh_token", "id_token", "jwt", "saml1", "saml2"}, name) {
+	if slices.Contains([]string{"access_token", "refresh_token", "id_token", "jwt", "saml1", "saml2", "id-jag"}, name) {
 		return "urn:ietf:params:oauth:token-type:" + name
 	}
 	return name

@@ -41,6 +41,7 @@ type loginOptions struct {
 	device      bool
 	par         bool
 	dpop        bool
+	asserted    string
 }
 
 func newLogin(env *Env) *cobra.Command {
@@ -91,7 +92,8 @@ itself uses --grant-type client_credentials.`,
 	f.DurationVar(&o.maxAge, "max-age", -1, "ask for a login that is at most this old, 0s for a new one")
 	f.Lookup("max-age").DefValue = "0s" // which help leaves out, as it should what "not asked for" is held as
 	f.StringVar(&o.keepIn, "store", "", "where the session is kept: auto, keyring, file or memory")
-	f.StringVar(&o.grantType, "grant-type", "", "get the token by authorization_code (default), device_code or client_credentials")
+	f.StringVar(&o.grantType, "grant-type", "", "get the token by authorization_code (default), device_code,\nclient_credentials or jwt-bearer")
+	f.StringVar(&o.asserted, "assertion", "", "the JWT that --grant-type jwt-bearer presents: ci:github, ci:gitlab:NAME\nor @FILE")
 	f.BoolVar(&o.device, "device", false, "log in on another device this time, as --grant-type device_code does")
 	f.BoolVar(&o.par, "par", false, "push the request to the server beforehand, RFC 9126")
 	f.BoolVar(&o.dpop, "dpop", false, "bind the tokens to a key of this session, RFC 9449")
@@ -113,6 +115,21 @@ func (o *loginOptions) grant() (string, error) {
 		return "", usage("--grant-type: expected %s, got %q", strings.Join(account.GrantTypes(), ", "), o.grantType)
 	}
 	return o.grantType, nil
+}
+
+// assertionReference is what the profile keeps of --assertion: where a new one is
+// found for each renewal.
+func (o *loginOptions) assertionReference() (string, error) {
+	path, isFile := strings.CutPrefix(o.asserted, "@")
+	switch {
+	case o.asserted != "" && o.grantType != account.GrantJWTBearer:
+		return "", usage("--assertion: only with --grant-type %s", account.GrantJWTBearer)
+	case isFile:
+		return "@" + absolute(path), nil
+	case o.asserted == "" || strings.HasPrefix(o.asserted, "ci:"):
+		return o.asserted, nil
+	}
+	return "", usage("--assertion: expected ci:github, ci:gitlab:NAME or @FILE, so that a new one can be read for each token")
 }
 
 // fits refuses flags that the grant could only ignore.
@@ -156,6 +173,9 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 		return err
 	}
 	given[profile.StoreKind], given[profile.GrantType] = o.keepIn, o.grantType
+	if given[profile.Assertion], err = o.assertionReference(); err != nil {
+		return err
+	}
 	p = p.With(profile.Flag, given)
 	options, err := o.options()
 	if err != nil {
@@ -268,7 +288,7 @@ func (env *Env) showLogin(a *account.Account, done *account.LoggedIn) {
 		return
 	}
 	s, out := done.Session, env.stderr()
-	itself := s.Grant == account.GrantClientCredentials
+	itself := s.Grant == account.GrantClientCredentials || s.Grant == account.GrantJWTBearer && s.Subject == ""
 	who := s.Name
 	switch {
 	case itself:

@@ -191,7 +191,7 @@ func (a *Account) server(ctx context.Context, issuer string) (*discovery.Server,
 	if issuer == "" {
 		return nil, nil, &diagnosis.Diagnosis{ID: diagnosis.ServerUnknown}
 	}
-	server, trail, err := discovery.FindServer(ctx, a.http, issuer)
+	server, trail, err := a.metadata(ctx, issuer)
 	if err != nil {
 		return nil, trail, err
 	}
@@ -201,6 +201,15 @@ func (a *Account) server(ctx context.Context, issuer string) (*discovery.Server,
 		}
 	}
 	return server, trail, nil
+}
+
+// metadata reads the metadata of an issuer, at the place that the profile names
+// for it if there is one.
+func (a *Account) metadata(ctx context.Context, issuer string) (*discovery.Server, discovery.Trail, error) {
+	if place := a.profile.Get(profile.MetadataURL); place != "" && a.profile.Get(profile.Issuer) == issuer {
+		return discovery.FindServerAt(ctx, a.http, place, issuer)
+	}
+	return discovery.FindServer(ctx, a.http, issuer)
 }
 
 // namedServer is what the profile says of its server.

@@ -26,7 +26,7 @@ const clientName = "oauthctl"
 // there is none that can be used. One whose secret has expired cannot (RFC 7591,
 // section 3.2.1).
 func (l *login) known(ctx context.Context, server *discovery.Server) (*session.Registration, error) {
-	if l.profile.Get(profile.ClientID) != "" {
+	if l.profile.Get(profile.ClientID) != "" || l.describes(server) {
 		return nil, nil // the profile names a client, so no other is used
 	}
 	r, err := l.store.LoadRegistration(ctx, l.profile.Name())
@@ -39,6 +39,14 @@ func (l *login) known(ctx context.Context, server *discovery.Server) (*session.R
 		return nil, nil
 	}
 	return r, nil
+}
+
+// describes reports whether the client is identified by the URL of a document
+// that describes it, which the server has to announce support for (OAuth Client
+// ID Metadata Document). It comes after a client that was configured for this
+// server, and before one that is registered here.
+func (l *login) describes(server *discovery.Server) bool {
+	return server.ClientIDMetadataDocumentSupported && l.profile.Get(profile.ClientMetadataURL) != "" && l.profile.Get(profile.ClientID) == ""
 }
 
 // listen binds the redirect URI: the one that was asked for, else the one that a
@@ -73,6 +81,8 @@ func (l *login) client(ctx context.Context, want wanted, redirectURI string, reg
 	switch {
 	case client.ID != "":
 		err = l.authenticate(ctx, client)
+	case l.describes(want.server):
+		client.ID, client.AuthMethod = l.profile.Get(profile.ClientMetadataURL), oauth.AuthNone
 	case registered == nil:
 		if registered, err = l.register(ctx, want, redirectURI); err != nil {
 			return nil, err
@@ -92,13 +102,16 @@ func (l *login) client(ctx context.Context, want wanted, redirectURI string, reg
 // leaves no client behind that nobody knows.
 func (l *login) register(ctx context.Context, want wanted, redirectURI string) (*session.Registration, error) {
 	server := want.server
-	if server.RegistrationEndpoint == "" {
+	if _, err := server.Endpoint("registration_endpoint"); errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing}) || server.Raw == nil && err != nil {
 		return nil, &diagnosis.Diagnosis{ID: diagnosis.NoRegistrationPath, Expected: diagnosis.Values{"a client with the redirect URI " + redirectURI}, Got: diagnosis.Values{server.Issuer}}
 	}
 	// No scope is named: a client registered for some could never widen them.
 	wish := oauth.Registration{ClientName: cmp.Or(l.options.ClientName, clientName), RedirectURIs: []string{redirectURI}, GrantTypes: []string{GrantAuthorizationCode, "refresh_token"}}
-	if l.grant.name == GrantDeviceCode || discovery.Supports(server.GrantTypesSupported, oauth.GrantDeviceCode) {
-		wish.GrantTypes = append(wish.GrantTypes, oauth.GrantDeviceCode)
+	switch {
+	case l.grant.name == GrantDeviceCode:
+		wish.GrantTypes, wish.OptionalGrantTypes = append(wish.GrantTypes, oauth.GrantDeviceCode), []string{GrantAuthorizationCode}
+	case discovery.Supports(server.GrantTypesSupported, oauth.GrantDeviceCode):
+		wish.GrantTypes, wish.OptionalGrantTypes = append(wish.GrantTypes, oauth.GrantDeviceCode), []string{oauth.GrantDeviceCode}
 	}
 	client, err := oauth.Register(ctx, l.http, server, wish)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -25,6 +26,7 @@ const (
 	GrantAuthorizationCode = "authorization_code"
 	GrantDeviceCode        = "device_code"
 	GrantClientCredentials = "client_credentials"
+	GrantJWTBearer         = "jwt-bearer" // RFC 7523
 )
 
 // UserInterface is the user's side of a login. Its methods are called by one
@@ -135,6 +137,7 @@ func grants() []grant {
 		{GrantAuthorizationCode, true, loginByCode},
 		{GrantDeviceCode, true, loginByDevice},
 		{GrantClientCredentials, false, loginByClient},
+		{GrantJWTBearer, false, loginByAssertion},
 	}
 }
 
@@ -258,7 +261,7 @@ func (l *login) chooseGrant() error {
 			return nil
 		}
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid, Expected: diagnosis.Values{string(profile.GrantType) + " to be authorization_code, device_code or client_credentials"}, Got: diagnosis.Values{name}}
+	return &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid, Expected: diagnosis.Values{string(profile.GrantType) + " to be " + strings.Join(GrantTypes(), ", ")}, Got: diagnosis.Values{name}}
 }
 
 // find finds the server and settles what to ask it for.
@@ -279,8 +282,20 @@ func (l *login) find(ctx context.Context) (wanted, error) {
 	if want.params, err = params(l.profile.List(profile.Param)); err != nil {
 		return wanted{}, err
 	}
-	want.key, err = l.chooseKey(found.Server)
-	return want, err
+	if want.key, err = l.chooseKey(found.Server); err != nil {
+		return wanted{}, err
+	}
+	return want, l.ready(want.server)
+}
+
+// ready reports what the server lacks for this login, before a client is
+// registered for it.
+func (l *login) ready(server *discovery.Server) error {
+	grantType := l.grant.name
+	if grantType == GrantDeviceCode {
+		grantType = oauth.GrantDeviceCode
+	}
+	return l.newClient(server, "").Ready(grantType, l.options.PAR)
 }
 
 // moveTo makes the server that was found the account's.
@@ -302,7 +317,7 @@ func (l *login) discover(ctx context.Context) (*discovery.Found, error) {
 	p := l.profile
 	switch {
 	case l.options.URL != "":
-		return l.search(ctx, l.options.URL)
+		return l.search(ctx, discovery.CompleteURL(l.options.URL))
 	case p.Server() != "":
 		server, trail, err := l.server(ctx, p.Get(profile.Issuer))
 		if err != nil {
@@ -319,8 +334,10 @@ func (l *login) discover(ctx context.Context) (*discovery.Found, error) {
 // profile names for its own server is not presented on the way to another.
 func (l *login) search(ctx context.Context, rawURL string) (*discovery.Found, error) {
 	p := l.profile
-	if rawURL == p.Get(profile.Issuer) && p.Get(profile.TokenEndpoint) != "" {
-		return &discovery.Found{Server: l.namedServer()}, nil
+	if rawURL == p.Get(profile.Issuer) && (p.Get(profile.TokenEndpoint) != "" || p.Get(profile.MetadataURL) != "") {
+		server, trail, err := l.server(ctx, rawURL)
+		l.ui.Searched(trail, err)
+		return &discovery.Found{Server: server}, err
 	}
 	client := l.http
 	if rawURL != p.Get(profile.Issuer) && rawURL != p.Get(profile.API) {
@@ -329,7 +346,8 @@ func (l *login) search(ctx context.Context, rawURL string) (*discovery.Found, er
 			return nil, err
 		}
 	}
-	found, trail, err := discovery.Find(ctx, client, rawURL)
+	// The user wants to log in, so an API that challenges POST alone may be sent one.
+	found, trail, err := discovery.FindWith(ctx, client, rawURL, discovery.Options{Post: true})
 	l.ui.Searched(trail, err)
 	return found, err
 }

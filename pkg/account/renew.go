@@ -27,6 +27,8 @@ func (a *Account) renew(ctx context.Context, s *session.Session) (*session.Sessi
 		return a.clientCredentials(ctx, s)
 	case s == nil:
 		return nil, a.loginRequired()
+	case s.RefreshToken.IsZero() && s.Grant == GrantJWTBearer:
+		return a.assertAgain(ctx, s)
 	case s.RefreshToken.IsZero():
 		return nil, &diagnosis.Diagnosis{ID: diagnosis.NoRefreshToken, Got: diagnosis.Values{"profile " + a.profile.Name()}}
 	}

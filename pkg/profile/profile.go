@@ -104,7 +104,7 @@ func (p *Profile) Origin(key Key) Origin {
 // endpoints of the file, or a secret could reach them.
 func describesServer(key Key) bool {
 	switch key {
-	case Issuer, AuthorizationEndpoint, TokenEndpoint, DeviceAuthorizationEndpoint, IntrospectionEndpoint, RevocationEndpoint, UserinfoEndpoint, JWKSURI:
+	case Issuer, MetadataURL, AuthorizationEndpoint, TokenEndpoint, DeviceAuthorizationEndpoint, IntrospectionEndpoint, RevocationEndpoint, UserinfoEndpoint, JWKSURI:
 		return true
 	}
 	return false

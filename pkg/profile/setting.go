@@ -12,6 +12,7 @@ type Key string
 // The settings.
 const (
 	Issuer                      Key = "issuer"
+	MetadataURL                 Key = "metadata_url"
 	AuthorizationEndpoint       Key = "authorization_endpoint"
 	TokenEndpoint               Key = "token_endpoint"
 	DeviceAuthorizationEndpoint Key = "device_authorization_endpoint"
@@ -24,7 +25,9 @@ const (
 	AuthMethod                  Key = "auth_method"
 	SigningKey                  Key = "signing_key"
 	ClientAssertion             Key = "client_assertion"
+	ClientMetadataURL           Key = "client_metadata_url"
 	AssertionAudience           Key = "assertion_audience"
+	Assertion                   Key = "assertion"
 	GrantType                   Key = "grant_type"
 	Scope                       Key = "scope"
 	API                         Key = "api"
@@ -33,6 +36,7 @@ const (
 	Param                       Key = "param"
 	RedirectURI                 Key = "redirect_uri"
 	AccessTokenTTL              Key = "access_token_ttl"
+	AssumeBearer                Key = "assume_bearer"
 	StoreKind                   Key = "store"
 	CACert                      Key = "ca_cert"
 	ClientCert                  Key = "client_cert"
@@ -60,6 +64,7 @@ type Setting struct {
 func Settings() []Setting {
 	return []Setting{
 		{Key: Issuer, Help: "the authorization server's issuer URL", Server: true},
+		{Key: MetadataURL, Help: "the URL of the server's metadata, where it is not at a place made from the issuer", Server: true},
 		{Key: AuthorizationEndpoint, Help: "the URL of that endpoint, for a server whose metadata lacks it", Server: true},
 		{Key: TokenEndpoint, Help: "the URL of that endpoint, for a server whose metadata lacks it", Server: true},
 		{Key: DeviceAuthorizationEndpoint, Help: "the URL of that endpoint, for a server whose metadata lacks it", Server: true},
@@ -72,8 +77,10 @@ func Settings() []Setting {
 		{Key: AuthMethod, Help: "how the client authenticates, for instance client_secret_basic", Server: true},
 		{Key: SigningKey, Help: "the private key file for private_key_jwt", Server: true, Credential: true},
 		{Key: ClientAssertion, Help: "where the client's assertion is: ci:github, ci:gitlab:NAME or @FILE", Forms: []string{"ci:", "@"}, Server: true, Credential: true},
+		{Key: ClientMetadataURL, Help: "the https URL of a document that describes the client, for servers that accept it as client id"},
 		{Key: AssertionAudience, Help: "the audience of client assertions (default: the issuer)", Server: true},
-		{Key: GrantType, Help: "how a login gets its token: authorization_code, device_code or client_credentials", Server: true},
+		{Key: Assertion, Help: "where the assertion of the grant jwt-bearer is: ci:github, ci:gitlab:NAME or @FILE", Forms: []string{"ci:", "@"}, Server: true, Credential: true},
+		{Key: GrantType, Help: "how a login gets its token: authorization_code, device_code, client_credentials or jwt-bearer", Server: true},
 		{Key: Scope, Help: "the scopes a login asks for, separated by spaces", List: true, Server: true},
 		{Key: API, Help: "the API's base URL, to which `call` appends paths", Server: true},
 		{Key: Audience, Help: "the audiences `verify` expects and a login asks for, separated by spaces", List: true, Server: true},
@@ -81,6 +88,7 @@ func Settings() []Setting {
 		{Key: Param, Help: "further parameters of the login's requests, NAME=VALUE, separated by spaces", List: true, Server: true},
 		{Key: RedirectURI, Help: "the redirect URI, exactly as registered"},
 		{Key: AccessTokenTTL, Help: "how long access tokens live at a server that does not say, for instance 1h", Server: true},
+		{Key: AssumeBearer, Help: "true for a server whose token responses lack token_type or use one of their own", Server: true},
 		{Key: StoreKind, Help: "where new sessions are kept: auto, keyring, file or memory"},
 		{Key: CACert, Help: "a PEM file of certificates to trust as well"},
 		{Key: ClientCert, Help: "the PEM file of the certificate to present (mTLS)", Server: true, Credential: true},
