@@ -3,7 +3,6 @@ package cmd
 import (
 	"bytes"
 	"context"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,29 +13,44 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
+type decodeOptions struct{ explain bool }
+
 func newDecode(env *Env) *cobra.Command {
-	return &cobra.Command{
+	var o decodeOptions
+	cmd := &cobra.Command{
 		Use: "decode [TOKEN]",
 		Long: `Show what a token holds: header, claims, times in words, what kind of token it
 looks like, and what is odd about it. Nothing is verified and nothing is
-contacted: anybody can write such a token.
+contacted: anyone can write such a token.
+
+A token may be pasted as it is: with the word Bearer, in quotes or with line
+breaks, in UTF-16, cut off, or inside a token response. Everything that can be read
+is shown, with a warning for each reason for which verify refuses the text as it
+is. Of an SD-JWT, a JWS in JSON or a PASETO the claims are shown, of a JWE the header.
 
 ` + longTokenArg,
 		Example: `  oauthctl decode
   oauthctl decode @token.txt
   pbpaste | oauthctl decode - --json --jq .claims.sub`,
 		Args: upTo(1),
-		RunE: env.withToken(runDecode),
 	}
+	cmd.RunE = env.withToken(func(ctx context.Context, env *Env, raw secret.String) error { return runDecode(ctx, env, raw, o) })
+	cmd.Flags().BoolVar(&o.explain, "explain", false, "add a line on the meaning of each header and claim")
+	return cmd
 }
 
 // decoded is a token as decode --json shows it.
 type decoded struct {
-	Header    jsontext.Value `json:"header"`
-	Claims    jsontext.Value `json:"claims"`
-	Signature string         `json:"signature"`
-	Kind      string         `json:"kind"`
-	Warnings  []warning      `json:"warnings"`
+	Format      token.Format      `json:"format"`
+	Kind        string            `json:"kind"`
+	Header      jsontext.Value    `json:"header"`
+	Claims      jsontext.Value    `json:"claims"`
+	Payload     string            `json:"payload,omitempty"`
+	Signature   string            `json:"signature"`
+	Disclosures []jsontext.Value  `json:"disclosures,omitempty"`
+	Nested      *decoded          `json:"nested,omitempty"`
+	Meanings    map[string]string `json:"meanings,omitempty"`
+	Warnings    []warning         `json:"warnings"`
 }
 
 type warning struct {
@@ -44,41 +58,121 @@ type warning struct {
 	Message string       `json:"message"`
 }
 
-func runDecode(_ context.Context, env *Env, raw secret.String) error {
-	t, err := token.Decode(raw.Reveal())
-	if err != nil {
-		return err
-	}
-	warnings := []warning{}
-	for _, w := range t.Warnings(env.Now()) {
-		warnings = append(warnings, warning{w.ID, w.Error()})
+// runDecode fails only if there is nothing to show.
+func runDecode(_ context.Context, env *Env, raw secret.String, o decodeOptions) error {
+	r := token.Read(raw.Reveal())
+	if r.Header == nil && r.Claims == nil && r.Payload == nil {
+		return r.Oddities[0]
 	}
 	if env.global.wantsJSON() {
-		signature := raw.Reveal()[strings.LastIndexByte(raw.Reveal(), '.')+1:]
-		return env.printJSON(decoded{t.HeaderJSON(), t.ClaimsJSON(), signature, t.Kind().String(), warnings})
+		return env.printJSON(decodedOf(r, o, env.Now()))
 	}
+	env.printReading(r, o)
+	return nil
+}
+
+// warningsOf returns the reasons to refuse the text, and what is odd about the
+// claims.
+func warningsOf(r *token.Reading, now time.Time) []warning {
+	found := r.Oddities
+	if r.Claims != nil && (r.Format == token.FormatJWT || r.Format == token.FormatSDJWT || r.Format == token.FormatJWSJSON) {
+		found = append(found[:len(found):len(found)], r.Token.Warnings(now)...)
+	}
+	warnings := []warning{}
+	for _, w := range found {
+		warnings = append(warnings, warning{w.ID, w.Error()})
+	}
+	return warnings
+}
+
+// kindOfReading names what the token is for, or else its format.
+func kindOfReading(r *token.Reading) string {
+	if r.Format == token.FormatJWT {
+		return r.Token.Kind().String()
+	}
+	return string(r.Format)
+}
+
+func decodedOf(r *token.Reading, o decodeOptions, now time.Time) *decoded {
+	d := &decoded{
+		Format: r.Format, Kind: kindOfReading(r), Header: shownJSON(r.Header), Claims: shownJSON(r.Claims), Signature: r.Signature,
+		Warnings: warningsOf(r, now),
+	}
+	for _, disclosure := range r.Disclosures {
+		d.Disclosures = append(d.Disclosures, shownJSON(disclosure))
+	}
+	d.Payload, _ = r.PayloadText()
+	if r.Nested != nil {
+		d.Nested = decodedOf(r.Nested, o, now)
+	}
+	if o.explain {
+		d.Meanings = map[string]string{}
+		known := meanings()
+		for _, v := range []jsontext.Value{r.Header, r.Claims} {
+			for _, name := range memberNames(v) {
+				d.Meanings[name] = meaningOf(name, known)
+			}
+		}
+	}
+	return d
+}
+
+// shownJSON returns JSON from a token as valid JSON: of a duplicate name the last
+// value, and a replacement for what is not UTF-8. What is missing is null.
+func shownJSON(v jsontext.Value) jsontext.Value {
+	if v == nil || v.IsValid() {
+		return v
+	}
+	return lastOfEach(v)
+}
+
+func (env *Env) printReading(r *token.Reading, o decodeOptions) {
 	s := env.stdout()
-	s.line("%s, decoded only: nothing is verified", s.strong(t.Kind().String()))
-	s.line("")
-	s.line("%s", s.name("Header"))
-	s.line("%s", prettyJSON(t.HeaderJSON()))
-	s.line("")
-	s.line("%s", s.name("Claims"))
-	s.line("%s", prettyJSON(t.ClaimsJSON()))
-	rows := times(t, env.Now())
-	if len(rows) > 0 {
+	s.line("%s, decoded only: nothing is verified", s.strong(kindOfReading(r)))
+	env.printPart("Header", r.Header)
+	env.printPart("Claims", r.Claims)
+	if text, ok := r.PayloadText(); ok && r.Nested == nil {
+		s.line("")
+		s.line("%s", s.name("Payload"))
+		s.line("%s", clean(text))
+	}
+	for i, disclosure := range r.Disclosures {
+		if i == 0 {
+			s.line("")
+			s.line("%s", s.name("Disclosures"))
+		}
+		s.line("%s", escapeJSON(string(disclosure)))
+	}
+	if o.explain {
+		env.printMeanings(r)
+	}
+	if rows := times(r.Token, env.Now()); len(rows) > 0 {
 		s.line("")
 		s.line("%s", s.name("Times"))
 		s.table(rows)
 	}
-	if len(warnings) > 0 {
+	if warnings := warningsOf(r, env.Now()); len(warnings) > 0 {
 		s.line("")
 		s.line("%s", s.name("Warnings"))
 		for _, w := range warnings {
 			s.line("%s %s %s", s.warn("!"), clean(w.Message), s.faint(string(w.ID)))
 		}
 	}
-	return nil
+	if r.Nested != nil {
+		s.line("")
+		s.line("%s", s.name("The token in the payload"))
+		env.printReading(r.Nested, o)
+	}
+}
+
+func (env *Env) printPart(name string, v jsontext.Value) {
+	if v == nil {
+		return
+	}
+	s := env.stdout()
+	s.line("")
+	s.line("%s", s.name(name))
+	s.line("%s", prettyJSON(v))
 }
 
 // times tells the token's times in words.

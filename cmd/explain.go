@@ -11,16 +11,20 @@ import (
 
 func newExplain(env *Env) *cobra.Command {
 	return &cobra.Command{
-		Use:  "explain ID|list",
-		Long: "Explain a diagnosis by its id, or list all of them. Nothing is contacted.",
+		Use: "explain ID|WORD|list",
+		Long: `Explain a diagnosis by its id, list the ids that contain a word, or list all of
+them. Nothing is contacted.`,
 		Args: between(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error { return runExplain(env, args[0]) },
 		Example: "  oauthctl explain EXPIRED\n" +
+			"  oauthctl explain kid\n" +
 			"  oauthctl explain list",
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			ids := []string{"list"}
-			for _, e := range diagnosis.All() {
-				ids = append(ids, string(e.ID)+"\t"+e.Summary)
+		ValidArgsFunction: func(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+			var ids []string
+			for _, e := range append([]diagnosis.Entry{{ID: "list", Summary: "all of them"}}, diagnosis.All()...) {
+				if strings.HasPrefix(strings.ToUpper(string(e.ID)), strings.ToUpper(begun)) {
+					ids = append(ids, string(e.ID)+"\t"+e.Summary)
+				}
 			}
 			return ids, cobra.ShellCompDirectiveNoFileComp
 		},
@@ -36,17 +40,25 @@ type explanation struct {
 	ExitCode int          `json:"exit_code"`
 }
 
+func explanationOf(e diagnosis.Entry) explanation {
+	return explanation{e.ID, e.Summary, e.Meaning, e.Fix, e.Kind.ExitCode()}
+}
+
 func runExplain(env *Env, id string) error {
 	if strings.EqualFold(id, "list") {
-		return listDiagnoses(env)
+		return env.listDiagnoses(diagnosis.All())
 	}
-	wanted := diagnosis.ID(strings.ToUpper(strings.ReplaceAll(id, "-", "_")))
-	e, ok := diagnosis.Lookup(wanted)
+	wanted := strings.ToUpper(strings.ReplaceAll(id, "-", "_"))
+	e, ok := diagnosis.Lookup(diagnosis.ID(wanted))
 	if !ok {
-		return &usageError{what: fmt.Sprintf("there is no diagnosis %q", id), hint: "`oauthctl explain list` shows all of them"}
+		found := diagnosesWith(wanted)
+		if len(found) == 0 {
+			return unknownDiagnosis(id, wanted)
+		}
+		return env.listDiagnoses(found)
 	}
 	if env.global.wantsJSON() {
-		return env.printJSON(explanation{e.ID, e.Summary, e.Meaning, e.Fix, e.Kind.ExitCode()})
+		return env.printJSON(explanationOf(e))
 	}
 	s := env.stdout()
 	s.line("%s  %s", s.strong(string(e.ID)), s.faint(ending(e.Kind)))
@@ -60,6 +72,29 @@ func runExplain(env *Env, id string) error {
 	return nil
 }
 
+// diagnosesWith returns the entries whose id contains a word of at least two
+// letters.
+func diagnosesWith(word string) []diagnosis.Entry {
+	var found []diagnosis.Entry
+	for _, e := range diagnosis.All() {
+		if len(word) > 1 && strings.Contains(string(e.ID), word) {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// unknownDiagnosis names the id that was probably meant, if there is one.
+func unknownDiagnosis(id, wanted string) error {
+	hint, nearest := "`oauthctl explain list` shows all of them", 3
+	for _, e := range diagnosis.All() {
+		if d := distance(wanted, string(e.ID)); d < nearest {
+			hint, nearest = "did you mean `oauthctl explain "+string(e.ID)+"`?", d
+		}
+	}
+	return &usageError{what: "there is no diagnosis " + quoteArgument(id), hint: hint}
+}
+
 // ending tells how a command ends that meets a fault of that kind.
 func ending(k diagnosis.Kind) string {
 	if k == diagnosis.Advice {
@@ -68,21 +103,20 @@ func ending(k diagnosis.Kind) string {
 	return fmt.Sprintf("exit code %d", k.ExitCode())
 }
 
-func listDiagnoses(env *Env) error {
-	all := diagnosis.All()
+func (env *Env) listDiagnoses(entries []diagnosis.Entry) error {
 	if env.global.wantsJSON() {
-		rows := make([]explanation, len(all))
-		for i, e := range all {
-			rows[i] = explanation{e.ID, e.Summary, e.Meaning, e.Fix, e.Kind.ExitCode()}
+		rows := make([]explanation, len(entries))
+		for i, e := range entries {
+			rows[i] = explanationOf(e)
 		}
 		return env.printJSON(rows)
 	}
 	width := 0
-	for _, e := range all {
+	for _, e := range entries {
 		width = max(width, len(e.ID))
 	}
 	s := env.stdout()
-	for _, e := range all {
+	for _, e := range entries {
 		s.line("%s  %s", s.strong(fmt.Sprintf("%-*s", width, e.ID)), e.Summary)
 	}
 	return nil

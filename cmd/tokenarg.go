@@ -30,6 +30,9 @@ func (env *Env) tokenArg(arg string) (secret.String, error) {
 	)
 	switch {
 	case arg == "-":
+		if env.IsTerminal(env.Stdin) {
+			env.say("Paste a token, then press Enter and Ctrl-D.")
+		}
 		data, err = io.ReadAll(io.LimitReader(env.Stdin, maxTokenInput))
 		if err != nil {
 			return secret.String{}, fmt.Errorf("reading the token from standard input: %w", err)
@@ -40,6 +43,9 @@ func (env *Env) tokenArg(arg string) (secret.String, error) {
 			return secret.String{}, usage("the token: %w", err)
 		}
 	default:
+		if _, err := os.Stat(arg); err == nil && len(arg) < 256 {
+			return secret.String{}, &usageError{what: fmt.Sprintf("the token %s is the name of a file", diagnosis.Quote(arg)), hint: "@" + shellQuote(arg) + " reads the token from it"}
+		}
 		data = []byte(arg)
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
