@@ -35,7 +35,7 @@ file's name ends in .json or .jwk, otherwise as PEM. PEM does not hold the
 algorithm: pass it to sign with --alg if it is not the default of the key.
 
 RSA keys have 3072 bits. Verifying a signature of 3072 or 4096 bits takes a Go
-program about 6 or 10 times as long as one of 2048 bits, which has code of its
+program about 6 or 11 times as long as one of 2048 bits, which has code of its
 own in the standard library; ES256 and EdDSA keys are small, and secure enough.`,
 		Example: `  oauthctl jwks generate --alg ES256 --private-out key.pem > jwks.json
   oauthctl jwks generate --alg PS256 --bits 2048 --private-out key.jwk > jwks.json`,

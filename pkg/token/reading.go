@@ -90,25 +90,15 @@ func (r *Reading) note(err error) {
 func (r *Reading) readCompact(text string) {
 	if before, after, ok := strings.Cut(text, "~"); ok && strings.Count(before, ".") == 2 {
 		r.Format = FormatSDJWT
-		r.odd(diagnosis.Malformed, "three parts joined by dots", "an SD-JWT with disclosures (~), which is not supported")
+		r.note(notJWT(text))
 		r.readJWT(strings.Split(before, "."))
 		r.readDisclosures(after)
 		return
 	}
-	if version, purpose, ok := pasetoHeader(text); ok {
-		r.Format = FormatPASETO
-		r.odd(diagnosis.OpaqueToken, "a JWT", "a PASETO of version "+version)
-		r.readPASETO(version, purpose, text)
-		return
-	}
-	if isOpaque(text) {
+	if d := opaqueForm(text); d != nil {
 		r.Format = FormatOpaque
-		r.note(opaque(text))
-		return
-	}
-	if owner := opaqueOwner(text); owner != "" {
-		r.Format = FormatOpaque
-		r.odd(diagnosis.OpaqueToken, "three parts joined by dots", "a token of "+owner)
+		r.note(d)
+		r.readPASETO(text)
 		return
 	}
 	r.readParts(strings.Split(text, "."))
@@ -130,7 +120,7 @@ func (r *Reading) readParts(parts []string) {
 	switch n := len(parts); {
 	case encrypted:
 		r.Format = FormatJWE
-		r.note(encryptedFault(parts[0]))
+		r.note(fiveParts(parts[0]))
 		r.readHeader(parts[0])
 		if n != 5 {
 			r.odd(diagnosis.Malformed, "five parts of a JWE", fmt.Sprint(n))
@@ -150,9 +140,6 @@ func (r *Reading) readParts(parts []string) {
 	r.Format = FormatJWT
 	r.readJWT(parts)
 }
-
-// encryptedFault is what a verifier says of a JWE with that header.
-func encryptedFault(header string) error { return encrypted(header) }
 
 func (r *Reading) readJWT(parts []string) {
 	r.readHeader(parts[0])

@@ -170,11 +170,11 @@ func (r *Reading) readJSON(text string) {
 		r.odd(diagnosis.Malformed, "three parts joined by dots", "JSON that is cut off or damaged")
 	case members["ciphertext"] != nil:
 		r.Format = FormatJWE
-		r.odd(diagnosis.TokenEncrypted, "three parts joined by dots", "a JWE in JSON serialization")
+		r.note(notJWT(text))
 		r.readHeader(value("protected"))
 	case members["payload"] != nil && (members["signatures"] != nil || members["signature"] != nil):
 		r.Format = FormatJWSJSON
-		r.odd(diagnosis.Malformed, "three parts joined by dots", "a JWS in JSON serialization, which is not supported")
+		r.note(notJWT(text))
 		r.readSignatures(value("payload"), value("protected"), value("signature"), members["signatures"])
 	default:
 		r.odd(diagnosis.Malformed, "three parts joined by dots", "a JSON object without a token")
@@ -207,21 +207,18 @@ func (r *Reading) readDisclosures(text string) {
 	}
 }
 
-// pasetoHeader returns the version and purpose of a PASETO.
-func pasetoHeader(text string) (version, purpose string, ok bool) {
-	parts := strings.SplitN(text, ".", 3)
-	if len(parts) < 3 || len(parts[0]) != 2 || parts[0][0] != 'v' || parts[0][1] < '1' || parts[0][1] > '9' {
-		return "", "", false
+// readPASETO shows the claims of a PASETO of purpose public, which are followed by
+// the signature; any other text is left alone.
+func (r *Reading) readPASETO(text string) {
+	sizes := map[string]int{"v1.public": 256, "v2.public": 64, "v3.public": 96, "v4.public": 64}
+	parts := strings.SplitN(text, ".", 4)
+	if len(parts) < 3 || parts[0] == "" || parts[0][0] != 'v' {
+		return
 	}
-	return parts[0], parts[1], parts[1] == "local" || parts[1] == "public"
-}
-
-// readPASETO shows the claims of a public PASETO, which are followed by the
-// signature.
-func (r *Reading) readPASETO(version, purpose, text string) {
-	size, known := map[string]int{"v1": 256, "v2": 64, "v3": 96, "v4": 64}[version]
-	data, _ := base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[2])
-	if purpose != "public" || !known || len(data) <= size {
+	r.Format = FormatPASETO
+	size, public := sizes[parts[0]+"."+parts[1]]
+	data, _ := base64.RawURLEncoding.DecodeString(parts[2])
+	if !public || len(data) <= size {
 		return
 	}
 	if claims := object(data[:len(data)-size]); claims != nil {
@@ -229,36 +226,6 @@ func (r *Reading) readPASETO(version, purpose, text string) {
 		r.Token.claimsJSON, r.Token.claims = string(claims), lenientMembers(claims)
 		r.Signature = base64.RawURLEncoding.EncodeToString(data[len(data)-size:])
 	}
-}
-
-// opaqueOwner names the issuer of an opaque token that has a prefix of its own,
-// "" for any other text.
-func opaqueOwner(text string) string {
-	for _, known := range []struct{ prefix, owner string }{
-		{"ory_at_", "Ory Hydra"},
-		{"ory_rt_", "Ory Hydra (a refresh token)"},
-		{"ory_ac_", "Ory Hydra (an authorization code)"},
-		{"glpat-", "GitLab"},
-		{"gloas-", "GitLab"},
-		{"glrt-", "GitLab (a runner)"},
-		{"xoxb-", "Slack"},
-		{"xoxp-", "Slack"},
-		{"xoxa-", "Slack"},
-		{"xoxe.", "Slack"},
-		{"xapp-", "Slack"},
-		{"SG.", "SendGrid"},
-		{"npm_", "npm"},
-		{"pypi-", "PyPI"},
-		{"dop_v1_", "DigitalOcean"},
-		{"hvs.", "HashiCorp Vault"},
-		{"sk_live_", "Stripe"},
-		{"sk_test_", "Stripe"},
-	} {
-		if strings.HasPrefix(text, known.prefix) {
-			return known.owner
-		}
-	}
-	return ""
 }
 
 // printable reports whether data is text that can be shown.
