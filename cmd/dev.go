@@ -37,6 +37,7 @@ type devOptions struct {
 // devIssuing are the flags about what is issued, and to whom.
 type devIssuing struct {
 	resources, scopes            []string
+	provider                     string
 	accessTTL, idTTL, refreshTTL time.Duration
 	refreshTokens                string
 	refreshFormat                string
@@ -100,6 +101,7 @@ It is for development only: its passwords are public. Nothing is stored unless
 func (o *devIssuing) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.resources, "resource", nil, "issue tokens for the API with this `URL` too (repeatable; the first is\nthe default)")
 	f.StringArrayVar(&o.scopes, "scope", nil, "grant this `SCOPE` too (repeatable; the first is the default)")
+	f.StringVar(&o.provider, "provider", "", "give issuer and access tokens the form of a provider's: `NAME`, one of\n"+strings.Join(devserver.Providers(), ", "))
 	f.DurationVar(&o.accessTTL, "access-token-ttl", 5*time.Minute, "lifetime of access tokens")
 	f.DurationVar(&o.idTTL, "id-token-ttl", 5*time.Minute, "lifetime of ID tokens")
 	f.DurationVar(&o.refreshTTL, "refresh-token-ttl", 720*time.Hour, "lifetime of refresh tokens")
@@ -234,7 +236,7 @@ func (o *devOptions) assemble(config devserver.Config, as, api net.Listener) (*r
 	}
 	r := &running{issuer: o.issuer, api: o.api, console: scheme + loopbackOf(o.listen, as) + "/", failed: make(chan error, 2)}
 	if r.issuer == "" {
-		r.issuer = scheme + reachable(o.listen, as)
+		r.issuer = scheme + reachable(o.listen, as) + devserver.ProviderIssuer(o.provider)
 	}
 	if r.api == "" {
 		r.api = scheme + reachable(o.apiListen, api)
@@ -347,7 +349,7 @@ func (o *devOptions) bind(flag, address string) (net.Listener, error) {
 func (o *devOptions) config(env *Env) (devserver.Config, error) {
 	c := devserver.Config{
 		Resources: o.resources, Scopes: o.scopes, AccessTokenTTL: o.accessTTL, IDTokenTTL: o.idTTL, RefreshTokenTTL: o.refreshTTL,
-		RefreshTokens: devserver.RefreshTokens(o.refreshTokens), RefreshReuseGrace: o.reuseGrace, Algorithm: o.alg,
+		RefreshTokens: devserver.RefreshTokens(o.refreshTokens), RefreshReuseGrace: o.reuseGrace, Provider: o.provider, Algorithm: o.alg,
 		AnyRedirectURI: o.anyRedirectURI, InsecureClientDocuments: o.insecureDocuments, Faults: o.faults,
 		Seed: o.seed, State: o.state, Console: o.console, Now: env.Now,
 	}

@@ -59,6 +59,10 @@ type Config struct {
 	// first use. After that a second use revokes the whole login.
 	RefreshReuseGrace time.Duration
 
+	// Provider gives access tokens the form that a provider's have, one of
+	// [Providers]: claims, header, or opaque. "" means RFC 9068.
+	Provider string
+
 	// Algorithm signs the tokens; "" means ES256. RSA keys have 2048 bits.
 	Algorithm string
 	// AutoApprove logs in the user of login_hint, or AutoUser, and grants consent

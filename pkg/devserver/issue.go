@@ -72,6 +72,9 @@ func (s *Server) issueAccess(g *grant, t accessToken, ttl time.Duration, faults 
 	}
 	t.grant, t.id, t.issued, t.expires = g, rand.Text(), now, now.Add(ttl)
 	d := s.accessDraft(g, &t)
+	if s.shape != nil && s.shape.claims != nil {
+		s.shape.claims(d.Header, d.Claims)
+	}
 	for _, name := range slices.Sorted(maps.Keys(faults)) {
 		if c, ok := forge.Lookup(name); ok {
 			c.Spoil(d)
@@ -80,6 +83,9 @@ func (s *Server) issueAccess(g *grant, t accessToken, ttl time.Duration, faults 
 	raw, err := s.sign(d)
 	if err != nil {
 		return "", err
+	}
+	if s.shape != nil && s.shape.opaque != "" {
+		raw = s.shape.opaque + rand.Text() + rand.Text()
 	}
 	s.grants.addAccess(raw, &t, now)
 	return raw, nil

@@ -29,6 +29,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/dpop"
 	"github.com/oauthctl/oauthctl/pkg/forge"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
@@ -50,6 +51,7 @@ type Server struct {
 	grants    grants
 	trusted   []*trusted
 	ci        *ciIssuers
+	shape     *shape       // of a provider's tokens; nil for RFC 9068
 	used      *dpop.Memory // proofs and assertions, each valid once
 	nonce     string       // that proofs need where the fault dpop-nonce is active
 	console   *console     // nil where it is off
@@ -80,6 +82,9 @@ func New(c Config) (*Server, error) {
 		if err := prepare(); err != nil {
 			return nil, fmt.Errorf("devserver: %w", err)
 		}
+	}
+	if s.shape = findShape(c.Provider); s.shape == nil && c.Provider != "" {
+		return nil, fmt.Errorf("devserver: there is no provider %s; the providers are %s%s", diagnosis.Quote(c.Provider), strings.Join(Providers(), ", "), near(c.Provider, Providers()))
 	}
 	var err error
 	if s.faults, err = parseFaults(c.Faults); err != nil {

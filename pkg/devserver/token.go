@@ -182,7 +182,7 @@ func (s *Server) withRefreshToken(answer *tokenResponse, q *tokenRequest, g *gra
 // this server.
 func (s *Server) newRefreshToken(g *grant) string {
 	now, value := s.now(), rand.Text()+rand.Text()
-	if s.config.JWTRefreshTokens {
+	if s.config.JWTRefreshTokens || s.shape != nil && s.shape.refreshJWT {
 		raw, err := s.sign(s.newDraft("refresh+jwt", map[string]any{
 			"iss": s.config.Issuer, "sub": g.subject, "aud": s.config.Issuer, "azp": g.clientID, "typ": "Refresh", "jti": rand.Text(),
 			"iat": now.Unix(), "exp": now.Add(s.config.RefreshTokenTTL).Unix(),
