@@ -104,9 +104,19 @@ func twoServers(t *testing.T) (w *world, staging, production *world) {
 // meant, with every command that sends one. Equal client ids mean nothing.
 func TestCredentialsStayAtTheirServer(t *testing.T) {
 	commands := [][]string{
-		{"token"}, {"token", "--refresh"}, {"status"}, {"call", "GET", "/api/items"}, {"introspect"}, {"userinfo"}, {"revoke"},
-		{"exchange", "--audience", "other"}, {"exchange", "--subject-token", "x"}, {"login", "--browser", "--login-timeout", "1s"},
-		{"login", "--grant-type", "client_credentials"}, {"logout"}, {"logout", "--all"},
+		{"token"},
+		{"token", "--refresh"},
+		{"status"},
+		{"call", "GET", "/api/items"},
+		{"introspect"},
+		{"userinfo"},
+		{"revoke"},
+		{"exchange", "--audience", "other"},
+		{"exchange", "--subject-token", "x"},
+		{"login", "--browser", "--login-timeout", "1s"},
+		{"login", "--grant-type", "client_credentials"},
+		{"logout"},
+		{"logout", "--all"},
 	}
 	grants := map[string][]string{
 		"a user's session":    {"--scope", "openid", "--scope", "offline_access", "--browser"},
@@ -273,8 +283,19 @@ func TestUnknownProfile(t *testing.T) {
 		t.Fatalf("login: %d\n%s", code, &w.stderr)
 	}
 	for _, args := range [][]string{
-		{"logout"}, {"status"}, {"token"}, {"call", "GET", "/x"}, {"profile", "show"}, {"userinfo"}, {"introspect"}, {"revoke"}, {"exchange"}, {"proxy"},
-		{"verify"}, {"discover"}, {"exec", "--", "true"},
+		{"logout"},
+		{"status"},
+		{"token"},
+		{"call", "GET", "/x"},
+		{"profile", "show"},
+		{"userinfo"},
+		{"introspect"},
+		{"revoke"},
+		{"exchange"},
+		{"proxy"},
+		{"verify"},
+		{"discover"},
+		{"exec", "--", "true"},
 	} {
 		if code := w.run(append([]string{"-p", "prdo"}, args...)...); code != 2 || !strings.Contains(w.stderr.String(), `there is no profile "prdo"`) || !strings.Contains(w.stderr.String(), "did you mean prod?") {
 			t.Errorf("%v: %d\n%s", args, code, &w.stderr)
