@@ -19,6 +19,7 @@ const (
 	childStarts = 30 * time.Second // at most, until the API answers
 	childEnds   = 5 * time.Second  // at most, after it was asked to
 	childPoll   = 50 * time.Millisecond
+	childPipes  = 500 * time.Millisecond // at most, for output after the command itself ended
 )
 
 // startAudited starts the API that the command line names and waits until it
@@ -35,7 +36,7 @@ func (env *Env) startAudited(ctx context.Context, run *auditRun) (func(), error)
 	}
 	child := exec.Command(argv[0], argv[1:]...)
 	child.Stdout, child.Stderr = out, out
-	child.WaitDelay = childEnds
+	child.WaitDelay = childPipes
 	child.Env = run.environment(os.Environ())
 	ownGroup(child)
 	if err := child.Start(); err != nil {

@@ -216,7 +216,7 @@ func (env *Env) showFinding(s *screen, run *auditRun, g findingGroup, marks sign
 		known = " (known)"
 	}
 	headline, at := g.Headline+known, clean(strings.Join(g.operations, ", "))
-	indent := 2 + len(g.ID) + 2
+	indent := utf8.RuneCountInString(marks.fail) + 1 + len(g.ID) + 2
 	if indent+utf8.RuneCountInString(headline+"   "+at) <= maxColumns {
 		headline, at = headline+"   "+at, ""
 	} else {
