@@ -204,7 +204,7 @@ func runCall(ctx context.Context, env *Env, o *callOptions) error {
 		if s, err := a.Session(); err == nil && !s.DPoPKey.IsZero() && !o.noToken {
 			return boundUsage("--curl")
 		}
-		return env.printCurl(preview, request, o)
+		return env.printCurl(a.Profile(), preview, request, o)
 	case o.dryRun:
 		return env.showRequest(preview, request, client.Source != nil)
 	}

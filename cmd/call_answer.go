@@ -47,7 +47,7 @@ func (a *answer) show(res *http.Response) error {
 		return a.save(res)
 	case a.o.stream && good:
 		return env.showStream(res, a.o)
-	case a.o.output == "-" || !env.global.wantsJSON() && !terminal && !a.o.graphql:
+	case a.o.output == "-" || !env.global.wantsJSON() && !terminal && !a.isGraphQL(res):
 		n, err := io.Copy(env.Stdout, res.Body)
 		a.wrote = a.wrote || n > 0
 		return err
@@ -199,11 +199,15 @@ func (o *outputFile) resume(res *http.Response) (done bool, err error) {
 	return false, o.restart()
 }
 
-// graphql makes an answer with errors a failure, where it says or the user says
-// that it is one of GraphQL.
+// isGraphQL reports whether an answer is one of GraphQL, by its type or because the
+// user says so.
+func (a *answer) isGraphQL(res *http.Response) bool {
+	return a.o.graphql || strings.HasPrefix(res.Header.Get("Content-Type"), "application/graphql-response+json")
+}
+
+// graphql makes a GraphQL answer with errors a failure.
 func (a *answer) graphql(res *http.Response, body []byte) error {
-	declared := strings.HasPrefix(res.Header.Get("Content-Type"), "application/graphql-response+json")
-	if res.StatusCode >= http.StatusMultipleChoices || !declared && !a.o.graphql {
+	if res.StatusCode >= http.StatusMultipleChoices || !a.isGraphQL(res) {
 		return nil
 	}
 	if count, first := graphqlErrors(body); count > 0 {

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/oauthctl/oauthctl/pkg/apicall"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
@@ -22,9 +23,9 @@ type curlCommand struct {
 // printCurl prints the request as a curl command. The token is not in it, nor in
 // curl's arguments when it runs: a command that prints the Authorization field runs
 // first, and curl reads the field from a file descriptor.
-func (env *Env) printCurl(req *http.Request, request apicall.Request, o *callOptions) error {
+func (env *Env) printCurl(p *profile.Profile, req *http.Request, request apicall.Request, o *callOptions) error {
 	c := curlCommand{words: []string{"curl", "--globoff"}}
-	c.connection(env, req.URL, o)
+	c.connection(env, p, req.URL, o)
 	switch {
 	case req.Method == http.MethodHead:
 		c.words = append(c.words, "--head")
@@ -70,14 +71,15 @@ func (env *Env) tokenCommand() string {
 }
 
 // connection writes how curl reaches the server: certificates, times, sockets.
-func (c *curlCommand) connection(env *Env, u *url.URL, o *callOptions) {
+func (c *curlCommand) connection(env *Env, p *profile.Profile, u *url.URL, o *callOptions) {
 	g := &env.global
-	for _, flag := range [][2]string{{"--cacert", g.caCert}, {"--cert", g.clientCert}, {"--key", g.clientKey}, {"--unix-socket", o.unixSocket}} {
+	ca := p.Get(profile.CACert)
+	for _, flag := range [][2]string{{"--cacert", ca}, {"--cert", p.Get(profile.ClientCert)}, {"--key", p.Get(profile.ClientKey)}, {"--unix-socket", o.unixSocket}} {
 		if flag[1] != "" {
 			c.words = append(c.words, flag[0], shellQuote(flag[1]))
 		}
 	}
-	if g.caCert != "" {
+	if ca != "" {
 		c.lacks = append(c.lacks, "trust the system's certificates in addition to --ca-cert")
 	}
 	if g.insecureTLS {

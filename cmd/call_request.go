@@ -46,13 +46,6 @@ func (o *callOptions) request(env *Env) (apicall.Request, error) {
 	if _, set := items.field("Accept"); !set {
 		request.Header["Accept"] = []string{o.accept()}
 	}
-	for name, values := range request.Header {
-		if strings.EqualFold(name, "Accept") || strings.EqualFold(name, "Content-Type") {
-			if len(values) == 0 {
-				delete(request.Header, name) // no default is added
-			}
-		}
-	}
 	return request, nil
 }
 

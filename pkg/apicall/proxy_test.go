@@ -285,3 +285,16 @@ func TestProxyUpgrades(t *testing.T) {
 		}
 	}
 }
+
+// pageProxy serves a proxy that a page may use.
+func pageProxy(t *testing.T, c *apicall.Client, page string) (*httptest.Server, string) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	p, err := apicall.NewProxy(c, server.Listener.Addr().String(), apicall.ProxyOptions{PageOrigin: page})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Config.Handler = p
+	server.Start()
+	return server, p.URL()
+}

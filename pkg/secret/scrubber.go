@@ -113,7 +113,7 @@ func forms(value string) []string {
 	query, path := url.QueryEscape(value), url.PathEscape(value)
 	all := []string{
 		value, strings.ToLower(value), query, path, lowerEscapes(query), lowerEscapes(path),
-		strings.ReplaceAll(query, "+", "%20"), url.QueryEscape(query),
+		strings.ReplaceAll(query, "+", "%20"), url.QueryEscape(query), url.PathEscape(path), url.PathEscape(query),
 		quoted[1 : len(quoted)-1], ascii[1 : len(ascii)-1], strings.ReplaceAll(value, "/", `\/`), html.EscapeString(value),
 	}
 	if len(value) >= shortSecret {
