@@ -131,7 +131,11 @@ func unknownFlag(err error) (string, bool) {
 // flagError names the flags that an unknown one is close to.
 func flagError(cmd *cobra.Command, err error) error {
 	hint := "run `" + cmd.CommandPath() + " --help` to see the flags"
-	if name, ok := unknownFlag(err); ok && len(name) > 1 {
+	name, unknown := unknownFlag(err)
+	if unknown && (name == "client-secret" || name == "token" || name == "password") {
+		return &usageError{what: err.Error(), hint: "a secret never comes as an argument, which other users can read: --client-secret-file FILE, a variable, or the profile's client_secret"}
+	}
+	if unknown && len(name) > 1 {
 		best, least := "", 3
 		near := func(f *pflag.Flag) {
 			d := distance(name, f.Name)

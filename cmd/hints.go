@@ -207,6 +207,10 @@ func (c hintContext) loginHint() string {
 	case diagnosis.ClientIncomplete:
 		return "pass --client-id, and --client-secret-file or --signing-key as the --auth-method needs"
 	case diagnosis.EndpointMissing:
+		endpoint := first(c.Expected, "token_endpoint")
+		if _, ok := profile.Lookup(profile.Key(endpoint)); ok {
+			return "if the server has one that its metadata does not name: " + c.run("profile", "set", endpoint+"=URL")
+		}
 		return "see what the server offers: " + c.run("discover")
 	}
 	return c.storeHint()

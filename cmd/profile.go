@@ -271,37 +271,11 @@ func noSuchProfile(f *profile.File, name string) error {
 // nearest returns the name that a mistyped one is most likely meant to be, ""
 // if none is near.
 func nearest(typed string, names []string) string {
-	best, distance := "", 3
+	best, least := "", 3
 	for _, name := range names {
-		if d := editDistance(strings.ToLower(typed), strings.ToLower(name)); d < distance && d < len(typed) {
-			best, distance = name, d
+		if d := distance(strings.ToLower(typed), strings.ToLower(name)); d < least && d < len(typed) {
+			best, least = name, d
 		}
 	}
 	return best
-}
-
-// editDistance counts the insertions, deletions, substitutions and swaps of
-// neighbours that make b of a.
-func editDistance(a, b string) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
 }

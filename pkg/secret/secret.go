@@ -1,16 +1,18 @@
 // Package secret holds the values that must never be seen: tokens, codes,
 // verifiers, client secrets.
 //
-// A [String] prints as [redacted] through every road a value takes by accident:
-// fmt with any verb, JSON and other text encodings, log/slog, and reflection
-// that meets it in an unexported field. [String.Reveal] is the one way out, so a
-// search for it lists every place where a secret leaves the program.
+// A [String] prints as [redacted] however it is printed by accident: by fmt with
+// any verb, by log/slog, and by reflection that finds it in an unexported field.
+// Encoding one, as JSON for instance, is an error. [String.Reveal] is the only way
+// to the value, so a search for it lists every place where a secret leaves the
+// program.
 //
 // It does not protect memory: the value is an ordinary Go string on the heap.
 package secret
 
 import (
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -65,9 +67,17 @@ func (s String) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 // LogValue implements [slog.LogValuer].
 func (s String) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// MarshalText returns what [String.String] returns, so that no encoder writes
-// the value.
-func (s String) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+// ErrMarshal is what an encoder gets instead of a secret: neither the value,
+// which would leak, nor a placeholder, which would be read back as the value.
+var ErrMarshal = errors.New("secret: a secret is not encoded; if it has to be, encode what Reveal returns")
+
+// MarshalText returns [ErrMarshal], for the empty secret "".
+func (s String) MarshalText() ([]byte, error) {
+	if s.IsZero() {
+		return nil, nil
+	}
+	return nil, ErrMarshal
+}
 
 // UnmarshalText keeps text as the value, so that an answer is decoded straight
 // into a secret.

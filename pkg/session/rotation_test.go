@@ -238,6 +238,19 @@ func isAlive(t *testing.T, s *session.Session) bool {
 	return err == nil
 }
 
+// waitingContext calls waits once somebody waits for its end, as a caller does
+// that has seen no session and comes to the lock.
+type waitingContext struct {
+	context.Context
+	once  sync.Once
+	waits func()
+}
+
+func (c *waitingContext) Done() <-chan struct{} {
+	c.once.Do(c.waits)
+	return c.Context.Done()
+}
+
 // Eight callers without a session, as with client credentials: one request,
 // between processes and within one.
 func TestColdCallers(t *testing.T) {
@@ -265,9 +278,9 @@ func TestColdCallers(t *testing.T) {
 			var all sync.WaitGroup
 			for range 8 {
 				all.Go(func() {
-					started.Done()
 					source := &session.Source{Store: store, Profile: "default", Now: func() time.Time { return now }, Renew: renew}
-					s, warning, err := get(t.Context(), source, session.Want{MinTTL: time.Minute})
+					ctx := &waitingContext{Context: t.Context(), waits: started.Done}
+					s, warning, err := get(ctx, source, session.Want{MinTTL: time.Minute})
 					if err != nil || warning != nil || s.AccessToken.Reveal() != "access-1" {
 						t.Errorf("Session = %v, %v", warning, err)
 					}
