@@ -5,12 +5,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,6 +34,8 @@ type world struct {
 	now            func() time.Time
 	terminal       io.Reader // what is typed, where all three streams are a terminal
 	network        *ledger   // writes down what is sent; nil does not
+	direct         bool      // the command makes its own connections, with the TLS settings that it finds
+	offline        bool      // no connection comes about
 }
 
 type deferrer struct{ *testing.T }
@@ -56,6 +60,9 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Path == "/token" {
 		w.codesSent.Add(1)
 	}
+	if w.offline {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ENETUNREACH}
+	}
 	if w.network != nil {
 		return w.network.RoundTrip(r)
 	}
@@ -77,6 +84,9 @@ func (w *world) run(args ...string) int {
 	}
 	if w.terminal != nil {
 		env.Stdin = w.terminal
+	}
+	if w.direct {
+		env.HTTP = nil
 	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
 	defer cancel()
