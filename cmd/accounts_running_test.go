@@ -171,8 +171,17 @@ func visitPage(address string) error {
 func TestCertificatesOfEveryCommand(t *testing.T) {
 	server, ca := startTLSDevServer(t)
 	commands := [][]string{
-		{"login", server, "--browser"}, {"discover", server}, {"jwks", "show", server}, {"verify"}, {"check", "--scope", "openid"},
-		{"token", "--refresh"}, {"userinfo"}, {"introspect"}, {"exchange", "--audience", "x"}, {"revoke"}, {"call", "GET", "/.well-known/openid-configuration"},
+		{"login", server, "--browser"},
+		{"discover", server},
+		{"jwks", "show", server},
+		{"verify"},
+		{"check", "--scope", "openid"},
+		{"token", "--refresh"},
+		{"userinfo"},
+		{"introspect"},
+		{"exchange", "--audience", "x"},
+		{"revoke"},
+		{"call", "GET", "/.well-known/openid-configuration"},
 		{"logout"},
 	}
 	sources := map[string]func(w *world) []string{
