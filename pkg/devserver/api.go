@@ -63,7 +63,7 @@ func (s *Server) newAPI() (http.Handler, error) {
 		withNonce := protect(bearer.DPoP(demanding, s.config.API), bearer.DPoPNonce(func() string { return s.nonce }))
 		without := protect(bearer.DPoP(plain, s.config.API))
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if faultsOf(r).has("dpop-nonce") {
+			if faultsOf(r).has(FaultDPoPNonce) {
 				withNonce.ServeHTTP(w, r)
 				return
 			}
@@ -176,7 +176,7 @@ func readItem(body []byte) (item, []fieldFault, error) {
 	return n, faults, nil
 }
 
-// deleteUser deletes nobody: the next test needs the users again.
+// deleteUser deletes no one: the next test needs the users again.
 func (a *api) deleteUser(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil || id < 1 {

@@ -63,7 +63,7 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	case q.client == nil:
 		s.showRefusal(w, http.StatusBadRequest, diagnosis.ClientRefused, s.whyUnknown(r.Context(), r.Form.Get("client_id")))
 		return
-	case !q.client.redirectsTo(q.redirectURI), faultsOf(r).has("redirect-mismatch"):
+	case !q.client.redirectsTo(q.redirectURI), faultsOf(r).has(FaultRedirectMismatch):
 		s.showRefusal(w, http.StatusBadRequest, diagnosis.RedirectMismatch, "The redirect_uri "+quoted(q.redirectURI)+" is not one of those that the client registered: "+strings.Join(q.client.redirectURIs, ", ")+".")
 		return
 	}
@@ -185,7 +185,7 @@ func (s *Server) autoApprove(w http.ResponseWriter, r *http.Request, q *authoriz
 
 // approve sends the browser back with a code (RFC 6749, section 4.1.2).
 func (s *Server) approve(w http.ResponseWriter, r *http.Request, q *authorizationRequest, login userLogin) {
-	if faultsOf(r).has("consent-denied") {
+	if faultsOf(r).has(FaultConsentDenied) {
 		s.redirectError(w, r, q, refuse("access_denied", "the user refused"))
 		return
 	}
@@ -218,12 +218,12 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, q *authorizati
 	if q.state != "" {
 		values.Set("state", q.state)
 	}
-	if faults.has("wrong-state") {
+	if faults.has(FaultWrongState) {
 		values.Set("state", rand.Text())
 	}
 	switch {
-	case faults.has("no-iss-param"):
-	case faults.has("wrong-iss-param"):
+	case faults.has(FaultNoIssParam):
+	case faults.has(FaultWrongIssParam):
 		values.Set("iss", otherIssuer)
 	default:
 		values.Set("iss", s.config.Issuer)

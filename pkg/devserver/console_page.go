@@ -196,7 +196,7 @@ func (t *shownToken) markup() markup {
 	return fill("<section class=\"token\"><h3>%s: %s</h3>\n%s%s</section>\n", t.name, t.kind, list, text)
 }
 
-// serveStep shows one step, with its secrets where the developer asks for them.
+// serveStep shows one step, with its secrets where the developer requests them.
 func (c *console) serveStep(w http.ResponseWriter, r *http.Request) {
 	n := c.find(r.PathValue("id"))
 	if n == nil {

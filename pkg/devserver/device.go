@@ -107,7 +107,7 @@ func (g *grants) newDevice(d *deviceCode, now time.Time) (code, userCode string)
 	return code, userCode
 }
 
-// enter uses a user code up: whoever enters it decides.
+// enter uses a user code up: the user who enters it decides.
 func (g *grants) enter(userCode string, now time.Time) *deviceCode {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -180,7 +180,7 @@ const devicePage markup = `<h1>Connect a device</h1>
 <p class="soft">Go on only if you have just started this yourself.</p>
 `
 
-// serveDevicePage asks for the code (RFC 8628, section 3.3).
+// serveDevicePage shows the form for the code (RFC 8628, section 3.3).
 func (s *Server) serveDevicePage(w http.ResponseWriter, r *http.Request) {
 	s.showDevice(w, http.StatusOK, r.URL.Query().Get("user_code"), "")
 }
@@ -203,7 +203,7 @@ func (s *Server) serveDevice(w http.ResponseWriter, r *http.Request) {
 	}
 	d := s.grants.enter(r.PostForm.Get("user_code"), s.now())
 	if d == nil {
-		s.showDevice(w, http.StatusUnprocessableEntity, r.PostForm.Get("user_code"), "There is no such code, or it has expired or was entered before.")
+		s.showDevice(w, http.StatusUnprocessableEntity, r.PostForm.Get("user_code"), "The code is unknown, has expired, or was entered before. Check what the device shows.")
 		return
 	}
 	s.begin(w, r, &authorizationRequest{client: d.client, scope: d.scope, resource: d.resource, maxAge: -1, device: d})

@@ -104,7 +104,7 @@ func (d *documents) get(ctx context.Context, id string, now time.Time, anyRedire
 }
 
 // fetch gets a document without following redirects, and unless insecure from
-// public addresses only: the URL was chosen by whoever sent the request.
+// public addresses only: the sender of the request chose the URL.
 func (d *documents) fetch(ctx context.Context, id string) (*registration, error) {
 	ctx, cancel := context.WithTimeout(ctx, documentWait)
 	defer cancel()

@@ -22,7 +22,7 @@ const (
 	idJAGTTL   = 5 * time.Minute
 )
 
-// party is whom a presented token stands for.
+// party is the subject of a presented token.
 type party struct {
 	subject  string
 	clientID string // "" where the token was not issued to a client of this server
@@ -126,8 +126,7 @@ func (s *Server) exchangeForIDJAG(q *tokenRequest, subject *party) (*tokenRespon
 	return &tokenResponse{AccessToken: raw, TokenType: "N_A", IssuedTokenType: typeIDJAG, ExpiresIn: int64(idJAGTTL.Seconds()), Scope: q.form.Get("scope")}, nil
 }
 
-// presented returns whom the token of a parameter stands for, nil where there is
-// no token.
+// presented returns the subject of the token in a parameter, nil without a token.
 func (s *Server) presented(q *tokenRequest, name string) (*party, *oauthError) {
 	value, kind := q.form.Get(name), q.form.Get(name+"_type")
 	if value == "" && kind == "" {

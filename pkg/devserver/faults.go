@@ -17,7 +17,7 @@ import (
 // Config.Faults, by the request header X-Dev-Fault, or by POST /_control/fault.
 type Fault struct {
 	Name string
-	// Value is what has to stand behind the name and an equals sign, "" for
+	// Value is what has to follow the name and an equals sign, "" for
 	// nothing.
 	Value string
 	// Diagnosis is what a client or an API that checks finds; "" where nothing is
@@ -44,37 +44,66 @@ func tokenFaults() []Fault {
 	return faults
 }
 
-// otherIssuer is no one's (RFC 2606).
+// otherIssuer belongs to no one (RFC 2606).
 const otherIssuer = "https://issuer.example"
 
 // goodToken is the case that changes nothing, so that it is no fault.
 const goodToken = "good"
 
+// The faults of the endpoints. Those of access tokens have the names of
+// [forge.Cases].
+const (
+	FaultRotate                  = "rotate"
+	FaultSameKidNewKey           = "same-kid-new-key"
+	FaultJWKS500                 = "jwks-500"
+	FaultJWKSHang                = "jwks-hang"
+	FaultJWKSSlow                = "jwks-slow"
+	FaultEmptyJWKS               = "empty-jwks"
+	FaultBadKeyInSet             = "bad-key-in-set"
+	FaultWrongState              = "wrong-state"
+	FaultWrongIssParam           = "wrong-iss-param"
+	FaultNoIssParam              = "no-iss-param"
+	FaultWrongNonce              = "wrong-nonce"
+	FaultRedirectMismatch        = "redirect-mismatch"
+	FaultConsentDenied           = "consent-denied"
+	FaultToken500                = "token-500"
+	FaultToken429                = "token-429"
+	FaultTokenHang               = "token-hang"
+	FaultTokenHTML               = "token-html"
+	FaultTokenSlow               = "token-slow"
+	FaultNarrowerScope           = "narrower-scope"
+	FaultNoExpiresIn             = "no-expires-in"
+	FaultNoRefreshRotation       = "no-refresh-rotation"
+	FaultReusedRefresh           = "reused-refresh"
+	FaultDPoPNonce               = "dpop-nonce"
+	FaultDiscoveryIssuerMismatch = "discovery-issuer-mismatch"
+)
+
 var endpointFaults = []Fault{
-	{"rotate", "", "", "each token is signed with a new key, which is published in addition to the one before it"},
-	{"same-kid-new-key", "", diagnosis.KeyChanged, "from the second request on the key set has another key under the same kid"},
-	{"jwks-500", "", diagnosis.KeysUnavailable, "the key set answers 500"},
-	{"jwks-hang", "", diagnosis.KeysUnavailable, "the key set never answers"},
-	{"jwks-slow", "DURATION", "", "the key set answers after that time"},
-	{"empty-jwks", "", diagnosis.KeySetEmpty, "the key set has no keys"},
-	{"bad-key-in-set", "", "", "the key set has a broken key before the valid one"},
-	{"wrong-state", "", diagnosis.StateMismatch, "the redirect has another state"},
-	{"wrong-iss-param", "", diagnosis.IssuerParam, "the redirect has another issuer"},
-	{"no-iss-param", "", diagnosis.IssuerParam, "the redirect has no issuer, although the metadata announces one"},
-	{"wrong-nonce", "", diagnosis.NonceMismatch, "the ID token has another nonce"},
-	{"redirect-mismatch", "", diagnosis.RedirectMismatch, "the redirect URI counts as not registered: the user sees it on a page, the client nothing"},
-	{"consent-denied", "", diagnosis.AccessDenied, "the user's consent counts as a refusal"},
-	{"token-500", "", diagnosis.ServerError, "the token endpoint answers 500"},
-	{"token-429", "", diagnosis.RateLimited, "the token endpoint answers 429 with Retry-After: 1"},
-	{"token-hang", "", diagnosis.Timeout, "the token endpoint never answers"},
-	{"token-html", "", diagnosis.TokenEndpointShape, "the token endpoint answers 200 with an HTML page"},
-	{"token-slow", "DURATION", "", "the token endpoint answers after that time"},
-	{"narrower-scope", "", diagnosis.ScopeMissing, "the last requested scope is not granted, and the response says so"},
-	{"no-expires-in", "", "", "the token response does not say when the access token expires"},
-	{"no-refresh-rotation", "", "", "a refresh token stays valid and no new one is issued"},
-	{"reused-refresh", "", diagnosis.GrantInvalid, "every refresh token counts as used before"},
-	{"dpop-nonce", "", "", "proofs of possession need the server's nonce, which it sends when one is missing"},
-	{"discovery-issuer-mismatch", "", diagnosis.DiscoveryMismatch, "the metadata has another issuer"},
+	{FaultRotate, "", "", "each token is signed with a new key, which is published in addition to the one before it"},
+	{FaultSameKidNewKey, "", diagnosis.KeyChanged, "from the second request on the key set has another key under the same kid"},
+	{FaultJWKS500, "", diagnosis.KeysUnavailable, "the key set answers 500"},
+	{FaultJWKSHang, "", diagnosis.KeysUnavailable, "the key set never answers"},
+	{FaultJWKSSlow, "DURATION", "", "the key set answers after that time"},
+	{FaultEmptyJWKS, "", diagnosis.KeySetEmpty, "the key set has no keys"},
+	{FaultBadKeyInSet, "", "", "the key set has a broken key before the valid one"},
+	{FaultWrongState, "", diagnosis.StateMismatch, "the redirect has another state"},
+	{FaultWrongIssParam, "", diagnosis.IssuerParam, "the redirect has another issuer"},
+	{FaultNoIssParam, "", diagnosis.IssuerParam, "the redirect has no issuer, although the metadata announces one"},
+	{FaultWrongNonce, "", diagnosis.NonceMismatch, "the ID token has another nonce"},
+	{FaultRedirectMismatch, "", diagnosis.RedirectMismatch, "the redirect URI counts as not registered: the user sees it on a page, the client nothing"},
+	{FaultConsentDenied, "", diagnosis.AccessDenied, "the user's consent counts as a refusal"},
+	{FaultToken500, "", diagnosis.ServerError, "the token endpoint answers 500"},
+	{FaultToken429, "", diagnosis.RateLimited, "the token endpoint answers 429 with Retry-After: 1"},
+	{FaultTokenHang, "", diagnosis.Timeout, "the token endpoint never answers"},
+	{FaultTokenHTML, "", diagnosis.TokenEndpointShape, "the token endpoint answers 200 with an HTML page"},
+	{FaultTokenSlow, "DURATION", "", "the token endpoint answers after that time"},
+	{FaultNarrowerScope, "", diagnosis.ScopeMissing, "the last requested scope is not granted, and the response says so"},
+	{FaultNoExpiresIn, "", "", "the token response does not say when the access token expires"},
+	{FaultNoRefreshRotation, "", "", "a refresh token stays valid and no new one is issued"},
+	{FaultReusedRefresh, "", diagnosis.GrantInvalid, "every refresh token counts as used before"},
+	{FaultDPoPNonce, "", "", "proofs of possession need the server's nonce, which it sends when one is missing"},
+	{FaultDiscoveryIssuerMismatch, "", diagnosis.DiscoveryMismatch, "the metadata has another issuer"},
 }
 
 // faultSet are the faults in force, by name, with their values.
@@ -171,7 +200,7 @@ func distance(a, b string) int {
 type faultKey struct{}
 
 // withFaults gives each request the faults in force: those of every request, and
-// those that its header names besides.
+// those in its header.
 func (s *Server) withFaults(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inForce := s.activeFaults()

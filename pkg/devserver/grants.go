@@ -17,7 +17,7 @@ const (
 	sweepAt = 4096
 )
 
-// digest stands for a code or token, so that the server keeps none in the clear.
+// digest identifies a code or a token, so that the server stores no plain ones.
 type digest [sha256.Size]byte
 
 func digestOf(value string) digest { return sha256.Sum256([]byte(value)) }
@@ -30,7 +30,7 @@ type grant struct {
 	scope    []string
 	resource []string // the audience of its access tokens
 	nonce    string
-	authTime time.Time // zero where nobody logged in
+	authTime time.Time // zero without a login
 	jkt      string    // the key that refresh tokens of a public client are bound to (RFC 9449, section 5)
 	actor    string    // who acts for the subject (RFC 8693, section 4.1), "" for no one
 	claims   map[string]any
@@ -75,7 +75,7 @@ type accessToken struct {
 }
 
 // grants remembers what was issued. One lock over all of it is what makes a code
-// or a refresh token good exactly once.
+// or a refresh token valid exactly once.
 type grants struct {
 	mu      sync.Mutex
 	codes   map[digest]*authorizationCode
@@ -194,7 +194,7 @@ func (g *grants) addAccess(value string, t *accessToken, now time.Time) {
 	g.ids[t.id] = t
 }
 
-// activeAccess returns an access token of this server that is good now, or nil.
+// activeAccess returns an access token of this server that is valid now, or nil.
 func (g *grants) activeAccess(value string, now time.Time) *accessToken {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -205,7 +205,7 @@ func (g *grants) activeAccess(value string, now time.Time) *accessToken {
 	return t
 }
 
-// activeRefresh returns the grant of a refresh token that is good now, or nil.
+// activeRefresh returns the grant of a refresh token that is valid now, or nil.
 func (g *grants) activeRefresh(value string, now time.Time) (*grant, time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -52,7 +52,7 @@ func (g *grants) Revoked(_ context.Context, t *token.Token) (bool, error) {
 	return g.isRevoked(t.ID()), nil
 }
 
-// introspection is what is told of a token (RFC 7662, section 2.2).
+// introspection is the answer about a token (RFC 7662, section 2.2).
 type introspection struct {
 	Active    bool     `json:"active"`
 	Scope     string   `json:"scope,omitempty"`
@@ -68,8 +68,8 @@ type introspection struct {
 	Confirmation map[string]string `json:"cnf,omitempty"`
 }
 
-// serveIntrospect tells a confidential client of every token, a public one of
-// its own.
+// serveIntrospect answers a confidential client about every token, a public one
+// about its own.
 func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 	form, refused := readForm(w, r)
 	if refused != nil {
@@ -85,24 +85,24 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 		writeError(w, refuse("invalid_request", "token is missing"))
 		return
 	}
-	told := s.introspect(form.Get("token"))
-	if c.isPublic() && told.ClientID != c.id {
-		told = introspection{}
+	answer := s.introspect(form.Get("token"))
+	if c.isPublic() && answer.ClientID != c.id {
+		answer = introspection{}
 	}
-	writeJSON(w, http.StatusOK, told)
+	writeJSON(w, http.StatusOK, answer)
 }
 
 func (s *Server) introspect(value string) introspection {
 	if t := s.grants.activeAccess(value, s.now()); t != nil {
-		told := introspection{
+		answer := introspection{
 			Active: true, Scope: strings.Join(t.scope, " "), ClientID: t.grant.clientID, TokenType: "Bearer",
 			Expiry: t.expires.Unix(), IssuedAt: t.issued.Unix(), Subject: t.grant.subject, Audience: t.audience,
 			Issuer: s.config.Issuer, ID: t.id,
 		}
 		if t.jkt != "" {
-			told.TokenType, told.Confirmation = "DPoP", map[string]string{"jkt": t.jkt}
+			answer.TokenType, answer.Confirmation = "DPoP", map[string]string{"jkt": t.jkt}
 		}
-		return told
+		return answer
 	}
 	if g, expires := s.grants.activeRefresh(value, s.now()); g != nil {
 		return introspection{
@@ -113,7 +113,7 @@ func (s *Server) introspect(value string) introspection {
 	return introspection{}
 }
 
-// serveUserinfo tells who the token's user is (OpenID Connect Core, section
+// serveUserinfo returns the claims about the token's user (OpenID Connect Core, section
 // 5.3). It knows its own tokens and need not read them.
 func (s *Server) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 	scheme, raw, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -125,11 +125,11 @@ func (s *Server) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case raw == "":
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		writeError(w, &oauthError{Code: "invalid_token", Description: "there is no token", status: http.StatusUnauthorized})
+		writeError(w, &oauthError{Code: "invalid_token", Description: "the request has no token", status: http.StatusUnauthorized})
 		return
 	case t == nil || !strings.EqualFold(scheme, kind):
 		w.Header().Set("WWW-Authenticate", kind+` error="invalid_token"`)
-		writeError(w, &oauthError{Code: "invalid_token", Description: "the token is not one of this server, not good any more, or bound to a key", status: http.StatusUnauthorized})
+		writeError(w, &oauthError{Code: "invalid_token", Description: "the token is not one of this server, no longer valid, or bound to a key", status: http.StatusUnauthorized})
 		return
 	case !slices.Contains(t.scope, "openid"):
 		w.Header().Set("WWW-Authenticate", kind+` error="insufficient_scope", scope="openid"`)

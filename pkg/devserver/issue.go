@@ -106,7 +106,7 @@ func (s *Server) issueID(g *grant, scope []string, accessToken, nonce string, fa
 	})
 	switch {
 	case nonce == "":
-	case faults.has("wrong-nonce"):
+	case faults.has(FaultWrongNonce):
 		claims["nonce"] = rand.Text()
 	default:
 		claims["nonce"] = nonce

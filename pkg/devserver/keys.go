@@ -115,22 +115,22 @@ func (k *keys) renamed() []any {
 // serveKeys is the key set (RFC 7517, section 5).
 func (s *Server) serveKeys(w http.ResponseWriter, r *http.Request) {
 	faults := faultsOf(r)
-	wait(r, faults.delay("jwks-slow"))
+	wait(r, faults.delay(FaultJWKSSlow))
 	switch {
-	case faults.has("jwks-hang"):
+	case faults.has(FaultJWKSHang):
 		hang(r)
 		return
-	case faults.has("jwks-500"):
+	case faults.has(FaultJWKS500):
 		http.Error(w, "the key set is not available", http.StatusInternalServerError)
 		return
 	}
 	published := s.keys.published()
 	switch {
-	case faults.has("same-kid-new-key"):
+	case faults.has(FaultSameKidNewKey):
 		published = s.keys.renamed()
-	case faults.has("bad-key-in-set"):
+	case faults.has(FaultBadKeyInSet):
 		published = append([]any{jsontext.Value(`{"kty":"EC","crv":"P-256","kid":"broken","x":"AA","y":"AA"}`)}, published...)
-	case faults.has("empty-jwks"):
+	case faults.has(FaultEmptyJWKS):
 		published = []any{}
 	}
 	w.Header().Set("Cache-Control", "max-age=10")

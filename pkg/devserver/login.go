@@ -107,7 +107,7 @@ func (v *visits) add(n *visit, now time.Time) string {
 	return id
 }
 
-// login returns who is logged in with a browser, if somebody is.
+// login returns who is logged in with a browser, and whether a user is.
 func (v *visits) login(browser string, now time.Time) (userLogin, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -265,7 +265,7 @@ func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if v, found := s.visits.find(id, browser, s.now()); !found || v.login.user == "" {
-		s.showError(w, http.StatusBadRequest, "Nobody has logged in yet.")
+		s.showError(w, http.StatusBadRequest, "No user has logged in yet. Start again from the application.")
 		return
 	}
 	v, found := s.visits.take(id, browser, s.now())

@@ -68,7 +68,7 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 		ClientDocuments:                   true,
 		ProtectedResources:                s.resources(),
 	}
-	if faultsOf(r).has("discovery-issuer-mismatch") {
+	if faultsOf(r).has(FaultDiscoveryIssuerMismatch) {
 		m.Issuer = otherIssuer
 	}
 	w.Header().Set("Cache-Control", "no-cache")

@@ -114,7 +114,7 @@ func (s *Server) showLogin(w http.ResponseWriter, status int, id string, v *visi
 		alert = fill("<p class=\"problem\" role=\"alert\" id=\"problem\">%s</p>\n", problem)
 		invalid = ` aria-invalid="true" aria-describedby="problem"`
 	}
-	// The caret stands where the user has to type next.
+	// The caret is where the user has to type next.
 	user, password := invalid+" autofocus", invalid
 	if name != "" {
 		user, password = password, user

@@ -26,7 +26,7 @@ func (s *Server) proof(w http.ResponseWriter, r *http.Request, faults faultSet) 
 	if len(fields) == 0 {
 		return "", nil
 	}
-	proof, err := s.proofs(faults.has("dpop-nonce")).Verify(r.Context(), dpop.Request{Method: r.Method, URL: s.base + r.URL.Path, Proofs: fields})
+	proof, err := s.proofs(faults.has(FaultDPoPNonce)).Verify(r.Context(), dpop.Request{Method: r.Method, URL: s.base + r.URL.Path, Proofs: fields})
 	if err != nil {
 		return "", s.unproven(w, err)
 	}
@@ -39,7 +39,7 @@ func (s *Server) possession(w http.ResponseWriter, r *http.Request, t *accessTok
 	if t.jkt == "" {
 		return nil
 	}
-	_, err := s.proofs(faultsOf(r).has("dpop-nonce")).Verify(r.Context(), dpop.Request{
+	_, err := s.proofs(faultsOf(r).has(FaultDPoPNonce)).Verify(r.Context(), dpop.Request{
 		Method: r.Method, URL: s.base + r.URL.Path, Proofs: r.Header.Values("DPoP"), AccessToken: secret.New(raw), Thumbprint: t.jkt,
 	})
 	if err != nil {

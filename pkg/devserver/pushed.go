@@ -19,7 +19,7 @@ type pushedRequest struct {
 }
 
 // servePushed takes an authorization request beforehand (PAR, RFC 9126) and
-// answers with a name for it that is good once.
+// answers with a name for it that can be used once.
 func (s *Server) servePushed(w http.ResponseWriter, r *http.Request) {
 	form, refused := readForm(w, r)
 	var c *client

@@ -14,7 +14,7 @@ import (
 )
 
 // registration is what a client says of itself (RFC 7591, section 2), and what
-// it is told (section 3.2.1).
+// the server answers (section 3.2.1).
 type registration struct {
 	ClientID                string   `json:"client_id,omitempty"`
 	ClientSecret            string   `json:"client_secret,omitempty"`

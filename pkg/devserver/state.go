@@ -57,7 +57,7 @@ type refreshState struct {
 	Used    bool      `json:"used,omitzero"`
 }
 
-// save writes the state file, if there is one, in one step. A failure is told
+// save writes the state file, if there is one, in one step. A failure is reported
 // once the server is asked to do something that had to be kept.
 func (s *Server) save() error {
 	if s.config.State == "" {

@@ -57,7 +57,7 @@ type field struct {
 	name, value string
 }
 
-// secret reports whether the value is one that whoever sees it can use.
+// secret reports whether anyone who sees the value can use it.
 func (f field) secret() bool {
 	switch f.name {
 	case "Authorization", "DPoP", "code", "code_verifier", "access_token", "refresh_token", "id_token", "id_token_hint", "token", "client_secret",

@@ -62,15 +62,15 @@ func grantTypesSupported() []string {
 // serveToken is the token endpoint (RFC 6749, section 3.2).
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	faults := faultsOf(r)
-	wait(r, faults.delay("token-slow"))
-	if faults.has("token-hang") {
+	wait(r, faults.delay(FaultTokenSlow))
+	if faults.has(FaultTokenHang) {
 		hang(r)
 		return
 	}
 	if misbehave(w, faults) {
 		return
 	}
-	if faults.has("rotate") {
+	if faults.has(FaultRotate) {
 		s.keys.rotate()
 	}
 	form, refused := readForm(w, r)
@@ -103,12 +103,12 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 // misbehave answers in place of the token endpoint where a fault says so.
 func misbehave(w http.ResponseWriter, faults faultSet) bool {
 	switch {
-	case faults.has("token-500"):
+	case faults.has(FaultToken500):
 		writeError(w, &oauthError{Code: "server_error", Description: "the fault token-500 is active", status: http.StatusInternalServerError})
-	case faults.has("token-429"):
+	case faults.has(FaultToken429):
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "slow down", http.StatusTooManyRequests)
-	case faults.has("token-html"):
+	case faults.has(FaultTokenHTML):
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = io.WriteString(w, "<!doctype html><title>Welcome</title><h1>Sign in to the network</h1>\n")
 	default:
@@ -213,11 +213,11 @@ func (s *Server) exchangeRefreshToken(q *tokenRequest) (*tokenResponse, *oauthEr
 	if value == "" {
 		return nil, refuse("invalid_request", "refresh_token is missing")
 	}
-	if q.faults.has("reused-refresh") {
+	if q.faults.has(FaultReusedRefresh) {
 		return nil, refuse("invalid_grant", "the refresh token was used before; all tokens of this login are revoked")
 	}
 	scope, resource := strings.Fields(q.form.Get("scope")), requestedResources(q.form)
-	keep := q.faults.has("no-refresh-rotation")
+	keep := q.faults.has(FaultNoRefreshRotation)
 	g, refused := s.grants.rotate(value, s.now(), keep, s.config.RefreshReuseGrace, func(g *grant) *oauthError {
 		if g.clientID != q.client.id {
 			return refuse("invalid_grant", "the refresh token was issued to another client")
@@ -264,7 +264,7 @@ func (s *Server) exchangeCredentials(q *tokenRequest) (*tokenResponse, *oauthErr
 
 // answer makes the token response of a grant, but for the refresh token.
 func (s *Server) answer(q *tokenRequest, g *grant, scope, audience []string, nonce string) (*tokenResponse, *oauthError) {
-	if q.faults.has("narrower-scope") && len(scope) > 1 {
+	if q.faults.has(FaultNarrowerScope) && len(scope) > 1 {
 		scope = scope[:len(scope)-1]
 	}
 	access, err := s.issueAccess(g, accessToken{scope: scope, audience: audience, jkt: q.jkt}, 0, q.faults)
@@ -275,7 +275,7 @@ func (s *Server) answer(q *tokenRequest, g *grant, scope, audience []string, non
 	if q.jkt != "" {
 		answer.TokenType = "DPoP"
 	}
-	if q.faults.has("no-expires-in") {
+	if q.faults.has(FaultNoExpiresIn) {
 		answer.ExpiresIn = 0
 	}
 	if slices.Contains(scope, "openid") {
