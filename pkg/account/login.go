@@ -458,6 +458,7 @@ func (l *login) finish(ctx context.Context, want wanted, got authorized) (*Logge
 	if err := l.saveProfile(ctx); err != nil {
 		l.ui.Warn(err) // the session is there, and later commands say what they lack
 	}
+	l.compareAudience(want, got.response)
 	done := &LoggedIn{Session: s, Response: got.response, Asked: want.scopes}
 	for _, scope := range want.scopes {
 		if !slices.Contains(s.Scope, scope) && scope != "openid" && scope != "offline_access" {
@@ -468,6 +469,21 @@ func (l *login) finish(ctx context.Context, want wanted, got authorized) (*Logge
 		l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.NoRefreshToken, Got: diagnosis.Values{"profile " + l.profile.Name()}})
 	}
 	return done, nil
+}
+
+// compareAudience warns if the access token is a JWT for another audience than the
+// requested one.
+func (l *login) compareAudience(want wanted, response *oauth.TokenResponse) {
+	t, err := token.Decode(response.AccessToken.Reveal())
+	if err != nil || len(want.audiences) == 0 || len(t.Audience()) == 0 {
+		return
+	}
+	for _, one := range t.Audience() {
+		if slices.Contains(want.audiences, one) {
+			return
+		}
+	}
+	l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.AudienceNotGranted, Expected: want.audiences, Got: t.Audience()})
 }
 
 // identify verifies the ID token. That there is none matters only if the user

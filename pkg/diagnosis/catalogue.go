@@ -151,6 +151,7 @@ const (
 	PKCENotAnnounced      ID = "PKCE_NOT_ANNOUNCED"
 	UserUnknown           ID = "USER_UNKNOWN"
 	ScopeNotGranted       ID = "SCOPE_NOT_GRANTED"
+	AudienceNotGranted    ID = "AUDIENCE_NOT_GRANTED"
 	ResourceNotSent       ID = "RESOURCE_NOT_SENT"
 	NoRefreshToken        ID = "NO_REFRESH_TOKEN"
 	RefreshRefused        ID = "REFRESH_REFUSED"
@@ -1007,6 +1008,11 @@ var catalogue = []Entry{
 		ScopeNotGranted, Advice, "some of the requested scopes were not granted",
 		"The server, or the user, granted less than was requested (RFC 6749, section 3.3).",
 		"Ask the server's operator to allow these scopes for the client and the user.",
+	},
+	{
+		AudienceNotGranted, Advice, "the access token is not for the requested audience",
+		"The server ignored the parameter audience, and issued a token for another API.",
+		"Check how the server chooses the API: some need the parameter resource (RFC 8707), others a scope or a setting of the client.",
 	},
 	{
 		ResourceNotSent, Advice, "the parameter resource was not sent",
