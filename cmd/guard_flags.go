@@ -148,20 +148,3 @@ func (l guardLimitFlags) check() error {
 	}
 	return nil
 }
-
-// guardTokenFlags say what kinds of tokens are accepted.
-type guardTokenFlags struct {
-	cache int
-}
-
-func (t *guardTokenFlags) addFlags(f *pflag.FlagSet) {
-	f.IntVar(&t.cache, "cache-tokens", 10_000, "remember this `NUMBER` of verified tokens; 0 verifies each time")
-}
-
-func (t guardTokenFlags) fill(c *guard.Config) error {
-	if t.cache < 0 {
-		return usage("--cache-tokens: expected a number that is not negative, got %d", t.cache)
-	}
-	c.Verifier.CacheTokens = t.cache
-	return nil
-}

@@ -47,9 +47,6 @@ func (env *Env) newGuardian(o guardOptions, store *redis.Store) (*guardian, erro
 	if err := o.headers.fill(&c); err != nil {
 		return nil, err
 	}
-	if err := o.tokens.fill(&c); err != nil {
-		return nil, err
-	}
 	if c.Keys, err = env.guardKeys(g, o.jwks, p.Issuer); err != nil {
 		return nil, err
 	}
@@ -58,6 +55,9 @@ func (env *Env) newGuardian(o guardOptions, store *redis.Store) (*guardian, erro
 		if !o.insecureAllowWhenAway {
 			c.Ready["revocations"] = store.Ready
 		}
+	}
+	if err := o.tokens.fill(env, &c, store); err != nil {
+		return nil, err
 	}
 	if g.handler, err = guard.New(c); err != nil {
 		return nil, usage("%w", err)

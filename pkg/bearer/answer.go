@@ -3,7 +3,9 @@ package bearer
 import (
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/challenge"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
@@ -78,6 +80,12 @@ func (g *gate) challenge(scheme string, x *refusal, withError bool) challenge.Ch
 		add("error_description", string(x.why.ID)+": "+x.why.Summary())
 	}
 	add("scope", x.Scope)
+	if withError {
+		add("acr_values", x.acr)
+		if x.maxAge > 0 {
+			add("max_age", strconv.Itoa(int(x.maxAge/time.Second)))
+		}
+	}
 	if scheme == schemeDPoP {
 		add("algs", g.algorithms())
 	}

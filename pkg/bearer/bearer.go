@@ -32,24 +32,31 @@ type RevocationChecker interface {
 	Revoked(ctx context.Context, t *token.Token) (bool, error)
 }
 
+// Verifier returns a token if it is valid. The error is a Diagnosis. A
+// [token.Verifier] is one; it is used by many goroutines at the same time.
+type Verifier interface {
+	Verify(ctx context.Context, raw string) (*token.Token, error)
+}
+
 // Option is an option of [Require].
 type Option func(*gate)
 
 // gate is what one call of Require made. It does not change afterwards.
 type gate struct {
-	verifier   *token.Verifier
-	needs      []policy.Requirement // all of them
-	policy     *policy.Policy
-	realm      string
-	metadata   string
-	revocation RevocationChecker
-	dpop       *dpop.Verifier
-	baseURL    string
-	nonce      func() string
-	mutualTLS  bool
-	refused    func(*http.Request, *diagnosis.Diagnosis)
-	accepted   func(*http.Request)
-	log        *slog.Logger
+	verifier    Verifier
+	needs       []policy.Requirement // all of them
+	policy      *policy.Policy
+	realm       string
+	metadata    string
+	revocation  RevocationChecker
+	dpop        *dpop.Verifier
+	baseURL     string
+	nonce       func() string
+	certificate func(*http.Request) []byte // nil where none is looked for
+	boundOnly   bool
+	refused     func(*http.Request, *diagnosis.Diagnosis)
+	accepted    func(*http.Request)
+	log         *slog.Logger
 }
 
 // Scopes demands all of these scopes. A text with spaces is several.
@@ -109,7 +116,26 @@ func DPoPNonce(next func() string) Option {
 // connection (RFC 8705, section 3): the server itself must end TLS and ask for
 // certificates.
 func MutualTLS() Option {
-	return func(g *gate) { g.mutualTLS = true }
+	return ClientCertificate(func(r *http.Request) []byte {
+		if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+			return nil
+		}
+		return r.TLS.PeerCertificates[0].Raw
+	})
+}
+
+// ClientCertificate is [MutualTLS] where another server ends TLS: find returns
+// the certificate of a request's client in DER, nil if there is none. It has to
+// make sure that the client itself cannot name one (RFC 9440, section 4).
+func ClientCertificate(find func(*http.Request) []byte) Option {
+	mustHave(find != nil, "ClientCertificate needs a function")
+	return func(g *gate) { g.certificate = find }
+}
+
+// RequireBound refuses tokens that are bound to no key, by DPoP or a certificate
+// (RFC 9449, RFC 8705): one that was stolen is of no use.
+func RequireBound() Option {
+	return func(g *gate) { g.boundOnly = true }
 }
 
 // OnRefusal is called for each request that is refused, with the full diagnosis,
@@ -136,7 +162,7 @@ func Logger(l *slog.Logger) Option {
 // Require returns middleware that lets a request through only with an access
 // token that v accepts and that has what the options demand. It and the options
 // panic without what they need, since such a program could protect nothing.
-func Require(v *token.Verifier, options ...Option) func(http.Handler) http.Handler {
+func Require(v Verifier, options ...Option) func(http.Handler) http.Handler {
 	g := newGate(v, options)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -156,7 +182,7 @@ func Require(v *token.Verifier, options ...Option) func(http.Handler) http.Handl
 	}
 }
 
-func newGate(v *token.Verifier, options []Option) *gate {
+func newGate(v Verifier, options []Option) *gate {
 	mustHave(v != nil, "a verifier is needed")
 	g := &gate{verifier: v, realm: "api"}
 	for _, option := range options {

@@ -23,7 +23,7 @@ type Decision struct {
 
 // Decide returns what middleware of [Require] with the same arguments does with
 // r. It sends nothing, and calls neither [OnRefusal] nor [OnAccept].
-func Decide(v *token.Verifier, r *http.Request, options ...Option) Decision {
+func Decide(v Verifier, r *http.Request, options ...Option) Decision {
 	made := newGate(v, options).judge(r)
 	d := Decision{Token: made.token, Route: made.pattern}
 	if made.refusal != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/dpop"
@@ -24,6 +25,8 @@ type refusal struct {
 	why     *diagnosis.Diagnosis
 	token   *token.Token // where it is valid and does not allow this
 	pattern string       // of the route, "" if none is listed
+	acr     string       // the login that would do, and how old it may be
+	maxAge  time.Duration
 }
 
 // refusalFor is the answer to d; scope is what a token needs.
@@ -31,6 +34,15 @@ func refusalFor(d *diagnosis.Diagnosis, scope string) *refusal {
 	x := &refusal{Problem: problem.Of(d), why: d}
 	if x.Code == "insufficient_scope" || d.ID == diagnosis.CredentialsMissing {
 		x.Scope = scope
+	}
+	return x
+}
+
+// stepUp says which login would do, where that is what is missing (RFC 9470,
+// section 3).
+func (x *refusal) stepUp(need policy.Requirement) *refusal {
+	if x.why.ID == diagnosis.StepUpRequired {
+		x.acr, x.maxAge = strings.Join(need.ACR, " "), need.MaxAge
 	}
 	return x
 }
@@ -54,6 +66,9 @@ func (g *gate) judge(r *http.Request) verdict {
 		if match.Requirement.Public {
 			return verdict{pattern: match.Pattern}
 		}
+	}
+	if match.Requirement.Optional && r.Header["Authorization"] == nil && !tokenInQuery(r.URL.RawQuery) {
+		return verdict{pattern: match.Pattern}
 	}
 	t, x := g.judgeRequest(r, match)
 	if x != nil {
@@ -89,17 +104,18 @@ func (g *gate) judgeToken(r *http.Request, c credentials) (*token.Token, *diagno
 		}
 		return nil, diagnosisOf(err, diagnosis.KeysUnavailable)
 	}
+	// Before the binding: a proof that is checked takes room in the replay store,
+	// which a token that is revoked anyway must not fill.
+	if g.revocation != nil {
+		switch revoked, err := g.revocation.Revoked(r.Context(), t); {
+		case err != nil:
+			return nil, unknown(err)
+		case revoked:
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.Revoked}
+		}
+	}
 	if err := g.judgeBinding(r, c, t); err != nil {
 		return nil, diagnosisOf(err, diagnosis.TokenBound)
-	}
-	if g.revocation == nil {
-		return t, nil
-	}
-	switch revoked, err := g.revocation.Revoked(r.Context(), t); {
-	case err != nil:
-		return nil, unknown(err)
-	case revoked:
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.Revoked}
 	}
 	return t, nil
 }
@@ -115,11 +131,11 @@ func unknown(err error) *diagnosis.Diagnosis {
 
 func (g *gate) judgeNeeds(t *token.Token, route policy.Requirement) *refusal {
 	if !route.Allows(t) {
-		return refusalFor(route.Decide(t).Diagnosis, scopeOf(route))
+		return refusalFor(route.Decide(t).Diagnosis, scopeOf(route)).stepUp(route)
 	}
 	for _, need := range g.needs {
 		if !need.Allows(t) {
-			return refusalFor(need.Decide(t).Diagnosis, scopeOf(need))
+			return refusalFor(need.Decide(t).Diagnosis, scopeOf(need)).stepUp(need)
 		}
 	}
 	return nil
@@ -130,6 +146,9 @@ func (g *gate) judgeNeeds(t *token.Token, route policy.Requirement) *refusal {
 func (g *gate) judgeBinding(r *http.Request, c credentials, t *token.Token) error {
 	claim, bound := t.Claim("cnf")
 	if !bound && c.scheme == schemeBearer {
+		if g.boundOnly {
+			return unproven("a token that is bound to a key (cnf)", "one that is not")
+		}
 		return nil
 	}
 	cnf, ok := claim.(map[string]any)
@@ -139,8 +158,8 @@ func (g *gate) judgeBinding(r *http.Request, c credentials, t *token.Token) erro
 	for method := range cnf {
 		switch {
 		case method == "jkt" && c.scheme == schemeDPoP:
-		case method == "x5t#S256" && g.mutualTLS:
-			if !hasCertificate(r, cnf[method]) {
+		case method == "x5t#S256" && g.certificate != nil:
+			if !isCertificate(g.certificate(r), cnf[method]) {
 				return unproven("the client certificate that the token is bound to", "another, or none")
 			}
 		case method == "jkt":
@@ -164,14 +183,14 @@ func unproven(expected, got string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.TokenBound, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)}
 }
 
-// hasCertificate compares the client certificate of the connection with its
-// SHA-256 in the token (RFC 8705, section 3.1).
-func hasCertificate(r *http.Request, want any) bool {
+// isCertificate compares a client's certificate (DER) with its SHA-256 in the
+// token (RFC 8705, section 3.1).
+func isCertificate(der []byte, want any) bool {
 	text, ok := want.(string)
-	if !ok || r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+	if !ok || len(der) == 0 {
 		return false
 	}
-	sum := sha256.Sum256(r.TLS.PeerCertificates[0].Raw)
+	sum := sha256.Sum256(der)
 	return subtle.ConstantTimeCompare([]byte(text), []byte(base64.RawURLEncoding.EncodeToString(sum[:]))) == 1
 }
 

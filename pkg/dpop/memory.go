@@ -3,19 +3,22 @@ package dpop
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 )
 
 // Memory is a [ReplayStore] for one process. It holds a bounded number of
-// proofs and refuses more, since forgetting one would let it in again.
+// proofs, of one key a tenth of it, and refuses more, since forgetting one would
+// let it in again.
 type Memory struct {
 	limit int
 	now   func() time.Time
 
 	mu    sync.Mutex
 	used  map[string]time.Time
-	sweep time.Time // when the next sweep is worth while
+	keys  map[string]int // proofs that are held, by key
+	sweep time.Time      // when the next sweep is worth while
 }
 
 // NewMemory returns a store for limit proofs that count at the same time, 0
@@ -27,10 +30,13 @@ func NewMemory(limit int, now func() time.Time) *Memory {
 	if now == nil {
 		now = time.Now
 	}
-	return &Memory{limit: limit, now: now, used: map[string]time.Time{}}
+	return &Memory{limit: limit, now: now, used: map[string]time.Time{}, keys: map[string]int{}}
 }
 
-var errFull = errors.New("too many proofs at the same time")
+var (
+	errFull    = errors.New("too many proofs at the same time")
+	errKeyFull = errors.New("too many proofs with one key at the same time")
+)
 
 // sweepInterval keeps the work of sweeping small beside that of noting.
 const sweepInterval = 10 * time.Second
@@ -43,7 +49,7 @@ func (m *Memory) Use(_ context.Context, id string, until time.Time) (bool, error
 	if now.After(m.sweep) {
 		for other, end := range m.used {
 			if now.After(end) {
-				delete(m.used, other)
+				m.forget(other)
 			}
 		}
 		m.sweep = now.Add(sweepInterval)
@@ -51,9 +57,29 @@ func (m *Memory) Use(_ context.Context, id string, until time.Time) (bool, error
 	if end, there := m.used[id]; there && !now.After(end) {
 		return false, nil
 	}
-	if len(m.used) >= m.limit {
+	key, _, named := strings.Cut(id, ".")
+	switch _, again := m.used[id]; {
+	case again:
+		m.forget(id)
+	case len(m.used) >= m.limit:
 		return false, errFull
+	case named && m.keys[key] >= max(1, m.limit/10):
+		return false, errKeyFull
 	}
 	m.used[id] = until
+	if named {
+		m.keys[key]++
+	}
 	return true, nil
+}
+
+func (m *Memory) forget(id string) {
+	delete(m.used, id)
+	key, _, named := strings.Cut(id, ".")
+	if !named {
+		return
+	}
+	if m.keys[key]--; m.keys[key] <= 0 {
+		delete(m.keys, key)
+	}
 }

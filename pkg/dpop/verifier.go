@@ -41,7 +41,9 @@ type Verifier struct {
 // one that they share.
 type ReplayStore interface {
 	// Use notes id until then, and reports false if it was noted already. Both
-	// are one step: of two calls at the same time one gets false.
+	// are one step: of two calls at the same time one gets false. The part of id
+	// before its dot is the thumbprint of the key, by which a store can bound what
+	// one client takes up.
 	Use(ctx context.Context, id string, until time.Time) (bool, error)
 }
 
@@ -235,7 +237,7 @@ func (v *Verifier) once(ctx context.Context, p *Proof) error {
 	}
 	// The key is part of the name: two clients may draw the same jti.
 	sum := sha256.Sum256([]byte(p.Thumbprint + "\x00" + p.ID))
-	fresh, err := v.Replay.Use(ctx, encode(sum[:]), p.IssuedAt.Add(v.maxAge()+time.Second))
+	fresh, err := v.Replay.Use(ctx, p.Thumbprint+"."+encode(sum[:]), p.IssuedAt.Add(v.maxAge()+time.Second))
 	switch {
 	case err != nil:
 		return &diagnosis.Diagnosis{ID: diagnosis.ReplayUnknown, Err: err}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/oauthctl/oauthctl/pkg/bearer"
@@ -31,6 +32,10 @@ const (
 func (h *Handler) ForwardAuth(g Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked, err := h.asked(g, r)
+		asked, carried := h.config.Carriers.find(asked)
+		if err == nil && !carried {
+			err = errTwoTokens
+		}
 		n := h.begin(asked)
 		n.recorder = recorder{ResponseWriter: w}
 		defer h.end(asked, n)
@@ -63,6 +68,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 }
 
 var (
+	errTwoTokens  = errors.New("the request has a token in several places")
 	errNotTrusted = errors.New("only a trusted proxy may ask")
 	errNoTarget   = errors.New("the proxy named no method or no request target")
 	errTwoTargets = errors.New("the request names two different targets")
@@ -140,6 +146,9 @@ func pair(r *http.Request, method, uri, other string) [2]string {
 // impersonates reports whether a field that a proxy passes on could be believed
 // by the API. The fields by which the proxy itself asks are not.
 func (h *Handler) impersonates(g Gateway, name string) bool {
+	if slices.Contains(h.config.ProxyHeaders, name) {
+		return false
+	}
 	switch h.fields.classOf(name) {
 	case identity:
 		return true

@@ -58,6 +58,10 @@ type Config struct {
 	// Verifier are options for verifying tokens; what the policy says comes first.
 	// CacheTokens is used for requests and for open streams.
 	Verifier token.Options
+	// Opaque verifies the tokens that are not JWTs; nil refuses them.
+	Opaque bearer.Verifier
+	// Carriers say where else than in Authorization a token may be.
+	Carriers Carriers
 	// Bearer are further options for the middleware; refusals are logged by Log.
 	Bearer []bearer.Option
 	// ForwardToken passes the token on to the API.
@@ -68,6 +72,9 @@ type Config struct {
 	RemoveHeaders  []string // further fields of a client that the API must not see
 	// TrustedProxies are the addresses whose forwarding header fields count.
 	TrustedProxies []netip.Prefix
+	// ProxyHeaders are fields of trusted proxies that [Handler.ForwardAuth] accepts
+	// although they could pass for an identity, such as Client-Cert.
+	ProxyHeaders []string
 	// BodyTimeout is how long a client may leave between two bytes of a body; 0
 	// means a minute. MaxBody bounds a body in bytes; 0 does not.
 	BodyTimeout time.Duration
@@ -100,7 +107,7 @@ type Handler struct {
 // rules are a policy and what was made of it, exchanged as a whole.
 type rules struct {
 	policy   *policy.Policy
-	verifier *token.Verifier
+	verifier bearer.Verifier
 	proxied  http.Handler   // checks and forwards
 	answered http.Handler   // checks and answers 200, for [Handler.ForwardAuth]
 	metadata *http.ServeMux // nil without a Resource
@@ -178,7 +185,7 @@ func (h *Handler) SetPolicy(p *policy.Policy) error {
 	if err != nil {
 		return fmt.Errorf("guard: %w", err)
 	}
-	x := &rules{policy: p, verifier: verifier, loaded: h.config.Verifier.Now()}
+	x := &rules{policy: p, verifier: either{verifier, h.config.Opaque}, loaded: h.config.Verifier.Now()}
 	options := slices.Clone(h.config.Bearer)
 	if h.config.Resource != "" {
 		place, err := x.makeMetadata(h.config)
@@ -191,7 +198,7 @@ func (h *Handler) SetPolicy(p *policy.Policy) error {
 		options = append(options, bearer.Revocation(h.config.Revocation))
 	}
 	options = append(options, bearer.Policy(p), bearer.OnRefusal(noteRefusal))
-	protect := bearer.Require(verifier, options...)
+	protect := bearer.Require(x.verifier, options...)
 	x.proxied = protect(http.HandlerFunc(h.forward))
 	x.answered = protect(http.HandlerFunc(h.answer))
 	h.metrics.addRoutes(p.Patterns())
@@ -229,12 +236,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Deferred, since a proxy ends a broken answer with a panic.
 	defer h.end(r, n)
 	r = r.WithContext(n)
+	r, carried := h.config.Carriers.find(r)
 	w = &n.recorder
 	w.Header()["X-Request-Id"] = []string{n.id}
 	switch x := n.rules; {
 	case !sameTarget(r):
 		n.refuse(&diagnosis.Diagnosis{ID: diagnosis.PathAmbiguous})
 		problem(w, http.StatusBadRequest, "the request target could be read in more than one way", diagnosis.PathAmbiguous)
+	case !carried:
+		n.refuse(&diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: diagnosis.Text("a token in one place"), Got: diagnosis.Text("several")})
+		problem(w, http.StatusBadRequest, "the request has a token in several places", diagnosis.CredentialsInvalid)
 	case h.config.MaxBody > 0 && r.ContentLength > h.config.MaxBody:
 		n.decision = "refused"
 		problem(w, http.StatusRequestEntityTooLarge, "the body is too large", "")

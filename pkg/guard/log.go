@@ -44,6 +44,7 @@ type note struct {
 	cut       string // why it was cut, as a label
 	ended     string // the same in words
 	stream    string // what kind of stream it became
+	offered   bool   // the token came as a subprotocol
 	body      *body
 	recorder  recorder
 }
@@ -66,6 +67,7 @@ func noteOf(r *http.Request) *note {
 func (h *Handler) begin(r *http.Request) *note {
 	h.metrics.underway.Add(1)
 	n := &note{Context: r.Context(), rules: h.current.Load(), began: time.Now(), id: requestID(r), decision: "allowed"}
+	n.offered = h.config.Carriers.Subprotocol && strings.Contains(r.Header.Get("Sec-Websocket-Protocol"), subprotocol)
 	if m, err := n.rules.policy.Match(r.Method, r.URL); err == nil {
 		n.route = m.Pattern
 	}

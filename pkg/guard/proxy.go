@@ -69,6 +69,10 @@ func (h *Handler) answering(res *http.Response) error {
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	switch {
 	case res.StatusCode == http.StatusSwitchingProtocols:
+		if h.config.Carriers.Subprotocol && res.Header["Sec-Websocket-Protocol"] == nil && n.offered {
+			// A browser that offered one expects that one is chosen.
+			res.Header["Sec-Websocket-Protocol"] = []string{subprotocol}
+		}
 		h.opened(n, res.Request, "websocket")
 	case kind == "text/event-stream" && res.StatusCode == http.StatusOK:
 		h.opened(n, res.Request, kind)

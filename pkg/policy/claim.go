@@ -21,6 +21,7 @@ import (
 type ClaimRule struct {
 	name    string
 	value   string
+	values  []string // one of these, where there are several
 	pattern *regexp.Regexp
 }
 
@@ -57,6 +58,14 @@ func (r ClaimRule) String() string {
 	return r.name + "=" + r.value
 }
 
+// accepted returns the values that a rule without a pattern accepts.
+func (r ClaimRule) accepted() []string {
+	if r.values != nil {
+		return r.values
+	}
+	return []string{r.value}
+}
+
 // in returns the JSON text of the claim that the rule is about. The client is
 // named by azp where there is no client_id, as [token.Token.ClientID] reads it.
 func (r *ClaimRule) in(t *token.Token) (string, bool) {
@@ -87,6 +96,8 @@ func (r *ClaimRule) matchesOne(value string) bool {
 		return false
 	case r.pattern != nil:
 		return r.pattern.MatchString(text)
+	case r.values != nil:
+		return slices.Contains(r.values, text)
 	}
 	return text == r.value
 }

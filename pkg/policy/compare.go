@@ -60,6 +60,13 @@ func compareHeads(before, after *Policy) []Change {
 	if before.Issuer != after.Issuer {
 		changes = append(changes, Change{"", fmt.Sprintf("issuer is %s, was %s", after.Issuer, before.Issuer), true})
 	}
+	if before.RFC9068 != after.RFC9068 {
+		text := "rfc9068 is gone"
+		if after.RFC9068 {
+			text = "rfc9068 is new"
+		}
+		changes = append(changes, Change{"", text, before.RFC9068})
+	}
 	for _, set := range []struct {
 		name     string
 		old, new []string
@@ -68,6 +75,7 @@ func compareHeads(before, after *Policy) []Change {
 		{"audience", before.Audience, after.Audience, true},
 		{"algorithms", before.Algorithms, after.Algorithms, true},
 		{"scope_claims", before.ScopeClaims, after.ScopeClaims, false},
+		{"types", before.Types, after.Types, true},
 	} {
 		added, removed := without(set.new, set.old), without(set.old, set.new)
 		switch {
@@ -124,7 +132,16 @@ func (r Requirement) words() string {
 	for _, rule := range r.Claims {
 		all = append(all, "claim "+rule.String())
 	}
-	if len(all) == 0 {
+	if len(r.ACR) > 0 {
+		all = append(all, "acr "+strings.Join(r.ACR, " or "))
+	}
+	if r.MaxAge > 0 {
+		all = append(all, "a login at most "+r.MaxAge.String()+" ago")
+	}
+	switch {
+	case r.Optional:
+		return "no token, or a valid one"
+	case len(all) == 0:
 		return "any token"
 	}
 	return strings.Join(all, ", ")

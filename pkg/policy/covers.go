@@ -5,13 +5,13 @@ import "slices"
 // covers reports whether a token that has what r needs always has what other
 // needs. It may say no where it cannot tell.
 func (r Requirement) covers(other Requirement) bool {
-	if other.Public {
+	switch {
+	case other.Public:
 		return true
-	}
-	if r.Public {
+	case r.Public, r.Optional && !other.Optional:
 		return false
 	}
-	return r.coversScopes(other) && r.coversClaims(other)
+	return r.coversScopes(other) && r.coversClaims(other) && r.coversLogin(other)
 }
 
 func (r Requirement) coversScopes(other Requirement) bool {
@@ -37,4 +37,12 @@ func (r Requirement) coversClaims(other Requirement) bool {
 		}
 	}
 	return true
+}
+
+func (r Requirement) coversLogin(other Requirement) bool {
+	if other.MaxAge > 0 && (r.MaxAge == 0 || r.MaxAge > other.MaxAge) {
+		return false
+	}
+	outside := func(acr string) bool { return !slices.Contains(other.ACR, acr) }
+	return other.ACR == nil || r.ACR != nil && !slices.ContainsFunc(r.ACR, outside)
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -63,6 +65,9 @@ func parse(data []byte) (*Policy, error) {
 		member{"issuers", func(n *yaml.Node) (err error) { several, err = readIssuers(n); return err }},
 		member{"scope_claims", func(n *yaml.Node) error { return list(n, &p.ScopeClaims) }},
 		member{"routes", func(n *yaml.Node) error { return p.readRoutes(n) }},
+		member{"types", func(n *yaml.Node) error { return list(n, &p.Types) }},
+		member{"rfc9068", func(n *yaml.Node) error { return boolean(n, &p.RFC9068) }},
+		member{"scopes_supported", func(n *yaml.Node) error { return scopes(n, &p.ScopesSupported) }},
 	))
 	switch {
 	case err != nil:
@@ -151,11 +156,37 @@ func (r *route) read(n *yaml.Node) error {
 		{"claims", func(n *yaml.Node) error { return readClaims(n, &need.Claims) }},
 		{"public", func(n *yaml.Node) error { return boolean(n, &need.Public) }},
 		{"encoded_slash", func(n *yaml.Node) error { return boolean(n, &r.encodedSlash) }},
+		{"optional", func(n *yaml.Node) error { return boolean(n, &need.Optional) }},
+		{"acr", func(n *yaml.Node) error { return list(n, &need.ACR) }},
+		{"max_age", func(n *yaml.Node) error { return duration(n, &need.MaxAge) }},
 	})
-	if err == nil && need.Public && len(need.Scopes)+len(need.AnyScopes)+len(need.Claims) > 0 {
+	needsMore := len(need.Scopes)+len(need.AnyScopes)+len(need.Claims)+len(need.ACR) > 0 || need.MaxAge > 0
+	switch {
+	case err != nil:
+		return err
+	case need.Public && needsMore:
 		return at(n, "a public route has no scopes or claims")
+	case need.Optional && needsMore:
+		return at(n, "a route with optional credentials has no scopes or claims, since it accepts requests without a token")
+	case need.Optional && need.Public:
+		return at(n, "public and optional cannot be combined: optional verifies a token that is sent, public ignores it")
 	}
-	return err
+	return nil
+}
+
+// duration reads a time such as 15m, or a number of seconds as max_age is in
+// OAuth.
+func duration(n *yaml.Node, into *time.Duration) error {
+	if seconds, err := strconv.ParseUint(n.Value, 10, 31); err == nil && n.Kind == yaml.ScalarNode && seconds > 0 {
+		*into = time.Duration(seconds) * time.Second
+		return nil
+	}
+	d, err := time.ParseDuration(n.Value)
+	if err != nil || d < time.Second || n.Kind != yaml.ScalarNode {
+		return at(n, "expected a time such as 15m, of at least a second, got %q", n.Value)
+	}
+	*into = d
+	return nil
 }
 
 func boolean(n *yaml.Node, into *bool) error {
@@ -166,7 +197,8 @@ func boolean(n *yaml.Node, into *bool) error {
 	return nil
 }
 
-// readClaims reads NAME: VALUE, and NAME: {matches: REGEX}.
+// readClaims reads NAME: VALUE, NAME: [VALUE, ...] of which one is enough, and
+// NAME: {matches: REGEX}.
 func readClaims(n *yaml.Node, into *[]ClaimRule) error {
 	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
 		return at(n, "expected names and values")
@@ -183,9 +215,17 @@ func readClaims(n *yaml.Node, into *[]ClaimRule) error {
 			if err := text(value, &rule.value); err != nil {
 				return err
 			}
+		} else if value.Kind == yaml.SequenceNode {
+			if err := list(value, &rule.values); err != nil {
+				return err
+			}
+			rule.value = strings.Join(rule.values, " or ")
 		} else if err := members(value, []member{{"matches", func(n *yaml.Node) (err error) {
 			if rule, err = matching(key.Value, n.Value); err != nil || n.Value == "" {
 				return at(n, "expected a regular expression, got %q", n.Value)
+			}
+			if !strings.ContainsAny(n.Value, "^$") {
+				return at(n, "the expression %q matches anywhere in the value: write \"^(%s)$\" for the whole value", n.Value, n.Value)
 			}
 			return nil
 		}}}); err != nil {

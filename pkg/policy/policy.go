@@ -20,6 +20,11 @@ type Policy struct {
 	// Trusted are the issuers whose tokens are accepted, one or several. The first
 	// is also in Issuer, Audience and Algorithms.
 	Trusted []Trust
+	Types   []string // values of typ that are accepted; nil means the verifier's own rule
+	RFC9068 bool     // tokens have to follow the profile (RFC 9068)
+	// ScopesSupported are the scopes that a client should ask for at a login; nil
+	// means all that routes need.
+	ScopesSupported []string
 
 	digest [sha256.Size]byte
 	routes []*route
@@ -74,6 +79,10 @@ func (p *Policy) VerifierOf(keys func(Trust) (token.KeySet, error), o token.Opti
 		}
 		o := o
 		o.Algorithms, o.Accept = one.Algorithms, one.Accept
+		if p.Types != nil {
+			o.Types = p.Types
+		}
+		o.RFC9068 = o.RFC9068 || p.RFC9068
 		if one.Audience == nil {
 			o.InsecureSkipAudience, o.ClientIDs = true, p.clients()
 		}
@@ -99,7 +108,7 @@ func (p *Policy) clients() []string {
 	for _, r := range p.routes {
 		for _, rule := range r.need.Claims {
 			if rule.name == clientID && rule.pattern == nil {
-				all = append(all, rule.value)
+				all = append(all, rule.accepted()...)
 			}
 		}
 	}
@@ -128,6 +137,9 @@ func (p *Policy) Patterns() []string {
 // Scopes returns the scopes that routes ask for, in alphabetical order: the
 // scopes_supported of the API's metadata (RFC 9728, section 2).
 func (p *Policy) Scopes() []string {
+	if p.ScopesSupported != nil {
+		return p.ScopesSupported
+	}
 	var all []string
 	for _, r := range p.routes {
 		all = append(append(all, r.need.Scopes...), r.need.AnyScopes...)

@@ -340,7 +340,7 @@ routes:
 func ExampleLoad() {
 	_, err := policy.Load([]byte("issuer: https://auth.example.com\naudiences: [x]\n"), "policy.yaml")
 	fmt.Println(err)
-	// Output: policy.yaml:2:1: unknown key "audiences", expected one of issuer, audience, algorithms, accept, jwks, issuers, scope_claims, routes
+	// Output: policy.yaml:2:1: unknown key "audiences", expected one of issuer, audience, algorithms, accept, jwks, issuers, scope_claims, routes, types, rfc9068, scopes_supported
 }
 
 func TestClaimPatternInAFile(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/token"
@@ -28,6 +29,13 @@ type Requirement struct {
 	ScopeClaims []string
 	// Public needs no token at all. It counts in a [Policy] only.
 	Public bool
+	// Optional needs no token either, but one that is sent has to be valid and is
+	// passed on. It counts in a [Policy] only.
+	Optional bool
+	// ACR are the authentication contexts of which the login must have had one,
+	// and MaxAge how long ago it may have been (RFC 9470); nil and 0 ask for none.
+	ACR    []string
+	MaxAge time.Duration
 }
 
 // Decision is what came of asking a token for a requirement.
@@ -35,7 +43,7 @@ type Decision struct {
 	Allowed bool
 	Checks  []token.Check // one "scope" or "claim" for each thing needed
 	// Diagnosis is the first check that failed, of kind Denied: SCOPE_MISSING,
-	// SCOPE_CLAIM_NAME, SCOPE_FORM or CLAIM_MISMATCH; nil if allowed.
+	// SCOPE_CLAIM_NAME, SCOPE_FORM, CLAIM_MISMATCH or STEP_UP_REQUIRED; nil if allowed.
 	Diagnosis *diagnosis.Diagnosis
 }
 
@@ -56,7 +64,7 @@ func (r Requirement) Allows(t *token.Token) bool {
 			return false
 		}
 	}
-	return true
+	return r.ACR == nil && r.MaxAge == 0 || r.stepUp(t, time.Now()) == nil
 }
 
 // Decide asks a verified token for what the requirement needs and tells each
@@ -95,6 +103,13 @@ func (r Requirement) Decide(t *token.Token) Decision {
 			why.Err = fmt.Errorf("the token has the claim %s", near)
 		}
 		d.deny("claim", why.Expected, why)
+	}
+	if r.ACR != nil || r.MaxAge > 0 {
+		if why := r.stepUp(t, time.Now()); why != nil {
+			d.deny("login", why.Expected, why)
+		} else {
+			d.pass("login", strings.Join(r.ACR, " "))
+		}
 	}
 	return d
 }

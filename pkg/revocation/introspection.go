@@ -61,8 +61,15 @@ type answer struct {
 // name an introspection endpoint.
 func NewIntrospection(client *oauth.Client, o IntrospectionOptions) (*Introspection, error) {
 	if client == nil || client.Server == nil || client.Server.IntrospectionEndpoint == "" {
-		return nil, errors.New("revocation: the authorization server names no introspection_endpoint")
+		return nil, errNoEndpoint
 	}
+	o.setDefaults()
+	return &Introspection{client: client, options: o, turns: make(chan struct{}, o.Concurrency), young: map[Key]answer{}}, nil
+}
+
+var errNoEndpoint = errors.New("revocation: the metadata of the authorization server has no introspection_endpoint")
+
+func (o *IntrospectionOptions) setDefaults() {
 	if o.MaxAge <= 0 {
 		o.MaxAge = defaultMaxAge
 	}
@@ -75,7 +82,6 @@ func NewIntrospection(client *oauth.Client, o IntrospectionOptions) (*Introspect
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Introspection{client: client, options: o, turns: make(chan struct{}, o.Concurrency), young: map[Key]answer{}}, nil
 }
 
 // Revoked reports whether the server calls t inactive.

@@ -201,6 +201,24 @@ func (e *expectation) checkRequired(t *Token, _ time.Time) *diagnosis.Diagnosis 
 	return nil
 }
 
+// textClaims are read as text, to know who asks and what was revoked. One of
+// another type would be read as missing, and the check that needs it skipped.
+var textClaims = [...]string{"sub", "jti", "sid", "client_id", "azp"}
+
+// checkTexts returns an error for a claim that has to be a string and is not
+// (RFC 7519, sections 4.1.2 and 4.1.7; RFC 9068, section 2.2).
+func checkTexts(t *Token) error {
+	for _, name := range textClaims {
+		text := t.lookup(name)
+		// One of the two names of the client is enough.
+		isClient := name == "client_id" || name == "azp"
+		if text != "" && text[0] != '"' && text != "null" && (!isClient || t.ClientID() == "") {
+			return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Values{name + " to be a string"}, Got: diagnosis.FromJSON(text)}
+		}
+	}
+	return nil
+}
+
 // isEmpty reports whether a claim is missing or its JSON says nothing: null, ""
 // or [].
 func isEmpty(text string) bool {

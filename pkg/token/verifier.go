@@ -314,7 +314,11 @@ func (j *judge) examineClaims(w *workspace, p parts, x *examination) {
 		x.fail(checkClaims, err)
 		return
 	}
-	if x.fail(checkClaims, w.readClaims(x.token, p)) {
+	err := w.readClaims(x.token, p)
+	if err == nil {
+		err = checkTexts(x.token)
+	}
+	if x.fail(checkClaims, err) {
 		return
 	}
 	if d := j.checkKind(x.token); d != nil {
