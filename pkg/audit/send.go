@@ -51,6 +51,9 @@ func (a *Audit) sendOnce(ctx context.Context, m *message) *Answer {
 	}
 	if m.body != nil {
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(m.body)), int64(len(m.body))
+		// A server that refuses without reading the body ends the connection, perhaps
+		// while the next request is on its way; one with a body is not repeated.
+		req.Close = true
 	}
 	a.counting.Lock()
 	a.sent++
