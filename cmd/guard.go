@@ -23,6 +23,7 @@ type guardOptions struct {
 	policy       string
 	checkPolicy  string
 	comparedWith string
+	document     guardDocumentFlags
 	listen       string
 	adminListen  string
 	resource     string
@@ -61,7 +62,9 @@ The API must not be reachable in any other way.`,
   # Answer for a gateway
   oauthctl guard --forward-auth --trusted-proxy 127.0.0.1 --policy policy.yaml
   # Check a policy and list what it opens
-  oauthctl guard --check-policy policy.yaml --compared-with deployed.yaml`,
+  oauthctl guard --check-policy policy.yaml --compared-with deployed.yaml
+  # Make a policy from an OpenAPI document
+  oauthctl guard --openapi openapi.json --print-policy >policy.yaml`,
 		Args:        noArgs,
 		Annotations: map[string]string{reloadsOnHangup: "yes"},
 		RunE:        func(cmd *cobra.Command, _ []string) error { return runGuard(cmd.Context(), env, o) },
@@ -78,6 +81,7 @@ func (o *guardOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.policy, "policy", "", "the policy `FILE`")
 	f.StringVar(&o.checkPolicy, "check-policy", "", "check the policy `FILE` and exit")
 	f.StringVar(&o.comparedWith, "compared-with", "", "with --check-policy, list the differences from this `FILE`")
+	o.document.addFlags(f)
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "the `ADDRESS` that clients use")
 	f.StringVar(&o.adminListen, "admin-listen", "", "serve /healthz, /readyz and /metrics at this `ADDRESS`")
 	f.StringVar(&o.resource, "resource", "", "the `URL` under which clients know the API; serves its metadata (RFC 9728)")
@@ -93,8 +97,11 @@ func (o *guardOptions) addFlags(f *pflag.FlagSet) {
 }
 
 func runGuard(ctx context.Context, env *Env, o guardOptions) error {
-	if o.checkPolicy != "" {
+	switch {
+	case o.checkPolicy != "":
 		return env.checkPolicy(o)
+	case o.document.printPolicy || o.document.openapi != "":
+		return env.printPolicy(o.document)
 	}
 	store, err := o.openRevocations(env)
 	if err != nil {

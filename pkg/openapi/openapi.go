@@ -29,7 +29,11 @@ type Document struct {
 	Version string // "3.1.0"
 	// BasePath is the path of the first server, with the defaults of its variables;
 	// "" if it has none.
-	BasePath   string
+	BasePath string
+	// Server is the URL of the first server; "" if it is not absolute.
+	Server string
+	// Issuer is that of the first scheme of type openIdConnect, "" if there is none.
+	Issuer     string
 	Operations []Operation
 }
 
@@ -113,7 +117,8 @@ func parse(data []byte) (*Document, error) {
 	case !slices.ContainsFunc([]string{"3.0", "3.1", "3.2"}, func(v string) bool { return d.Version == v || strings.HasPrefix(d.Version, v+".") }):
 		return nil, at(r.top, "expected openapi: 3.0, 3.1 or 3.2, got %q", d.Version)
 	}
-	d.BasePath = r.basePath()
+	d.Server, d.BasePath = r.server()
+	d.Issuer = r.issuer()
 	paths := r.member(r.top, "paths")
 	if paths != nil && paths.Kind != yaml.MappingNode {
 		return nil, at(paths, "expected paths such as /items")
@@ -186,11 +191,22 @@ func at(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("%d:%d: %w", max(n.Line, 1), max(n.Column, 1), fmt.Errorf(format, args...))
 }
 
-// basePath is the path of the first server.
-func (r *reader) basePath() string {
+// issuer reads the issuer from the URL of its metadata (OpenID Connect Discovery,
+// section 4).
+func (r *reader) issuer() string {
+	for _, scheme := range r.members(r.member(r.member(r.top, "components"), "securitySchemes")) {
+		if issuer, ok := strings.CutSuffix(r.text(r.follow(scheme), "openIdConnectUrl"), "/.well-known/openid-configuration"); ok {
+			return issuer
+		}
+	}
+	return ""
+}
+
+// server is the URL of the first server, and its path.
+func (r *reader) server() (address, path string) {
 	servers := r.member(r.top, "servers")
 	if servers == nil || servers.Kind != yaml.SequenceNode || len(servers.Content) == 0 {
-		return ""
+		return "", ""
 	}
 	first := r.follow(servers.Content[0])
 	raw := r.text(first, "url")
@@ -199,9 +215,12 @@ func (r *reader) basePath() string {
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return ""
+		return "", ""
 	}
-	return strings.TrimSuffix(u.Path, "/")
+	if u.Host != "" && u.Scheme != "" {
+		address = strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/")
+	}
+	return address, strings.TrimSuffix(u.Path, "/")
 }
 
 var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace", "query"}

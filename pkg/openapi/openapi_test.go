@@ -22,7 +22,7 @@ components:
     bearer: {type: http, scheme: Bearer}
     basic: {type: http, scheme: basic}
     oidc: {$ref: "#/components/securitySchemes/realOIDC"}
-    realOIDC: {type: openIdConnect, openIdConnectUrl: https://as.example.com}
+    realOIDC: {type: openIdConnect, openIdConnectUrl: https://as.example.com/.well-known/openid-configuration}
   parameters:
     id: {name: id, in: path, required: true, schema: {type: integer, example: 7}}
   schemas:
@@ -70,7 +70,7 @@ func TestLoad(t *testing.T) {
 	limit := openapi.Parameter{Name: "limit", In: "query", Type: "integer", Value: "10", HasValue: true}
 	read := openapi.Security{Scopes: []string{"items:read"}}
 	want := &openapi.Document{
-		Version: "3.1.0", BasePath: "/v2",
+		Version: "3.1.0", BasePath: "/v2", Server: "https://api.example.com/v2", Issuer: "https://as.example.com",
 		Operations: []openapi.Operation{
 			{Method: "GET", Path: "/health", ID: "health", Line: 26, Security: openapi.Security{Public: true}},
 			{Method: "GET", Path: "/items", Line: 30, Security: openapi.Security{Optional: true, Scopes: []string{"items:read", "items:list"}}, Parameters: []openapi.Parameter{limit}},
