@@ -143,6 +143,10 @@ func (env *Env) printReading(r *token.Reading, o decodeOptions) {
 		}
 		s.line("%s", escapeJSON(string(disclosure)))
 	}
+	if bound := boundTo(r); bound != "" {
+		s.line("")
+		s.line("valid only together with %s (cnf)", bound)
+	}
 	if o.explain {
 		env.printMeanings(r)
 	}
@@ -163,6 +167,22 @@ func (env *Env) printReading(r *token.Reading, o decodeOptions) {
 		s.line("%s", s.name("The token in the payload"))
 		env.printReading(r.Nested, o)
 	}
+}
+
+// boundTo returns what has to be presented with the token, "" if nothing has (RFC
+// 7800, RFC 9449, RFC 8705).
+func boundTo(r *token.Reading) string {
+	confirmation, _ := r.Token.Claim("cnf")
+	members, _ := confirmation.(map[string]any)
+	switch {
+	case members == nil:
+		return ""
+	case members["jkt"] != nil:
+		return "a DPoP proof of its key"
+	case members["x5t#S256"] != nil:
+		return "its client certificate (mutual TLS)"
+	}
+	return "a proof of its key"
 }
 
 func (env *Env) printPart(name string, v jsontext.Value) {

@@ -19,9 +19,9 @@ const (
 	MaxBytes = 1 << 20
 	MaxKeys  = 100
 
-	// maxCandidates bounds how many keys are tried for one token, so that a token
-	// without kid cannot multiply the work.
-	maxCandidates = 4
+	// MaxCandidates is how many keys are tried for one token at most, so that a
+	// token without kid cannot multiply the work.
+	MaxCandidates = 4
 )
 
 // Set is a key set (RFC 7517, section 5). It is immutable.
@@ -71,7 +71,7 @@ func (s *Set) index() {
 }
 
 func add[K comparable](to map[K][]*Key, under K, k *Key) {
-	if len(to[under]) < maxCandidates {
+	if len(to[under]) < MaxCandidates {
 		to[under] = slices.Clip(append(to[under], k))
 	}
 }

@@ -171,8 +171,13 @@ func checkHMAC(a *algorithm, w *workspace, k *jwks.Key) bool {
 }
 
 func keyNames(keys []*jwks.Key) string {
-	if len(keys) == 1 && keys[0].ID() != "" {
+	switch {
+	case len(keys) == 1 && keys[0].ID() != "":
 		return fmt.Sprintf("key %s", diagnosis.Quote(keys[0].ID()))
+	case len(keys) == 1:
+		return "the key"
+	case len(keys) == jwks.MaxCandidates:
+		return fmt.Sprintf("one of the first %d keys that fit; no more are tried, since the token does not name its key", len(keys))
 	}
-	return fmt.Sprintf("one of %d keys", len(keys))
+	return fmt.Sprintf("one of the %d keys that fit", len(keys))
 }

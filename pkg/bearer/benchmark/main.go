@@ -2,6 +2,10 @@
 // check that it contains, for this toolkit and for its peers:
 //
 //	go run .
+//	go run . -http
+//
+// The second form compares whole servers instead, FastAPI among them, by the
+// requests that a second of their CPU time is enough for.
 //
 // All of them judge the same token of twelve claims, for signature, issuer,
 // audience and expiry, on one core. A round lets each have a turn, in an order
@@ -29,9 +33,19 @@ func main() {
 	turn := flag.Duration("turn", 20*time.Millisecond, "the CPU `time` of a turn")
 	algs := flag.String("alg", "RS256,PS256,ES256,EdDSA,HS256", "the algorithms, joined by commas")
 	only := flag.String("only", "", "run only those whose names hold this `text`, and the bare check")
+	overHTTP := flag.Bool("http", false, "compare whole servers, with FastAPI among them, by RS256 and ES256")
 	flag.Parse()
-	runtime.GOMAXPROCS(1)
-	if err := run(*rounds, *turn, strings.Split(*algs, ","), *only); err != nil {
+	var err error
+	switch kind := os.Getenv("BENCHMARK_SERVER"); {
+	case kind != "":
+		err = serveHTTP(kind)
+	case *overHTTP:
+		err = runHTTP(min(*rounds, 7), []string{"RS256", "ES256"})
+	default:
+		runtime.GOMAXPROCS(1)
+		err = run(*rounds, *turn, strings.Split(*algs, ","), *only)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchmark:", err)
 		os.Exit(1)
 	}

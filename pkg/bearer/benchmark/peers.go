@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
-	jwtmiddleware "github.com/auth0/go-jwt-middleware/v2"
-	"github.com/auth0/go-jwt-middleware/v2/validator"
+	jwtmiddleware "github.com/auth0/go-jwt-middleware/v3"
+	"github.com/auth0/go-jwt-middleware/v3/validator"
 	"github.com/coreos/go-oidc/v3/oidc"
 	cristal "github.com/cristalhq/jwt/v5"
 	"github.com/go-jose/go-jose/v4"
@@ -133,17 +133,18 @@ func cristalhq(s subject) (named, error) {
 }
 
 func auth0Handler(s subject) (named, error) {
-	if s.alg == "PS256" {
-		// Its table of algorithms has PS256 as well.
-		s.alg = string(validator.PS256)
-	}
 	key := s.verifyingKey()
-	v, err := validator.New(func(context.Context) (any, error) { return key, nil }, validator.SignatureAlgorithm(s.alg), issuer, []string{audience})
+	v, err := validator.New(
+		validator.WithKeyFunc(func(context.Context) (any, error) { return key, nil }),
+		validator.WithAlgorithm(validator.SignatureAlgorithm(s.alg)), validator.WithIssuer(issuer), validator.WithAudience(audience))
 	if err != nil {
 		return named{}, err
 	}
-	h := jwtmiddleware.New(v.ValidateToken).CheckJWT(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	return named{"auth0 middleware, handler", serve(h)}, nil
+	m, err := jwtmiddleware.New(jwtmiddleware.WithValidator(v))
+	if err != nil {
+		return named{}, err
+	}
+	return named{"auth0 middleware v3, handler", serve(m.CheckJWT(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))}, nil
 }
 
 var errRefused = errors.New("refused")

@@ -5,13 +5,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -32,11 +29,12 @@ const (
 
 // subject is the token that all judge, and the key that it is judged by.
 type subject struct {
-	alg    string
-	raw    string
-	public crypto.PublicKey // nil for a shared secret
-	secret []byte
-	key    *jwks.Key
+	alg     string
+	raw     string
+	public  crypto.PublicKey // nil for a shared secret
+	private *jwks.PrivateKey
+	secret  []byte
+	key     *jwks.Key
 }
 
 // verifyingKey is the key as most libraries want it.
@@ -64,6 +62,7 @@ func newSubject(alg string) (subject, error) {
 	if err != nil {
 		return s, err
 	}
+	s.private = private
 	s.public, s.key = private.Public().Public(), private.Public()
 	s.raw, err = token.Sign(private, "at+jwt", claims())
 	return s, err
@@ -75,20 +74,28 @@ func newKey(alg string) (*jwks.PrivateKey, error) {
 	}
 	// 2048 bits, as most issuers have them, so that what is around the check
 	// weighs most.
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, err
+	return jwks.GenerateRSA(alg, 2048)
+}
+
+// distinct returns n tokens that differ in their jti.
+func (s subject) distinct(n int) ([]string, error) {
+	all := make([]string, n)
+	for i := range all {
+		c := claims()
+		c["jti"] = fmt.Sprintf("7d3f3a52-3f0e-4b5e-8d0a-%012d", i)
+		var err error
+		if all[i], err = token.Sign(s.private, "at+jwt", c); err != nil {
+			return nil, err
+		}
 	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	private, err := jwks.ParsePrivate(text)
-	if err != nil || private.Algorithm() == alg {
-		return private, err
-	}
-	jwk, err := private.MarshalJWK()
-	if err != nil {
-		return nil, err
-	}
-	return jwks.ParsePrivate([]byte(strings.Replace(string(jwk), `"RS256"`, `"`+alg+`"`, 1)))
+	return all, nil
+}
+
+// forged returns the token with another signature.
+func (s subject) forged() string {
+	at := len(s.raw) - 10
+	other := map[bool]string{true: "B", false: "A"}[s.raw[at] == 'A']
+	return s.raw[:at] + other + s.raw[at+1:]
 }
 
 // claims are the twelve of a usual access token.
@@ -141,9 +148,7 @@ func (n named) prove(s subject) error {
 	if err := n.judge(s.raw); err != nil {
 		return fmt.Errorf("refuses a good token: %w", err)
 	}
-	at := len(s.raw) - 10
-	other := map[bool]string{true: "B", false: "A"}[s.raw[at] == 'A']
-	if n.judge(s.raw[:at]+other+s.raw[at+1:]) == nil {
+	if n.judge(s.forged()) == nil {
 		return errors.New("accepts a forged token")
 	}
 	return nil

@@ -1,4 +1,4 @@
-module github.com/oauthctl/oauthctl/pkg/token/benchmark
+module github.com/oauthctl/oauthctl/pkg/bearer/benchmark
 
 go 1.26.0
 
@@ -6,7 +6,7 @@ replace github.com/oauthctl/oauthctl => ../../..
 
 require (
 	github.com/MicahParks/keyfunc/v3 v3.9.1
-	github.com/auth0/go-jwt-middleware/v2 v2.3.1
+	github.com/auth0/go-jwt-middleware/v3 v3.2.0
 	github.com/coreos/go-oidc/v3 v3.21.0
 	github.com/cristalhq/jwt/v5 v5.4.0
 	github.com/go-jose/go-jose/v4 v4.1.9
@@ -34,5 +34,4 @@ require (
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
-	gopkg.in/go-jose/go-jose.v2 v2.6.3 // indirect
 )
