@@ -32,6 +32,7 @@ type devOptions struct {
 	faults      []string
 	seed        int64
 	state       string
+	mint        string
 }
 
 // devIssuing are the flags about what is issued, and to whom.
@@ -94,6 +95,7 @@ It is for development only: its passwords are public. Nothing is stored unless
 	f.Lookup("auto-approve").NoOptDefVal = "alice"
 	f.Int64Var(&o.seed, "seed", 0, "derive the keys and client ids from `NUMBER`: the same each time, and\nknown to everyone who knows the number")
 	f.StringVar(&o.state, "state", "", "store keys, clients and refresh tokens in `FILE` across restarts")
+	f.StringVar(&o.mint, "mint", "", "print an access token and exit: good, or a `CASE` that is wrong (a fault\nof access tokens); needs --seed or --state")
 	f.StringArrayVar(&o.faults, "fault", nil, "misbehave: `NAME[=VALUE]` (repeatable; \"list\" shows the names)")
 	return cmd
 }
@@ -119,6 +121,9 @@ func runDev(ctx context.Context, env *Env, o devOptions) error {
 	if len(o.faults) == 1 && o.faults[0] == "list" {
 		return listFaults(env)
 	}
+	if o.mint != "" {
+		return o.printToken(env)
+	}
 	d, err := startDev(env, o)
 	if err != nil {
 		return err
@@ -134,56 +139,6 @@ func runDev(ctx context.Context, env *Env, o devOptions) error {
 		return nil
 	case err := <-d.failed:
 		return fmt.Errorf("dev: %w", err)
-	}
-}
-
-func (o *devOptions) introduce(s *screen, d *running) {
-	login := d.api
-	s.line("%s %s", s.strong("authorization server"), d.issuer)
-	s.line("%s             %s", s.strong("demo API"), d.api)
-	for _, resource := range o.resources {
-		login = resource
-		s.line("%s             %s", s.strong("your API"), clean(resource))
-	}
-	if o.console {
-		s.line("%s              %s", s.strong("console"), d.console)
-	}
-	if d.ca != "" {
-		s.line("%s       %s", s.strong("CA certificate"), clean(d.ca))
-	}
-	s.line("%s", s.faint("users alice and bob, password \"password\""))
-	if len(o.users) > 0 {
-		s.line("%s", s.faint("and those of --user"))
-	}
-	s.line("")
-	s.line("Try in another terminal:")
-	s.line("  %s", s.name("oauthctl login "+clean(login)))
-	s.line("  %s", s.name("oauthctl verify"))
-	if len(o.resources) == 0 {
-		s.line("  %s", s.name("oauthctl call GET /api/items"))
-	}
-	s.line("")
-	s.line("%s", s.faint("Press Ctrl-C to stop"))
-}
-
-// warn says which flags make tokens of this server worth nothing.
-func (o *devOptions) warn(env *Env) {
-	if o.seed != 0 {
-		text := "--seed: everyone who knows the number can sign tokens as this server; no real API may trust it"
-		if o.insecureListen {
-			text = "--seed with --insecure-listen: other machines can reach this server, and everyone who knows the number can sign tokens as it"
-		}
-		env.warn("%s", text)
-	}
-	if o.insecureListen {
-		env.warn("--insecure-listen: other machines can log in here as any user, since the passwords are public")
-		host, _, _ := net.SplitHostPort(o.listen)
-		if isUnspecified(host) && o.issuer == "" {
-			env.warn("the issuer's URL has the host 127.0.0.1, which other machines cannot reach; set --issuer and --api-url")
-		}
-	}
-	if o.anyRedirectURI {
-		env.warn("--any-redirect-uri: codes can be sent to other machines without encryption")
 	}
 }
 
@@ -379,27 +334,4 @@ func (o *devOptions) config(env *Env) (devserver.Config, error) {
 	}
 	c.Trust, err = readTrust(o.trust)
 	return c, err
-}
-
-func listFaults(env *Env) error {
-	type row struct {
-		Name      string `json:"name"`
-		Diagnosis string `json:"diagnosis"`
-		Effect    string `json:"effect"`
-	}
-	var rows []row
-	for _, f := range devserver.Faults() {
-		rows = append(rows, row{f.Name, string(f.Diagnosis), f.Effect})
-	}
-	if env.global.wantsJSON() {
-		return env.printJSON(rows)
-	}
-	s := env.stdout()
-	for _, r := range rows {
-		s.line("%s  %s", s.strong(fmt.Sprintf("%-26s", r.Name)), r.Effect)
-		if r.Diagnosis != "" {
-			s.line("%28s%s", "", s.faint(r.Diagnosis))
-		}
-	}
-	return nil
 }

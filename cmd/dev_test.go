@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -212,6 +213,43 @@ func TestDevPeople(t *testing.T) {
 	}
 	if got, err := json.Marshal(mint("alice", "x")["groups"]); err != nil || string(got) != `["a","b"]` {
 		t.Errorf("groups: %s", got)
+	}
+}
+
+// A token printed beforehand is one that the server with the same seed accepts, and its API refuses a wrong one.
+func TestDevMint(t *testing.T) {
+	w := newWorld(t, devserver.Config{})
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	flags := []string{"--seed", "7", "--listen", address, "--api-url", "http://127.0.0.1:1"}
+	mint := func(name string) string {
+		t.Helper()
+		if code := w.run(append([]string{"dev", "--mint", name}, flags...)...); code != 0 {
+			t.Fatalf("%d %s", code, &w.stderr)
+		}
+		return strings.TrimSpace(w.stdout.String())
+	}
+	good, expired := mint("good"), mint("expired")
+	server, err := devserver.New(devserver.Config{Issuer: "http://" + address, API: "http://127.0.0.1:1", Seed: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for raw, want := range map[string]int{good: http.StatusOK, expired: http.StatusUnauthorized} {
+		r := httptest.NewRequest(http.MethodGet, "/api/items", http.NoBody)
+		r.Header.Set("Authorization", "Bearer "+raw)
+		answer := httptest.NewRecorder()
+		if server.API().ServeHTTP(answer, r); answer.Code != want {
+			t.Errorf("%d %s, want %d", answer.Code, answer.Body, want)
+		}
+	}
+	for name, args := range map[string][]string{"no key": {"dev", "--mint", "good"}, "no case": {"dev", "--mint", "expird", "--seed", "7"}} {
+		if code := w.run(args...); code != 2 {
+			t.Errorf("%s: %d %s", name, code, &w.stderr)
+		}
 	}
 }
 

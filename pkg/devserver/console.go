@@ -209,6 +209,9 @@ func (s *Server) withConsole(at lane, next http.Handler) http.Handler {
 		}
 		n := &step{at: s.now(), to: at, method: r.Method, path: path}
 		began := time.Now()
+		if r.Body == nil { // from a handler in the same process
+			r.Body = http.NoBody
+		}
 		sent := &copied{ReadCloser: r.Body}
 		t := &tap{ResponseWriter: w}
 		inner := r.WithContext(context.WithValue(r.Context(), stepKey{}, n))

@@ -2,6 +2,7 @@ package devserver_test
 
 import (
 	"bufio"
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -223,5 +224,21 @@ func TestNearFault(t *testing.T) {
 	_, err := devserver.New(devserver.Config{Issuer: "http://127.0.0.1:1", API: "http://127.0.0.1:2", Faults: []string{strings.Repeat("x", 199) + "äöü"}})
 	if err == nil || strings.Contains(err.Error(), "did you mean") || strings.ContainsRune(err.Error(), '\uFFFD') || strings.Contains(err.Error(), `\x`) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A request of a handler in the same process has no body, whatever reads it.
+func TestConsoleWithoutBody(t *testing.T) {
+	d := newDesk(t, devserver.Config{Console: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.issuer+"/jwks", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Dev-Fault", "jwks-hang")
+	d.server.AuthorizationServer().ServeHTTP(httptest.NewRecorder(), req)
+	if page := d.get(d.issuer + "/").text; !strings.Contains(page, "jwks-hang") {
+		t.Error("the step is missing")
 	}
 }
