@@ -251,11 +251,10 @@ func (env *Env) send(ctx context.Context, client *apicall.Client, request apical
 	if err != nil {
 		return err
 	}
-	refusal := apicall.Refused(res)
-	if refusal == nil || a.resumedAll(res) {
+	if a.refusal == nil || a.resumedAll(res) {
 		return nil
 	}
-	return env.explainRefusal(ctx, res, refusal)
+	return env.explainRefusal(ctx, res, a.refusal, a.o)
 }
 
 // resumedAll reports whether an answer says that there was nothing left to

@@ -29,6 +29,8 @@ type answer struct {
 	// wrote says that a part of the body is on stdout, so that the request is not
 	// repeated.
 	wrote bool
+	// refusal is what the last answer means that is no success, nil for one that is.
+	refusal *apicall.Refusal
 }
 
 // show prints the answer: as it comes when it is piped, indented when it is JSON on
@@ -224,6 +226,7 @@ func (env *Env) attempts(ctx context.Context, client *apicall.Client, request ap
 		if err != nil {
 			return nil, callFault(err)
 		}
+		a.refusal = apicall.Refused(res)
 		err = a.show(res)
 		res.Body.Close()
 		again := apicall.Broken(err) || errors.Is(err, io.ErrUnexpectedEOF)

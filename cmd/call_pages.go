@@ -33,7 +33,7 @@ func (env *Env) callPages(ctx context.Context, client *apicall.Client, request a
 			}
 			_, _ = io.Copy(env.Stderr, io.LimitReader(res.Body, 1<<20))
 			fmt.Fprintln(env.Stderr)
-			return env.explainRefusal(ctx, res, refusal)
+			return env.explainRefusal(ctx, res, refusal, o)
 		}
 		next.page, err = io.ReadAll(io.LimitReader(res.Body, maxShown+1))
 		switch {

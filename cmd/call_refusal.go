@@ -26,13 +26,19 @@ func notRepeated(why error) string {
 
 // explainRefusal says what an answer means that is no success, and which command
 // helps.
-func (env *Env) explainRefusal(ctx context.Context, res *http.Response, refusal *apicall.Refusal) error {
+func (env *Env) explainRefusal(ctx context.Context, res *http.Response, refusal *apicall.Refusal, o *callOptions) error {
 	sent, carried := apicall.SentToken(res)
 	if refusal.ID == diagnosis.ScopeMissing && carried {
 		refusal.Scopes = lacking(refusal.Scopes, sent)
 	}
 	if flags := loginFlags(refusal); flags != nil {
 		refusal.Hint = hintContext{refusal.Diagnosis, env.global.profile, env.global.config}.run(append([]string{"login"}, flags...)...)
+	}
+	if refusal.ID == diagnosis.CredentialsMissing {
+		refusal.Hint = "leave out --no-token to send the session's token"
+		if !o.noToken {
+			refusal.Hint = "the token is not sent to the origin that a redirect led to; call that one, with --allow-origin"
+		}
 	}
 	bare := refusal.ID == diagnosis.APIUnauthorized || refusal.ID == diagnosis.APIForbidden
 	if bare && !refusal.Reason && carried {

@@ -100,6 +100,7 @@ func (env *Env) reconnecting(ctx context.Context, client *apicall.Client, reques
 		}
 		res, err := client.Do(ctx, request)
 		if err == nil {
+			a.refusal = apicall.Refused(res)
 			err = a.show(res)
 			res.Body.Close()
 			if err == nil && (res.StatusCode != http.StatusOK || ctx.Err() != nil) {

@@ -2,11 +2,14 @@ package cmd
 
 import (
 	"errors"
+	"net/url"
 	"strings"
+	"syscall"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
 // hintContext is what a hint depends on: the fault, and how this run was called,
@@ -122,6 +125,9 @@ func commandHint(c hintContext) string {
 	case diagnosis.CredentialsMissing:
 		return "`oauthctl call` sends the session's token"
 	case diagnosis.ScopeMissing:
+		if c.Diagnosis != nil && len(c.Expected) == 0 && len(c.Got) > 0 {
+			return "the API does not say which scope is missing; its documentation does"
+		}
 		args := []string{"login"}
 		for _, scope := range strings.Fields(first(c.Expected, "SCOPE")) {
 			args = append(args, "--add-scope", scope)
@@ -169,6 +175,12 @@ func (c hintContext) loginHint() string {
 		return "log in in a terminal, or with --browser; in CI use --grant-type client_credentials"
 	case diagnosis.RefreshReused:
 		return "run the command again; if it fails again: " + c.run("login")
+	case diagnosis.Unreachable:
+		return c.unreachableHint()
+	case diagnosis.ProxyRefused:
+		return "check HTTPS_PROXY and the proxy's user name and password, or list the host in NO_PROXY"
+	case diagnosis.TLSMissing:
+		return c.plainHint()
 	case diagnosis.Timeout:
 		return "try again, with a longer --timeout if the server is known to be slow"
 	case diagnosis.TLSUntrusted:
@@ -225,4 +237,23 @@ func yamlQuote(text string) string {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+}
+
+// unreachableHint is for a server that did not accept a connection; on this
+// machine it usually does not run.
+func (c hintContext) unreachableHint() string {
+	u, err := url.Parse(first(c.Got, ""))
+	if err != nil || !safehttp.IsLoopback(u.Hostname()) || !errors.Is(c.Diagnosis, syscall.ECONNREFUSED) {
+		return ""
+	}
+	return "is the server running? `oauthctl dev` starts the development server"
+}
+
+// plainHint is for a server that speaks no TLS.
+func (c hintContext) plainHint() string {
+	rest, https := strings.CutPrefix(first(c.Got, ""), "https://")
+	if !https {
+		return ""
+	}
+	return "if the server has no TLS, write http://" + rest
 }

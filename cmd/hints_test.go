@@ -18,7 +18,7 @@ import (
 // knowCommandLine lists the packages whose hints still hold commands. It only
 // becomes shorter.
 func knowCommandLine() []string {
-	return []string{"pkg/apicall", "pkg/devserver"}
+	return []string{"pkg/devserver"}
 }
 
 // commandLine matches a command of oauthctl or a flag within a text.

@@ -69,10 +69,10 @@ func Refused(res *http.Response) *Refusal {
 		r.ACRValues, r.MaxAge = words(scrubbed(res, c.Get("acr_values"))), seconds(c.Get("max_age"))
 		r.Diagnosis = &diagnosis.Diagnosis{ID: diagnosis.StepUpRequired, Expected: diagnosis.Text(r.stepUp()), Got: diagnosis.Text(status)}
 		return r
-	case code == "insufficient_scope" && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized):
+	case code == "insufficient_scope" && r.TokenSent && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized):
 		r.Scopes = scopes
 		r.Diagnosis = &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing, Expected: diagnosis.Text(strings.Join(scopes, " ")), Got: diagnosis.Text(status)}
-	case res.StatusCode == http.StatusForbidden && code == "" && len(scopes) > 0:
+	case res.StatusCode == http.StatusForbidden && r.TokenSent && code == "" && len(scopes) > 0:
 		r.Reason, r.Scopes = true, scopes
 		r.Diagnosis = &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing, Expected: diagnosis.Text(strings.Join(scopes, " ")), Got: diagnosis.Text(status)}
 	case res.StatusCode == http.StatusForbidden:

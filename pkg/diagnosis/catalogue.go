@@ -560,7 +560,7 @@ var catalogue = []Entry{
 		"Log in again as the challenge asks, with its acr_values or max_age.",
 	},
 	{
-		APIForbidden, Denied, "the API does not allow this with the token",
+		APIForbidden, Denied, "the API does not allow this",
 		"The API answered 403 without naming a missing scope.",
 		"The API's owner knows which right is missing.",
 	},

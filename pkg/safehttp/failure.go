@@ -133,6 +133,7 @@ func plain(err error) string {
 			text = strings.TrimPrefix(text, prefix)
 		}
 		if text == before {
+			text = strings.ReplaceAll(text, "MIME header", "header")
 			return diagnosis.Shorten(text, 200)
 		}
 	}
