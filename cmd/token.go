@@ -63,7 +63,11 @@ func formatList() string {
 }
 
 func runToken(ctx context.Context, env *Env, o tokenOptions) error {
-	if env.global.wantsJSON() {
+	o.id = o.id || o.format == "id_token"
+	if o.format == "id_token" {
+		o.format = "raw"
+	}
+	if env.global.wantsJSON() && o.format != "exec-credential" {
 		o.format = "json"
 	}
 	helper := o.format == "git" || o.format == "docker"
@@ -80,8 +84,6 @@ func runToken(ctx context.Context, env *Env, o tokenOptions) error {
 		return usage("unexpected argument %q", o.action)
 	case helper:
 		return env.credentialHelper(ctx, o)
-	case o.format == "id_token":
-		o.id, o.format = true, "raw"
 	}
 	switch o.format {
 	case "env", "fish", "powershell", "curl", "netrc":
@@ -118,20 +120,24 @@ func (env *Env) printToken(o tokenOptions, t *usableToken) error {
 	case "exec-credential":
 		return env.printJSON(execCredential(t, env.Getenv("KUBERNETES_EXEC_INFO")))
 	case "json":
-		return env.printJSON(tokenJSON(t))
+		return env.printJSON(tokenJSON(t, o.id))
 	default:
 		out.line("%s", value)
 	}
 	return nil
 }
 
-func tokenJSON(t *usableToken) any {
+func tokenJSON(t *usableToken, id bool) any {
 	shown := struct {
-		AccessToken string `json:"access_token"`
+		AccessToken string `json:"access_token,omitempty"`
+		IDToken     string `json:"id_token,omitempty"`
 		TokenType   string `json:"token_type"`
 		ExpiresAt   string `json:"expires_at,omitempty"`
 		Scope       string `json:"scope,omitempty"`
 	}{AccessToken: t.value.Reveal(), TokenType: t.kind, Scope: strings.Join(t.scope, " ")}
+	if id {
+		shown.AccessToken, shown.IDToken = "", shown.AccessToken
+	}
 	if !t.expires.IsZero() {
 		shown.ExpiresAt = t.expires.UTC().Format(time.RFC3339)
 	}
