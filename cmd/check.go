@@ -2,13 +2,9 @@ package cmd
 
 import (
 	"context"
-	"net/url"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
@@ -20,29 +16,36 @@ type checkOptions struct {
 	claim      []string
 	scopeClaim []string
 	policy     string
-	operation  string
+	operations []string
 }
 
 func newCheck(env *Env) *cobra.Command {
 	var o checkOptions
 	cmd := &cobra.Command{
 		Use: "check [TOKEN]",
-		Long: `Verify a token, then what an operation needs: scopes and claims, named by flags or
+		Long: `Verify a token, then what an operation needs: scopes and claims, given by flags or
 by a policy file. Exit code 3 means that an API would answer 401, 4 that it
-would answer 403.
+would answer 403. With a policy the answer is that of guard for the same request;
+a public route needs no token. Of several operations the most severe result
+counts: 3, then 4, 2 and 6.
 
 Scopes are read from scope and scp only, whole and case-sensitive; other claims
-count when named with --scope-claim. A claim's name is taken whole first, then
-as a dotted path; of a list one element has to match.
+count if given with --scope-claim. A claim's name may be a path of names joined
+by dots; of a list one element has to match.
 
 ` + longTokenArg,
 		Example: `  oauthctl check --scope items:read
   oauthctl check --claim tenant=acme --claim 'email~@example\.com$'
   oauthctl check @token.txt --policy policy.yaml --operation "DELETE /api/users/123"`,
 		Args: upTo(1),
-		RunE: env.withToken(func(ctx context.Context, env *Env, raw secret.String) error {
-			return runCheck(ctx, env, raw, o)
-		}),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.policy != "" {
+				return runCheckPolicy(cmd.Context(), env, args, o)
+			}
+			return env.withReport(func(ctx context.Context, env *Env, raw secret.String) error {
+				return runCheck(ctx, env, raw, o)
+			})(cmd, args)
+		},
 	}
 	f := cmd.Flags()
 	o.judgingOptions.addFlags(f)
@@ -50,8 +53,8 @@ as a dotted path; of a list one element has to match.
 	f.StringArrayVar(&o.anyScope, "any-scope", nil, "require one of these scopes (repeatable)")
 	f.StringArrayVar(&o.claim, "claim", nil, "require `NAME=VALUE`, or NAME~REGEX (repeatable)")
 	f.StringArrayVar(&o.scopeClaim, "scope-claim", nil, "read scopes from this `CLAIM` too (repeatable)")
-	f.StringVar(&o.policy, "policy", "", "take issuer, audience and routes from the policy `FILE`")
-	f.StringVar(&o.operation, "operation", "", "with --policy, the request: `\"METHOD /path\"`")
+	f.StringVar(&o.policy, "policy", "", "use issuer, audience and routes of the policy `FILE`")
+	f.StringArrayVar(&o.operations, "operation", nil, "with --policy, the request: `\"METHOD /path\"` (repeatable)")
 	return cmd
 }
 
@@ -65,24 +68,19 @@ func runCheck(ctx context.Context, env *Env, raw secret.String, o checkOptions) 
 		return err
 	}
 	report := inspector.Report(ctx, raw.Reveal())
-	verdict := report.Err()
+	verdict := withIssuerFirst(report)
 	if verdict == nil {
 		decision := need.Decide(report.Token)
 		report.Checks = append(report.Checks, decision.Checks...)
 		if !decision.Allowed {
-			report.Valid = false
 			verdict = decision.Diagnosis
 		}
 	}
 	return env.showReport(report, verdict)
 }
 
-// requirement is what the flags or the policy ask for. A policy's issuer,
-// audience and algorithms become the expectation where no flag names another.
+// requirement is what the flags ask for.
 func (o *checkOptions) requirement() (policy.Requirement, error) {
-	if o.policy != "" {
-		return o.fromPolicy()
-	}
 	need := policy.Requirement{Scopes: fields(o.scope), AnyScopes: fields(o.anyScope), ScopeClaims: o.scopeClaim}
 	for _, text := range o.claim {
 		rule, err := policy.ParseClaimRule(text)
@@ -91,46 +89,11 @@ func (o *checkOptions) requirement() (policy.Requirement, error) {
 		}
 		need.Claims = append(need.Claims, rule)
 	}
-	if o.operation != "" {
-		return need, &usageError{what: "--operation needs --policy", hint: "name scopes and claims with --scope and --claim, or give a policy file"}
+	if len(o.operations) > 0 {
+		return need, &usageError{what: "--operation needs --policy", hint: "give scopes and claims with --scope and --claim, or a policy file"}
 	}
 	if len(need.Scopes)+len(need.AnyScopes)+len(need.Claims) == 0 {
-		return need, &usageError{what: "nothing says what to check", hint: "name --scope, --any-scope, --claim, or --policy with --operation; `oauthctl verify` checks the token alone"}
-	}
-	return need, nil
-}
-
-func (o *checkOptions) fromPolicy() (policy.Requirement, error) {
-	if len(o.scope)+len(o.anyScope)+len(o.claim) > 0 {
-		return policy.Requirement{}, usage("--policy says what is needed; --scope, --any-scope and --claim do not go with it")
-	}
-	data, err := os.ReadFile(o.policy)
-	if err != nil {
-		return policy.Requirement{}, usage("--policy: %w", err)
-	}
-	p, err := policy.Load(data, o.policy)
-	if err != nil {
-		return policy.Requirement{}, usage("--policy: %w", err)
-	}
-	method, path, ok := strings.Cut(o.operation, " ")
-	if !ok || !strings.HasPrefix(path, "/") {
-		return policy.Requirement{}, usage(`--operation: expected "METHOD /path", got %q`, o.operation)
-	}
-	if u, err := url.ParseRequestURI(path); err != nil || policy.CheckPath(u) != nil {
-		return policy.Requirement{}, &diagnosis.Diagnosis{ID: diagnosis.PathAmbiguous, Got: diagnosis.Values{path}}
-	}
-	need, _, listed := p.Operation(method, path)
-	if !listed {
-		return need, &diagnosis.Diagnosis{ID: diagnosis.OperationUnlisted, Got: diagnosis.Values{o.operation}}
-	}
-	if o.issuer == "" {
-		o.issuer = p.Issuer
-	}
-	if len(o.audience) == 0 {
-		o.audience = p.Audience
-	}
-	if len(o.alg) == 0 {
-		o.alg = p.Algorithms
+		return need, &usageError{what: "nothing to check", hint: "pass --scope, --any-scope, --claim, or --policy with --operation; `oauthctl verify` checks the token alone"}
 	}
 	return need, nil
 }

@@ -67,7 +67,11 @@ func (env *Env) fail(cmd *cobra.Command, err error) int {
 		if cmd != nil && ownsStdout(cmd.Name()) {
 			out = env.Stderr
 		}
-		if env.writeJSON(out, map[string]failure{"error": f}) == nil {
+		var shown any = map[string]failure{"error": f}
+		if cmd != nil && (cmd.Name() == "verify" || cmd.Name() == "check") {
+			shown = failedReport(f)
+		}
+		if env.writeJSON(out, shown) == nil {
 			return f.ExitCode
 		}
 	}

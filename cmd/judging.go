@@ -3,13 +3,13 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/profile"
@@ -17,16 +17,17 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// judgingOptions are the flags of the commands that judge a token: what is
+// judgingOptions are the flags of the commands that verify a token: what is
 // expected of it and which keys may have signed it.
 type judgingOptions struct {
-	issuer     string
+	issuer     []string
 	audience   []string
 	jwks       string
 	key        string
 	secretFile string
 	alg        []string
 	typ        []string
+	accept     []string
 	require    []string
 	leeway     time.Duration
 	at         string
@@ -36,64 +37,136 @@ type judgingOptions struct {
 }
 
 func (o *judgingOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.issuer, "issuer", "", "expect this issuer `URL` (default: the profile's)")
+	f.StringArrayVar(&o.issuer, "issuer", nil, "expect one of these issuer `URL`s (repeatable; default: the profile's)")
 	f.StringArrayVar(&o.audience, "audience", nil, "expect one of these audiences (repeatable; default: the profile's)")
-	f.StringVar(&o.jwks, "jwks", "", "take the keys from this key set, a `URL or FILE`")
-	f.StringVar(&o.key, "key", "", "take this public key, a PEM or JWK `FILE`")
-	f.StringVar(&o.secretFile, "secret-file", "", "take the shared secret for HS256, HS384, HS512 from `FILE`, - for standard input")
+	f.StringVar(&o.jwks, "jwks", "", "use the keys of this key set, a `URL or FILE`")
+	f.StringVar(&o.key, "key", "", "use this public key, a PEM or JWK `FILE`")
+	f.StringVar(&o.secretFile, "secret-file", "", "use the shared secret in `FILE` for HS256, HS384, HS512, - for standard input")
 	f.StringArrayVar(&o.alg, "alg", nil, "allow this algorithm and no other (repeatable)")
 	f.StringArrayVar(&o.typ, "typ", nil, "expect exactly this typ header (repeatable)")
-	f.StringArrayVar(&o.require, "require", nil, "require this `CLAIM` (repeatable)")
+	f.StringArrayVar(&o.accept, "accept", nil, "accept this `KIND` like an access token: id_token, logout_token,\nsecurity_event (repeatable)")
+	f.StringArrayVar(&o.require, "require", nil, "require this `CLAIM`, not null, \"\" or [] (repeatable)")
 	f.DurationVar(&o.leeway, "leeway", 0, "allow for clocks that differ by this much\n(default none for exp, 60s for nbf and iat)")
-	f.StringVar(&o.at, "at", "", "judge as of this `TIME`, RFC 3339 or seconds since 1970")
+	f.StringVar(&o.at, "at", "", "verify as of this `TIME`, RFC 3339 or seconds since 1970")
 	f.BoolVar(&o.rfc9068, "rfc9068", false, "require the JWT access token profile (RFC 9068)")
-	f.BoolVar(&o.strict, "strict", false, "count a check that was not asked for as failed")
+	f.BoolVar(&o.strict, "strict", false, "count a check that was not configured as failed")
 }
 
-// inspector makes the judge that the flags and the profile describe. The token
-// is needed only to name its issuer in a hint; nothing it says is believed.
-func (env *Env) inspector(ctx context.Context, o judgingOptions, raw secret.String) (*token.Inspector, error) {
+// inspector returns what verifies as the flags and the profile say. The token is
+// needed only to name its issuer in a hint; nothing it says is believed. Nothing
+// is requested before the token was found to be a JWT.
+func (env *Env) inspector(_ context.Context, o judgingOptions, raw secret.String) (*token.Inspector, error) {
 	p, err := env.profile()
 	if err != nil {
 		return nil, err
 	}
-	p = p.With(profile.Flag, profile.Values{profile.Issuer: o.issuer, profile.Audience: profile.JoinList(o.audience)})
-	now, err := o.clock(env)
+	options, err := o.options(env)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := env.keySet(ctx, o, p, raw)
-	if err != nil {
-		return nil, err
+	issuers, audience := o.issuer, o.audience
+	if len(issuers) == 0 {
+		issuers = []string{p.Get(profile.Issuer)}
 	}
-	return token.NewInspector(p.Get(profile.Issuer), p.List(profile.Audience), keys, token.Options{
-		Algorithms: o.alg,
-		Types:      o.typ,
-		Require:    o.require,
-		Leeway:     o.leeway,
-		Now:        now,
-		RFC9068:    o.rfc9068,
-		Strict:     o.strict,
+	if len(audience) == 0 {
+		audience = p.List(profile.Audience)
+	}
+	var all []*token.Inspector
+	for _, issuer := range issuers {
+		if err := checkIssuerFlag(issuer); err != nil {
+			return nil, err
+		}
+		keys, err := env.keySet(o, p, issuer, raw)
+		if err != nil {
+			return nil, err
+		}
+		one, err := token.NewInspector(issuer, audience, keys, options)
+		if err != nil {
+			return nil, usage("%w", err)
+		}
+		all = append(all, one)
+	}
+	if len(all) == 1 {
+		return all[0], nil
+	}
+	joined, err := token.JoinInspectors(all...)
+	if err != nil {
+		return nil, usage("--issuer: %w", err)
+	}
+	return joined, nil
+}
 
+func (o *judgingOptions) options(env *Env) (token.Options, error) {
+	options := token.Options{
+		Algorithms: o.alg, Types: o.typ, Require: o.require, Leeway: o.leeway, Now: env.Now, RFC9068: o.rfc9068, Strict: o.strict,
 		OpaquePayload: o.opaque,
-	})
+	}
+	for _, alg := range o.alg {
+		if err := checkAlgorithmFlag(alg); err != nil {
+			return options, err
+		}
+	}
+	for _, name := range o.accept {
+		kind, err := token.ParseKind(name)
+		if err != nil {
+			return options, usage("--accept: %w", err)
+		}
+		options.Accept = append(options.Accept, kind)
+	}
+	if o.leeway < 0 {
+		return options, usage("--leeway: expected a duration such as 30s, got %s", o.leeway)
+	}
+	if o.at != "" {
+		at, err := parseTime(o.at)
+		if err != nil {
+			return options, usage("--at: %w", err)
+		}
+		options.Now = func() time.Time { return at }
+	}
+	return options, nil
 }
 
-func (o *judgingOptions) clock(env *Env) (func() time.Time, error) {
-	if o.at == "" {
-		return env.Now, nil
+func checkAlgorithmFlag(alg string) error {
+	if _, ok := jwks.LookupAlgorithm(alg); ok {
+		return nil
 	}
-	at, err := parseTime(o.at)
-	if err != nil {
-		return nil, usage("--at: %w", err)
+	wrong := &usageError{what: fmt.Sprintf("--alg: expected one of %s, got %q", strings.Join(jwks.Algorithms(), ", "), alg)}
+	if _, ok := jwks.LookupAlgorithm(strings.ToUpper(alg)); ok {
+		wrong.hint = "did you mean " + strings.ToUpper(alg) + "?"
+	} else if strings.ContainsAny(alg, ", ") {
+		wrong.hint = "repeat the flag for each algorithm"
 	}
-	return func() time.Time { return at }, nil
+	return wrong
 }
 
-// keySet finds the keys: those named, else the issuer's. A key set by URL or
-// issuer is fetched when the first token asks for it.
-func (env *Env) keySet(ctx context.Context, o judgingOptions, p *profile.Profile, raw secret.String) (guard.KeySet, error) {
+// checkIssuerFlag refuses the URL of the metadata, which many consoles show in
+// place of the issuer.
+func checkIssuerFlag(issuer string) error {
+	before, after, found := strings.Cut(issuer, "/.well-known/")
+	if !found {
+		return nil
+	}
+	_, path, _ := strings.Cut(after, "/") // RFC 8414 puts the issuer's path at the end
+	if path != "" {
+		path = "/" + path
+	}
+	return &usageError{
+		what: fmt.Sprintf("--issuer: %q is the URL of the metadata", issuer), hint: "use the issuer in the metadata, probably " + shellQuote(before+path),
+	}
+}
+
+// keySet returns the keys: those of a flag, else the issuer's. A URL is requested
+// when the first token needs it.
+func (env *Env) keySet(o judgingOptions, p *profile.Profile, issuer string, raw secret.String) (token.KeySet, error) {
+	var sources []string
+	for _, source := range [][2]string{{"--jwks", o.jwks}, {"--key", o.key}, {"--secret-file", o.secretFile}} {
+		if source[1] != "" {
+			sources = append(sources, source[0])
+		}
+	}
 	switch {
+	case len(sources) > 1:
+		return nil, usage("%s cannot be combined; use one of --jwks, --key and --secret-file", strings.Join(sources, " and "))
 	case o.secretFile != "":
 		data, err := env.readInput(o.secretFile, maxSecretFile)
 		if err != nil {
@@ -114,53 +187,48 @@ func (env *Env) keySet(ctx context.Context, o judgingOptions, p *profile.Profile
 			return nil, usage("--key: %s: %w", o.key, err)
 		}
 		return jwks.NewSet(key), nil
-	case isURL(o.jwks):
-		return env.remoteKeys(o.jwks)
 	case o.jwks != "":
-		data, err := readFile(o.jwks, 1<<20)
-		if err != nil {
-			return nil, usage("--jwks: %w", err)
-		}
-		set, err := jwks.Parse(data)
-		if err != nil {
-			return nil, usage("--jwks: %s: %w", o.jwks, err)
-		}
-		return set, nil
-	case p.Get(profile.JWKSURI) != "":
-		return env.remoteKeys(p.Get(profile.JWKSURI))
-	case p.Get(profile.Issuer) == "":
-		return nil, trustUnknown(raw)
+		return env.keysAt(o.jwks, "--jwks")
+	case p.Get(profile.JWKSURI) != "" && issuer == p.Get(profile.Issuer):
+		return env.keysAt(p.Get(profile.JWKSURI), "jwks_uri of the profile")
+	case issuer == "":
+		return noTrust{trustUnknown(raw)}, nil
 	}
 	client, err := env.client()
 	if err != nil {
 		return nil, err
 	}
-	server, _, err := discovery.FindServer(ctx, client, p.Get(profile.Issuer))
-	if err != nil {
-		return nil, err
-	}
-	if server.JWKSURI == "" {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"a jwks_uri in the metadata of " + p.Get(profile.Issuer)}, Got: diagnosis.None}
-	}
-	return env.remoteKeys(server.JWKSURI)
+	return patientKeys{token.NewIssuerKeys(issuer, jwks.RemoteOptions{HTTP: client, Now: env.Now})}, nil
 }
 
-func (env *Env) remoteKeys(url string) (guard.KeySet, error) {
-	client, err := env.client()
-	if err != nil {
-		return nil, err
+// keysAt returns the key set at a URL or in a file, which the setting what names.
+func (env *Env) keysAt(source, what string) (token.KeySet, error) {
+	if isURL(source) {
+		client, err := env.client()
+		if err != nil {
+			return nil, err
+		}
+		return patientKeys{jwks.NewRemote(source, jwks.RemoteOptions{HTTP: client, Now: env.Now})}, nil
 	}
-	return patientKeys{jwks.NewRemote(url, jwks.RemoteOptions{HTTP: client, Now: env.Now})}, nil
+	data, err := readFile(source, 1<<20)
+	if err != nil {
+		return nil, usage("%s: %w", what, err)
+	}
+	set, err := jwks.Parse(data)
+	if err != nil {
+		return nil, usage("%s: %s: %w", what, source, err)
+	}
+	return set, nil
 }
 
-// patientKeys waits for a slow endpoint, as a person does and an API must not.
-type patientKeys struct{ *jwks.Remote }
+// patientKeys waits for a slow server, as a person does and an API must not.
+type patientKeys struct{ guard.KeySet }
 
 func (k patientKeys) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
-	if _, err := k.Set(ctx); err != nil {
+	if err := k.Ready(ctx); err != nil {
 		return nil, keySetFault(err)
 	}
-	return k.Remote.Keys(ctx, kid, alg)
+	return k.KeySet.Keys(ctx, kid, alg)
 }
 
 // keySetFault returns the error underneath KEYS_UNAVAILABLE if trying again does
@@ -173,8 +241,15 @@ func keySetFault(err error) error {
 	return err
 }
 
-// trustUnknown names the token's own issuer and the command to trust it; it is
-// never contacted unasked, since anybody can write an issuer into a token.
+// noTrust is the key set where nothing says whose tokens to trust.
+type noTrust struct{ why error }
+
+func (k noTrust) Keys(context.Context, string, string) ([]*jwks.Key, error) { return nil, k.why }
+func (noTrust) Generation() uint64                                          { return 0 }
+func (noTrust) Former(string) *jwks.Key                                     { return nil }
+
+// trustUnknown names the token's own issuer; it is never contacted unless the
+// user says so, since anyone can write an issuer into a token.
 func trustUnknown(raw secret.String) error {
 	d := &diagnosis.Diagnosis{ID: diagnosis.TrustUnknown}
 	decoded, err := token.Decode(raw.Reveal())
@@ -185,8 +260,10 @@ func trustUnknown(raw secret.String) error {
 	return d
 }
 
-func isURL(s string) bool {
-	scheme, _, ok := strings.Cut(s, "://")
+// isURL reports whether text is an http or https URL; schemes compare without
+// case.
+func isURL(text string) bool {
+	scheme, _, ok := strings.Cut(text, "://")
 	return ok && (strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http"))
 }
 

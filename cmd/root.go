@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -91,9 +92,15 @@ func newRoot(env *Env, args []string) *cobra.Command {
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// The flags after the one that is wrong were not read.
+		env.global.json = env.global.json || slices.Contains(args, "--json")
+		if wrong := strictError(err); wrong != nil {
+			return wrong
+		}
 		return flagError(cmd, err)
 	})
 	env.global.addFlags(root.PersistentFlags())
+	makeStrict(root)
 	root.AddGroup(
 		&cobra.Group{ID: groupGet, Title: "Get a token:"},
 		&cobra.Group{ID: groupJudge, Title: "Judge a token:"},
@@ -147,6 +154,7 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 
 func (v verb) complete(env *Env) *cobra.Command {
 	cmd := v.make(env)
+	makeStrict(cmd)
 	cmd.Short, cmd.GroupID = v.short, v.group
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
 		if v.waits {

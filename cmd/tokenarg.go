@@ -55,6 +55,25 @@ func (env *Env) tokenArg(arg string) (secret.String, error) {
 	return secret.New(text), nil
 }
 
+// withReport is withToken for the commands that report on a token: that it is
+// empty is a check that failed, and not the failure of the command.
+func (env *Env) withReport(run func(context.Context, *Env, secret.String) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		raw, err := reportable(env.tokenOrSession(args))
+		if err != nil {
+			return err
+		}
+		return run(cmd.Context(), env, raw)
+	}
+}
+
+func reportable(raw secret.String, err error) (secret.String, error) {
+	if errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.TokenMissing}) {
+		return secret.String{}, nil
+	}
+	return raw, err
+}
+
 // withToken makes of run what cobra calls: run is given the token of the argument
 // or, without one, the profile's.
 func (env *Env) withToken(run func(context.Context, *Env, secret.String) error) func(*cobra.Command, []string) error {

@@ -2,11 +2,14 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
@@ -22,8 +25,11 @@ func newVerify(env *Env) *cobra.Command {
 		Use: "verify [TOKEN]",
 		Long: `Verify a JWT access token: signature with the issuer's keys, issuer, audience,
 times. Issuer and audience come from the profile unless given. Every check is
-shown with what was expected and what was found; one that was not asked for is
-shown as not checked, never as passed.
+shown with what was expected and what was found; one that was not configured is
+shown as not checked, never as passed. With --quiet only the exit code says it.
+
+The exit code of a batch is 3 if a token was rejected, else 2 if the
+configuration is wrong, else 6 if a token could not be checked, else 0.
 
 ` + longTokenArg,
 		Example: `  oauthctl verify
@@ -36,26 +42,29 @@ shown as not checked, never as passed.
 			if err := o.checkOpaque(); err != nil {
 				return err
 			}
-			if o.batch != "" {
-				return runVerifyBatch(cmd.Context(), env, o)
+			if o.batch == "" {
+				return env.withReport(func(ctx context.Context, env *Env, raw secret.String) error {
+					return runVerify(ctx, env, raw, o)
+				})(cmd, args)
 			}
-			return env.withToken(func(ctx context.Context, env *Env, raw secret.String) error {
-				return runVerify(ctx, env, raw, o)
-			})(cmd, args)
+			if len(args) > 0 {
+				return &usageError{what: "--batch cannot be combined with a TOKEN argument", hint: "a file is given as --batch=FILE"}
+			}
+			return runVerifyBatch(cmd.Context(), env, o)
 		},
 	}
 	f := cmd.Flags()
 	o.judgingOptions.addFlags(f)
-	f.StringVar(&o.batch, "batch", "", "judge one token a line, from `FILE` or standard input; one line answers each")
+	f.StringVar(&o.batch, "batch", "", "verify one token a line of `FILE` or standard input; one line of output each")
 	f.Lookup("batch").NoOptDefVal = "-"
-	f.BoolVar(&o.opaque, "jws", false, "take the payload for bytes that are no claims; check header and signature only")
+	f.BoolVar(&o.opaque, "jws", false, "treat the payload as bytes without claims; check header and signature only")
 	return cmd
 }
 
 // checkOpaque refuses to expect claims of a payload that has none.
 func (o *verifyOptions) checkOpaque() error {
 	if o.opaque && (o.audience != nil || o.require != nil || o.rfc9068 || o.leeway != 0 || o.at != "") {
-		return usage("--jws checks no claims: --audience, --require, --rfc9068, --leeway and --at do not go with it")
+		return usage("--jws checks no claims: it cannot be combined with --audience, --require, --rfc9068, --leeway and --at")
 	}
 	return nil
 }
@@ -66,37 +75,123 @@ func runVerify(ctx context.Context, env *Env, raw secret.String, o verifyOptions
 		return err
 	}
 	report := inspector.Report(ctx, raw.Reveal())
-	return env.showReport(report, report.Err())
+	return env.showReport(report, withIssuerFirst(report))
+}
+
+// withIssuerFirst returns the report's error. Where the token claims another
+// issuer than expected, that is the first thing to look at, whatever failed.
+func withIssuerFirst(report *token.Report) error {
+	err := report.Err()
+	d, ok := errors.AsType[*diagnosis.Diagnosis](err)
+	i := slices.IndexFunc(report.Unverified, func(c token.Check) bool { return c.Check == "issuer" })
+	if !ok || i < 0 || d.Kind() != diagnosis.Rejected {
+		return err
+	}
+	told := *d
+	iss := report.Unverified[i]
+	told.Hint = "the token claims to be from " + iss.Got.String() + " (not verified), expected " + iss.Expected.Or()
+	return &told
+}
+
+// The ends of verify and check, as JSON has them.
+const (
+	statusValid     = "valid"
+	statusPublic    = "public"    // the route needs no token
+	statusDenied    = "denied"    // valid, and does not allow the operation
+	statusInvalid   = "invalid"   // rejected
+	statusUnchecked = "unchecked" // nothing was found out
+)
+
+func statusOf(verdict error) string {
+	d, ok := errors.AsType[*diagnosis.Diagnosis](verdict)
+	switch {
+	case verdict == nil:
+		return statusValid
+	case ok && d.Kind() == diagnosis.Rejected:
+		return statusInvalid
+	case ok && d.Kind() == diagnosis.Denied:
+		return statusDenied
+	}
+	return statusUnchecked
+}
+
+// reportStatus is statusOf with the report of a request that needs no token.
+func reportStatus(report *token.Report, verdict error) string {
+	if verdict == nil && !report.Valid {
+		return statusPublic
+	}
+	return statusOf(verdict)
+}
+
+// shownReport is what verify and check print with --json, whatever happened.
+type shownReport struct {
+	Status string `json:"status"`
+	Valid  *bool  `json:"valid,omitzero"` // absent unless that was found out, and the operation allowed
+	token.Report
+	Error *failure `json:"error,omitempty"`
+}
+
+func (env *Env) shownReport(report *token.Report, verdict error) shownReport {
+	shown := shownReport{Status: reportStatus(report, verdict), Report: *report}
+	switch shown.Status {
+	case statusValid, statusInvalid:
+		valid := verdict == nil
+		shown.Valid = &valid
+	}
+	if verdict != nil {
+		f := env.judge(verdict)
+		env.withoutSecrets(&f)
+		shown.Error = &f
+	}
+	return shown
+}
+
+// failedReport is the report of verify or check where there is none.
+func failedReport(f failure) shownReport {
+	return shownReport{Status: statusUnchecked, Report: token.Report{Checks: []token.Check{}}, Error: &f}
 }
 
 // showReport prints a report and returns verdict, the reason why the token is
-// not good, or nil.
+// not valid, or nil.
 func (env *Env) showReport(report *token.Report, verdict error) error {
 	if env.global.wantsJSON() {
-		shown := struct {
-			*token.Report
-			Error *failure `json:"error,omitempty"`
-		}{Report: report}
-		if verdict != nil {
-			f := env.judge(verdict)
-			shown.Error = &f
-		}
-		if err := env.printJSON(shown); err != nil {
+		if err := env.printJSON(env.shownReport(report, verdict)); err != nil {
 			return err
 		}
-		if verdict != nil {
-			return told{verdict}
-		}
-		return nil
+		return alreadyTold(verdict)
+	}
+	if env.global.quiet {
+		return alreadyTold(verdict)
 	}
 	s := env.stdout()
-	if report.Valid && verdict == nil {
+	switch reportStatus(report, verdict) {
+	case statusValid:
 		s.line("%s", s.good("valid"))
-	} else {
+	case statusPublic:
+		s.line("%s", s.good("public: no token is needed"))
+	case statusDenied:
+		s.line("%s", s.bad("valid, but does not allow this"))
+	case statusInvalid:
 		s.line("%s", s.bad("not valid"))
+	default:
+		s.line("%s", s.warn("could not be checked"))
 	}
 	showChecks(s, report.Checks)
+	if len(report.Unverified) > 0 {
+		s.line("%s", s.faint("what the token claims, not verified:"))
+		showChecks(s, report.Unverified)
+	}
+	for _, w := range report.Warnings {
+		s.line("%s %s %s", s.warn("warning:"), clean(w.Text()), s.faint(string(w.ID)))
+	}
 	return verdict
+}
+
+func alreadyTold(verdict error) error {
+	if verdict != nil {
+		return told{verdict}
+	}
+	return nil
 }
 
 // showChecks prints one line a check, with what differed below it.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,11 +23,14 @@ import (
 // order: valid, or the id of the first failure; with --json the whole report.
 func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 	if env.global.jq != "" {
-		return usage("--jq does not go with --batch; pipe the output of --json to jq")
+		return usage("--jq cannot be combined with --batch; pipe the output of --json to jq")
 	}
 	inspector, err := env.inspector(ctx, o.judgingOptions, secret.String{})
 	if err != nil {
 		return err
+	}
+	if o.batch == "-" && env.IsTerminal(env.Stdin) {
+		env.say("paste one token a line, then press Ctrl-D; a file is given as --batch=FILE")
 	}
 	in := env.Stdin
 	if o.batch != "-" {
@@ -37,7 +41,7 @@ func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 		defer f.Close()
 		in = f
 	}
-	b := &batch{ctx: ctx, inspector: inspector, json: env.global.json}
+	b := &batch{ctx: ctx, env: env, inspector: inspector, json: env.global.json}
 	out := bufio.NewWriterSize(env.Stdout, 64<<10)
 	stop := env.showProgress(&b.judged)
 	err = token.Batch(ctx, in, out, b.judge)
@@ -51,24 +55,32 @@ func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 	return b.summary(env)
 }
 
+// errNotAll ends a batch whose lines say what is wrong.
+var errNotAll = errors.New("not every token is valid")
+
 // batch counts what came of the tokens.
 type batch struct {
 	ctx       context.Context
+	env       *Env
 	inspector *token.Inspector
 	json      bool
 
-	judged, invalid, unknown atomic.Int64
+	judged, blank, invalid, unknown, wrong atomic.Int64
 }
 
 func (b *batch) judge(out []byte, line string) []byte {
+	if strings.TrimSpace(line) == "" {
+		b.blank.Add(1)
+	}
 	if !b.json {
 		err := b.inspector.Check(b.ctx, line)
 		return append(append(out, b.count(err)...), '\n')
 	}
 	report := b.inspector.Report(b.ctx, line)
-	b.count(report.Err())
+	verdict := withIssuerFirst(report)
+	b.count(verdict)
 	// The texts in it were read strictly: nothing is named twice.
-	data, err := json.Marshal(report, jsontext.AllowDuplicateNames(true))
+	data, err := json.Marshal(b.env.shownReport(report, verdict), jsontext.AllowDuplicateNames(true))
 	if err != nil {
 		data = nil // a report of texts that were read can be written
 	}
@@ -88,10 +100,14 @@ func (b *batch) count(verdict error) string {
 	if !errors.As(verdict, &d) {
 		d = &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable}
 	}
-	if d.Kind() == diagnosis.Unavailable {
+	switch d.Kind() {
+	case diagnosis.Unavailable:
 		b.unknown.Add(1)
-	} else {
+	case diagnosis.Rejected:
 		b.invalid.Add(1)
+	default:
+		b.wrong.CompareAndSwap(0, int64(d.Kind()))
+		b.unknown.Add(1)
 	}
 	return string(d.ID)
 }
@@ -101,10 +117,14 @@ func (b *batch) summary(env *Env) error {
 	judged, invalid, unknown := b.judged.Load(), b.invalid.Load(), b.unknown.Load()
 	env.say("%d tokens: %d valid, %d not valid, %d could not be checked", judged, judged-invalid-unknown, invalid, unknown)
 	switch {
+	case judged == b.blank.Load():
+		return &usageError{what: "the batch holds no tokens", hint: "give one token a line; a file is given as --batch=FILE"}
 	case invalid > 0:
-		return told{&diagnosis.Diagnosis{ID: diagnosis.SignatureInvalid}}
+		return told{exitError{errNotAll, diagnosis.Rejected.ExitCode()}}
+	case b.wrong.Load() > 0:
+		return told{exitError{errNotAll, int(b.wrong.Load())}}
 	case unknown > 0:
-		return told{&diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable}}
+		return told{exitError{errNotAll, diagnosis.Unavailable.ExitCode()}}
 	}
 	return nil
 }

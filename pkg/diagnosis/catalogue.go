@@ -52,6 +52,7 @@ const (
 	SecretInToken       ID = "SECRET_IN_TOKEN"
 	LongLived           ID = "LONG_LIVED"
 	TypeUnknown         ID = "TYP_UNKNOWN"
+	TokenIsBound        ID = "BOUND_TOKEN"
 	EntraV1Token        ID = "ENTRA_V1_TOKEN"
 	EntraV2Token        ID = "ENTRA_V2_TOKEN"
 	EntraTemplate       ID = "ENTRA_TENANT_ISSUER"
@@ -484,6 +485,12 @@ var catalogue = []Entry{
 		TypeUnknown, Advice, "the typ header names a kind of token that is not known",
 		"Vendors have types of their own. It is accepted as an access token unless the expected type is configured.",
 		"Configure the expected type if it has to be exact.",
+	},
+
+	{
+		TokenIsBound, Advice, "the token is bound to a key, so it is valid only with a proof of that key",
+		"A cnf claim ties it to a client's key (RFC 9449) or certificate (RFC 8705). Verifying it says nothing of the proof; an API refuses it as a plain bearer token.",
+		"Send it with the DPoP scheme and a proof, or over the client's TLS certificate.",
 	},
 
 	// Cases of particular providers.

@@ -86,6 +86,8 @@ type Report struct {
 	Unverified []Check `json:"unverified,omitempty"`
 	// Payload is what was signed where it is opaque, otherwise nil.
 	Payload []byte `json:"payload,omitempty"`
+	// Warnings are what is odd about a valid token.
+	Warnings []Warning `json:"warnings,omitempty"`
 	// Token is the token if it is valid, otherwise nil.
 	Token *Token `json:"-"`
 	// Read is what could be read of the token, valid or not: anyone may have
@@ -93,6 +95,32 @@ type Report struct {
 	Read *Token `json:"-"`
 
 	first *diagnosis.Diagnosis
+}
+
+// Warning is something odd about a token that is no reason to refuse it here.
+type Warning struct {
+	ID      diagnosis.ID     `json:"id"`
+	Message string           `json:"message"`
+	Got     diagnosis.Values `json:"got,omitzero"`
+}
+
+// Text returns the message with what was found.
+func (w Warning) Text() string {
+	if w.Got == nil {
+		return w.Message
+	}
+	return w.Message + ": " + w.Got.String()
+}
+
+// warnings are those that matter to who verified the token.
+func (j *judge) warnings(t *Token) []Warning {
+	var all []Warning
+	for _, d := range []*diagnosis.Diagnosis{t.warnOfHeader(), t.warnOfLifetime(j.options.Now()), t.warnOfBinding()} {
+		if d != nil {
+			all = append(all, Warning{d.ID, d.Summary(), d.Got})
+		}
+	}
+	return all
 }
 
 // Err returns the first check that failed as a Diagnosis, nil if the token is
@@ -133,6 +161,9 @@ func (j *judge) report(ctx context.Context, raw string) *Report {
 	j.demandAll(r)
 	if r.Valid {
 		r.Token = x.token
+		if !j.options.OpaquePayload {
+			r.Warnings = j.warnings(x.token)
+		}
 	}
 	if r.Read = x.read; r.Read == nil && x.token != nil && x.token.claims != nil {
 		r.Read = x.token

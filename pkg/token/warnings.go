@@ -18,7 +18,7 @@ func (t *Token) Warnings(now time.Time) []*diagnosis.Diagnosis {
 	var found []*diagnosis.Diagnosis
 	for _, d := range []*diagnosis.Diagnosis{
 		t.warnOfHeader(), e.checkExpiry(t, now), e.checkNotBefore(t, now), e.checkIssuedAt(t, now),
-		t.warnOfAudience(), t.warnOfLifetime(now), t.warnOfSecrets(), t.warnOfPersonalData(),
+		t.warnOfAudience(), t.warnOfLifetime(now), t.warnOfSecrets(), t.warnOfPersonalData(), t.warnOfBinding(),
 	} {
 		if d != nil {
 			found = append(found, d)
@@ -56,6 +56,21 @@ func (t *Token) warnOfLifetime(now time.Time) *diagnosis.Diagnosis {
 		return nil
 	}
 	return &diagnosis.Diagnosis{ID: diagnosis.LongLived, Got: diagnosis.Values{diagnosis.Duration(expires.Sub(issued))}}
+}
+
+// warnOfBinding says that the token is valid only with a proof (RFC 7800).
+func (t *Token) warnOfBinding() *diagnosis.Diagnosis {
+	if !t.has("cnf") {
+		return nil
+	}
+	d := &diagnosis.Diagnosis{ID: diagnosis.TokenIsBound}
+	value, _ := t.Claim("cnf")
+	members, _ := value.(map[string]any)
+	for name := range members {
+		d.Got = append(d.Got, "cnf."+name)
+	}
+	slices.Sort(d.Got)
+	return d
 }
 
 // warnOfPersonalData looks for data about a person, which an ID token is meant

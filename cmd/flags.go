@@ -1,0 +1,75 @@
+package cmd
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// A flag that is empty, as a script with an unset variable gives it, and a flag
+// that can hold one value and is given twice are usage errors of every command:
+// otherwise a check would be left out without a word.
+var (
+	errFlagEmpty = errors.New("the value is empty")
+	errFlagTwice = errors.New("given twice, and it can have only one value")
+)
+
+// mayBeEmpty names the flags whose empty value is meant: an empty body.
+func mayBeEmpty() []string { return []string{"data"} }
+
+// strictValue is the value of a flag that is not a switch.
+type strictValue struct {
+	pflag.Value
+	repeatable, mayBeEmpty, given bool
+}
+
+// Set implements [pflag.Value].
+func (v *strictValue) Set(text string) error {
+	switch {
+	case strings.TrimSpace(text) == "" && !v.mayBeEmpty:
+		return errFlagEmpty
+	case v.given && !v.repeatable:
+		return errFlagTwice
+	}
+	v.given = true
+	return v.Value.Set(text)
+}
+
+// makeStrict makes the flags of a command and of those below it strict.
+func makeStrict(cmd *cobra.Command) {
+	for _, set := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
+		set.VisitAll(func(f *pflag.Flag) {
+			if _, done := f.Value.(*strictValue); done || f.Value.Type() == "bool" || f.Value.Type() == "count" {
+				return
+			}
+			several := strings.Contains(f.Value.Type(), "Array") || strings.Contains(f.Value.Type(), "Slice")
+			f.Value = &strictValue{Value: f.Value, repeatable: several, mayBeEmpty: slices.Contains(mayBeEmpty(), f.Name)}
+			if f.DefValue == "[]" || f.DefValue == "0s" {
+				f.DefValue = "" // help would show it as a default
+			}
+		})
+	}
+	for _, below := range cmd.Commands() {
+		makeStrict(below)
+	}
+}
+
+// strictError returns the usage error for a flag that was refused by makeStrict,
+// nil for another error.
+func strictError(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return nil
+	}
+	flag := "--" + invalid.GetFlag().Name
+	switch {
+	case errors.Is(err, errFlagEmpty):
+		return &usageError{what: flag + " is empty", hint: "set the variable that it was made of, or leave out the flag"}
+	case errors.Is(err, errFlagTwice):
+		return &usageError{what: flag + " was given twice, and it can have only one value"}
+	}
+	return nil
+}

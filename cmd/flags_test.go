@@ -1,0 +1,120 @@
+package cmd
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// runOffline runs a command line that must not need a server.
+func runOffline(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	dir := t.TempDir()
+	env := &Env{
+		Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errOut, Getenv: func(string) string { return "" }, Now: time.Now,
+		ConfigDir: dir, StateDir: dir, IsTerminal: func(any) bool { return false },
+	}
+	code = Run(t.Context(), env, args)
+	return code, out.String(), errOut.String()
+}
+
+// Each flag of each command that takes a value refuses an empty one, and one
+// that can have only one value refuses a second.
+func TestFlagsAreNeitherEmptyNorTwice(t *testing.T) {
+	root := newRoot(&Env{}, nil)
+	var commands []*cobra.Command
+	var collect func(*cobra.Command)
+	collect = func(c *cobra.Command) {
+		commands = append(commands, c)
+		for _, below := range c.Commands() {
+			collect(below)
+		}
+	}
+	collect(root)
+	flags := 0
+	for _, c := range commands {
+		words := strings.Fields(c.CommandPath())[1:]
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Value.Type() == "bool" || f.Name == "help" {
+				return
+			}
+			flags++
+			strict, ok := f.Value.(*strictValue)
+			if !ok {
+				t.Errorf("%s --%s is not strict", c.CommandPath(), f.Name)
+				return
+			}
+			for _, empty := range []string{"", " ", "\t"} {
+				if err := strict.Set(empty); !strict.mayBeEmpty && err != errFlagEmpty {
+					t.Errorf("%s --%s=%q: %v", c.CommandPath(), f.Name, empty, err)
+				}
+			}
+			if len(words) == 0 || strict.mayBeEmpty {
+				return
+			}
+			if f.Name == "issuer" || f.Name == "scope" || f.Name == "policy" { // a sample through the whole command
+				code, _, stderr := runOffline(t, "", append(words, "--"+f.Name+"=")...)
+				if code != 2 || !strings.Contains(stderr, "--"+f.Name+" is empty") {
+					t.Errorf("%s --%s=: exit %d %s", c.CommandPath(), f.Name, code, stderr)
+				}
+			}
+		})
+	}
+	if flags < 60 {
+		t.Errorf("only %d flags", flags)
+	}
+}
+
+func TestFlagsGivenTwice(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"policy":    {[]string{"check", "x", "--policy", "a", "--policy", "b"}, "--policy was given twice"},
+		"jwks":      {[]string{"verify", "x", "--jwks", "a", "--jwks", "b"}, "--jwks was given twice"},
+		"at":        {[]string{"verify", "x", "--at", "1", "--at", "2"}, "--at was given twice"},
+		"leeway":    {[]string{"verify", "x", "--leeway", "1s", "--leeway", "2s"}, "--leeway was given twice"},
+		"timeout":   {[]string{"verify", "x", "--timeout", "1s", "--timeout", "2s"}, "--timeout was given twice"},
+		"after":     {[]string{"verify", "x", "--issuer", "", "--json"}, "--issuer is empty"},
+		"the token": {[]string{"verify", "x", "--batch=b"}, "--batch cannot be combined"},
+		"a space":   {[]string{"verify", "--jwks", "k.json", "--batch", "tokens.txt"}, "--batch cannot be combined"},
+		"two keys":  {[]string{"verify", "x", "--jwks", "a", "--key", "b"}, "--jwks and --key cannot be combined"},
+		"three":     {[]string{"verify", "x", "--jwks", "a", "--key", "b", "--secret-file", "c"}, "--jwks and --key and --secret-file cannot"},
+		"case":      {[]string{"verify", "x", "--alg", "rs256"}, "did you mean RS256?"},
+		"a list":    {[]string{"verify", "x", "--alg", "RS256,ES256"}, "repeat the flag"},
+		"unknown":   {[]string{"verify", "x", "--alg", "HS1024"}, "--alg: expected one of"},
+		"negative":  {[]string{"verify", "x", "--leeway", "-1m"}, "--leeway: expected"},
+		"kind":      {[]string{"verify", "x", "--accept", "idtoken"}, "--accept: expected id_token"},
+		"time":      {[]string{"verify", "x", "--at", "soon"}, "--at: expected"},
+		"metadata":  {[]string{"verify", "x", "--issuer", "https://as.example/.well-known/openid-configuration"}, "probably https://as.example"},
+		"RFC 8414":  {[]string{"verify", "x", "--issuer", "https://as.example/.well-known/oauth-authorization-server/t"}, "probably https://as.example/t"},
+		"same":      {[]string{"verify", "x", "--issuer", "https://a.example", "--issuer", "https://a.example"}, "given twice"},
+	} {
+		code, stdout, stderr := runOffline(t, "", tt.args...)
+		if code != 2 || !strings.Contains(stderr+stdout, tt.want) {
+			t.Errorf("%s: exit %d %s%s, want %s", name, code, stdout, stderr, tt.want)
+		}
+	}
+	// Positive controls: a repeatable flag, and a switch.
+	if code, stdout, stderr := runOffline(t, "", "verify", "abc", "--audience", "a", "--audience", "b", "--json", "--json", "--issuer", "https://a.example", "--issuer", "https://b.example"); code != 3 || !strings.Contains(stdout, "OPAQUE_TOKEN") {
+		t.Errorf("exit %d %s", code, stderr)
+	}
+}
+
+// A batch that has no token in it is no success.
+func TestBatchWithoutTokens(t *testing.T) {
+	for _, stdin := range []string{"", "\n", " \n\t\n\r\n"} {
+		code, _, stderr := runOffline(t, stdin, "verify", "--batch", "--issuer", "https://as.example")
+		if code != 2 || !strings.Contains(stderr, "holds no tokens") {
+			t.Errorf("%q: exit %d %s", stdin, code, stderr)
+		}
+	}
+	if code, stdout, _ := runOffline(t, "abc\n\nv2.local.x\n", "verify", "--batch", "--issuer", "https://as.example"); code != 3 || stdout != "OPAQUE_TOKEN\nTOKEN_MISSING\nFORMAT_UNSUPPORTED\n" {
+		t.Errorf("exit %d %s", code, stdout)
+	}
+}
