@@ -2,6 +2,7 @@ package cmd_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,14 @@ func TestVerifyMatchesItsSchema(t *testing.T) {
 	w.run("token")
 	raw := strings.TrimSpace(w.stdout.String())
 	parts := strings.Split(raw, ".")
+	dir := t.TempDir()
+	empty, policy := filepath.Join(dir, "empty"), filepath.Join(dir, "policy.yaml")
+	if err := errors.Join(
+		os.WriteFile(empty, nil, 0o600),
+		os.WriteFile(policy, []byte("issuer: "+w.issuer+"\naudience: "+w.api+"\nroutes:\n  \"GET /x\": {scopes: [items:read]}\n  \"GET /healthz\": {public: true}\n"), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct {
 		code int
 		args []string
@@ -40,6 +49,23 @@ func TestVerifyMatchesItsSchema(t *testing.T) {
 		"malformed":     {3, []string{"verify", "a.b"}},
 		"strict":        {3, []string{"verify", raw, "--key", keyFile(t, w), "--strict", "--config", filepath.Join(w.home, "none.yaml")}},
 		"cannot be had": {6, []string{"verify", raw, "--jwks", "http://127.0.0.1:1/"}},
+
+		"an empty token":   {3, []string{"verify", "@" + empty, "--issuer", w.issuer}},
+		"opaque":           {3, []string{"verify", "9f2c", "--issuer", "http://127.0.0.1:1"}},
+		"no such profile":  {2, []string{"verify", raw, "-p", "none"}},
+		"a closed list":    {3, []string{"verify", raw, "--issuer", "https://a.example", "--issuer", "https://b.example"}},
+		"no such flag":     {2, []string{"verify", raw, "--no-such-flag"}},
+		"an empty flag":    {2, []string{"verify", raw, "--issuer", ""}},
+		"two keys":         {2, []string{"verify", raw, "--jwks", "a", "--key", "b"}},
+		"no such file":     {2, []string{"verify", "@/nonexistent"}},
+		"a claim":          {4, []string{"check", raw, "--claim", "sub=nobody"}},
+		"nothing to check": {2, []string{"check", raw}},
+		"unlisted":         {4, []string{"check", raw, "--policy", policy, "--operation", "PUT /x"}},
+		"public":           {0, []string{"check", "--policy", policy, "--operation", "GET /healthz"}},
+		"ambiguous":        {2, []string{"check", raw, "--policy", policy, "--operation", "GET /a//b"}},
+		"listed":           {0, []string{"check", raw, "--policy", policy, "--operation", "GET /x"}},
+		"no policy":        {2, []string{"check", raw, "--policy", "/nonexistent", "--operation", "GET /x"}},
+		"an ID token":      {3, []string{"verify", raw, "--jwks", w.issuer + "/jwks", "--audience", "x", "--typ", "JWT"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if code := w.run(append(tt.args, "--json")...); code != tt.code {
@@ -54,7 +80,11 @@ func TestVerifyMatchesItsSchema(t *testing.T) {
 			}
 		})
 	}
-	for name, text := range map[string]string{"no checks": `{"valid":true,"checks":[]}`, "a failure without id": `{"valid":false,"checks":[{"check":"x","status":"failed"}]}`} {
+	for name, text := range map[string]string{
+		"no checks": `{"status":"valid","valid":true,"header":{},"key":{"kty":"EC","alg":"ES256"},"checks":[]}`, "no status": `{"checks":[]}`,
+		"a failure without id": `{"status":"invalid","valid":false,"error":{"message":"x","retryable":false,"exit_code":3},"checks":[{"check":"x","status":"failed"}]}`,
+		"denied and valid":     `{"status":"denied","valid":true,"error":{"message":"x","retryable":false,"exit_code":4},"checks":[]}`,
+	} {
 		instance, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 		if err != nil || schema.Validate(instance) == nil {
 			t.Errorf("the schema lets %s pass", name)
