@@ -73,7 +73,8 @@ before and after is the control. A result that is not proven is never shown as
 passed.
 
 Without other flags the tokens come from an issuer in this process, which the API
-has to trust while it is tested. With -- COMMAND, audit starts the API with
+has to trust while it is tested. With -p PROFILE the session's token is used, and
+what only the issuer's key can sign is not proven. With -- COMMAND, audit starts the API with
 OAUTH_ISSUER, OAUTH_JWKS_URI, OAUTH_AUDIENCE and PORT in its environment, and ends
 it afterwards.
 

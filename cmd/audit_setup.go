@@ -200,6 +200,9 @@ func (env *Env) auditTokens(ctx context.Context, run *auditRun) (audit.Tokens, f
 	case o.clientID != "":
 		tokens, err := env.requestedTokens(ctx, run)
 		return tokens, func() {}, err
+	case o.key == "" && env.global.profile != "":
+		tokens, err := env.profileTokens(ctx, run)
+		return tokens, func() {}, err
 	}
 	claims, err := o.validClaims()
 	if err != nil {
@@ -311,7 +314,7 @@ func (env *Env) realToken(run *auditRun) (audit.Tokens, error) {
 	}
 	return &audit.RealTokens{
 		From: "one real token", OtherScopes: audit.Scopes(run.listed),
-		Fetch: func(context.Context, []string, string) (string, error) { return raw.Reveal(), nil },
+		Fetch: func(context.Context, []string, string) (string, []string, error) { return raw.Reveal(), nil, nil },
 	}, nil
 }
 
@@ -337,7 +340,7 @@ func (env *Env) requestedTokens(ctx context.Context, run *auditRun) (audit.Token
 		return nil, err
 	}
 	tokens := &audit.RealTokens{From: "tokens from " + run.issuer, NarrowsScopes: true, OtherResource: o.otherResource, OtherScopes: audit.Scopes(run.listed)}
-	tokens.Fetch = func(ctx context.Context, scopes []string, resource string) (string, error) {
+	tokens.Fetch = func(ctx context.Context, scopes []string, resource string) (string, []string, error) {
 		if resource == "" {
 			resource = run.audience
 		}
@@ -345,11 +348,11 @@ func (env *Env) requestedTokens(ctx context.Context, run *auditRun) (audit.Token
 		if err != nil {
 			var d *diagnosis.Diagnosis
 			if errors.As(err, &d) {
-				return "", d
+				return "", nil, d
 			}
-			return "", err
+			return "", nil, err
 		}
-		return answer.AccessToken.Reveal(), nil
+		return answer.AccessToken.Reveal(), answer.Scope, nil
 	}
 	if server.JWKSURI != "" {
 		tokens.Public = env.publicKey(ctx, client, server.JWKSURI)

@@ -317,3 +317,65 @@ func TestAuditShowsNoToken(t *testing.T) {
 		}
 	}
 }
+
+// The real token of a profile: what needs no key of the issuer is proven, the rest is not, and it goes to its own API.
+func TestAuditWithProfile(t *testing.T) {
+	w, other := newWorld(t, devserver.Config{}), newAuditedAPI(t)
+	get := []string{"--operation", "GET /api/items=items:read", "-p", "mine"}
+	if _, code := w.auditFailure(t, append([]string{w.api}, get...)...); code != 2 && code != 5 {
+		t.Errorf("without a profile: %d %s", code, &w.stdout)
+	}
+	if code := w.run("login", w.api, "-p", "mine", "--browser", "--add-scope", "openid"); code != 0 {
+		t.Fatalf("login: %d %s", code, &w.stderr)
+	}
+	report, code := w.auditJSON(t, append([]string{w.api}, get...)...)
+	results := map[string]string{}
+	for _, cell := range report.Operations[0].Cells {
+		results[cell.Case] = cell.Result
+	}
+	for name, want := range map[string]string{
+		"good": "pass", "alg-none": "pass", "alg-confusion": "pass", "foreign-key": "pass", "id-token-as-access-token": "pass", "head": "pass",
+		"no-audience": "inconclusive", "in-query": "inconclusive", "missing-scope": "inconclusive",
+	} {
+		if results[name] != want {
+			t.Errorf("%s: %q, want %s", name, results[name], want)
+		}
+	}
+	if code != 6 || len(report.Findings) != 0 {
+		t.Errorf("%d\n%s", code, report)
+	}
+	other.set()
+	if id, code := w.auditFailure(t, append([]string{other.url}, get...)...); code != 2 || id != "ORIGIN_REFUSED" || len(other.arrived) > 0 {
+		t.Errorf("another API: %d %s, sent %q", code, id, other.arrived)
+	}
+}
+
+// A client that can request fewer scopes proves those too.
+func TestAuditWithClient(t *testing.T) {
+	w := newWorld(t, devserver.Config{})
+	report, _ := w.auditJSON(t, w.api, "--issuer", w.issuer, "--client-id", "service", "--client-secret-file", writeFile(t, "secret", "secret"),
+		"--operation", "GET /api/items=items:read", "--operation", "POST /api/items=items:write")
+	results := map[string]string{}
+	for _, cell := range report.Operations[0].Cells {
+		results[cell.Case] = cell.Result
+	}
+	for name, want := range map[string]string{"good": "pass", "scope-other": "pass", "alg-confusion": "pass", "no-audience": "inconclusive"} {
+		if results[name] != want {
+			t.Errorf("%s: %q, want %s", name, results[name], want)
+		}
+	}
+	if len(report.Findings) != 0 {
+		t.Errorf("%s", report)
+	}
+}
+
+// auditFailure runs an audit that fails before its first request.
+func (w *world) auditFailure(t *testing.T, args ...string) (id string, code int) {
+	t.Helper()
+	code = w.run(append([]string{"audit", "--json", "-q"}, args...)...)
+	var failure struct{ Error struct{ ID string } }
+	if err := json.Unmarshal(w.stdout.Bytes(), &failure, json.MatchCaseInsensitiveNames(true)); err != nil {
+		t.Fatalf("%v\n%s%s", err, &w.stdout, &w.stderr)
+	}
+	return failure.Error.ID, code
+}

@@ -9,14 +9,16 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/forge"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // RealTokens makes the tokens of an audit from tokens that a real issuer signed. What
 // only the issuer's key can sign is lacking. It is safe for concurrent use.
 type RealTokens struct {
-	// Fetch returns a token with these scopes for that resource, the API if it is "".
+	// Fetch requests a token with these scopes for that resource, the API if it is
+	// "", and returns it with the scopes that were granted, nil if they are unknown.
 	// Where NarrowsScopes is false it always returns the same token.
-	Fetch         func(ctx context.Context, scopes []string, resource string) (string, error)
+	Fetch         func(ctx context.Context, scopes []string, resource string) (raw string, granted []string, err error)
 	NarrowsScopes bool
 	// OtherResource is another API of the issuer; "" if there is none.
 	OtherResource string
@@ -32,7 +34,14 @@ type RealTokens struct {
 
 	attacker forge.Attacker
 	mu       sync.Mutex
-	fetched  map[string]string
+	fetched  map[string]fetched
+}
+
+// fetched is a token of the issuer with the scopes that it has, nil if they are
+// unknown.
+type fetched struct {
+	raw    string
+	scopes []string
 }
 
 // Source says where the tokens come from.
@@ -60,58 +69,83 @@ func (r *RealTokens) Token(ctx context.Context, name string, o *Operation) (stri
 	if raw, ok := r.Others[name]; ok {
 		return raw, nil
 	}
-	scopes, resource := o.needed(), ""
+	granting := o.granting()
 	switch name {
-	case "missing-scope":
-		return r.fetch(ctx, nil, "")
-	case "scope-other":
-		granting := o.granting()
+	case "missing-scope", "scope-other":
 		others := slices.DeleteFunc(slices.Clone(r.OtherScopes), func(s string) bool { return slices.Contains(granting, s) })
-		return r.fetch(ctx, others, "")
+		return r.narrower(ctx, others, granting)
 	case "wrong-audience":
-		resource = r.OtherResource
+		got, err := r.fetch(ctx, o.needed(), r.OtherResource)
+		return got.raw, err
 	}
-	raw, err := r.fetch(ctx, scopes, resource)
-	if err != nil || name == "good" || name == "wrong-audience" {
-		return raw, err
-	}
-	if name == "malformed-text" {
+	got, err := r.fetch(ctx, o.needed(), "")
+	switch {
+	case err != nil:
+		return "", err
+	case got.scopes != nil && slices.ContainsFunc(o.needed(), func(s string) bool { return !slices.Contains(got.scopes, s) }):
+		return "", fmt.Errorf("the token lacks the scopes %s", strings.Join(o.needed(), " "))
+	case name == "good":
+		return got.raw, nil
+	case name == "malformed-text":
 		return "abc", nil
 	}
-	draft, err := forge.FromToken(raw)
+	draft, err := forge.FromToken(got.raw)
 	if err != nil {
 		return "", errOpaque
 	}
 	draft.Attacker, draft.Public = &r.attacker, r.Public
-	raw, err = forge.Sign(name, draft)
+	raw, err := forge.Sign(name, draft)
 	if err != nil {
 		return "", fmt.Errorf("audit: %w", err)
 	}
 	return raw, nil
 }
 
+// narrower requests a token without the scopes that open the operation. An issuer
+// may grant others than were requested (RFC 6749, section 3.3), so they are
+// checked.
+func (r *RealTokens) narrower(ctx context.Context, wanted, without []string) (string, error) {
+	got, err := r.fetch(ctx, wanted, "")
+	switch {
+	case err != nil:
+		return "", err
+	case got.scopes == nil:
+		return "", errUnknownScopes
+	case slices.ContainsFunc(without, func(s string) bool { return slices.Contains(got.scopes, s) }):
+		return "", errNotNarrower
+	}
+	return got.raw, nil
+}
+
 // fetch gets a token once for each set of scopes and resource.
-func (r *RealTokens) fetch(ctx context.Context, scopes []string, resource string) (string, error) {
+func (r *RealTokens) fetch(ctx context.Context, scopes []string, resource string) (fetched, error) {
 	key := strings.Join(scopes, " ") + "\x00" + resource
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if raw, ok := r.fetched[key]; ok {
-		return raw, nil
+	if got, ok := r.fetched[key]; ok {
+		return got, nil
 	}
-	raw, err := r.Fetch(ctx, scopes, resource)
+	raw, granted, err := r.Fetch(ctx, scopes, resource)
 	if err != nil {
-		return "", err
+		return fetched{}, err
+	}
+	if read, err := token.Decode(raw); err == nil && len(read.Scopes()) > 0 {
+		granted = read.Scopes()
 	}
 	if r.fetched == nil {
-		r.fetched = map[string]string{}
+		r.fetched = map[string]fetched{}
 	}
-	r.fetched[key] = raw
-	return raw, nil
+	r.fetched[key] = fetched{raw, granted}
+	return r.fetched[key], nil
 }
 
 type constant string
 
 func (c constant) Error() string { return string(c) }
 
-// errOpaque is why nothing can be changed in a token that is not a JWT.
-const errOpaque = constant("the token is opaque")
+// Why a token of the issuer does not show what a case asks.
+const (
+	errOpaque        = constant("the token is opaque")
+	errUnknownScopes = constant("the scopes of the token are unknown")
+	errNotNarrower   = constant("the issuer does not grant fewer scopes")
+)

@@ -350,7 +350,7 @@ func TestRealToken(t *testing.T) {
 	var seen []audit.Exchange
 	report := run(t, audit.Config{
 		Target: target, Operations: []audit.Operation{op, {Method: "GET", Path: "/moved"}},
-		Tokens:  &audit.RealTokens{From: "one real token", Fetch: func(context.Context, []string, string) (string, error) { return raw, nil }},
+		Tokens:  &audit.RealTokens{From: "one real token", Fetch: func(context.Context, []string, string) (string, []string, error) { return raw, nil, nil }},
 		Observe: func(e audit.Exchange) { seen = append(seen, e) },
 	})
 	if elsewhere != 0 {
@@ -409,7 +409,7 @@ func TestOpaqueToken(t *testing.T) {
 		p.ServeHTTP(w, r)
 	}))
 	c.Operations = []audit.Operation{{Method: "GET", Path: "/items"}}
-	c.Tokens = &audit.RealTokens{From: "one real token", Fetch: func(context.Context, []string, string) (string, error) { return "gho_opaque", nil }}
+	c.Tokens = &audit.RealTokens{From: "one real token", Fetch: func(context.Context, []string, string) (string, []string, error) { return "gho_opaque", nil, nil }}
 	got := results(run(t, c), "GET /items")
 	for name, want := range map[string]audit.Result{"good": audit.Pass, "malformed-text": audit.Pass, "head": audit.Pass, "alg-none": audit.Inconclusive} {
 		if got[name] != want {
