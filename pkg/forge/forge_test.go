@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	issuer = "https://auth.example.com/realms/a"
+	issuer = "https://auth.example.com/tenants/a"
 	api    = "https://api.example.com"
 )
 
@@ -105,7 +105,7 @@ func TestOneChange(t *testing.T) {
 	}
 	values := map[string]any{
 		"audience-array/aud": []any{"https://api.example", api}, "scope-as-array/scope": []any{"items:read"},
-		"issuer-suffix/iss": issuer + ".example", "sibling-issuer/iss": "https://auth.example.com/realms/other-tenant",
+		"issuer-suffix/iss": issuer + ".example", "sibling-issuer/iss": "https://auth.example.com/tenants/other-tenant",
 		"issuer-slash/iss": issuer + "/", "audience-suffix/aud": api + ".example",
 		"audience-inside/aud": "https://api.example/" + api + "/other",
 		"expired/exp":         float64(now.Unix() - 2*hour), "expired-30m/exp": float64(now.Unix() - hour/2),
