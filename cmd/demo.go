@@ -206,6 +206,12 @@ func (d demoUser) Searched(discovery.Trail, error) {}
 // Registered shows nothing: the client is in the request.
 func (d demoUser) Registered(string, bool) {}
 
+// Console is not needed: the demo registers a client.
+func (demoUser) Console(string, []string) {}
+
+// Requesting is part of a step that shows more.
+func (demoUser) Requesting([]string, []string) {}
+
 // ShowURL shows the address to somebody who logs in by hand.
 func (d demoUser) ShowURL(address, _ string) {
 	if d.browser {

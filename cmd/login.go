@@ -42,6 +42,7 @@ type loginOptions struct {
 	par         bool
 	dpop        bool
 	asserted    string
+	provider    string
 }
 
 func newLogin(env *Env) *cobra.Command {
@@ -63,7 +64,8 @@ itself uses --grant-type client_credentials.`,
 		Example: `  oauthctl login https://api.example.com
   oauthctl login https://auth.example.com --client-id my-app --scope items:read
   oauthctl login --add-scope users:delete
-  oauthctl login https://api.example.com --device`,
+  oauthctl login https://api.example.com --device
+  oauthctl login --provider google --client-id ID --client-secret-file FILE`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -79,6 +81,7 @@ itself uses --grant-type client_credentials.`,
 	f.StringArrayVar(&o.audience, "audience", nil, "ask for a token for this audience (repeatable)")
 	f.StringArrayVar(&o.resource, "resource", nil, "ask for a token for this resource, RFC 8707 (repeatable)")
 	f.BoolVar(&o.noResource, "no-resource", false, "send no resource parameter")
+	f.StringVar(&o.provider, "provider", "", "log in at this `PROVIDER`: keycloak, auth0, okta, entra, google, github, gitlab\nor cognito")
 	f.StringVar(&o.api, "api", "", "the API's base `URL`, to which call appends paths")
 	f.StringVar(&o.redirectURI, "redirect-uri", "", "the redirect `URI` as registered; port 0 means a free port\n(default http://127.0.0.1:0/callback)")
 	f.StringVar(&o.listen, "listen", "", "listen on this `ADDRESS` instead of the redirect URI's")
@@ -172,7 +175,7 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 	if err != nil {
 		return err
 	}
-	given[profile.StoreKind], given[profile.GrantType] = o.keepIn, o.grantType
+	given[profile.StoreKind], given[profile.GrantType], given[profile.Provider] = o.keepIn, o.grantType, o.provider
 	if given[profile.Assertion], err = o.assertionReference(); err != nil {
 		return err
 	}

@@ -36,6 +36,25 @@ func (u *loginUI) Registered(clientID string, again bool) {
 	u.env.say("registered as client %s", clean(clientID))
 }
 
+// Console shows what to do at the provider.
+func (u *loginUI) Console(provider string, steps []string) {
+	s := u.env.stderr()
+	s.line("%s", s.strong(provider+" needs a client of your own. In its console:"))
+	for i, step := range steps {
+		s.line("%d. %s", i+1, clean(step))
+	}
+}
+
+// Requesting shows what is requested, where that is more than the user named.
+func (u *loginUI) Requesting(scopes, added []string) {
+	if len(scopes) > 0 && !u.env.global.quiet {
+		u.env.say("requesting the scopes %s", clean(strings.Join(scopes, " ")))
+	}
+	if len(added) > 0 && u.env.global.verbose {
+		u.env.say("added by default: %s", clean(strings.Join(added, " ")))
+	}
+}
+
 // ShowURL prints even with --quiet: without the address nobody could go on.
 func (u *loginUI) ShowURL(address, redirectURI string) {
 	s := u.env.stderr()

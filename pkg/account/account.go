@@ -87,6 +87,10 @@ type Account struct {
 // Open returns the account of a profile, whose sessions are kept in store. It
 // contacts nobody. Errors are Diagnoses, CONFIG_INVALID.
 func Open(p *profile.Profile, store *session.Store, c Config) (*Account, error) {
+	p, err := withPreset(p, "")
+	if err != nil {
+		return nil, err
+	}
 	client, err := c.client(p)
 	if err != nil {
 		return nil, err

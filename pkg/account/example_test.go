@@ -23,13 +23,15 @@ import (
 // a program that signs alice in.
 type console struct{}
 
-func (console) Searched(discovery.Trail, error)     {}
-func (console) Registered(string, bool)             {}
-func (console) ShowURL(address, redirectURI string) {}
-func (console) ShowCode(*oauth.DeviceAuthorization) {}
-func (console) Warn(err error)                      { fmt.Println("warning:", err) }
-func (console) ReadLine() (string, error)           { return "", io.EOF }
-func (console) OpenBrowser(address string) error    { return visit(address) }
+func (console) Searched(discovery.Trail, error)         {}
+func (console) Registered(string, bool)                 {}
+func (console) ShowURL(address, redirectURI string)     {}
+func (console) Console(provider string, steps []string) {}
+func (console) Requesting(scopes, added []string)       {}
+func (console) ShowCode(*oauth.DeviceAuthorization)     {}
+func (console) Warn(err error)                          { fmt.Println("warning:", err) }
+func (console) ReadLine() (string, error)               { return "", io.EOF }
+func (console) OpenBrowser(address string) error        { return visit(address) }
 
 // Log in from nothing but the URL of an API: the authorization server is found
 // (RFC 9728), a client is registered (RFC 7591), and the browser does the rest.

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"net/url"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
@@ -52,14 +52,16 @@ func (l *login) describes(server *discovery.Server) bool {
 // listen binds the redirect URI: the one that was asked for, else the one that a
 // registered client was registered with, since many servers compare the port,
 // else a free port. Where the registered port is taken, the client is not used.
-func (l *login) listen(ctx context.Context, server *discovery.Server) (*loopback.Receiver, *session.Registration, error) {
+// A redirect URI that is not of this machine needs no listener: its answer is
+// pasted.
+func (l *login) listen(ctx context.Context, server *discovery.Server) (callback, *session.Registration, error) {
 	registered, err := l.known(ctx, server)
 	if err != nil {
-		return nil, nil, err
+		return callback{}, nil, err
 	}
 	if registered != nil && l.redirectURI() == "" && registered.RedirectURI != "" && registered.RedirectURI != anyPort {
 		if receiver, err := loopback.Listen(registered.RedirectURI, l.options.Listen); err == nil {
-			return receiver, registered, nil
+			return callback{receiver.RedirectURI(), receiver}, registered, nil
 		}
 		registered = nil
 	}
@@ -67,10 +69,13 @@ func (l *login) listen(ctx context.Context, server *discovery.Server) (*loopback
 		registered = nil // by the device grant, for no port in particular
 	}
 	receiver, err := loopback.Listen(l.redirectURI(), l.options.Listen)
-	if err != nil {
-		return nil, nil, &diagnosis.Diagnosis{ID: diagnosis.RedirectUnusable, Got: diagnosis.Values{fmt.Sprintf("%.200q", l.redirectURI())}, Err: err}
+	switch u, parseErr := url.Parse(l.redirectURI()); {
+	case err == nil:
+		return callback{receiver.RedirectURI(), receiver}, registered, nil
+	case errors.Is(err, loopback.ErrNotLoopback) && parseErr == nil && u.IsAbs() && u.Fragment == "" && u.User == nil:
+		return callback{uri: l.redirectURI()}, registered, nil
 	}
-	return receiver, registered, nil
+	return callback{}, nil, &diagnosis.Diagnosis{ID: diagnosis.RedirectUnusable, Got: diagnosis.Values{l.redirectURI()}, Err: err}
 }
 
 // client settles which client this is: the one that the profile names, the one

@@ -38,6 +38,12 @@ type UserInterface interface {
 	// Registered says that the server registered a client; again, because it no
 	// longer knew the one before.
 	Registered(clientID string, again bool)
+	// Console shows what to do in the console of a provider, with the redirect URI
+	// to enter there, before a login can succeed.
+	Console(provider string, steps []string)
+	// Requesting shows the scopes that are requested; added are those of them that
+	// nobody named.
+	Requesting(scopes, added []string)
 	// ShowURL shows the address at which the user logs in. The answer is awaited
 	// at redirectURI.
 	ShowURL(address, redirectURI string)
@@ -204,7 +210,7 @@ func (a *Account) Login(ctx context.Context, ui UserInterface, o LoginOptions) (
 	if err != nil {
 		return nil, err
 	}
-	got, err := l.grant.obtain(ctx, l, want)
+	got, want, err := l.obtain(ctx, want)
 	if err == nil {
 		var done *LoggedIn
 		if done, err = l.finish(ctx, want, got); err == nil {
@@ -215,6 +221,23 @@ func (a *Account) Login(ctx context.Context, ui UserInterface, o LoginOptions) (
 	}
 	got.show(loopback.Failed)
 	return nil, err
+}
+
+// obtain has the user authorize the login. Scopes that only we added and that the
+// server refuses are left out, once.
+func (l *login) obtain(ctx context.Context, want wanted) (authorized, wanted, error) {
+	l.ui.Requesting(want.scopes, want.implied)
+	got, err := l.grant.obtain(ctx, l, want)
+	var d *diagnosis.Diagnosis
+	if !errors.As(err, &d) || d.ID != diagnosis.ScopeRefused || len(want.implied) == 0 {
+		return got, want, err
+	}
+	got.show(loopback.InTerminal)
+	l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.ScopesLeftOut, Got: diagnosis.Values(want.implied), Err: d.Err})
+	want.scopes = slices.DeleteFunc(slices.Clone(want.scopes), func(scope string) bool { return slices.Contains(want.implied, scope) })
+	want.implied = nil
+	got, err = l.grant.obtain(ctx, l, want)
+	return got, want, err
 }
 
 // show tells the waiting browser the outcome.
@@ -236,6 +259,9 @@ func (a *Account) prepare(ctx context.Context, ui UserInterface, o LoginOptions)
 		profile.Param: profile.JoinList(o.Param), profile.RedirectURI: o.RedirectURI,
 	})
 	if err := l.chooseGrant(); err != nil {
+		return nil, err
+	}
+	if err := l.usePreset(); err != nil {
 		return nil, err
 	}
 	warning, err := a.store.Prepare(ctx)
@@ -414,11 +440,20 @@ func (l *login) withImplied(needed []string, server *discovery.Server) (scopes, 
 		return scopes, nil
 	}
 	for _, scope := range []string{"openid", "offline_access"} {
-		if discovery.Supports(server.ScopesSupported, scope) && !slices.Contains(scopes, scope) {
+		if offers(server, scope) && !slices.Contains(scopes, scope) {
 			scopes, implied = append(scopes, scope), append(implied, scope)
 		}
 	}
 	return scopes, implied
+}
+
+// offers reports whether a server announces a scope. One that signs ID tokens and
+// announces no scope at all is an OpenID provider, which knows openid.
+func offers(server *discovery.Server, scope string) bool {
+	if len(server.ScopesSupported) == 0 && scope == "openid" {
+		return len(server.IDTokenSigningAlgValuesSupported) > 0
+	}
+	return discovery.Supports(server.ScopesSupported, scope)
 }
 
 // chooseKey returns the key that the tokens are bound to (RFC 9449) where that
@@ -475,15 +510,16 @@ func (l *login) finish(ctx context.Context, want wanted, got authorized) (*Logge
 // requested one.
 func (l *login) compareAudience(want wanted, response *oauth.TokenResponse) {
 	t, err := token.Decode(response.AccessToken.Reveal())
-	if err != nil || len(want.audiences) == 0 || len(t.Audience()) == 0 {
+	requested := slices.Concat(want.audiences, want.resources)
+	if err != nil || len(requested) == 0 || len(t.Audience()) == 0 {
 		return
 	}
 	for _, one := range t.Audience() {
-		if slices.Contains(want.audiences, one) {
+		if slices.Contains(requested, one) {
 			return
 		}
 	}
-	l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.AudienceNotGranted, Expected: want.audiences, Got: t.Audience()})
+	l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.AudienceNotGranted, Expected: requested, Got: t.Audience()})
 }
 
 // identify verifies the ID token. That there is none matters only if the user

@@ -5,7 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
+	"net/http"
 	"net/url"
+	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,46 +48,89 @@ func (l *login) forgetClient(ctx context.Context) error {
 func (l *login) authorize(ctx context.Context, want wanted) (authorized, error) {
 	// Bound before anything is asked of the server, so that nobody is sent to an
 	// address at which nobody listens.
-	receiver, registered, err := l.listen(ctx, want.server)
+	back, registered, err := l.listen(ctx, want.server)
 	if err != nil {
 		return authorized{}, err
 	}
-	got := authorized{receiver: receiver}
+	got := authorized{receiver: back.receiver}
 	reused := registered != nil
-	if got.client, err = l.client(ctx, want, receiver.RedirectURI(), registered); err != nil {
-		receiver.Close()
+	if got.client, err = l.client(ctx, want, back.uri, registered); err != nil {
+		back.close()
 		return authorized{}, err
 	}
-	request, err := l.request(ctx, want, got.client, receiver.RedirectURI())
+	request, err := l.request(ctx, want, got.client, back.uri)
 	if err != nil {
-		receiver.Close()
+		back.close()
 		return authorized{}, forgotten(err, reused)
 	}
 	got.request = request
 	l.observe(Step{Name: Requested, Client: got.client, Request: request})
-	code, err := l.awaitCode(ctx, receiver, request, got.client, reused)
+	code, err := l.awaitCode(ctx, back, request, got.client, reused)
 	if err != nil {
-		receiver.Close()
-		return authorized{}, err
+		back.close()
+		return authorized{}, forgotten(err, reused)
 	}
 	l.observe(Step{Name: Answered, Client: got.client, Request: request, Code: code})
 	got.expected = request.IDTokenExpectation()
 	got.response, err = got.client.Token(ctx, request.TokenRequest(code))
 	if err != nil {
-		receiver.Finish(loopback.Failed)
+		got.show(loopback.Failed)
 		return authorized{}, forgotten(err, reused)
 	}
 	l.observe(Step{Name: Obtained, Client: got.client, Request: request, Code: code, Response: got.response})
 	return got, nil
 }
 
-// forgotten marks the refusal of a client that was registered here.
+// forgotten marks a refusal that may mean that the server does not know the
+// client any more, of one that was registered here. Servers have several words
+// for it; one new registration costs little.
 func forgotten(err error, reused bool) error {
-	var d *diagnosis.Diagnosis
-	if reused && errors.As(err, &d) && d.ID == diagnosis.ClientRefused {
+	var refused *oauth.Error
+	if !reused || !errors.As(err, &refused) {
+		return err
+	}
+	switch refused.Code {
+	case "invalid_client", "unauthorized_client", "invalid_client_id", "invalid_redirect_uri", "redirect_uri_mismatch":
 		return errForgotten
+	case "invalid_request", "invalid_grant":
+		// At the token endpoint invalid_request is about the request, which is ours.
+		if refused.Code == "invalid_grant" || refused.Request.Endpoint != oauth.TokenEndpoint {
+			return errForgotten
+		}
+	case "":
+		if refused.Status == http.StatusUnauthorized || refused.Status == http.StatusNotFound {
+			return errForgotten
+		}
 	}
 	return err
+}
+
+// callback is where the answer comes: at a listener of this machine or, for any
+// other redirect URI, only by being pasted.
+type callback struct {
+	uri      string
+	receiver *loopback.Receiver // nil where the answer has to be pasted
+}
+
+func (c callback) close() {
+	if c.receiver != nil {
+		c.receiver.Close()
+	}
+}
+
+// receive waits for the browser, or for ever where it cannot come.
+func (c callback) receive(ctx context.Context, accept func(url.Values) error, strays chan<- loopback.Stray) error {
+	if c.receiver == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	c.receiver.OnStray = func(s loopback.Stray) {
+		select {
+		case strays <- s:
+		default: // enough were reported
+		}
+	}
+	return c.receiver.Receive(ctx, accept)
 }
 
 // request makes the authorization request, and pushes it to the server where it
@@ -119,8 +166,8 @@ func (l *login) request(ctx context.Context, want wanted, client *oauth.Client, 
 const lookAfter = 2 * time.Second
 
 // awaitCode sends the user to the server and waits for the code.
-func (l *login) awaitCode(ctx context.Context, receiver *loopback.Receiver, request *oauth.AuthorizationRequest, client *oauth.Client, reused bool) (secret.String, error) {
-	l.ui.ShowURL(request.URL(), receiver.RedirectURI())
+func (l *login) awaitCode(ctx context.Context, back callback, request *oauth.AuthorizationRequest, client *oauth.Client, reused bool) (secret.String, error) {
+	l.ui.ShowURL(request.URL(), back.uri)
 	waiting, cancel := context.WithTimeoutCause(ctx, l.options.Timeout, context.DeadlineExceeded)
 	defer cancel()
 	accepting := &acceptor{request: request}
@@ -132,7 +179,7 @@ func (l *login) awaitCode(ctx context.Context, receiver *loopback.Receiver, requ
 			}
 		}()
 	}
-	err := l.awaitBrowser(waiting, receiver, request.URL(), accepting, lost)
+	err := l.awaitBrowser(waiting, back, request.URL(), accepting, lost)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 		return secret.String{}, cmp.Or(accepting.stray(), l.refusedThere(ctx, request, client), timedOut(l.options.Timeout))
@@ -198,22 +245,34 @@ func (a *acceptor) stray() error {
 // awaitBrowser opens the address and returns what becomes of the answer that
 // arrives first, at the receiver or pasted. It does not wait for the browser:
 // some launchers end only with it.
-func (l *login) awaitBrowser(ctx context.Context, receiver *loopback.Receiver, address string, a *acceptor, lost <-chan struct{}) error {
-	browsed, received := make(chan error, 1), make(chan error, 1)
+func (l *login) awaitBrowser(ctx context.Context, back callback, address string, a *acceptor, lost <-chan struct{}) error {
+	browsed, received, strays := make(chan error, 1), make(chan error, 1), make(chan loopback.Stray, 8)
+	reported := map[string]bool{}
 	if l.options.OpenBrowser {
 		go func() { browsed <- l.ui.OpenBrowser(address) }()
 	}
-	go func() { received <- receiver.Receive(ctx, a.accept) }()
+	go func() { received <- back.receive(ctx, a.accept, strays) }()
 	lines := l.lines(ctx)
 	for {
 		select {
 		case err := <-received:
 			return err
 		case line, ok := <-lines:
-			if !ok {
+			switch {
+			case !ok && back.receiver == nil:
+				return &diagnosis.Diagnosis{ID: diagnosis.RedirectUnusable, Expected: diagnosis.Values{"a terminal to paste the answer in"}, Got: diagnosis.Values{back.uri}}
+			case !ok:
 				lines = nil // no more can be pasted; the browser may still come
-			} else if err := l.pasted(line, receiver.RedirectURI(), a); !errors.Is(err, loopback.ErrStray) {
-				return err
+			default:
+				if err := l.pasted(line, back.uri, a); !errors.Is(err, loopback.ErrStray) {
+					return err
+				}
+			}
+		case stray := <-strays:
+			// Once for each kind, so that a browser that repeats itself is no flood.
+			if text := ignoredBecause(stray); !reported[text] {
+				reported[text] = true
+				l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.CallbackIgnored, Got: diagnosis.Values{text}})
 			}
 		case err := <-browsed:
 			if err != nil {
@@ -223,6 +282,30 @@ func (l *login) awaitBrowser(ctx context.Context, receiver *loopback.Receiver, a
 			return errForgotten
 		}
 	}
+}
+
+// ignoredBecause says why a request at the redirect URI is not the answer.
+func ignoredBecause(s loopback.Stray) string {
+	switch s.Reason {
+	case loopback.Posted:
+		return "a POST, as response_mode form_post sends"
+	case loopback.NoParameters:
+		return "a request without parameters; an answer in the fragment does not arrive"
+	case loopback.ForeignHost:
+		return "a request for another host name"
+	}
+	var state *oauth.StateError
+	if !errors.As(s.Err, &state) {
+		return "a second answer"
+	}
+	what := "parameters"
+	if state.Code != "" {
+		what = "error=" + diagnosis.Shorten(state.Code, 60)
+	}
+	if state.Missing {
+		return what + " without state"
+	}
+	return what + " with the state of another login"
 }
 
 // lines are what the user enters while the login waits.
@@ -275,8 +358,20 @@ func (l *login) refusedThere(ctx context.Context, request *oauth.AuthorizationRe
 	}
 	return &diagnosis.Diagnosis{
 		ID: diagnosis.RedirectMismatch, Expected: diagnosis.Values{fmt.Sprintf("client %.100q with the redirect URI %s", client.ID, request.RedirectURI)},
-		Got: diagnosis.Values{fmt.Sprintf("%d from the authorization endpoint", res.Status)},
+		Got: diagnosis.Values{strings.TrimSpace(fmt.Sprintf("%d from the authorization endpoint %s", res.Status, pageText(res.Body)))},
 	}
+}
+
+// markup is what of a page is not text.
+var markup = regexp.MustCompile(`(?is)<(script|style|head)\b.*?</(script|style|head)>|<[^>]*>|\s+`)
+
+// pageText returns the beginning of what a page says, quoted; "" if nothing.
+func pageText(body []byte) string {
+	text := strings.Join(strings.Fields(html.UnescapeString(markup.ReplaceAllString(string(body), " "))), " ")
+	if text == "" {
+		return ""
+	}
+	return diagnosis.Quote(text)
 }
 
 // redirectURI is the one that was asked for, "" where any will do.

@@ -222,6 +222,8 @@ type user struct {
 func (u *user) Searched(discovery.Trail, error)     {}
 func (u *user) Registered(id string, _ bool)        { u.clients = append(u.clients, id) }
 func (u *user) ShowURL(string, string)              {}
+func (u *user) Console(string, []string)            {}
+func (u *user) Requesting([]string, []string)       {}
 func (u *user) ShowCode(*oauth.DeviceAuthorization) {}
 func (u *user) Warn(err error)                      { u.warnings = append(u.warnings, err) }
 func (u *user) ReadLine() (string, error)           { return "", io.EOF }

@@ -148,6 +148,8 @@ const (
 	SessionElsewhere      ID = "SESSION_ELSEWHERE"
 	RedirectUnusable      ID = "REDIRECT_UNUSABLE"
 	PasteRefused          ID = "PASTE_REFUSED"
+	CallbackIgnored       ID = "CALLBACK_IGNORED"
+	ScopesLeftOut         ID = "SCOPES_LEFT_OUT"
 	BrowserFailed         ID = "BROWSER_FAILED"
 	PKCENotAnnounced      ID = "PKCE_NOT_ANNOUNCED"
 	UserUnknown           ID = "USER_UNKNOWN"
@@ -995,6 +997,16 @@ var catalogue = []Entry{
 		PasteRefused, Advice, "the text is not the address that this login ends at",
 		"What was pasted is not the redirect URI with the parameters of this login.",
 		"Paste the complete address that the browser shows after you signed in.",
+	},
+	{
+		CallbackIgnored, Advice, "a request that is not the answer to this login was ignored",
+		"The redirect URI received something else: parameters without the state of this login, a POST, or no parameters. The login goes on waiting.",
+		"Finish the login in the browser window that it opened. A server that answers by POST or in the fragment has to use the query (response_mode query).",
+	},
+	{
+		ScopesLeftOut, Advice, "the server refused scopes that were only added by default; the login goes on without them",
+		"openid and offline_access are requested where the server announces them, but this client may not have them.",
+		"Name the scopes to request, so that none is added.",
 	},
 	{
 		BrowserFailed, Advice, "the browser could not be opened",

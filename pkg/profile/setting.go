@@ -11,6 +11,7 @@ type Key string
 
 // The settings.
 const (
+	Provider                    Key = "provider"
 	Issuer                      Key = "issuer"
 	MetadataURL                 Key = "metadata_url"
 	AuthorizationEndpoint       Key = "authorization_endpoint"
@@ -64,6 +65,7 @@ type Setting struct {
 func Settings() []Setting {
 	return []Setting{
 		{Key: Issuer, Help: "the authorization server's issuer URL", Server: true},
+		{Key: Provider, Help: "the provider whose settings are known: keycloak, auth0, okta, entra, google, github, gitlab or cognito", Server: true},
 		{Key: MetadataURL, Help: "the URL of the server's metadata, where it is not at a place made from the issuer", Server: true},
 		{Key: AuthorizationEndpoint, Help: "the URL of that endpoint, for a server whose metadata lacks it", Server: true},
 		{Key: TokenEndpoint, Help: "the URL of that endpoint, for a server whose metadata lacks it", Server: true},

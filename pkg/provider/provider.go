@@ -158,16 +158,34 @@ var rules = []rule{
 // keycloakClients are clients that Keycloak itself creates in each realm.
 var keycloakClients = []string{"account", "account-console", "admin-cli", "broker", "realm-management", "security-admin-console"}
 
-func isEntraIssuer(issuer string) bool {
-	return strings.HasPrefix(issuer, "https://login.microsoftonline.com/") || isEntraVersion1(issuer)
-}
+func isEntraIssuer(issuer string) bool { return isEntraVersion1(issuer) || isEntraVersion2(issuer) }
 
 func isEntraVersion1(issuer string) bool {
-	return strings.HasPrefix(issuer, "https://sts.windows.net/")
+	return hasHost(issuer, "sts.windows.net", "sts.chinacloudapi.cn", "sts.microsoftonline.us")
 }
 
+// isEntraVersion2 knows the public and the national clouds, External ID and B2C.
 func isEntraVersion2(issuer string) bool {
-	return strings.HasPrefix(issuer, "https://login.microsoftonline.com/")
+	return hasHost(issuer,
+		"login.microsoftonline.com", "login.microsoft.com", "login.windows.net",
+		"login.microsoftonline.us", "login.partner.microsoftonline.cn", "login.chinacloudapi.cn",
+		".ciamlogin.com", ".b2clogin.com",
+	)
+}
+
+// hasHost reports whether the https issuer has one of the hosts; one with a dot in
+// front stands for the names below it.
+func hasHost(issuer string, hosts ...string) bool {
+	rest, ok := strings.CutPrefix(issuer, "https://")
+	if !ok {
+		return false
+	}
+	// An issuer may hold braces, with which it is not a URL.
+	host, _, slash := strings.Cut(rest, "/")
+	host = strings.ToLower(host)
+	return slash && slices.ContainsFunc(hosts, func(h string) bool {
+		return host == h || h[0] == '.' && strings.HasSuffix(host, h)
+	})
 }
 
 // isEntraTemplate reports whether an issuer names every tenant, as the metadata

@@ -85,11 +85,19 @@ func TestKnown(t *testing.T) {
 
 func TestRefusesResource(t *testing.T) {
 	for issuer, want := range map[string]bool{
-		"https://login.microsoftonline.com/8f5c/v2.0":     true,
-		"https://sts.windows.net/8f5c/":                   true,
-		"https://login.microsoftonline.com.evil.example/": false,
-		"https://auth.example.com":                        false,
-		"":                                                false,
+		"https://login.microsoftonline.com/8f5c/v2.0":       true,
+		"https://sts.windows.net/8f5c/":                     true,
+		"https://login.microsoftonline.us/8f5c/v2.0":        true,
+		"https://login.partner.microsoftonline.cn/8/v2.0":   true,
+		"https://contoso.ciamlogin.com/8f5c/v2.0":           true,
+		"https://contoso.b2clogin.com/8f5c/v2.0/":           true,
+		"https://login.microsoftonline.com/{tenantid}/v2.0": true,
+		"https://ciamlogin.com/8f5c/v2.0":                   false,
+		"https://contoso.b2clogin.com.evil.example/x":       false,
+		"http://login.microsoftonline.us/8f5c/v2.0":         false,
+		"https://login.microsoftonline.com.evil.example/":   false,
+		"https://auth.example.com":                          false,
+		"":                                                  false,
 	} {
 		if got := provider.RefusesResource(issuer); got != want {
 			t.Errorf("%s: %v", issuer, got)
