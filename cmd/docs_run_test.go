@@ -66,16 +66,17 @@ func elsewhere(command string) string {
 		return ""
 	}
 	for prefix, why := range map[string]string{
-		"go ":           "builds or tests the project",
-		"cd ":           "belongs to one that does",
-		"oauthctl dev":  "the server that the test runs already",
-		"oauthctl demo": "has a test of its own",
-		"curl -L":       "downloads",
-		"sudo ":         "installs",
-		"brew ":         "installs",
-		"scoop ":        "installs",
-		"apt":           "installs",
-		"/usr/bin/time": "measures",
+		"go ":                       "builds or tests the project",
+		"cd ":                       "belongs to one that does",
+		"oauthctl dev":              "the server that the test runs already",
+		"oauthctl demo":             "has a test of its own",
+		"oauthctl login --provider": "has a test of its own",
+		"curl -L":                   "downloads",
+		"sudo ":                     "installs",
+		"brew ":                     "installs",
+		"scoop ":                    "installs",
+		"apt":                       "installs",
+		"/usr/bin/time":             "measures",
 	} {
 		if strings.HasPrefix(command, prefix) {
 			return why

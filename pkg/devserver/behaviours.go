@@ -98,7 +98,10 @@ type disguise struct {
 func (d *disguise) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, d.server.path)
 	inner, own := d.paths[path]
-	if !own && slices.ContainsFunc(d.absent, func(p string) bool { return path == p || strings.HasPrefix(r.URL.Path, p+"/") || r.URL.Path == p }) {
+	if !own && (slices.Contains(d.absent, path) || slices.ContainsFunc(d.absent, func(place string) bool {
+		// The issuer's path may come after a document's place as well as before it.
+		return strings.HasPrefix(place, "/.well-known/") && strings.HasPrefix(r.URL.Path, place)
+	})) {
 		http.NotFound(w, r)
 		return
 	}
