@@ -253,7 +253,7 @@ func TestEnvironmentAPIGetsNoStoredToken(t *testing.T) {
 	}
 	token := sessionSecrets(t, w, "default")["access_token"]
 	w.getenv["OAUTHCTL_API"] = other.api
-	for _, args := range [][]string{{"call", "GET", "/api/items"}, {"call", "GET", "/api/items", "--paginate"}, {"proxy"}} {
+	for _, args := range [][]string{{"call", "GET", "/api/items"}, {"call", "GET", "/api/items", "--paginate"}, {"call", "GET", "/api/items", "--curl"}, {"call", "GET", "/api/items", "--dry-run"}, {"proxy"}} {
 		if code := w.run(args...); code != 2 || !strings.Contains(w.stderr.String(), "ORIGIN_REFUSED") {
 			t.Errorf("%v: %d\n%s", args, code, &w.stderr)
 		}

@@ -199,6 +199,11 @@ func runCall(ctx context.Context, env *Env, o *callOptions) error {
 	if err != nil {
 		return callFault(err)
 	}
+	if (o.curl || o.dryRun) && !o.noToken {
+		if err := a.CheckAPI(o.allowOrigin...); err != nil {
+			return err
+		}
+	}
 	switch {
 	case o.curl:
 		if s, err := a.Session(); err == nil && !s.DPoPKey.IsZero() && !o.noToken {

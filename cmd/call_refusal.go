@@ -31,23 +31,24 @@ func (env *Env) explainRefusal(ctx context.Context, res *http.Response, refusal 
 	if refusal.ID == diagnosis.ScopeMissing && carried {
 		refusal.Scopes = lacking(refusal.Scopes, sent)
 	}
+	hint := ""
 	if flags := loginFlags(refusal); flags != nil {
-		refusal.Hint = hintContext{refusal.Diagnosis, env.global.profile, env.global.config}.run(append([]string{"login"}, flags...)...)
+		hint = env.command(append([]string{"login"}, flags...)...)
 	}
 	if refusal.ID == diagnosis.CredentialsMissing {
-		refusal.Hint = "leave out --no-token to send the session's token"
+		hint = "leave out --no-token to send the session's token"
 		if !o.noToken {
-			refusal.Hint = "the token is not sent to the origin that a redirect led to; call that one, with --allow-origin"
+			hint = "the token is not sent to the origin that a redirect led to; call that one, with --allow-origin"
 		}
 	}
 	bare := refusal.ID == diagnosis.APIUnauthorized || refusal.ID == diagnosis.APIForbidden
 	if bare && !refusal.Reason && carried {
-		refusal.Hint = env.examine(ctx, sent)
+		hint = env.examine(ctx, sent)
 	}
-	if refusal.ID == diagnosis.APIUnauthorized && carried && refusal.Hint == "" {
-		refusal.Hint = env.logInAgain()
+	if refusal.ID == diagnosis.APIUnauthorized && carried && hint == "" {
+		hint = env.logInAgain()
 	}
-	return refusal
+	return withHint(refusal, hint)
 }
 
 // logInAgain is the hint for a session whose token the API does not accept any

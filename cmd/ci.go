@@ -64,7 +64,7 @@ func (env *Env) githubToken(ctx context.Context, audience string) (secret.String
 		return secret.String{}, err
 	}
 	client.Trace = nil // the answer's one member is the token
-	whole, cancel := context.WithTimeout(ctx, 10*time.Second)
+	whole, cancel := context.WithTimeout(ctx, max(10*time.Second, client.Timeout))
 	defer cancel()
 	req, err := http.NewRequestWithContext(whole, http.MethodGet, u.String(), nil)
 	if err != nil {

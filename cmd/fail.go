@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,22 @@ func usage(format string, args ...any) error {
 type told struct{ error }
 
 func (e told) Unwrap() error { return e.error }
+
+// hinted is an error with a next step that its id alone does not tell.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Unwrap() error { return e.error }
+
+// withHint adds a next step to an error; an empty one adds nothing.
+func withHint(err error, hint string) error {
+	if hint == "" {
+		return err
+	}
+	return hinted{err, hint}
+}
 
 // failure is an error as the screen and the JSON output show it.
 type failure struct {
@@ -128,7 +145,9 @@ func (env *Env) judge(err error) failure {
 		wrong       *usageError
 		interrupted signalError
 		refresh     *account.RefreshError
+		own         hinted
 	)
+	errors.As(err, &own)
 	switch {
 	case errors.As(err, &interrupted) && interrupted.signal == syscall.SIGTERM:
 		return failure{Message: err.Error(), ExitCode: exitTerminated}
@@ -152,7 +171,7 @@ func (env *Env) judge(err error) failure {
 			message = "the access token expired " + ago(refresh.ExpiredAt, env.Now()) + ", and refreshing it failed: " + message
 		}
 		return failure{
-			ID: d.ID, Message: message, Expected: d.Expected, Got: d.Got, Hint: env.hintFor(d),
+			ID: d.ID, Message: message, Expected: d.Expected, Got: d.Got, Hint: cmp.Or(own.hint, env.hintFor(d)),
 			Retryable: d.Kind().Retryable() || mayRetry(err), ExitCode: d.Kind().ExitCode(),
 		}
 	}

@@ -149,9 +149,7 @@ func notDenied(err error) error {
 	if !errors.As(err, &d) {
 		return err
 	}
-	told := *d
-	told.Hint = "run the command again once Redis answers; until it succeeds nothing counts as revoked"
-	return &told
+	return withHint(err, "run the command again once Redis answers; until it succeeds nothing counts as revoked")
 }
 
 // check returns the issuer, if the flags name one thing to revoke. The issuer is

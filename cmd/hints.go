@@ -61,9 +61,6 @@ func first(values diagnosis.Values, otherwise string) string {
 // hintFor returns the hint for d: its own, else the one of the table, else the
 // catalogue's fix.
 func (env *Env) hintFor(d *diagnosis.Diagnosis) string {
-	if d.Hint != "" {
-		return d.Hint
-	}
 	if hint := commandHint(env.hintContext(d)); hint != "" {
 		return hint
 	}
@@ -172,7 +169,8 @@ func (c hintContext) loginHint() string {
 	case diagnosis.RedirectMismatch:
 		return "register the redirect URI exactly as printed, or log in with the registered one: " + c.run("login", "--redirect-uri", "URI")
 	case diagnosis.NoBrowser:
-		return "log in in a terminal, or with --browser; in CI use --grant-type client_credentials"
+		return c.run("login", "--device") + " needs no browser here; in a terminal the redirect URL can be pasted; " +
+			"with --no-browser and `ssh -L PORT:127.0.0.1:PORT` any browser will do; in CI use --grant-type client_credentials"
 	case diagnosis.RefreshReused:
 		return "run the command again; if it fails again: " + c.run("login")
 	case diagnosis.Unreachable:

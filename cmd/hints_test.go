@@ -87,7 +87,6 @@ func TestHints(t *testing.T) {
 		"one of several scopes":       {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing, Expected: diagnosis.Values{"read", "write"}}, "oauthctl login --add-scope read"},
 		"no scope known":              {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing}, "oauthctl login --add-scope SCOPE"},
 		"the profile of this run":     {globalFlags{profile: "my staging", config: "c.yaml"}, &diagnosis.Diagnosis{ID: diagnosis.LoginRequired}, "oauthctl login -p 'my staging' --config c.yaml"},
-		"a hint of its own":           {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Hint: "wait"}, "wait"},
 		"no command helps":            {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.AlgNone}, "Configure the issuer to sign; if it does, somebody tampered with the token."},
 		"a claim's name is quoted": {
 			globalFlags{},

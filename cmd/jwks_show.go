@@ -39,7 +39,7 @@ func runJWKSShow(ctx context.Context, env *Env, from string) error {
 	}
 	var unusable error
 	if len(set.All()) == 0 {
-		unusable = &diagnosis.Diagnosis{ID: diagnosis.KeySetEmpty, Hint: "the issuer has to publish a key that is meant for signatures"}
+		unusable = withHint(&diagnosis.Diagnosis{ID: diagnosis.KeySetEmpty}, "the issuer has to publish a key that is meant for signatures")
 	}
 	if env.global.wantsJSON() {
 		if err := env.printJSON(keySetReport(set)); err != nil || unusable == nil {

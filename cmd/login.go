@@ -258,11 +258,7 @@ func (o *loginOptions) mayOpenBrowser(env *Env, grant string) (bool, error) {
 	case terminal && !env.inCI():
 		return env.hasBrowser(), nil
 	}
-	return false, &diagnosis.Diagnosis{
-		ID: diagnosis.NoBrowser,
-		Hint: "`oauthctl login --device` needs no browser here; in a terminal the redirect URL can be pasted; " +
-			"with --no-browser and `ssh -L PORT:127.0.0.1:PORT` any browser will do",
-	}
+	return false, &diagnosis.Diagnosis{ID: diagnosis.NoBrowser}
 }
 
 func (env *Env) inCI() bool { return env.Getenv("CI") != "" && env.Getenv("CI") != "false" }
@@ -331,7 +327,7 @@ func (env *Env) printAsked(what string, answer *oauth.TokenResponse) error {
 		s.line("%s", answer.AccessToken.Reveal())
 	case "id_token":
 		if answer.IDToken.IsZero() {
-			return &diagnosis.Diagnosis{ID: diagnosis.IDTokenMissing, Hint: "ask for it: --scope openid"}
+			return withHint(&diagnosis.Diagnosis{ID: diagnosis.IDTokenMissing}, "ask for it: --scope openid")
 		}
 		env.mask(answer.IDToken)
 		s.line("%s", answer.IDToken.Reveal())

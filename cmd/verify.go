@@ -87,10 +87,8 @@ func withIssuerFirst(report *token.Report) error {
 	if !ok || i < 0 || d.Kind() != diagnosis.Rejected {
 		return err
 	}
-	told := *d
 	iss := report.Unverified[i]
-	told.Hint = "the token claims to be from " + iss.Got.String() + " (not verified), expected " + iss.Expected.Or()
-	return &told
+	return withHint(err, "the token claims to be from "+iss.Got.String()+" (not verified), expected "+iss.Expected.Or())
 }
 
 // The ends of verify and check, as JSON has them.

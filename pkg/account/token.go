@@ -219,6 +219,17 @@ func (s *apiTokens) Token(ctx context.Context, rejected secret.String) (apicall.
 	return apicall.AccessToken{Type: t.Type, Value: t.Value, Prover: t.prover}, nil
 }
 
+// CheckAPI reports whether [Account.TokenSource] would give the session's token
+// for the profile's API, without refreshing it: ORIGIN_REFUSED if not. Without a
+// session there is nothing to refuse.
+func (a *Account) CheckAPI(allowOrigins ...string) error {
+	s, err := a.Session()
+	if err != nil {
+		return nil //nolint:nilerr // the request itself will say so
+	}
+	return a.allowAPI(&Token{Given: !a.config.AccessToken.IsZero(), from: s}, allowOrigins)
+}
+
 // allowAPI refuses to send a session's token to an API other than the one that
 // the profile file names or that the session was obtained for. What the
 // environment names may come from a folder that somebody else made.
@@ -253,13 +264,25 @@ func (a *Account) Revoke(ctx context.Context, value secret.String) error {
 		return err
 	}
 	err = client.Revoke(ctx, value, "")
-	if gone(err) {
+	var refused *oauth.Error
+	switch {
+	case gone(err):
 		err = nil // RFC 7009, section 2.2: an invalid token is the goal reached
+	case errors.As(err, &refused) && refused.Code == "unsupported_token_type":
+		return &diagnosis.Diagnosis{ID: diagnosis.RevocationUnsupported, Got: validUntil(ExpiryOf(value)), Err: refused, As: diagnosis.Unavailable}
 	}
 	if err == nil && value.Equal(s.AccessToken) {
 		err = a.store.MarkRevoked(ctx, s.Profile, value)
 	}
 	return err
+}
+
+// validUntil says when a token ends that cannot be revoked.
+func validUntil(expires time.Time) diagnosis.Values {
+	if expires.IsZero() {
+		return nil
+	}
+	return diagnosis.Values{"a token that is valid until " + expires.UTC().Format(time.RFC3339)}
 }
 
 // Introspect asks the server whether a token is active (RFC 7662). If it is the

@@ -68,7 +68,6 @@ type Diagnosis struct {
 	ID       ID
 	Expected Values // what would have been right: each value is an alternative
 	Got      Values // what was there instead
-	Hint     string // the next step, a command where there is one
 	Err      error  // the error underneath, or nil
 	As       Kind   // where the place decides: a wrong slash in metadata is Unsafe, in a token Rejected; 0 = the entry's
 }
@@ -98,7 +97,7 @@ func (d *Diagnosis) Unwrap() error { return d.Err }
 // works with &Diagnosis{ID: Expired}.
 func (d *Diagnosis) Is(target error) bool {
 	t, ok := target.(*Diagnosis)
-	return ok && t.ID == d.ID && t.Expected == nil && t.Got == nil && t.Hint == "" && t.Err == nil && t.As == 0
+	return ok && t.ID == d.ID && t.Expected == nil && t.Got == nil && t.Err == nil && t.As == 0
 }
 
 // LogValue returns the id with the summary, the evidence and the error

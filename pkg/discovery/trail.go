@@ -106,13 +106,22 @@ func severe(err error) bool {
 	return errors.As(err, &d) && d.Kind() == diagnosis.Unsafe
 }
 
+// limit is the time for one document: 10 seconds, or the client's Timeout where
+// that is longer, and less once another place did not answer in time.
+func (f *finder) limit() time.Duration {
+	switch {
+	case f.slow:
+		return impatience
+	case f.client != nil:
+		return max(documentTime, f.client.Timeout)
+	}
+	return documentTime
+}
+
 // limited bounds the time for one place, less where another place did not answer
 // in time. Connected reports whether there was a connection at all.
 func (f *finder) limited(ctx context.Context) (limited context.Context, connected func() bool, cancel func()) {
-	limit := documentTime
-	if f.slow {
-		limit = impatience
-	}
+	limit := f.limit()
 	var got atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { got.Store(true) }})
 	limited, cancel = context.WithTimeout(ctx, limit)
@@ -124,10 +133,7 @@ func (f *finder) limited(ctx context.Context) (limited context.Context, connecte
 func (f *finder) lost(err error, connected bool) {
 	var d *diagnosis.Diagnosis
 	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &d) {
-		limit := documentTime
-		if f.slow {
-			limit = impatience
-		}
+		limit := f.limit()
 		err = &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("the whole document within %s", limit)}, Got: diagnosis.Values{"less"}, Err: err}
 	}
 	f.refuse("no answer", err)
