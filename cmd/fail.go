@@ -117,11 +117,11 @@ func (env *Env) tellFailure(f failure) {
 // withoutSecrets takes the credentials of this run's requests out of a failure: a
 // server may have repeated them.
 func (env *Env) withoutSecrets(f *failure) {
-	f.Message, f.Hint = env.secrets.Scrub(f.Message), env.secrets.Scrub(f.Hint)
+	f.Message, f.Hint = maskTokens(env.secrets.Scrub(f.Message)), maskTokens(env.secrets.Scrub(f.Hint))
 	for _, values := range []*diagnosis.Values{&f.Expected, &f.Got} {
 		*values = slices.Clone(*values)
 		for i := range *values {
-			(*values)[i] = env.secrets.Scrub((*values)[i])
+			(*values)[i] = maskTokens(env.secrets.Scrub((*values)[i]))
 		}
 	}
 }

@@ -174,7 +174,7 @@ func unknownCommand(root *cobra.Command, name string) error {
 	if near := root.SuggestionsFor(name); len(near) > 0 {
 		hint = "did you mean `oauthctl " + near[0] + "`?"
 	}
-	return &usageError{what: fmt.Sprintf("unknown command %q", name), hint: hint}
+	return &usageError{what: "unknown command " + shownArg(name), hint: hint}
 }
 
 // noArgs and upTo are cobra's argument checks with our words and exit code.
@@ -186,7 +186,11 @@ func between(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) > most:
-			return &usageError{what: fmt.Sprintf("unexpected argument %q", args[most]), hint: "usage: " + cmd.UseLine()}
+			hint := "usage: " + cmd.UseLine()
+			if strings.EqualFold(args[0], "bearer") || tokenText().MatchString(args[most]) && len(args) > 1 {
+				hint = "a token is one argument: leave out the word before it, or quote it"
+			}
+			return &usageError{what: "unexpected argument " + shownArg(args[most]), hint: hint}
 		case len(args) < least:
 			return &usageError{what: "an argument is missing", hint: "usage: " + cmd.UseLine()}
 		}
