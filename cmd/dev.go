@@ -97,6 +97,14 @@ It is for development only: its passwords are public. Nothing is stored unless
 	f.StringVar(&o.state, "state", "", "store keys, clients and refresh tokens in `FILE` across restarts")
 	f.StringVar(&o.mint, "mint", "", "print an access token and exit: good, or a `CASE` that is wrong (a fault\nof access tokens); needs --seed or --state")
 	f.StringArrayVar(&o.faults, "fault", nil, "misbehave: `NAME[=VALUE]` (repeatable; \"list\" shows the names)")
+	for name, values := range map[string][]string{
+		"provider": devserver.Providers(), "pkce": {"required", "optional"}, "refresh-token-format": {"opaque", "jwt"},
+		"refresh-tokens": {string(devserver.RefreshWithOfflineAccess), string(devserver.RefreshAlways), string(devserver.RefreshNever)},
+		"auto-approve":   {"alice", "bob"},
+	} {
+		// It errs for a flag that does not exist, which the tests would show.
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
 	return cmd
 }
 
@@ -107,11 +115,11 @@ func (o *devIssuing) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.accessTTL, "access-token-ttl", 5*time.Minute, "lifetime of access tokens")
 	f.DurationVar(&o.idTTL, "id-token-ttl", 5*time.Minute, "lifetime of ID tokens")
 	f.DurationVar(&o.refreshTTL, "refresh-token-ttl", 720*time.Hour, "lifetime of refresh tokens")
-	f.StringVar(&o.refreshTokens, "refresh-tokens", string(devserver.RefreshWithOfflineAccess), "give refresh tokens `WHEN`: offline_access, always or never")
+	f.StringVar(&o.refreshTokens, "refresh-tokens", string(devserver.RefreshWithOfflineAccess), "give refresh tokens `WHEN`: offline_access (if that scope is requested),\nalways or never")
 	f.StringVar(&o.refreshFormat, "refresh-token-format", "opaque", "issue refresh tokens in this `FORMAT`: opaque, or jwt for clients that\nread them (keycloak-js)")
 	f.DurationVar(&o.reuseGrace, "refresh-reuse-grace", 0, "accept a used refresh token again for this time")
-	f.StringVar(&o.alg, "alg", "", "signature `ALGORITHM` (default ES256; many older clients need RS256)")
-	f.StringVar(&o.pkce, "pkce", "required", "PKCE is `required`, or optional for clients with a secret")
+	f.StringVar(&o.alg, "alg", "", "signature `ALGORITHM` (default ES256; older clients may need RS256)")
+	f.StringVar(&o.pkce, "pkce", "required", "require PKCE `WHEN`: required, or optional for clients with a\nsecret")
 	f.BoolVar(&o.anyRedirectURI, "any-redirect-uri", false, "accept http redirect URIs on any host, and any private-use scheme")
 	f.BoolVar(&o.insecureDocuments, "insecure-client-documents", false, "fetch client id metadata documents over http and from private\naddresses too")
 	f.StringArrayVar(&o.trust, "trust", nil, "accept tokens of another issuer as subject tokens and assertions:\n`ISSUER=KEYS`, a URL or a file (repeatable)")
