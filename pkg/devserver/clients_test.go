@@ -189,7 +189,13 @@ func TestLogoutByHint(t *testing.T) {
 		t.Errorf("an access token as the hint: %d", got.StatusCode)
 	}
 	// Without a hint, or with one of another user, the user is asked, and no other site can answer.
-	for _, pairs := range [][]string{{"client_id", "oauthctl-dev", "post_logout_redirect_uri", web}, {}} {
+	alice := d.browser
+	d.browser = d.newBrowser()
+	page := d.submit(d.get(d.issuer+"/authorize?"+parameters().Encode()), "username", "bob", "password", "password")
+	bob := d.token(codeRequest(d.redirected(d.submit(page, "decision", "allow")).Get("code"))).IDToken
+	d.browser = alice
+	login("oauthctl-dev")
+	for _, pairs := range [][]string{{"client_id", "oauthctl-dev", "post_logout_redirect_uri", web}, {}, {"id_token_hint", bob, "post_logout_redirect_uri", web}} {
 		page := leave("GET", pairs...)
 		if page.StatusCode != http.StatusOK || !isIn() {
 			t.Errorf("%v: %d", pairs, page.StatusCode)

@@ -186,7 +186,9 @@ func TestConsoleGuard(t *testing.T) {
 		"a tunnel":        func(r *http.Request) { r.Header.Set("X-Forwarded-For", "203.0.113.7") },
 	} {
 		for _, path := range []string{"/", "/_console/events", "/_console/steps/1?secrets=shown"} {
-			r := httptest.NewRequest(http.MethodGet, d.issuer+path, http.NoBody)
+			over, cancel := context.WithCancel(t.Context())
+			cancel() // an answer that would go on ends at once
+			r := httptest.NewRequestWithContext(over, http.MethodGet, d.issuer+path, http.NoBody)
 			r.RemoteAddr = "127.0.0.1:1234"
 			change(r)
 			w := httptest.NewRecorder()
