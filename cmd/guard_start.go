@@ -1,7 +1,9 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -11,6 +13,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/revocation/redis"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // guardian is a guard with what it is made of.
@@ -47,7 +50,7 @@ func (env *Env) newGuardian(o guardOptions, store *redis.Store) (*guardian, erro
 	if err := o.headers.fill(&c); err != nil {
 		return nil, err
 	}
-	if c.Keys, err = env.guardKeys(g, o.jwks, p.Issuer); err != nil {
+	if c.KeysOf, err = env.guardKeys(g, o.jwks, len(p.Trusted) > 1); err != nil {
 		return nil, err
 	}
 	if store != nil {
@@ -128,29 +131,40 @@ func loadPolicy(flag, file string) (*policy.Policy, error) {
 	return p, nil
 }
 
-// guardKeys returns the keys of a guard: it starts while the issuer is away, and
-// waits for keys as an API does.
-func (env *Env) guardKeys(g *guardian, source, issuer string) (guard.KeySet, error) {
+// guardKeys returns the keys of each issuer of a guard: it starts while an issuer
+// is away, and waits for keys as an API does.
+func (env *Env) guardKeys(g *guardian, flag string, several bool) (func(policy.Trust) (guard.KeySet, error), error) {
+	if flag != "" && several {
+		return nil, usage("--jwks cannot be combined with a policy of several issuers: each has its own jwks there")
+	}
 	client, err := env.client()
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case isURL(source):
-		r := jwks.NewRemote(source, jwks.RemoteOptions{HTTP: client, Now: env.Now})
-		g.close = r.Close
-		return r, nil
-	case source != "":
-		k, err := guard.OpenKeys(source)
-		if err != nil {
-			return nil, usage("--jwks: %w", err)
-		}
-		g.reloadKeys = k.Reload
-		return k, nil
+	o := jwks.RemoteOptions{HTTP: client, Now: env.Now}
+	closeWith := func(more func()) {
+		before := g.close
+		g.close = func() { before(); more() }
 	}
-	k := guard.NewIssuerKeys(client, issuer, env.Now)
-	g.close = k.Close
-	return k, nil
+	return func(one policy.Trust) (guard.KeySet, error) {
+		switch source := cmp.Or(flag, one.JWKS); {
+		case isURL(source):
+			r := jwks.NewRemote(source, o)
+			closeWith(r.Close)
+			return r, nil
+		case source != "":
+			k, err := guard.OpenKeys(source)
+			if err != nil {
+				return nil, fmt.Errorf("the key set %s: %w", source, err)
+			}
+			before := g.reloadKeys
+			g.reloadKeys = func() error { return errors.Join(before(), k.Reload()) }
+			return k, nil
+		}
+		k := token.NewIssuerKeys(one.Issuer, o)
+		closeWith(k.Close)
+		return k, nil
+	}, nil
 }
 
 // checkPolicy loads a policy, and lists what another one accepts or refuses

@@ -45,8 +45,10 @@ func (h *Handler) notReady(ctx context.Context) string {
 	if h.draining.Load() {
 		return "stopping"
 	}
-	if err := h.config.Keys.Ready(ctx); err != nil {
-		return "the keys of the issuer are unavailable"
+	for _, keys := range h.current.Load().keys {
+		if err := keys.Ready(ctx); err != nil {
+			return "the keys of the issuer are unavailable"
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.config.Ready)) {
 		if err := h.config.Ready[name](ctx); err != nil {

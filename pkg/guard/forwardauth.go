@@ -57,6 +57,7 @@ func (h *Handler) ForwardAuth(g Gateway) http.Handler {
 // answer says that a request is allowed, and who asks.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 	n := noteOf(r)
+	n.route = bearer.RouteFromContext(r.Context())
 	if t, known := bearer.FromContext(r.Context()); !known {
 		n.decision = "public"
 	} else if !h.introduce(w, n, t) {

@@ -43,7 +43,10 @@ type Config struct {
 	// PassHost sends the client's Host to the API instead of the upstream's own.
 	PassHost bool
 	Policy   *policy.Policy
-	Keys     KeySet
+	// Keys verify the tokens of the policy's issuer; KeysOf returns the keys of
+	// each issuer of a policy with several, and takes the place of Keys.
+	Keys   KeySet
+	KeysOf func(policy.Trust) (KeySet, error)
 	// Resource is the URL under which clients know the API; with it the guard
 	// serves the API's metadata (RFC 9728). "" serves none. Metadata holds its
 	// other members.
@@ -107,6 +110,7 @@ type Handler struct {
 // rules are a policy and what was made of it, exchanged as a whole.
 type rules struct {
 	policy   *policy.Policy
+	keys     map[string]KeySet // by issuer
 	verifier bearer.Verifier
 	proxied  http.Handler   // checks and forwards
 	answered http.Handler   // checks and answers 200, for [Handler.ForwardAuth]
@@ -121,7 +125,7 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("guard: expected an http or https URL of the API")
 	case c.Upstream != nil && c.Upstream.User != nil:
 		return nil, errors.New("guard: the URL of the API has a user or a password, which would not be sent")
-	case c.Policy == nil || c.Keys == nil:
+	case c.Policy == nil || c.Keys == nil && c.KeysOf == nil:
 		return nil, errors.New("guard: a policy and keys are needed")
 	}
 	c.setDefaults()
@@ -178,14 +182,20 @@ func (ch ClaimHeader) check() error {
 // an error the old one stays. The issuer cannot change, since the keys are the
 // issuer's.
 func (h *Handler) SetPolicy(p *policy.Policy) error {
-	if old := h.current.Load(); old != nil && old.policy.Issuer != p.Issuer {
+	old := h.current.Load()
+	if old != nil && !slices.Equal(issuers(old.policy), issuers(p)) {
 		return fmt.Errorf("guard: the issuer cannot change from %q to %q without a restart", old.policy.Issuer, p.Issuer)
 	}
-	verifier, err := p.Verifier(h.config.Keys, h.config.Verifier)
+	sources := map[string]KeySet{}
+	verifier, err := p.VerifierOf(func(one policy.Trust) (token.KeySet, error) {
+		set, err := h.keysOf(old, one)
+		sources[one.Issuer] = set
+		return set, err
+	}, h.config.Verifier)
 	if err != nil {
 		return fmt.Errorf("guard: %w", err)
 	}
-	x := &rules{policy: p, verifier: either{verifier, h.config.Opaque}, loaded: h.config.Verifier.Now()}
+	x := &rules{policy: p, keys: sources, verifier: either{verifier, h.config.Opaque}, loaded: h.config.Verifier.Now()}
 	options := slices.Clone(h.config.Bearer)
 	if h.config.Resource != "" {
 		place, err := x.makeMetadata(h.config)
@@ -206,9 +216,28 @@ func (h *Handler) SetPolicy(p *policy.Policy) error {
 	return nil
 }
 
+func issuers(p *policy.Policy) []string {
+	var all []string
+	for _, one := range p.Trusted {
+		all = append(all, one.Issuer)
+	}
+	return all
+}
+
+// keysOf returns the keys of an issuer; those in use stay.
+func (h *Handler) keysOf(old *rules, one policy.Trust) (KeySet, error) {
+	if old != nil {
+		return old.keys[one.Issuer], nil
+	}
+	if h.config.KeysOf != nil {
+		return h.config.KeysOf(one)
+	}
+	return h.config.Keys, nil
+}
+
 func (x *rules) makeMetadata(c Config) (string, error) {
 	m := c.Metadata
-	m.Resource, m.AuthorizationServers = c.Resource, []string{x.policy.Issuer}
+	m.Resource, m.AuthorizationServers = c.Resource, issuers(x.policy)
 	if m.ScopesSupported == nil {
 		m.ScopesSupported = x.policy.Scopes()
 	}
@@ -308,6 +337,7 @@ func (x *rules) passes(r *http.Request, n *note) bool {
 // forward passes a request that was allowed on to the API.
 func (h *Handler) forward(w http.ResponseWriter, r *http.Request) {
 	n := noteOf(r)
+	n.route = bearer.RouteFromContext(r.Context())
 	t, known := bearer.FromContext(r.Context())
 	if !known {
 		n.decision = "public"

@@ -68,9 +68,6 @@ func (h *Handler) begin(r *http.Request) *note {
 	h.metrics.underway.Add(1)
 	n := &note{Context: r.Context(), rules: h.current.Load(), began: time.Now(), id: requestID(r), decision: "allowed"}
 	n.offered = h.config.Carriers.Subprotocol && strings.Contains(r.Header.Get("Sec-Websocket-Protocol"), subprotocol)
-	if m, err := n.rules.policy.Match(r.Method, r.URL); err == nil {
-		n.route = m.Pattern
-	}
 	return n
 }
 
@@ -98,6 +95,7 @@ func noteRefusal(r *http.Request, d *diagnosis.Diagnosis) {
 		return
 	}
 	n.refuse(d)
+	n.route = bearer.RouteFromContext(r.Context())
 	if t, ok := bearer.FromContext(r.Context()); ok {
 		n.knows(t)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
 // metrics are what a guard counts. The labels come from fixed sets, so that no
@@ -173,7 +174,14 @@ func (m *metrics) writeBuckets(w io.Writer) {
 }
 
 func (h *Handler) writeKeys(x exposition) {
-	s := h.config.Keys.State()
+	var s jwks.State
+	for _, keys := range h.current.Load().keys {
+		one := keys.State()
+		s.Keys, s.Fetches, s.Failures = s.Keys+one.Keys, s.Fetches+one.Fetches, s.Failures+one.Failures
+		if s.FetchedAt.IsZero() || one.FetchedAt.Before(s.FetchedAt) {
+			s.FetchedAt = one.FetchedAt
+		}
+	}
 	x.gauge("keys", "Usable keys of the issuer.", s.Keys)
 	x.family("keys_fetches_total", "counter", "Requests for the key set, by result.")
 	fmt.Fprintf(x.w, "oauthctl_guard_keys_fetches_total{result=\"ok\"} %d\noauthctl_guard_keys_fetches_total{result=\"failed\"} %d\n", s.Fetches-s.Failures, s.Failures)
