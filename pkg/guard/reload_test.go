@@ -164,3 +164,56 @@ func TestAdmin(t *testing.T) {
 		}
 	}
 }
+
+// Under load, with five policies one after the other, no request is lost.
+func TestLoad(t *testing.T) {
+	connections, lasting := 50, 2*time.Second
+	if os.Getenv("OAUTHCTL_TEST_LONG") != "" {
+		connections, lasting = 200, 20*time.Second
+	}
+	f := newFixture(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }, func(c *guard.Config) { c.Log, c.Verifier.CacheTokens = nil, 1000 })
+	ctx, cancel := context.WithTimeout(t.Context(), lasting)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
+	defer client.CloseIdleConnections()
+	bearer := "Bearer " + f.token(nil)
+	var served, lost atomic.Int64
+	var group sync.WaitGroup
+	for range connections {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				req, _ := http.NewRequest("GET", f.url+"/api/items", http.NoBody)
+				req.Header.Set("Authorization", bearer)
+				res, err := client.Do(req)
+				if err != nil {
+					lost.Add(1)
+					t.Log(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				if served.Add(1); res.StatusCode != http.StatusOK {
+					lost.Add(1)
+				}
+			}
+		})
+	}
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	for i := range 5 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(lasting / 6):
+		}
+		if err := os.WriteFile(file, []byte(routes+"  \"GET /more"+string(rune('a'+i))+"\": {public: true}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.handler.Reload(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group.Wait()
+	t.Logf("%d connections: %d requests, %d lost", connections, served.Load(), lost.Load())
+	if lost.Load() > 0 || served.Load() < 100 {
+		t.Errorf("%d of %d requests were lost", lost.Load(), served.Load())
+	}
+}

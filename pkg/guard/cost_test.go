@@ -1,0 +1,191 @@
+package guard_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/guard"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// costRole makes this test's binary one of the servers of [TestCost].
+const costRole = "GUARD_COST_ROLE"
+
+const costPolicy = "issuer: " + issuer + "\naudience: " + audience + `
+routes:
+  "GET /api/items": {scopes: [items:read]}
+  "GET /healthz": {public: true}
+`
+
+// serveCost is the other process.
+func serveCost(role string) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(l.Addr())
+	var handler http.Handler
+	switch role {
+	case "api":
+		body := []byte(strings.Repeat("x", 1024))
+		handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
+	case "bare":
+		u, err := url.Parse(os.Getenv("GUARD_COST_API"))
+		if err != nil {
+			return err
+		}
+		_, transport, err := guard.ParseUpstream(u.String(), guard.TransportOptions{})
+		if err != nil {
+			return err
+		}
+		handler = &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(u); p.SetXForwarded() }, Transport: transport}
+	case "guard":
+		if handler, err = costGuard(); err != nil {
+			return err
+		}
+	}
+	return (&http.Server{Handler: handler}).Serve(l)
+}
+
+func costGuard() (http.Handler, error) {
+	u, transport, err := guard.ParseUpstream(os.Getenv("GUARD_COST_API"), guard.TransportOptions{})
+	if err != nil {
+		return nil, err
+	}
+	set, err := jwks.Parse([]byte(os.Getenv("GUARD_COST_KEYS")))
+	if err != nil {
+		return nil, err
+	}
+	p, err := policy.Load([]byte(costPolicy), "policy.yaml")
+	if err != nil {
+		return nil, err
+	}
+	return guard.New(guard.Config{Upstream: u, Transport: transport, Policy: p, Keys: set, Requests: guard.LogNone, Verifier: token.Options{CacheTokens: 10_000}})
+}
+
+type costServer struct {
+	url string
+	pid int
+}
+
+func startCost(t *testing.T, role string, env ...string) costServer {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), costRole+"="+role), env...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return costServer{"http://" + strings.TrimSpace(line), cmd.Process.Pid}
+}
+
+// cpu returns the CPU time that the process has used, in ticks of 10 ms.
+func (s costServer) cpu(t *testing.T) int {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.pid))
+	if err != nil {
+		t.Skip(err)
+	}
+	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return user + system
+}
+
+// load sends n requests over 8 connections and returns how many a second of the
+// server's CPU time serves.
+func (s costServer) load(t *testing.T, tokens []string, n int) float64 {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	defer client.CloseIdleConnections()
+	before := s.cpu(t)
+	var group sync.WaitGroup
+	for k := range 8 {
+		group.Go(func() {
+			for i := k; i < n; i += 8 {
+				req, _ := http.NewRequest("GET", s.url+"/api/items", http.NoBody)
+				req.Header.Set("Authorization", "Bearer "+tokens[i%len(tokens)])
+				res, err := client.Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				if res.StatusCode != 200 {
+					t.Errorf("status %d", res.StatusCode)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	return float64(n) / (float64(s.cpu(t)-before) / 100)
+}
+
+// TestCost compares the requests per CPU second of a guard with those of a bare
+// httputil.ReverseProxy, with tokens that repeat and tokens that never do. It
+// reports medians and asserts nothing but that requests succeed: the machine of a
+// test is busy.
+func TestCost(t *testing.T) {
+	if os.Getenv("GUARD_COST") == "" {
+		t.Skip("set GUARD_COST=1 to measure (docs/performance.md)")
+	}
+	n, rounds := 6000, 5
+	key, err := jwks.GenerateRSA("RS256", 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := make([]string, n)
+	now := time.Now().Unix()
+	for i := range tokens {
+		tokens[i], err = token.Sign(key, "at+jwt", map[string]any{"iss": issuer, "aud": audience, "sub": "alice", "client_id": "app", "jti": strconv.Itoa(i), "iat": now, "exp": now + 3600, "scope": "items:read"})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	keys, err := json.Marshal(jwks.NewSet(key.Public()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := startCost(t, "api")
+	env := []string{"GUARD_COST_API=" + api.url, "GUARD_COST_KEYS=" + string(keys)}
+	bare := startCost(t, "bare", env...)
+	var distinct, repeated []float64
+	for range rounds {
+		g := startCost(t, "guard", env...) // a new one, whose cache is empty
+		plain := bare.load(t, tokens, n)
+		first := g.load(t, tokens, n)
+		again := g.load(t, tokens[:100], n)
+		t.Logf("bare %.0f/s, distinct %.0f/s, repeated %.0f/s", plain, first, again)
+		distinct, repeated = append(distinct, first/plain), append(repeated, again/plain)
+	}
+	slices.Sort(distinct)
+	slices.Sort(repeated)
+	t.Logf("requests per CPU second of a bare ReverseProxy: %.2f distinct RS256 tokens, %.2f repeated", distinct[rounds/2], repeated[rounds/2])
+}
