@@ -44,7 +44,7 @@ func FuzzHeaderNames(f *testing.F) {
 	h, c := fuzzGuard(f, trickRoutes)
 	f.Fuzz(func(t *testing.T, name, value string) {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET /public/a HTTP/1.1\r\nHost: x\r\n" + name + ": forged" + value + "\r\n\r\n")))
-		if err != nil || strings.TrimSpace(name) == "" || strings.Contains(r.Host, "forged") { // a continued line, which the server refuses
+		if err != nil || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c) }) || name == "" { // the server refuses it
 			return
 		}
 		r.RemoteAddr = "192.0.2.1:1"
@@ -63,7 +63,7 @@ func FuzzHeaderNames(f *testing.F) {
 				}
 				return '_'
 			}, field)
-			identity := strings.HasPrefix(folded, "x_auth") || folded == "remote_user" || folded == "proxy" || folded == "x_tenant" || strings.HasPrefix(folded, "x_forwarded")
+			identity := strings.HasPrefix(folded, "x_auth_") || folded == "x_auth" || folded == "remote_user" || folded == "proxy" || folded == "x_tenant" || strings.HasPrefix(folded, "x_forwarded_")
 			if identity && strings.Contains(strings.Join(values, ""), "forged") {
 				t.Errorf("%q reached the API as %s: %v", name, field, values)
 			}
