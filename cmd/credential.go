@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
@@ -89,7 +91,10 @@ func (env *Env) readSecretFile(path string) (secret.String, error) {
 // trimmed removes the line break that editors, files and container platforms put
 // at the end of a secret.
 func trimmed(text, from string) (secret.String, error) {
-	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	cut := strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	if utf8.ValidString(cut) && !strings.ContainsFunc(cut, unicode.IsControl) {
+		text = cut // of binary data the last byte belongs to the secret
+	}
 	if text == "" {
 		return secret.String{}, usage("%s holds no secret", from)
 	}

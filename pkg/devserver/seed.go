@@ -5,18 +5,13 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base32"
 	"encoding/pem"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 
@@ -32,12 +27,12 @@ func derive(seed int64, purpose string) []byte {
 
 // generate makes the key that signs, the same one for the same seed.
 func generate(algorithm string, seed int64) (*jwks.PrivateKey, error) {
-	switch {
-	case strings.HasPrefix(algorithm, "RS"), strings.HasPrefix(algorithm, "PS"):
-		if seed == 0 {
-			return generateRSA(algorithm)
+	if seed == 0 {
+		if a, _ := jwks.LookupAlgorithm(algorithm); a.Type == "RSA" {
+			// Nothing is protected here, and a longer key costs each verifier
+			// several times as much.
+			return jwks.GenerateRSA(algorithm, 2048)
 		}
-	case seed == 0:
 		return jwks.Generate(algorithm)
 	}
 	var key any
@@ -58,39 +53,6 @@ func generate(algorithm string, seed int64) (*jwks.PrivateKey, error) {
 		return nil, err
 	}
 	return jwks.ParsePrivate(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-}
-
-// generateRSA makes a key of 2048 bits: nothing is protected here, and a longer
-// one costs each verifier several times as much.
-func generateRSA(algorithm string) (*jwks.PrivateKey, error) {
-	if !slices.Contains(jwks.PublicKeyAlgorithms(), algorithm) {
-		return jwks.Generate(algorithm)
-	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	generated, err := jwks.ParsePrivate(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	if err != nil {
-		return nil, err
-	}
-	data, err := generated.MarshalJWK()
-	if err != nil {
-		return nil, err
-	}
-	var members map[string]any
-	if err := json.Unmarshal(data, &members); err != nil {
-		return nil, err
-	}
-	members["alg"] = algorithm
-	if data, err = json.Marshal(members); err != nil {
-		return nil, err
-	}
-	return jwks.ParsePrivate(data)
 }
 
 // names gives ids, the same in the same order for the same seed.
