@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -269,7 +271,7 @@ func hostileLogin(t *testing.T, s *hostileServer, code int, id string) {
 	if got.took > 35*time.Second && !raceEnabled {
 		t.Errorf("it took %s", got.took)
 	}
-	if got.peak > 64<<20 && !raceEnabled {
+	if (got.peak > 64<<20 || got.peak == 0 && runtime.GOOS == "linux") && !raceEnabled {
 		t.Errorf("peak memory %d MB", got.peak>>20)
 	}
 }
@@ -281,14 +283,22 @@ type processOutcome struct {
 	peak int64 // bytes, 0 where the system does not tell
 }
 
+// readPeak returns what a process wrote with notePeak, 0 if it wrote nothing or was killed.
+func readPeak(file string) int64 {
+	text, _ := os.ReadFile(file)
+	peak, _ := strconv.ParseInt(string(text), 10, 64)
+	return peak
+}
+
 // runProcess runs the program as a process of its own, with a home and nothing else of this one's environment.
 func runProcess(t *testing.T, home string, args ...string) (processOutcome, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, "oauthctl", args...)
+	peak := filepath.Join(t.TempDir(), "peak")
 	c.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, "config"), "XDG_STATE_HOME=" + filepath.Join(home, "state"),
+		"TEST_PEAK=" + peak, "PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, "config"), "XDG_STATE_HOME=" + filepath.Join(home, "state"),
 	}
 	if browser := os.Getenv("BROWSER"); browser != "" {
 		c.Env = append(c.Env, "BROWSER="+browser)
@@ -301,7 +311,7 @@ func runProcess(t *testing.T, home string, args ...string) (processOutcome, erro
 	if c.ProcessState == nil {
 		return processOutcome{}, fmt.Errorf("the process did not start: %w", err)
 	}
-	return processOutcome{outcome{c.ProcessState.ExitCode(), stdout.String(), stderr.String()}, time.Since(start), peakMemory(c.ProcessState)}, nil
+	return processOutcome{outcome{c.ProcessState.ExitCode(), stdout.String(), stderr.String()}, time.Since(start), readPeak(peak)}, nil
 }
 
 // A token endpoint that moved to another host gets no refresh token.

@@ -2,6 +2,4 @@
 
 package cmd_test
 
-import "os"
-
-func peakMemory(*os.ProcessState) int64 { return 0 }
+func notePeak() {}

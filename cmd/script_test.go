@@ -24,7 +24,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"oauthctl": func() {
 			quietCoverage()
-			os.Exit(cmd.Main())
+			code := cmd.Main()
+			notePeak()
+			os.Exit(code)
 		},
 		"xdg-open": func() { os.Exit(openAsBrowser()) },
 		// The client that the conformance suite starts.
