@@ -26,7 +26,7 @@ type exitCode struct {
 func exitCodes() []exitCode {
 	return []exitCode{
 		{exitDone, "done; valid; allowed", "go on"},
-		{exitUnexpected, "unexpected failure", "report a bug"},
+		{exitUnexpected, "unexpected failure; --jq failed on the data; standard output could not be written", "read the message, report a bug"},
 		{exitUsage, "usage or configuration", "fix the command"},
 		{exitRejected, "the token was read and rejected (malformed, signature, issuer, audience, expired, revoked; the API answered 401)", "get another token"},
 		{exitDenied, "the token is good but does not allow this (scope, claim; the API answered 403)", "ask for more scope"},
@@ -34,7 +34,9 @@ func exitCodes() []exitCode {
 		{exitUnavailable, "could not check: unreachable, timed out, 429, 5xx from the authorization server or the key endpoint", "retry later"},
 		{exitUnsafe, "the server's answer broke a check (issuer, state, iss, nonce, ID token, token response): not safe to go on", "look at the server"},
 		{exitStore, "the token store failed (locked, unwritable, unreadable)", "fix the store"},
-		{exitAPI, "the API answered another 4xx or 5xx (its body is still printed)", "read the body"},
+		{exitAPI, "the API answered another 4xx or 5xx, or a redirect that is not followed (its body is still printed)", "read the body"},
+		{exitNotExecutable, "exec: the command cannot be run", "fix its permissions"},
+		{exitNotFound, "exec: the command does not exist", "fix its name"},
 		{exitInterrupted, "interrupted (SIGINT)", ""},
 		{exitTerminated, "terminated (SIGTERM)", ""},
 	}

@@ -140,6 +140,12 @@ func (env *Env) withoutCircle(f failure, cmd *cobra.Command) string {
 
 // judge finds what kind of failure err is.
 func (env *Env) judge(err error) failure {
+	f := env.kindOf(err)
+	f.Message = plainMessage(f.Message)
+	return f
+}
+
+func (env *Env) kindOf(err error) failure {
 	var (
 		d           *diagnosis.Diagnosis
 		wrong       *usageError

@@ -85,7 +85,7 @@ func (env *Env) say(format string, args ...any) {
 func (env *Env) warn(format string, args ...any) {
 	if !env.global.quiet {
 		s := env.stderr()
-		s.line("%s %s", s.warn("oauthctl: warning:"), maskTokens(env.secrets.Scrub(fmt.Sprintf(format, args...))))
+		s.line("%s %s", s.warn("oauthctl: warning:"), maskTokens(env.secrets.Scrub(plainMessage(fmt.Sprintf(format, args...)))))
 	}
 }
 
