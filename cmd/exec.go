@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -76,7 +77,7 @@ func runExec(ctx context.Context, env *Env, o execOptions) error {
 	if err != nil {
 		return err
 	}
-	environ := publicEnviron()
+	environ := os.Environ()
 	environ = withVariable(environ, "OAUTHCTL_API", t.api)
 	expires := ""
 	if !t.expires.IsZero() {

@@ -27,16 +27,12 @@ func (env *Env) compileFilter() error {
 	if err != nil {
 		return usage("--jq: %q is not a jq expression: %w", env.global.jq, err)
 	}
-	env.global.filter, err = gojq.Compile(query, gojq.WithEnvironLoader(publicEnviron))
+	env.global.filter, err = gojq.Compile(query, gojq.WithEnvironLoader(os.Environ))
 	if err != nil {
 		return usage("--jq: %q: %w", env.global.jq, err)
 	}
 	return nil
 }
-
-// publicEnviron is the environment as other programs and expressions may see it:
-// without the secrets of this one.
-func publicEnviron() []string { return withoutSecrets(os.Environ()) }
 
 // jqError is an expression that fails on the data. The data had to be fetched to
 // know, so it is not an error of usage.

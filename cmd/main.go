@@ -70,6 +70,7 @@ type Env struct {
 // Main runs the process's command line and returns its exit code.
 func Main() int {
 	getenv := snapshot(os.Environ())
+	// The programs that this one starts, and a filter's env, do not get the secrets.
 	for _, name := range []string{"OAUTHCTL_TOKEN", profile.ClientSecret.Variable()} {
 		os.Unsetenv(name)
 	}
