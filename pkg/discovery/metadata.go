@@ -18,11 +18,18 @@ import (
 )
 
 // Problem is a member of a metadata document that cannot be used and so counts
-// as absent. It matters only to who needs that member: see [Server.Endpoint].
+// as absent. It matters only to who needs that member: see [Server.Endpoint]. It
+// is the error of a document whose member is needed in any case.
 type Problem struct {
 	Member string
 	Err    *diagnosis.Diagnosis
 }
+
+// Error returns the text of the Diagnosis.
+func (p *Problem) Error() string { return p.Err.Error() }
+
+// Unwrap returns the Diagnosis.
+func (p *Problem) Unwrap() error { return p.Err }
 
 // document reads the members of one metadata document. A member that cannot be
 // used is noted and counts as absent, since most are needed by few: a server must

@@ -54,6 +54,25 @@ func FindResource(ctx context.Context, c *safehttp.Client, api string) (*Resourc
 	return resource, f.trail, err
 }
 
+// FindResourceFrom is [FindResource] for a caller that has the answer of the API
+// to a request without a token, of which status and header are given: the API is
+// not asked again. The Trail begins with that answer.
+func FindResourceFrom(ctx context.Context, c *safehttp.Client, api, method string, status int, header http.Header) (*Resource, Trail, error) {
+	u, err := checkURL(api)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := finder{client: c, trail: Trail{{Method: method, URL: api}}}
+	a := asked{status: status}
+	if status == http.StatusUnauthorized {
+		a = f.read(header.Values("WWW-Authenticate"), api)
+	} else {
+		f.pass(statusText(status), "no challenge")
+	}
+	resource, _, err := f.challenged(ctx, u, api, a)
+	return resource, f.trail, err
+}
+
 // resource searches, and reports whether it was the API's own challenge that led
 // to the result, be it an error or not.
 func (f *finder) resource(ctx context.Context, api string) (*Resource, bool, error) {
@@ -75,6 +94,11 @@ func (f *finder) resource(ctx context.Context, api string) (*Resource, bool, err
 	if f.gone {
 		return nil, false, f.failure("no answer")
 	}
+	return f.challenged(ctx, u, api, asked)
+}
+
+// challenged searches with what the API's challenge named.
+func (f *finder) challenged(ctx context.Context, u *url.URL, api string, asked asked) (*Resource, bool, error) {
 	if asked.place != "" {
 		resource, err := f.document(ctx, asked.place, api, AtChallenge)
 		if resource != nil {
@@ -258,14 +282,14 @@ func ParseResource(data []byte, api string, where Place) (*Resource, error) {
 	}
 	r := &Resource{Raw: jsontext.Value(data).Clone(), Resource: d.text("resource"), AuthorizationServers: d.list("authorization_servers")}
 	if d.problems != nil {
-		return nil, d.problems[0].Err
+		return nil, &d.problems[0]
 	}
 	if err := sameResource(r.Resource, api, where); err != nil {
 		return nil, err
 	}
 	for _, server := range r.AuthorizationServers {
 		if err := checkEndpoint("authorization_servers", server, api); err != nil {
-			return nil, err
+			return nil, &Problem{"authorization_servers", err}
 		}
 	}
 	r.JWKSURI = d.endpoint("jwks_uri", api)

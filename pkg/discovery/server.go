@@ -306,6 +306,17 @@ func serverPlaces(issuer *url.URL) []string {
 	}
 }
 
+// IsServerDocument reports whether rawURL is that of a document at one of the
+// places where the metadata of an authorization server belongs.
+func IsServerDocument(rawURL string) bool {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return false
+	}
+	_, ok := issuerOfDocument(u)
+	return ok
+}
+
 // issuerOfDocument returns the issuer that a metadata document's URL is made
 // from, and whether u is such a URL.
 func issuerOfDocument(u *url.URL) (issuer string, ok bool) {
@@ -335,7 +346,7 @@ func parseServer(data []byte, fits func(got string) (string, error)) (*Server, e
 	s := &Server{Raw: jsontext.Value(data).Clone()}
 	got := d.text("issuer")
 	if d.problems != nil {
-		return nil, d.problems[0].Err
+		return nil, &d.problems[0]
 	}
 	if s.Issuer, err = fits(got); err != nil {
 		return nil, err
@@ -366,7 +377,7 @@ func parseServer(data []byte, fits func(got string) (string, error)) (*Server, e
 func sameIssuer(got, asked string) error {
 	switch {
 	case got == "":
-		return &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"issuer " + diagnosis.Quote(asked)}, Got: diagnosis.Values{"no issuer"}}
+		return &Problem{"issuer", &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"issuer " + diagnosis.Quote(asked)}, Got: diagnosis.Values{"no issuer"}}}
 	case got == asked:
 		return nil
 	}

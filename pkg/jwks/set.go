@@ -28,6 +28,7 @@ const (
 type Set struct {
 	keys    []*Key
 	skipped []Skipped
+	exposed []Skipped
 
 	named     map[string]bool   // the kids there are
 	fitting   map[choice][]*Key // by kid and alg; under the empty kid all that fit the alg
@@ -121,6 +122,7 @@ func Parse(data []byte) (*Set, error) {
 		}
 		s.keys = append(s.keys, key)
 	}
+	s.exposed = exposed(elements)
 	s.index()
 	return s, nil
 }
