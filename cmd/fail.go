@@ -117,13 +117,21 @@ func (env *Env) tellFailure(f failure) {
 // withoutSecrets takes the credentials of this run's requests out of a failure: a
 // server may have repeated them.
 func (env *Env) withoutSecrets(f *failure) {
-	f.Message, f.Hint = maskTokens(env.secrets.Scrub(f.Message)), maskTokens(env.secrets.Scrub(f.Hint))
-	for _, values := range []*diagnosis.Values{&f.Expected, &f.Got} {
-		*values = slices.Clone(*values)
-		for i := range *values {
-			(*values)[i] = maskTokens(env.secrets.Scrub((*values)[i]))
-		}
+	f.Message, f.Hint = env.scrub(f.Message), env.scrub(f.Hint)
+	f.Expected, f.Got = env.scrubbed(f.Expected), env.scrubbed(f.Got)
+}
+
+// scrub returns text without the credentials of this run's requests, and without
+// what looks like one.
+func (env *Env) scrub(text string) string { return maskTokens(env.secrets.Scrub(text)) }
+
+// scrubbed is scrub for values.
+func (env *Env) scrubbed(values diagnosis.Values) diagnosis.Values {
+	values = slices.Clone(values)
+	for i := range values {
+		values[i] = env.scrub(values[i])
 	}
+	return values
 }
 
 // withoutCircle returns the hint, or the catalogue's fix where the hint is to

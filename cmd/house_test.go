@@ -27,6 +27,7 @@ func floors() map[string]int {
 		"cmd":                      9,
 		"pkg/oauthtest":            9,
 		"pkg/audit":                8,
+		"pkg/doctor":               8,
 		"pkg/account":              7,
 		"pkg/account/oauth2source": 7,
 		"pkg/devserver":            7,

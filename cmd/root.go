@@ -43,6 +43,8 @@ func verbs() []verb {
 		{"revoke", groupGet, "Revoke a token at the server", newRevoke, true},
 		{"discover", groupGet, "Show a server's or an API's metadata, each check told", newDiscover, true},
 
+		{"doctor", groupMore, "Find out why a login or a call does not work", newDoctor, true},
+
 		{"decode", groupJudge, "Show what a token holds, verifying nothing", newDecode, false},
 		{"verify", groupJudge, "Verify a token: signature, issuer, audience, times", newVerify, true},
 		{"check", groupJudge, "Verify a token, then the scopes and claims it needs", newCheck, true},

@@ -38,6 +38,25 @@ type Token struct {
 // which only this process can make.
 func (t *Token) Bound() bool { return t.prover != nil }
 
+// ForAPI returns the token as package apicall sends it.
+func (t *Token) ForAPI() apicall.AccessToken {
+	return apicall.AccessToken{Type: t.Type, Value: t.Value, Prover: t.prover}
+}
+
+// Stored returns the access token as it is, expired or not, for whoever only
+// looks: nothing is refreshed and no server is asked. Errors are those of
+// [Account.Session].
+func (a *Account) Stored() (*Token, error) {
+	if !a.config.AccessToken.IsZero() {
+		return given(a.config.AccessToken), nil
+	}
+	s, err := a.Session()
+	if err != nil {
+		return nil, err
+	}
+	return a.tokenOf(s)
+}
+
 // Want says what the token has to be good for.
 type Want struct {
 	// MinTTL is how long the token has to live; 0 means a share of its whole life.
@@ -216,7 +235,7 @@ func (s *apiTokens) Token(ctx context.Context, rejected secret.String) (apicall.
 	if err != nil {
 		return apicall.AccessToken{}, err
 	}
-	return apicall.AccessToken{Type: t.Type, Value: t.Value, Prover: t.prover}, nil
+	return t.ForAPI(), nil
 }
 
 // CheckAPI reports whether [Account.TokenSource] would give the session's token

@@ -101,7 +101,7 @@ func (c *Client) attempt(body *Body, expect bool, token AccessToken, build func(
 // sent, and its context the credentials; see [Refused].
 func (c *Client) sendOnce(req *http.Request, token AccessToken) (*http.Response, error) {
 	req = req.WithContext(context.WithValue(req.Context(), carriedKey{}, carried{token, &c.carried}))
-	if err := token.authorize(req); err != nil {
+	if err := token.Authorize(req); err != nil {
 		return nil, err
 	}
 	c.carried.Add(safehttp.Credentials(req)...)
@@ -142,8 +142,10 @@ func scrubbed(res *http.Response, text string) string {
 	return sent.scrub.Scrub(text)
 }
 
-// authorize adds the token to one request, with its proof if it is bound.
-func (t AccessToken) authorize(req *http.Request) error {
+// Authorize adds the token to one request, with its proof if it is bound to a
+// key (RFC 9449). It is for a caller that sends the request itself, without the
+// rules of a [Client] on where a token may go.
+func (t AccessToken) Authorize(req *http.Request) error {
 	switch {
 	case t.Value.IsZero():
 		return nil

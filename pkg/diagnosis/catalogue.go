@@ -175,6 +175,11 @@ const (
 	RefusalServerError    ID = "REFUSAL_5XX"
 	RefusalLeaks          ID = "REFUSAL_LEAKS"
 	RefusalIs200          ID = "REFUSAL_IS_200"
+
+	// What keeps programs of particular kinds from an API.
+	CORSMissing      ID = "CORS_MISSING"
+	TransportInvalid ID = "TRANSPORT_INVALID"
+	OriginAccepted   ID = "ORIGIN_ACCEPTED"
 )
 
 // catalogue has one row per id, in the order in which a token's life meets them.
@@ -955,6 +960,23 @@ var catalogue = []Entry{
 		RefusalIs200, Unsafe, "the API refuses with status 200",
 		"Clients, proxies and monitoring take the answer for a success; only the body says otherwise.",
 		"Answer 401 or 403.",
+	},
+
+	// What keeps programs of particular kinds from an API.
+	{
+		CORSMissing, Unsafe, "a page in a browser cannot call the API as it needs to",
+		"The API allows requests from other origins, but not the Authorization field, or it does not expose WWW-Authenticate, so that a script cannot see how to authenticate (Fetch Standard, section 3.2).",
+		"Allow the header field Authorization in the preflight, and expose WWW-Authenticate with Access-Control-Expose-Headers.",
+	},
+	{
+		TransportInvalid, Unsafe, "the MCP server does not speak the Streamable HTTP transport",
+		"A GET is answered with an event stream or with 405, and a POST of a JSON-RPC message with JSON or an event stream (Model Context Protocol, transports).",
+		"Serve the transport at the URL that clients use, and answer 405 to a GET where there is no stream.",
+	},
+	{
+		OriginAccepted, Unsafe, "the MCP server accepts requests from any web page",
+		"A request with an Origin field of another site was answered. A page in a browser on the same machine or network can use such a server by DNS rebinding (Model Context Protocol, transports).",
+		"Refuse a request whose Origin is not one of your own with 403.",
 	},
 
 	// The profile, the client and the session.

@@ -365,3 +365,13 @@ func hasDots(path string) bool {
 	}
 	return false
 }
+
+// ResourceOf returns the URL of the resource whose metadata belongs at rawURL, and
+// whether rawURL is such a place.
+func ResourceOf(rawURL string) (resource string, ok bool) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "", false
+	}
+	return resourceOfDocument(u)
+}

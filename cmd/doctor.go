@@ -1,0 +1,180 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/account"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/doctor"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+)
+
+type doctorOptions struct {
+	url     string
+	mcp     bool
+	deep    bool
+	noToken bool
+	strict  bool
+}
+
+func newDoctor(env *Env) *cobra.Command {
+	var o doctorOptions
+	cmd := &cobra.Command{
+		Use: "doctor [URL]",
+		Long: `Find the first thing that prevents a login or a call, and who has to fix it: you,
+the network, the API or the issuer. URL is that of an API, an MCP server or an
+issuer. Without URL, doctor examines this machine and the API of each profile.
+
+Doctor only reads. It sends GET, HEAD and OPTIONS, and to an MCP server also
+initialize and tools/list. It registers no client and refreshes no session. The
+session's token is sent to the session's own API only.
+
+The exit code is that of the first fault; with warnings only, it is 0.`,
+		Example: `  oauthctl doctor https://api.example.com/items
+  oauthctl doctor https://mcp.example.com/mcp --no-token`,
+		Args: upTo(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				o.url = args[0]
+			}
+			return runDoctor(cmd.Context(), env, o)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.mcp, "mcp", false, "examine URL as an MCP server")
+	f.BoolVar(&o.deep, "deep", false, "send one invalid token request to the issuer as well")
+	f.BoolVar(&o.noToken, "no-token", false, "send no access token")
+	f.BoolVar(&o.strict, "strict", false, "exit with an error for warnings too")
+	return cmd
+}
+
+func runDoctor(ctx context.Context, env *Env, o doctorOptions) error {
+	if o.url != "" {
+		u, err := url.Parse(discovery.CompleteURL(o.url))
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return &usageError{what: "not a URL: " + quoteArgument(o.url), hint: "oauthctl doctor https://HOST/PATH"}
+		}
+		o.url = u.String()
+	}
+	visits, err := env.visits(ctx, o)
+	if err != nil {
+		return err
+	}
+	var worst error
+	for _, v := range visits {
+		v.exitCode = exitDone
+		if first := v.report.First(o.strict); first != nil {
+			fault := first.Fault()
+			v.exitCode = fault.Kind().ExitCode()
+			worst = cmp.Or[error](worst, fault)
+		}
+	}
+	if env.global.wantsJSON() {
+		err = env.printJSON(doctorReport(env, o, visits))
+	} else {
+		env.showVisits(visits, o)
+	}
+	if err != nil || worst == nil {
+		return err
+	}
+	return told{worst}
+}
+
+// visit is the examination of one URL with one profile.
+type visit struct {
+	profile  string
+	report   *doctor.Report
+	exitCode int
+}
+
+// visits examines the URL, or what each profile names.
+func (env *Env) visits(ctx context.Context, o doctorOptions) ([]*visit, error) {
+	if o.url != "" || env.global.profile != "" || env.Getenv("OAUTHCTL_PROFILE") != "" {
+		v, err := env.visit(ctx, o)
+		return []*visit{v}, err
+	}
+	f, err := profile.Load(env.configPath())
+	if err != nil || len(f.Names()) == 0 {
+		v, err := env.visit(ctx, o)
+		return []*visit{v}, err
+	}
+	var all []*visit
+	for _, name := range f.Names() {
+		env.resolved, env.global.profile = nil, name
+		v, err := env.visit(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// visit examines one URL, or what the profile in force names.
+func (env *Env) visit(ctx context.Context, o doctorOptions) (*visit, error) {
+	config := doctor.Config{URL: o.url, Now: env.Now, MCP: o.mcp, Deep: o.deep, NoToken: o.noToken}
+	v := &visit{}
+	p, err := env.anyProfile()
+	if err != nil {
+		config.Local = append(config.Local, doctor.Local{Err: err, Blocks: true})
+	} else {
+		v.profile = p.Name()
+		config.URL = cmp.Or(o.url, p.Get(profile.API), p.Get(profile.Issuer))
+		if _, err := env.profile(); err != nil {
+			return nil, err // a name that is not that of a profile
+		}
+	}
+	config.HTTP, err = env.client()
+	if err == nil && p != nil {
+		config.Account, err = env.account(p, credentials{})
+	}
+	if err != nil && len(config.Local) == 0 {
+		config.Local = append(config.Local, doctor.Local{Err: err, Blocks: true})
+	}
+	config.Local = append(config.Local, env.localFacts(config.URL, config.Account)...)
+	if env.HTTP == nil && env.proxyOf(config.URL) == "" {
+		config.Dial = (&net.Dialer{}).DialContext
+	}
+	v.report, err = doctor.Examine(ctx, config)
+	return v, err
+}
+
+// localFacts are what this process knows of the machine.
+func (env *Env) localFacts(rawURL string, a *account.Account) []doctor.Local {
+	facts := []doctor.Local{{Text: "no proxy"}}
+	if proxy := env.proxyOf(rawURL); proxy != "" {
+		facts[0].Text = "proxy " + clean(proxy)
+	}
+	if a == nil || env.hasBrowser() && !env.inCI() || a.ActsForItself() || a.Profile().Get(profile.GrantType) != "" {
+		return facts
+	}
+	var d *diagnosis.Diagnosis
+	if _, err := a.Session(); errors.As(err, &d) && d.ID == diagnosis.LoginRequired {
+		if !env.IsTerminal(env.Stderr) {
+			return append(facts, doctor.Local{Text: "no browser"})
+		}
+		facts = append(facts, doctor.Local{Err: &diagnosis.Diagnosis{ID: diagnosis.NoBrowser}, Warns: true})
+	}
+	return facts
+}
+
+// proxyOf is the proxy that requests to a URL go through, "" for none.
+func (env *Env) proxyOf(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil || env.proxies == nil {
+		return ""
+	}
+	proxy, err := env.proxies.For(&http.Request{URL: u})
+	if err != nil || proxy == nil {
+		return ""
+	}
+	return proxy.Host
+}

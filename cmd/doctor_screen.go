@@ -1,0 +1,217 @@
+package cmd
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/doctor"
+)
+
+// doctorNames is the width of the column with the names of rungs.
+const doctorNames = 22
+
+// showVisits prints the reports one after the other.
+func (env *Env) showVisits(visits []*visit, o doctorOptions) {
+	for i, v := range visits {
+		if i > 0 {
+			env.stdout().line("")
+		}
+		if len(visits) > 1 {
+			env.stdout().line("%s", env.stdout().strong("profile "+clean(v.profile)))
+		}
+		env.showVisit(v, o)
+	}
+}
+
+// showVisit prints what is wrong in full, what is right in a line, or only
+// counted, and what was not reached together.
+func (env *Env) showVisit(v *visit, o doctorOptions) {
+	s, marks := env.stdout(), env.signs()
+	more, reasons, unreached := 0, []string{}, map[string][]string{}
+	for i := range v.report.Results {
+		r := &v.report.Results[i]
+		switch {
+		case r.Status == doctor.Failed, r.Status == doctor.Warning:
+			env.showFault(s, r, marks)
+		case r.Status == doctor.NotReached:
+			if len(unreached[r.Text]) == 0 {
+				reasons = append(reasons, r.Text)
+			}
+			unreached[r.Text] = append(unreached[r.Text], r.Name)
+		case r.Status == doctor.Note:
+			s.line("%s %s", s.faint(pad(marks.none, marks)), row(r.Name, r.Text))
+		case !env.global.verbose && !isTelling(r.Name):
+			more++
+		case r.Name == "tls", r.Name == "tls issuer":
+			s.line("%s %s", s.good(pad(marks.pass, marks)), row(hostExamined(v.report, r.Name), r.Text))
+		default:
+			s.line("%s %s", s.good(pad(marks.pass, marks)), row(r.Name, r.Text))
+		}
+	}
+	if more > 0 {
+		s.line("%s %d more", s.good(pad(marks.pass, marks)), more)
+	}
+	for _, why := range reasons {
+		names := strings.Join(unreached[why], ", ")
+		if n := len(unreached[why]); n > 4 && !env.global.verbose {
+			names = fmt.Sprintf("%s and %d more", unreached[why][0], n-1)
+		}
+		s.line("%s %s", s.faint(pad("-", marks)), continued(clean(names+": not reached: "+why), 2))
+	}
+	s.line("%s", wrap(clean(summaryOf(v.report, o)), ""))
+	if v.report.URL == "" {
+		env.say("Next: oauthctl doctor URL")
+	}
+}
+
+// isTelling reports whether a rung that passed gets a line of its own.
+func isTelling(name string) bool {
+	return slices.Contains([]string{"machine", "tls", "tls issuer", "resource metadata", "issuer metadata", "session", "call"}, name)
+}
+
+// pad makes all marks of a terminal equally wide.
+func pad(mark string, marks signs) string {
+	return mark + strings.Repeat(" ", len([]rune(marks.fail))-len([]rune(mark)))
+}
+
+func row(name, text string) string {
+	name = clean(name)
+	if len(name) >= doctorNames {
+		return continued(name+" "+clean(text), 2)
+	}
+	return name + strings.Repeat(" ", doctorNames-len(name)) + continued(clean(text), doctorNames+2)
+}
+
+// hostExamined is the host that a rung was about.
+func hostExamined(report *doctor.Report, name string) string {
+	address := report.URL
+	if name == "tls issuer" {
+		address = report.Issuer
+	}
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return name
+}
+
+func (env *Env) showFault(s *screen, r *doctor.Result, marks signs) {
+	mark := s.bad(pad(marks.fail, marks))
+	if r.Status == doctor.Warning {
+		mark = s.warn(pad(marks.warn, marks))
+	}
+	s.line("%s %s", mark, row(r.Name, r.Text))
+	request := ""
+	if r.Request != nil {
+		request = r.Request.Method + " " + r.Request.URL
+	}
+	for _, field := range [][2]string{
+		{"id", string(r.ID)},
+		{"request", request},
+		{"expected", r.Expected.Or()},
+		{"got", r.Got.String()},
+		{"rule", r.Rule},
+		{"owner", ownerText(r.Owner)},
+		{"fix", env.fixOf(r)},
+		{"reproduce", env.reproduceOf(r)},
+	} {
+		if field[1] == "" {
+			continue
+		}
+		text := env.secrets.Scrub(clean(field[1]))
+		if field[0] != "reproduce" { // a command is copied as it is
+			text = continued(text, 15)
+		}
+		s.line("    %s %s", s.faint(fmt.Sprintf("%-10s", field[0])), text)
+	}
+}
+
+func ownerText(o doctor.Owner) string {
+	switch o {
+	case doctor.TheAPI:
+		return "the API's owner"
+	case doctor.TheIssuer:
+		return "the issuer's operator"
+	case doctor.Network:
+		return "the network"
+	}
+	return "you"
+}
+
+// fixOf says what the owner changes: for the user a command, where there is one.
+func (env *Env) fixOf(r *doctor.Result) string {
+	entry, _ := diagnosis.Lookup(r.ID)
+	if (r.Owner == doctor.You || r.Owner == doctor.Network) && (r.Fix == "" || r.Fix == entry.Fix) {
+		return env.hintFor(r.Fault())
+	}
+	return r.Fix
+}
+
+// reproduceOf is one command that shows the fault again.
+func (env *Env) reproduceOf(r *doctor.Result) string {
+	switch q := r.Request; {
+	case q == nil && r.Name == "session":
+		return env.command("status")
+	case q == nil:
+		return env.command("profile", "show")
+	case q.HasToken:
+		return env.command("call", q.Method, q.URL, "-v")
+	default:
+		return curlOf(q, strings.HasPrefix(r.Name, "reach") || strings.HasPrefix(r.Name, "tls"))
+	}
+}
+
+// curlOf writes a request for curl.
+func curlOf(q *doctor.Request, connection bool) string {
+	args := []string{"curl", "-si"}
+	if connection {
+		args[1] = "-sv"
+	}
+	switch {
+	case q.Method == http.MethodHead:
+		args[1] = "-sI"
+	case q.Method != http.MethodGet && q.Body == "":
+		args = append(args, "-X", q.Method)
+	}
+	for _, name := range sortedKeys(q.Header) {
+		if name == "Accept" && q.Body == "" {
+			continue
+		}
+		args = append(args, "-H", name+": "+strings.Join(q.Header[name], ", "))
+	}
+	if q.Body != "" {
+		args = append(args, "--data", q.Body)
+	}
+	args = append(args, q.URL)
+	for i := range args {
+		args[i] = shellQuote(args[i])
+	}
+	return strings.Join(args, " ")
+}
+
+// summaryOf is the last line: how many faults, whose, and the first.
+func summaryOf(report *doctor.Report, o doctorOptions) string {
+	counts, owners := map[doctor.Status]int{}, []string{}
+	for _, r := range report.Results {
+		counts[r.Status]++
+		if owner := ownerText(r.Owner); r.Status == doctor.Failed && !slices.Contains(owners, owner) {
+			owners = append(owners, owner)
+		}
+	}
+	text := "nothing wrong was found"
+	switch failed, warnings := counts[doctor.Failed], counts[doctor.Warning]; {
+	case failed > 0 && warnings > 0:
+		text = fmt.Sprintf("%d failed (%s), %s", failed, strings.Join(owners, ", "), plural(warnings, "warning"))
+	case failed > 0:
+		text = fmt.Sprintf("%d failed (%s)", failed, strings.Join(owners, ", "))
+	case warnings > 0:
+		text = "nothing prevents a login or a call; " + plural(warnings, "warning")
+	}
+	if first := report.First(o.strict); first != nil && first.ID != "" {
+		text += "; first: " + string(first.ID)
+	}
+	return text
+}

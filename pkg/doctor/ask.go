@@ -1,0 +1,137 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/account"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+)
+
+const (
+	bodyLimit = 1 << 20
+	// askTime bounds one request as a whole.
+	askTime = 10 * time.Second
+	// quickly is within what a server's first answer is expected.
+	quickly = 3 * time.Second
+)
+
+// examination is what was found out so far.
+type examination struct {
+	config  Config
+	kind    Kind
+	settled bool
+	broken  map[string]string // why a rung did not pass, by name
+
+	first    *answer // the API's or the issuer's to a request without a token
+	firstErr error
+	greeting *answer // of an MCP server to initialize without a token
+
+	sought      bool // for resource metadata
+	resource    *discovery.Resource
+	resourceErr error
+	trail       discovery.Trail
+
+	issuerURL    string // as the API or the user gives it
+	issuerListed bool   // by the API
+	server       *discovery.Server
+	serverErr    error
+	serverTrail  discovery.Trail
+	issuerFirst  *answer
+	issuerFailed error
+
+	keys  *jwks.Set
+	token *account.Token
+
+	clocks []clockReading
+}
+
+// answer is a response with what was asked.
+type answer struct {
+	request *Request
+	status  int
+	header  http.Header
+	body    []byte
+	tls     *tls.ConnectionState
+	took    time.Duration
+}
+
+// ask sends one request without credentials. It follows no redirect and does not
+// read an event stream.
+func (e *examination) ask(ctx context.Context, method, rawURL string, header http.Header, body string) (*answer, *Request, error) {
+	return e.send(ctx, &Request{Method: method, URL: rawURL, Header: header, Body: body}, nil)
+}
+
+// send sends a request that prepare may add credentials to.
+func (e *examination) send(ctx context.Context, r *Request, prepare func(*http.Request) error) (*answer, *Request, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	var reader io.Reader = http.NoBody
+	if r.Body != "" {
+		reader = strings.NewReader(r.Body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, reader)
+	if err != nil {
+		return nil, r, err
+	}
+	req.Header.Set("Accept", "application/json, */*;q=0.5")
+	for name, values := range r.Header {
+		req.Header[name] = values
+	}
+	if prepare != nil {
+		if err := prepare(req); err != nil {
+			return nil, r, err
+		}
+	}
+	start := time.Now()
+	res, err := e.config.HTTP.Stream(req)
+	if err != nil {
+		return nil, r, e.unanswered(err)
+	}
+	defer res.Body.Close()
+	a := &answer{request: r, status: res.StatusCode, header: res.Header, tls: res.TLS, took: time.Since(start)}
+	e.readClock(req.URL, res.Header, e.now())
+	if !isStream(res.Header) {
+		a.body, err = io.ReadAll(io.LimitReader(res.Body, bodyLimit))
+	}
+	return a, r, e.unanswered(err)
+}
+
+func isStream(h http.Header) bool {
+	return strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "text/event-stream")
+}
+
+// isJSON reports whether a body looks like a JSON object.
+func (a *answer) isJSON() bool { return bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("{")) }
+
+func (e *examination) now() time.Time {
+	if e.config.Now == nil {
+		return time.Now()
+	}
+	return e.config.Now()
+}
+
+// originOf is the origin of a URL, "" if it is none.
+func originOf(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return safehttp.Origin(u)
+}
+
+func hostOf(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" {
+		return rawURL
+	}
+	return u.Host
+}

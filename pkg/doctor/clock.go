@@ -1,0 +1,119 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+)
+
+// clockTolerance is by how much two clocks may differ. Date counts in seconds, and
+// an answer is some time on its way.
+const clockTolerance = 30 * time.Second
+
+// clockReading is by how much the clock of a server is ahead of this machine's.
+type clockReading struct {
+	origin string
+	ahead  time.Duration
+}
+
+// readClock notes the Date of an answer (RFC 9110, section 6.6.1). One that comes
+// from a cache is older by its Age.
+func (e *examination) readClock(u *url.URL, h http.Header, now time.Time) {
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return
+	}
+	if age, err := strconv.Atoi(h.Get("Age")); err == nil && age > 0 {
+		date = date.Add(time.Duration(age) * time.Second)
+	}
+	date = date.Add(time.Second / 2) // it has no fractions
+	origin := safehttp.Origin(u)
+	for _, known := range e.clocks {
+		if known.origin == origin {
+			return
+		}
+	}
+	e.clocks = append(e.clocks, clockReading{origin, date.Sub(now)})
+}
+
+func (c clockReading) isOff() bool { return c.ahead.Abs() > clockTolerance }
+
+// ownClock returns by how much the servers' clocks are ahead of this machine's, if
+// it is this machine's clock that is wrong: servers that agree with each other, or
+// a single one that runs elsewhere.
+func (e *examination) ownClock() (ahead time.Duration, wrong bool) {
+	for i, c := range e.clocks {
+		if !c.isOff() || i > 0 && (c.ahead-e.clocks[0].ahead).Abs() > clockTolerance {
+			return 0, false
+		}
+	}
+	if len(e.clocks) == 0 || len(e.clocks) == 1 && isLoopback(e.config.URL) {
+		return 0, false
+	}
+	return e.clocks[0].ahead, true
+}
+
+// clock compares the clocks of the servers with this machine's and each other.
+func (e *examination) clock(context.Context) finding {
+	if len(e.clocks) == 0 {
+		return noted("no answer has a Date")
+	}
+	if _, wrong := e.ownClock(); wrong {
+		return skipped("needs a correct clock on this machine")
+	}
+	for _, c := range e.clocks {
+		if !c.isOff() {
+			continue
+		}
+		f := failed(diagnosis.ClockSkew, "the clock of "+hostOf(c.origin)+" is "+offBy(c.ahead), &Request{Method: http.MethodHead, URL: c.origin + "/"})
+		f.expected, f.got = diagnosis.Values{fmt.Sprintf("a difference below %s", clockTolerance)}, diagnosis.Values{c.ahead.Round(time.Second).String()}
+		if c.origin == originOf(e.config.URL) && e.kind != Issuer {
+			f.owner = TheAPI
+		}
+		return f.fixedBy("set the clock of " + hostOf(c.origin) + " by NTP")
+	}
+	return passed(fmt.Sprintf("%s agree", counted(len(e.clocks)+1, "clock")))
+}
+
+// counted writes a number with its noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func offBy(ahead time.Duration) string {
+	if ahead < 0 {
+		return (-ahead).Round(time.Second).String() + " behind"
+	}
+	return ahead.Round(time.Second).String() + " ahead"
+}
+
+// blameOwnClock adds to the first rung what the servers' clocks say about this
+// machine's, which is known only at the end.
+func (e *examination) blameOwnClock(report *Report) {
+	if len(e.clocks) == 0 || len(report.Results) == 0 || report.Results[0].Name != "machine" {
+		return
+	}
+	machine := &report.Results[0]
+	ahead, wrong := e.ownClock()
+	switch {
+	case wrong && machine.Status != Failed:
+		f := failed(diagnosis.ClockSkew, "the clock of this machine is "+offBy(-ahead), &Request{Method: http.MethodHead, URL: e.clocks[0].origin + "/"})
+		f.expected, f.got = diagnosis.Values{fmt.Sprintf("a difference below %s", clockTolerance)}, diagnosis.Values{(-ahead).Round(time.Second).String()}
+		*machine = e.result(rungs()[0], f.fixedBy("set the clock of this machine by NTP"))
+	case machine.Status == Passed && !e.clocks[0].isOff():
+		text := fmt.Sprintf("clock %.0f s off", e.clocks[0].ahead.Abs().Seconds())
+		if machine.Text != "" {
+			text += ", " + machine.Text
+		}
+		machine.Text = text
+	}
+}

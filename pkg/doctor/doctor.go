@@ -1,0 +1,180 @@
+// Package doctor finds the first thing that prevents a login or a call, and who
+// has to fix it.
+//
+// Start with [Examine]. It goes through one table of rungs, from this machine to
+// the answer of the API: what each asks, by which rule, and who can change it. A
+// rung that fails ends the rungs that need it and no others.
+//
+// The package only reads. It sends GET, HEAD and OPTIONS; to an MCP server also
+// POST of initialize, server/discover and tools/list; and one token request that
+// cannot succeed if [Config.Deep] asks for it. It registers no client, refreshes
+// no session, and sends the session's token to the session's own API only. What a
+// server means is decided by the packages that a login and a call use too, so
+// that what passes here works there.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/account"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+)
+
+// Kind is what a URL is the URL of.
+type Kind string
+
+// The kinds.
+const (
+	API    Kind = "api"
+	MCP    Kind = "mcp"
+	Issuer Kind = "issuer"
+)
+
+// Owner is who can change what a rung found.
+type Owner string
+
+// The owners.
+const (
+	You       Owner = "you"
+	Network   Owner = "network"
+	TheAPI    Owner = "api"
+	TheIssuer Owner = "issuer"
+)
+
+// Status is how a rung ended.
+type Status string
+
+// The statuses. A Warning is a fault that does not prevent a login or a call with
+// this program, a Note is worth knowing and no fault.
+const (
+	Passed     Status = "passed"
+	Failed     Status = "failed"
+	Warning    Status = "warning"
+	Note       Status = "note"
+	NotReached Status = "not_reached"
+)
+
+// Request is a request that was sent, without what every request carries. It
+// holds no token.
+type Request struct {
+	Method   string
+	URL      string
+	Header   http.Header
+	Body     string
+	HasToken bool // the session's access token went with it
+}
+
+// Result is how one rung ended.
+type Result struct {
+	Rung   string // "0" to "20", "M1" to "M4"
+	Name   string
+	Status Status
+	// Text is one line on what was found.
+	Text string
+	// ID is the diagnosis of a failure or a warning, and of some notes.
+	ID       diagnosis.ID
+	Owner    Owner
+	Request  *Request // nil where nothing was sent
+	Expected diagnosis.Values
+	Got      diagnosis.Values
+	Rule     string // the section of the specification
+	Fix      string // what the owner changes; "" if there is no fault
+	// Err is the error that a login or a call would end with.
+	Err error
+}
+
+// Report is the result of an examination.
+type Report struct {
+	URL     string
+	Kind    Kind   // "" if it was not found out
+	Issuer  string // that was examined, "" if none is known
+	Results []Result
+}
+
+// First returns the first rung that failed or, with strict, that has a warning;
+// nil if there is none.
+func (r *Report) First(strict bool) *Result {
+	for i := range r.Results {
+		if s := r.Results[i].Status; s == Failed || strict && s == Warning {
+			return &r.Results[i]
+		}
+	}
+	return nil
+}
+
+// Fault returns what a rung found as the error that an examination ends with. Its
+// kind depends on the owner too: what would be the user's mistake in a command
+// line is the server's fault here.
+func (r *Result) Fault() *diagnosis.Diagnosis {
+	d := &diagnosis.Diagnosis{ID: r.ID, Expected: r.Expected, Got: r.Got}
+	if found, ok := errors.AsType[*diagnosis.Diagnosis](r.Err); ok {
+		*d = *found
+	}
+	switch r.Owner {
+	case TheAPI, TheIssuer:
+		if d.Kind() == diagnosis.Usage || d.Kind() == diagnosis.Advice {
+			d.As = diagnosis.Unsafe
+		}
+	case You:
+		if d.Kind() == diagnosis.Advice {
+			d.As = diagnosis.Usage
+		}
+	}
+	return d
+}
+
+// Config says what to examine. HTTP is needed unless Local has a fault that
+// Blocks.
+type Config struct {
+	// URL is that of an API, an MCP server or an issuer, or of the metadata of one;
+	// with "" only this machine is examined.
+	URL string
+	// HTTP sends the requests; its Transport must not add credentials.
+	HTTP *safehttp.Client
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Account is the account of the profile in force, nil if it could not be opened.
+	Account *account.Account
+	// Local is what the caller found about this machine: configuration, proxy,
+	// browser. One without an error is a note.
+	Local []Local
+	// MCP says that the URL is that of an MCP server, whatever it answers.
+	MCP bool
+	// Deep allows one request to the token endpoint, which cannot succeed.
+	Deep bool
+	// NoToken keeps the session's token from the API.
+	NoToken bool
+	// Dial opens a connection to find out which address families work; nil leaves
+	// that out.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Local is a fact about this machine.
+type Local struct {
+	Text string
+	Err  error // what is wrong, nil if nothing is
+	// Blocks says that no request can be sent with this fault.
+	Blocks bool
+	// Warns says that the fault does not prevent a login.
+	Warns bool
+}
+
+// Examine goes through the rungs. It takes a second or two, longer with servers
+// that do not answer. An error is the context's: the caller gave up.
+func Examine(ctx context.Context, c Config) (*Report, error) {
+	e := &examination{config: c, broken: map[string]string{}}
+	if resource, ok := discovery.ResourceOf(c.URL); ok {
+		e.config.URL = resource
+	}
+	if c.MCP {
+		e.kind = MCP
+	}
+	report := e.walk(ctx)
+	return report, ctx.Err()
+}

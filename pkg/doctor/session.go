@@ -1,0 +1,125 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/challenge"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// session checks the stored session against what is known of API and issuer.
+// Nothing is refreshed.
+func (e *examination) session(ctx context.Context) finding {
+	a := e.config.Account
+	if a == nil {
+		return skipped("not logged in")
+	}
+	t, err := a.Stored()
+	var d *diagnosis.Diagnosis
+	switch {
+	case errors.As(err, &d) && d.ID == diagnosis.LoginRequired:
+		return skipped("not logged in")
+	case err != nil:
+		return failedWith(err, nil)
+	}
+	var issuer, api string
+	if s, err := a.Session(); err == nil && !t.Given {
+		issuer, api = s.Issuer, s.API
+		if s.Revoked || s.AccessToken.IsZero() {
+			return e.ended(diagnosis.Revoked, "the session's access token was revoked", !s.RefreshToken.IsZero())
+		}
+		if !s.Lives(e.now(), 0) {
+			return e.ended(diagnosis.Expired, "the access token expired at "+s.ExpiresAt.UTC().Format(time.RFC3339), !s.RefreshToken.IsZero() || a.ActsForItself())
+		}
+	}
+	api = cmp.Or(api, a.Profile().Get(profile.API))
+	switch {
+	case e.kind == Issuer && issuer != e.config.URL && issuer != "":
+		return skipped("the session of profile " + a.Profile().Name() + " is of another issuer")
+	case e.kind != Issuer && originOf(api) != originOf(e.config.URL):
+		return skipped("the session of profile " + a.Profile().Name() + " is for another API")
+	case e.server != nil && issuer != "" && issuer != e.server.Issuer && e.issuerListed:
+		f := failed(diagnosis.SessionElsewhere, "the session is of another issuer than the API's", nil)
+		f.expected, f.got = diagnosis.Values{e.server.Issuer}, diagnosis.Values{issuer}
+		return f
+	}
+	e.token = t
+	return e.verify(ctx, t.Value.Reveal())
+}
+
+// ended is a session whose access token is of no use any more.
+func (e *examination) ended(id diagnosis.ID, text string, refreshable bool) finding {
+	if refreshable {
+		f := noted(text + "; the next call refreshes it")
+		f.id = id
+		e.token = nil
+		return f
+	}
+	f := failed(diagnosis.LoginRequired, text+" and cannot be refreshed", nil)
+	f.expected, f.got = diagnosis.Values{"an access token that is valid"}, diagnosis.Values{text}
+	return f
+}
+
+// verify checks a JWT with the keys of the issuer; an audience is expected where
+// the API names itself.
+func (e *examination) verify(ctx context.Context, raw string) finding {
+	if _, err := token.Decode(raw); err != nil || e.keys == nil || e.server == nil {
+		return passed("an access token is there; only its issuer can verify it")
+	}
+	inspector, err := token.NewInspector(e.server.Issuer, nil, e.keys, token.Options{Now: e.config.Now})
+	if err != nil {
+		return failedWith(err, nil)
+	}
+	report := inspector.Report(ctx, raw)
+	if err := report.Err(); err != nil {
+		return failedWith(err, nil)
+	}
+	return passed("the access token is valid")
+}
+
+// call sends the session's token to its own API.
+func (e *examination) call(ctx context.Context) finding {
+	switch {
+	case e.config.NoToken:
+		return skipped("the token is not to be sent")
+	case e.token == nil:
+		return skipped("no access token that is valid now")
+	}
+	r := &Request{Method: http.MethodGet, URL: e.config.URL, Header: acceptAnything(), HasToken: true}
+	access := e.token.ForAPI()
+	a, _, err := e.send(ctx, r, access.Authorize)
+	if err == nil && access.Prover != nil && access.Prover.Learn(r.URL, a.header) && a.status == http.StatusUnauthorized {
+		a, _, err = e.send(ctx, r, access.Authorize) // with the server's nonce (RFC 9449, section 9)
+	}
+	if err != nil {
+		return failedWith(err, r)
+	}
+	all, _ := challenge.Parse(a.header.Values("WWW-Authenticate"))
+	reason := ""
+	for _, c := range all {
+		reason = cmp.Or(reason, c.Get("error_description"), c.Get("error"))
+	}
+	switch a.status {
+	case http.StatusUnauthorized:
+		f := failed(diagnosis.APIUnauthorized, "the API does not accept the session's token", r)
+		f.expected, f.got = diagnosis.Values{"neither 401 nor 403"}, diagnosis.Values{cmp.Or("401 "+diagnosis.Shorten(reason, 200), "401")}
+		return f
+	case http.StatusForbidden:
+		f := failed(diagnosis.ScopeMissing, "the session's token does not allow this request", r).by(You)
+		f.got = diagnosis.Values{cmp.Or("403 "+diagnosis.Shorten(reason, 200), "403")}
+		for _, c := range all {
+			if scope := c.Get("scope"); scope != "" {
+				f.expected = diagnosis.Values{scope}
+			}
+		}
+		return f
+	}
+	return passed(fmt.Sprintf("%s with the session's token", statusText(a.status)))
+}
