@@ -134,6 +134,9 @@ func (env *Env) visit(ctx context.Context, o doctorOptions) (*visit, error) {
 	}
 	config.HTTP, err = env.client()
 	if err == nil && p != nil {
+		_, err = p.TLS()
+	}
+	if err == nil && p != nil {
 		config.Account, err = env.account(p, credentials{})
 	}
 	if err != nil && len(config.Local) == 0 {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/doctor"
@@ -122,11 +123,36 @@ func (env *Env) showFault(s *screen, r *doctor.Result, marks signs) {
 			continue
 		}
 		text := env.secrets.Scrub(clean(field[1]))
-		if field[0] != "reproduce" { // a command is copied as it is
+		if field[0] == "reproduce" {
+			text = brokenCommand(text, 15)
+		} else {
 			text = continued(text, 15)
 		}
 		s.line("    %s %s", s.faint(fmt.Sprintf("%-10s", field[0])), text)
 	}
+}
+
+// brokenCommand writes a command over several lines that a shell takes as one. A
+// quoted argument stays whole.
+func brokenCommand(command string, indent int) string {
+	var b strings.Builder
+	column, quoted := indent, false
+	for i, word := range strings.Split(command, " ") {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case !quoted && column+1+n+2 > maxColumns && column > indent:
+			b.WriteString(" \\\n" + strings.Repeat(" ", indent))
+			column = indent
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+		quoted = quoted != (strings.Count(word, "'")%2 == 1)
+	}
+	return b.String()
 }
 
 func ownerText(o doctor.Owner) string {
