@@ -70,7 +70,7 @@ func (env *Env) visitJSON(o doctorOptions, v *visit) doctorJSON {
 	for i := range v.report.Results {
 		r := &v.report.Results[i]
 		rung := rungJSON{
-			Rung: r.Rung, Name: r.Name, Status: r.Status, Text: env.secrets.Scrub(r.Text), ID: r.ID, Owner: r.Owner,
+			Rung: r.Rung, Name: r.Name, Status: r.Status, Text: env.scrub(r.Text), ID: r.ID, Owner: r.Owner,
 			Expected: env.scrubbed(r.Expected), Got: env.scrubbed(r.Got), Rule: r.Rule,
 		}
 		if r.Request != nil {

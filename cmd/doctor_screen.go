@@ -122,7 +122,7 @@ func (env *Env) showFault(s *screen, r *doctor.Result, marks signs) {
 		if field[1] == "" {
 			continue
 		}
-		text := env.secrets.Scrub(clean(field[1]))
+		text := env.scrub(clean(field[1]))
 		if field[0] == "reproduce" {
 			text = brokenCommand(text, 15)
 		} else {
