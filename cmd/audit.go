@@ -31,6 +31,7 @@ type auditOptions struct {
 	insecureListen bool
 	alg            string
 	key            string
+	kid            string
 	token          string
 	clientID       string
 	secretFile     string
@@ -59,8 +60,8 @@ type auditOptions struct {
 	junit         string
 
 	command []string
-	// listens is set if --issuer-listen was given, types if --typ was.
-	listens bool
+	// listens is set if --issuer-listen was given, typed if --typ was.
+	listens, typed bool
 }
 
 func newAudit(env *Env) *cobra.Command {
@@ -94,7 +95,7 @@ accepts or refuses what it must not, 6 that something could not be proven.`,
 			return between(1, 1)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.listens = cmd.Flags().Changed("issuer-listen")
+			o.listens, o.typed = cmd.Flags().Changed("issuer-listen"), cmd.Flags().Changed("typ")
 			return runAudit(cmd.Context(), env, args[0], o)
 		},
 	}
@@ -114,6 +115,7 @@ func (o *auditOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.insecureListen, "insecure-listen", false, "allow an --issuer-listen that others can reach")
 	f.StringVar(&o.alg, "alg", "", "sign with this algorithm (default ES256)")
 	f.StringVar(&o.key, "key", "", "sign with the issuer's private key, a PEM or JWK `FILE`")
+	f.StringVar(&o.kid, "kid", "", "with --key, the `ID` of that key in the issuer's key set")
 	f.StringVar(&o.token, "token", "", "use one real token: @FILE, or - for standard input")
 	f.StringVar(&o.clientID, "client-id", "", "request tokens from --issuer as the client `ID`")
 	f.StringVar(&o.secretFile, "client-secret-file", "", "read the client's secret from `FILE`, - for standard input")
@@ -149,10 +151,12 @@ type auditRun struct {
 	listed   []audit.Operation // before --operation chose some
 	asked    []audit.Operation
 	unlisted []string
-	baseline audit.Baseline
-	stale    []audit.Known
-	report   *audit.Report
-	exitCode int
+	// anyAudience is set if the policy accepts tokens for any audience.
+	anyAudience bool
+	baseline    audit.Baseline
+	stale       []audit.Known
+	report      *audit.Report
+	exitCode    int
 }
 
 func runAudit(ctx context.Context, env *Env, rawURL string, o auditOptions) error {
@@ -252,6 +256,8 @@ func (o *auditOptions) check() error {
 		return usage("--key, --token and --client-id cannot be combined: tokens come from one of them")
 	case (o.key != "" || o.clientID != "") && o.issuer == "" && o.policy == "":
 		return usage("--key and --client-id need --issuer")
+	case o.kid != "" && o.key == "":
+		return usage("--kid needs --key")
 	case o.clientID != "" && o.secretFile == "":
 		return usage("--client-id needs --client-secret-file")
 	case o.openapi == "" && o.policy == "" && len(o.operation) == 0:
@@ -291,6 +297,7 @@ func (env *Env) newAuditOf(run *auditRun, tokens audit.Tokens) (*audit.Audit, er
 	c := audit.Config{
 		Target: run.target, Operations: run.asked, Unlisted: run.unlisted, Tokens: tokens, Cases: o.cases, Unsafe: audit.Mode(o.unsafe),
 		Header: header, Rate: o.rate, Revocation: o.revocation, Rotation: o.rotation, Timeout: env.global.timeout,
+		AnyAudience: run.anyAudience,
 	}
 	if o.quick {
 		c.Cases = audit.Quick()

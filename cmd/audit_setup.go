@@ -175,6 +175,10 @@ func (run *auditRun) expect(p *policy.Policy) {
 		if o.alg == "" && o.key == "" && len(p.Algorithms) > 0 {
 			o.alg = p.Algorithms[0]
 		}
+		if !o.typed && len(p.Types) > 0 {
+			o.typ = p.Types[0]
+		}
+		run.anyAudience = o.audience == "" && len(p.Audience) == 0
 	}
 	if run.audience == "" {
 		run.audience = run.target.Scheme + "://" + run.target.Host
@@ -221,6 +225,7 @@ func (env *Env) auditTokens(ctx context.Context, run *auditRun) (audit.Tokens, f
 			return nil, nil, usage("--key: %s: %w", o.key, err)
 		}
 	}
+	signer.KeyID = o.kid
 	end, err := env.serveIssuer(ctx, run, signer)
 	return signer, end, err
 }

@@ -156,6 +156,8 @@ func TestAuditExitCodes(t *testing.T) {
 		"enough is proven":             {0, nil, api.args("--openapi", document, "--min-coverage", "40")},
 		"the API fails":                {6, []string{"down"}, api.args(get...)},
 		"the API does not trust":       {6, []string{"distrusts"}, api.args(get...)},
+		"a kid that is not published":  {6, nil, append(api.args(get...), "--kid", "another")},
+		"quick":                        {0, nil, append(api.args(get...), "--quick")},
 		"unreachable":                  {6, nil, append([]string{"http://127.0.0.1:1", "--key", api.key, "--issuer", auditedIssuer}, get...)},
 		"another host":                 {2, nil, append([]string{"https://api.example.com", "--key", api.key, "--issuer", auditedIssuer}, get...)},
 		"a document at another host":   {2, nil, api.args("--openapi", "https://api.example.com/openapi.json")},

@@ -38,6 +38,8 @@ type Signer struct {
 	// is then used.
 	Key *jwks.PrivateKey
 	Own *Issuer
+	// KeyID is the kid of Key in the issuer's key set; "" means its thumbprint.
+	KeyID string
 	// Subject and ClientID of the tokens; "" means oauthctl-audit.
 	Subject, ClientID string
 	// Type is the typ of the header; "" means at+jwt.
@@ -162,7 +164,7 @@ func (s *Signer) draft(o *Operation, now time.Time) forge.Draft {
 	maps.Copy(claims, o.Claims)
 	d := forge.Draft{
 		Key: key, Attacker: &s.attacker, ScopeClaim: s.ScopeClaim, Claims: claims,
-		Header: map[string]any{"alg": key.Algorithm(), "kid": key.ID(), "typ": text(s.Type, "at+jwt")},
+		Header: map[string]any{"alg": key.Algorithm(), "kid": text(s.KeyID, key.ID()), "typ": text(s.Type, "at+jwt")},
 	}
 	if s.Own != nil {
 		d.Sibling = s.Own.sibling

@@ -470,3 +470,60 @@ func BenchmarkInProcess(b *testing.B) {
 		run(b, c)
 	}
 }
+
+// An API whose policy accepts any audience is not asked about audiences.
+func TestAnyAudience(t *testing.T) {
+	issuer, err := audit.NewIssuer("http://issuer.test", "RS256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := policy.Load([]byte("issuer: http://issuer.test\naudience: none\nroutes:\n  \"GET /items\": {scopes: [items:read], claims: {client_id: app}}\n"), "policy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := rules.Verifier(issuer, token.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := bearer.Require(verifier, bearer.Policy(rules))(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "items") }))
+	report := run(t, audit.Config{
+		Target: &url.URL{Scheme: "http", Host: "localhost"}, Operations: audit.FromPolicy(rules, "policy.yaml", nil), AnyAudience: true,
+		Tokens: &audit.Signer{Issuer: "http://issuer.test", Audience: "http://api.test", Own: issuer}, Transport: audit.Within(api),
+	})
+	if got := report.Coverage(); got.Proven != 1 || len(report.Findings) != 0 {
+		t.Errorf("%+v\n%s", got, failures(report))
+	}
+}
+
+// An API over HTTP on loopback, 300 requests and more.
+func BenchmarkLoopback(b *testing.B) {
+	p, c := setup(b)
+	server := httptest.NewServer(p)
+	defer server.Close()
+	target, err := url.Parse(server.URL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.Target, c.Transport, c.Rotation, c.Revocation = target, nil, 0, false
+	for b.Loop() {
+		b.ReportMetric(float64(run(b, c).Requests), "requests")
+	}
+}
+
+// A hundred operations over HTTP.
+func BenchmarkHundredOperations(b *testing.B) {
+	p, c := setup(b)
+	server := httptest.NewServer(p)
+	defer server.Close()
+	target, err := url.Parse(server.URL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.Target, c.Transport, c.Rotation, c.Revocation, c.Operations = target, nil, 0, false, nil
+	for i := range 100 {
+		c.Operations = append(c.Operations, audit.Operation{Method: "GET", Path: fmt.Sprintf("/items/%d", i), Scopes: []string{"items:read"}})
+	}
+	for b.Loop() {
+		b.ReportMetric(float64(run(b, c).Requests), "requests")
+	}
+}
