@@ -73,11 +73,11 @@ refuses. Each request differs from a valid one in one thing; a valid request
 before and after is the control. A result that is not proven is never shown as
 passed.
 
-Without other flags the tokens come from an issuer in this process, which the API
-has to trust while it is tested. With -p PROFILE the session's token is used, and
-what only the issuer's key can sign is not proven. With -- COMMAND, audit starts the API with
-OAUTH_ISSUER, OAUTH_JWKS_URI, OAUTH_AUDIENCE and PORT in its environment, and ends
-it afterwards.
+By default the tokens come from an issuer in this process, which the API has to
+trust while it is tested. With -- COMMAND, audit starts the API with OAUTH_ISSUER,
+OAUTH_JWKS_URI, OAUTH_AUDIENCE and PORT in its environment, and ends it afterwards.
+With -p PROFILE the session's token is used, and what only the issuer's key can
+sign is not proven.
 
 Only GET and HEAD are sent, only to loopback addresses, unless flags say
 otherwise. Exit code 0 means that everything asked is proven, 7 that the API

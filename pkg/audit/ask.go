@@ -68,7 +68,7 @@ func (a *Audit) controls(ctx context.Context, x *asking) bool {
 		return false
 	}
 	if isUnsafe && !slices.Contains([]int{400, 404, 409, 415, 422}, good.answer.Status) && !isRefused(good.answer) {
-		x.stop = inconclusive("the invalid request is answered with %s, so nothing more is sent", describe(good.answer))
+		x.stop = inconclusive("answer to the invalid request with a valid token: %s, so nothing more is sent", describe(good.answer))
 		return false
 	}
 	if !isUnsafe {
@@ -94,7 +94,7 @@ func stopDry(r *Answer) Outcome {
 	if r.isSuccess() && r.Status != http.StatusOK {
 		return Outcome{Fail, caseNamed("no-token").ID, describe(r) + " without a token"}
 	}
-	return inconclusive("%s without a token where 401 is expected, so nothing more is sent", describe(r))
+	return inconclusive("answer to the invalid request without a token: %s, and 401 is expected, so nothing more is sent", describe(r))
 }
 
 func isRefused(r *Answer) bool {
@@ -103,13 +103,13 @@ func isRefused(r *Answer) bool {
 
 // controlAgain sends the valid request once more, except where it changes data.
 func (a *Audit) controlAgain(ctx context.Context, x *asking) {
-	if !x.op.isSafe() && a.config.Unsafe == Real {
+	if !x.op.isSafe() && a.config.Unsafe == Real || ctx.Err() != nil {
 		return
 	}
 	again := &cell{c: caseNamed("good")}
 	a.answer(ctx, x, again)
 	if again.lacks == "" && !again.answer.isLike(x.seen.Control) {
-		x.stop = inconclusive("the valid request is answered with %s at the end, and %d at the beginning", describe(again.answer), x.seen.Control.Status)
+		x.stop = inconclusive("the valid request was answered differently at the end: %s, and %d at the beginning", describe(again.answer), x.seen.Control.Status)
 	}
 }
 

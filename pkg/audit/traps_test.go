@@ -435,8 +435,12 @@ func TestInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	report := a.Run(ctx)
-	if !report.Interrupted || len(report.Findings) != 0 || report.Coverage().Proven > 1 {
-		t.Errorf("%+v\n%s", report.Coverage(), failures(report))
+	coverage := report.Coverage()
+	if !report.Interrupted || len(report.Findings) != 0 || coverage.Proven > 1 {
+		t.Errorf("%+v\n%s", coverage, failures(report))
+	}
+	if coverage.Decided == 0 || coverage.Decided > 10 {
+		t.Errorf("%d results are known after 10 requests", coverage.Decided)
 	}
 }
 
