@@ -79,7 +79,7 @@ func (s *Server) newAPI() (http.Handler, error) {
 	mux.Handle("POST /api/items", require("items:write", a.add))
 	mux.Handle("DELETE /api/users/{id}", require("users:delete", a.deleteUser))
 	mux.HandleFunc("GET /{$}", s.serveAPIIndex)
-	return s.withConsole(laneAPI, withCORSEverywhere(s.withFaults(mux))), nil
+	return s.withBodyLimit(s.withConsole(laneAPI, withCORSEverywhere(s.withFaults(mux)))), nil
 }
 
 // noteRefusal shows the console why the API refused a request.

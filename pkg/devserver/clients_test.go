@@ -1,10 +1,14 @@
 package devserver_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -347,5 +351,29 @@ func TestClientDocuments(t *testing.T) {
 		if page.StatusCode != http.StatusBadRequest || strings.HasPrefix(id, "https:") && !strings.Contains(page.text, "not a public address") {
 			t.Errorf("%s: %d %s", id, page.StatusCode, page.text)
 		}
+	}
+}
+
+// A body that is announced and never sent holds no connection, whoever sends it; one that arrives lets a handler wait.
+func TestBodyThatNeverComes(t *testing.T) {
+	d := newDesk(t, devserver.Config{})
+	d.server.SetBodyWait(100 * time.Millisecond)
+	for _, address := range []string{d.issuer, d.api} {
+		for _, line := range []string{"POST /token", "POST /api/items", "PUT /nothing", "POST /authorize"} {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5000\r\n\r\na", line)
+			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%s at %s: the connection is held", line, address)
+			}
+			conn.Close()
+		}
+	}
+	d.fault = "token-slow=300ms"
+	if got := d.token(codeRequest("x")); got.Error != "invalid_grant" {
+		t.Errorf("a slow handler: %+v", got)
 	}
 }

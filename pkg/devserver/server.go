@@ -55,6 +55,7 @@ type Server struct {
 	used      *dpop.Memory // proofs and assertions, each valid once
 	nonce     string       // that proofs need where the fault dpop-nonce is active
 	console   *console     // nil where it is off
+	bodyWait  time.Duration
 
 	saving sync.Mutex
 	mu     sync.Mutex
@@ -72,7 +73,7 @@ func New(c Config) (*Server, error) {
 	if err := c.complete(); err != nil {
 		return nil, fmt.Errorf("devserver: %w", err)
 	}
-	s := &Server{config: c, names: newNames(c.Seed), clients: newClients(), visits: newVisits(), grants: newGrants(), nonce: rand.Text()}
+	s := &Server{config: c, names: newNames(c.Seed), clients: newClients(), visits: newVisits(), grants: newGrants(), nonce: rand.Text(), bodyWait: bodyWait}
 	s.base = strings.TrimSuffix(c.Issuer, "/")
 	if u, err := url.Parse(s.base); err == nil {
 		s.path = u.Path
@@ -167,7 +168,7 @@ func (s *Server) routes() http.Handler {
 	if s.console != nil {
 		s.console.routes(mux)
 	}
-	return s.withConsole(laneServer, s.withPath(withCORS(s.withFaults(mux))))
+	return s.withBodyLimit(s.withConsole(laneServer, s.withPath(withCORS(s.withFaults(mux)))))
 }
 
 // withPath serves the endpoints below the issuer's path. Metadata is found where

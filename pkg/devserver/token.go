@@ -62,6 +62,7 @@ func grantTypesSupported() []string {
 // serveToken is the token endpoint (RFC 6749, section 3.2).
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	faults := faultsOf(r)
+	form, refused := readForm(w, r) // before any wait, which its time does not allow for
 	wait(r, faults.delay(FaultTokenSlow))
 	if faults.has(FaultTokenHang) {
 		hang(r)
@@ -73,7 +74,6 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	if faults.has(FaultRotate) {
 		s.keys.rotate()
 	}
-	form, refused := readForm(w, r)
 	if refused != nil {
 		writeError(w, refused)
 		return
