@@ -17,6 +17,7 @@ type checkOptions struct {
 	scopeClaim []string
 	policy     string
 	operations []string
+	cases      string
 }
 
 func newCheck(env *Env) *cobra.Command {
@@ -36,10 +37,15 @@ by dots; of a list one element has to match.
 ` + longTokenArg,
 		Example: `  oauthctl check --scope items:read
   oauthctl check --claim tenant=acme --claim 'email~@example\.com$'
-  oauthctl check @token.txt --policy policy.yaml --operation "DELETE /api/users/123"`,
+  oauthctl check @token.txt --policy policy.yaml --operation "DELETE /api/users/123"
+  # Test a policy in CI
+  oauthctl check --policy policy.yaml --cases cases.yaml`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.policy != "" {
+			switch {
+			case o.cases != "":
+				return runCheckCases(cmd.Context(), env, args, o)
+			case o.policy != "":
 				return runCheckPolicy(cmd.Context(), env, args, o)
 			}
 			return env.withReport(func(ctx context.Context, env *Env, raw secret.String) error {
@@ -55,6 +61,7 @@ by dots; of a list one element has to match.
 	f.StringArrayVar(&o.scopeClaim, "scope-claim", nil, "read scopes from this `CLAIM` too (repeatable)")
 	f.StringVar(&o.policy, "policy", "", "use issuer, audience and routes of the policy `FILE`")
 	f.StringArrayVar(&o.operations, "operation", nil, "with --policy, the request: `\"METHOD /path\"` (repeatable)")
+	f.StringVar(&o.cases, "cases", "", "with --policy, test it with the cases in `FILE`, without a token")
 	return cmd
 }
 

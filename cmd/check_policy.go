@@ -125,8 +125,8 @@ func (o *checkOptions) loadPolicy() (*policy.Policy, error) {
 	if given != nil {
 		return nil, usage("the policy says what is accepted and needed: --policy cannot be combined with %s", strings.Join(given, ", "))
 	}
-	if len(o.operations) == 0 {
-		return nil, &usageError{what: "--policy needs --operation", hint: `pass the request, for instance --operation "GET /api/items"`}
+	if len(o.operations) == 0 && o.cases == "" {
+		return nil, &usageError{what: "--policy needs --operation", hint: `pass the request, for instance --operation "GET /api/items", or --cases FILE`}
 	}
 	return loadPolicy("--policy", o.policy)
 }
