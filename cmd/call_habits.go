@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -51,7 +52,9 @@ func isMethod(name string) bool {
 	return false
 }
 
-var hostLike = regexp.MustCompile(`^(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::[0-9]{1,5})?(?:[/?]|$)`)
+var hostLike = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::[0-9]{1,5})?(?:[/?]|$)`)
+})
 
 // looksWrong refuses a target that is a host without a scheme: as a path it would
 // be appended to the API's URL.
@@ -84,7 +87,7 @@ func isHost(text string) bool {
 		_, err := netip.ParseAddr(text[1:end])
 		return err == nil
 	}
-	if !hostLike.MatchString(text) || text == "" {
+	if !hostLike().MatchString(text) || text == "" {
 		return false
 	}
 	host, _, port := strings.Cut(text, ":")

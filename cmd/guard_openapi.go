@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/pflag"
 
@@ -100,11 +101,13 @@ func needOf(s openapi.Security) string {
 	return "{scopes: [" + strings.Join(scopes, ", ") + "]}"
 }
 
-var pathParameter = regexp.MustCompile(`\{([^{}/]*)\}`)
+var pathParameter = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\{([^{}/]*)\}`)
+})
 
 // wildcards gives path parameters names that a pattern can have.
 func wildcards(path string) string {
-	return pathParameter.ReplaceAllStringFunc(path, func(name string) string {
+	return pathParameter().ReplaceAllStringFunc(path, func(name string) string {
 		return "{" + regexp.MustCompile(`[^A-Za-z0-9_]`).ReplaceAllString(strings.Trim(name, "{}"), "_") + "}"
 	})
 }

@@ -378,6 +378,9 @@ func sourceBreaches(file *ast.File, underPkg bool) []string {
 		case *ast.GenDecl:
 			for _, spec := range d.Specs {
 				breaches = append(breaches, undocumented(d, spec)...)
+				if compilesAtStart(spec) {
+					breaches = append(breaches, "compiles a regular expression at every start")
+				}
 			}
 		}
 	}
@@ -434,6 +437,26 @@ func undocumented(d *ast.GenDecl, spec ast.Spec) []string {
 	return nil
 }
 
+// compilesAtStart reports whether a package variable is a regular expression, which every command would pay for.
+func compilesAtStart(spec ast.Spec) bool {
+	v, ok := spec.(*ast.ValueSpec)
+	if !ok {
+		return false
+	}
+	return slices.ContainsFunc(v.Values, func(value ast.Expr) bool {
+		call, ok := value.(*ast.CallExpr)
+		if !ok {
+			return false
+		}
+		f, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return false
+		}
+		x, ok := f.X.(*ast.Ident)
+		return ok && x.Name == "regexp"
+	})
+}
+
 func TestHouseSourceIsHeld(t *testing.T) {
 	const source = `package p
 import "os"
@@ -449,6 +472,10 @@ func D() {}
 // Two that belong together.
 const ( E = 1; F = 2 )
 var G = 1
+// Later is told.
+var Later = sync.OnceValue(func() any { return regexp.MustCompile("x") })
+// Now is told.
+var Now = regexp.MustCompile("x")
 type ( H int
 // I is told.
 I int )
@@ -459,8 +486,8 @@ func init() {}
 		t.Fatal(err)
 	}
 	want := []string{
-		"A has no comment", "M has no comment", "N has no comment", "D has no comment", "G has no comment", "H has no comment",
-		"has an init", "names os.Exit",
+		"A has no comment", "M has no comment", "N has no comment", "D has no comment", "G has no comment",
+		"compiles a regular expression at every start", "H has no comment", "has an init", "names os.Exit",
 	}
 	if diff := cmp.Diff(want, sourceBreaches(file, true)); diff != "" {
 		t.Errorf("sourceBreaches (-want +got):\n%s", diff)

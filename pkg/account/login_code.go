@@ -363,11 +363,13 @@ func (l *login) refusedThere(ctx context.Context, request *oauth.AuthorizationRe
 }
 
 // markup is what of a page is not text.
-var markup = regexp.MustCompile(`(?is)<(script|style|head)\b.*?</(script|style|head)>|<[^>]*>|\s+`)
+var markup = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?is)<(script|style|head)\b.*?</(script|style|head)>|<[^>]*>|\s+`)
+})
 
 // pageText returns the beginning of what a page says, quoted; "" if nothing.
 func pageText(body []byte) string {
-	text := strings.Join(strings.Fields(html.UnescapeString(markup.ReplaceAllString(string(body), " "))), " ")
+	text := strings.Join(strings.Fields(html.UnescapeString(markup().ReplaceAllString(string(body), " "))), " ")
 	if text == "" {
 		return ""
 	}

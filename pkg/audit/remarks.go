@@ -3,6 +3,7 @@ package audit
 import (
 	"net/http"
 	"regexp"
+	"sync"
 
 	"github.com/oauthctl/oauthctl/pkg/challenge"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -18,8 +19,10 @@ type Remark struct {
 
 // leaks are texts that a refusal must not contain: stack traces of common
 // languages and private keys.
-var leaks = regexp.MustCompile(`Traceback \(most recent call last\)|goroutine \d+ \[|\n\s+at [\w$.<>/ ]+\([^)\n]*\)|\n\s+at [\w$.]+ \(?/|` +
-	`Exception in thread|-----BEGIN [A-Z ]*(PRIVATE|PUBLIC) KEY-----|File "/[^"]+", line \d+|#\d+ /\S+\.php\(\d+\)|"kty"\s*:`)
+var leaks = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`Traceback \(most recent call last\)|goroutine \d+ \[|\n\s+at [\w$.<>/ ]+\([^)\n]*\)|\n\s+at [\w$.]+ \(?/|` +
+		`Exception in thread|-----BEGIN [A-Z ]*(PRIVATE|PUBLIC) KEY-----|File "/[^"]+", line \d+|#\d+ /\S+\.php\(\d+\)|"kty"\s*:`)
+})
 
 // Remarks returns the faults of a refusal. An answer that is no refusal has none.
 func Remarks(c *Case, s Seen) []Remark {
@@ -29,7 +32,7 @@ func Remarks(c *Case, s Seen) []Remark {
 		return nil
 	}
 	var all []Remark
-	if leaks.Match(r.Body) {
+	if leaks().Match(r.Body) {
 		all = append(all, Remark{diagnosis.RefusalLeaks, Warning, "the body shows a stack trace or a key", "CWE-209"})
 	}
 	if isEnvelope {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/oauthctl/oauthctl/pkg/openapi"
 	"github.com/oauthctl/oauthctl/pkg/policy"
@@ -71,11 +72,13 @@ func bodyOf(b *openapi.Body) *Body {
 	return body
 }
 
-var placeholder = regexp.MustCompile(`\{([^{}]+)\}`)
+var placeholder = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\{([^{}]+)\}`)
+})
 
 // addPathParams adds the parameters that the path has and no document describes.
 func (o *Operation) addPathParams() {
-	for _, m := range placeholder.FindAllStringSubmatch(o.Path, -1) {
+	for _, m := range placeholder().FindAllStringSubmatch(o.Path, -1) {
 		if !slices.ContainsFunc(o.Params, func(p Param) bool { return p.In == "path" && p.Name == m[1] }) {
 			o.Params = append(o.Params, Param{Name: m[1], In: "path", Required: true, Absent: absent("", "")})
 		}
@@ -178,7 +181,7 @@ func Merge(document, rules []Operation, base string) (all []Operation, unlisted 
 }
 
 // shape is a path without the names of its parameters.
-func shape(path string) string { return placeholder.ReplaceAllString(path, "{}") }
+func shape(path string) string { return placeholder().ReplaceAllString(path, "{}") }
 
 // SetParam gives a value to every parameter of that name, and reports whether
 // there is one.
