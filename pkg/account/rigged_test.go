@@ -42,6 +42,7 @@ type rigged struct {
 	clients  int       // registered
 	confid   bool      // registers confidential clients
 	forgot   bool      // knows no client any more
+	refuse   string    // a scope that it does not grant
 }
 
 type request struct {
@@ -109,6 +110,11 @@ func reply(w http.ResponseWriter, status int, body any) {
 func (r *rigged) authorize(w http.ResponseWriter, req *http.Request) {
 	if r.forgot {
 		http.Error(w, "unknown client", http.StatusBadRequest)
+		return
+	}
+	if r.refuse != "" && strings.Contains(" "+req.Form.Get("scope")+" ", " "+r.refuse+" ") {
+		to := req.Form.Get("redirect_uri") + "?" + url.Values{"error": {"invalid_scope"}, "state": {req.Form.Get("state")}, "iss": {r.URL}}.Encode()
+		http.Redirect(w, req, to, http.StatusFound)
 		return
 	}
 	r.nonce = req.Form.Get("nonce")
@@ -217,16 +223,28 @@ type user struct {
 	warnings []error
 	opened   func(address string) error // in place of a browser
 	clients  []string                   // that were registered
+	pasted   chan string                // what the user pastes; nil means nothing
+	console  []string                   // the steps that were shown
 }
 
 func (u *user) Searched(discovery.Trail, error)     {}
 func (u *user) Registered(id string, _ bool)        { u.clients = append(u.clients, id) }
 func (u *user) ShowURL(string, string)              {}
-func (u *user) Console(string, []string)            {}
+func (u *user) Console(_ string, steps []string)    { u.console = steps }
 func (u *user) Requesting([]string, []string)       {}
 func (u *user) ShowCode(*oauth.DeviceAuthorization) {}
 func (u *user) Warn(err error)                      { u.warnings = append(u.warnings, err) }
-func (u *user) ReadLine() (string, error)           { return "", io.EOF }
+
+func (u *user) ReadLine() (string, error) {
+	if u.pasted == nil {
+		return "", io.EOF
+	}
+	line, ok := <-u.pasted
+	if !ok {
+		return "", io.EOF
+	}
+	return line, nil
+}
 
 func (u *user) OpenBrowser(address string) error {
 	if u.opened != nil {

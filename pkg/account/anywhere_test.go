@@ -1,0 +1,287 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/account"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// warned returns what was warned of with an id.
+func (u *user) warned(id diagnosis.ID) (texts []string) {
+	for _, err := range u.warnings {
+		var d *diagnosis.Diagnosis
+		if errors.As(err, &d) && d.ID == id {
+			texts = append(texts, d.Got.String())
+		}
+	}
+	return texts
+}
+
+// What arrives and is not the answer is reported, once for each kind, and the login goes on.
+func TestIgnoredCallbacksAreReported(t *testing.T) {
+	h, r := newHome(t), newRigged(t)
+	u := &user{t: t}
+	u.opened = func(address string) error {
+		asked, err := url.Parse(address)
+		if err != nil {
+			return err
+		}
+		back := asked.Query().Get("redirect_uri")
+		for range 2 {
+			for _, query := range []string{"?error=access_denied", "?state=other&code=c", "?error=server_error&state=other", ""} {
+				if err := visit(back + query); err != nil {
+					return err
+				}
+			}
+			res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(must(http.NewRequest(http.MethodPost, back, strings.NewReader("code=c"))))
+			if err != nil {
+				return err
+			}
+			res.Body.Close()
+		}
+		return visit(address)
+	}
+	if _, err := h.login(u, r.URL, nil); err != nil {
+		t.Fatal(err)
+	}
+	got := u.warned(diagnosis.CallbackIgnored)
+	want := []string{
+		"error=access_denied without state", "parameters with the state of another login", "error=server_error with the state of another login",
+		"a request without parameters; an answer in the fragment does not arrive", "a POST, as response_mode form_post sends",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("reported %q, want %q", got, want)
+	}
+	quiet := &user{t: t}
+	if _, err := newHome(t).login(quiet, r.URL, nil); err != nil || quiet.warned(diagnosis.CallbackIgnored) != nil {
+		t.Errorf("without any: %v, %q", err, quiet.warnings)
+	}
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// A scope that only we added does not make a login impossible; one that the user named does.
+func TestImpliedScopesAreLeftOut(t *testing.T) {
+	h, r := newHome(t), newRigged(t)
+	r.refuse = "offline_access"
+	u := &user{t: t}
+	done, err := h.login(u, r.URL, nil)
+	if err != nil || u.warned(diagnosis.ScopesLeftOut) == nil {
+		t.Fatalf("%v, warned of %v", err, u.warnings)
+	}
+	if slices.Contains(done.Asked, "offline_access") || len(r.to("/authorize")) != 2 {
+		t.Errorf("asked for %v in %d requests", done.Asked, len(r.to("/authorize")))
+	}
+	named := &user{t: t}
+	_, err = newHome(t).login(named, r.URL, func(o *account.LoginOptions) { o.Scope = []string{"openid", "offline_access"} })
+	if idOf(err) != diagnosis.ScopeRefused || named.warnings != nil {
+		t.Errorf("named by the user: %v, %v", err, named.warnings)
+	}
+}
+
+// Any registered redirect URI will do where the answer can be pasted.
+func TestPastedRedirectURI(t *testing.T) {
+	for _, uri := range []string{"https://app.example.com/cb", "urn:ietf:wg:oauth:2.0:oob", "com.example.app:/cb", "https://app.example.com/cb?team=7"} {
+		h, r := newHome(t), newRigged(t)
+		u := &user{t: t, pasted: make(chan string, 2)}
+		u.opened = func(address string) error {
+			asked, err := url.Parse(address)
+			if err != nil {
+				return err
+			}
+			if err := visit(address); err == nil {
+				return fmt.Errorf("the redirect led somewhere")
+			}
+			separator := "?"
+			if strings.Contains(uri, "?") {
+				separator = "&"
+			}
+			u.pasted <- "the code, please"
+			u.pasted <- "<" + uri + separator + url.Values{"code": {"one-time"}, "state": {asked.Query().Get("state")}, "iss": {r.URL}}.Encode() + "#top>"
+			return nil
+		}
+		if _, err := h.login(u, r.URL, func(o *account.LoginOptions) { o.RedirectURI = uri }); err != nil {
+			t.Errorf("%s: %v", uri, err)
+		}
+		if sent := r.to("/authorize"); len(sent) > 0 && sent[0].Get("redirect_uri") != uri {
+			t.Errorf("%s was sent as %s", uri, sent[0].Get("redirect_uri"))
+		}
+		if len(u.warned(diagnosis.PasteRefused)) != 1 {
+			t.Errorf("%s: warned of %v", uri, u.warnings)
+		}
+	}
+	_, err := newHome(t).login(&user{t: t}, newRigged(t).URL, func(o *account.LoginOptions) { o.RedirectURI = "https://app.example.com/cb" })
+	if idOf(err) != diagnosis.RedirectUnusable {
+		t.Errorf("where nothing can be pasted: %v", err)
+	}
+}
+
+// The client is, in this order: the one that the profile names, a document that describes it, one that is registered.
+func TestClientIdentity(t *testing.T) {
+	const document = "https://client.example/oauthctl.json"
+	for name, tt := range map[string]struct {
+		flags     profile.Values
+		announced bool
+		want      string
+		clients   int
+	}{
+		"named":                 {profile.Values{profile.ClientID: "mine", profile.ClientMetadataURL: document}, true, "mine", 0},
+		"a document":            {profile.Values{profile.ClientMetadataURL: document}, true, document, 0},
+		"which is not accepted": {profile.Values{profile.ClientMetadataURL: document}, false, "client-1", 1},
+		"no document":           {nil, true, "client-1", 1},
+	} {
+		h, r := newHome(t), newRigged(t)
+		r.metadata["client_id_metadata_document_supported"] = tt.announced
+		for range 2 {
+			a := h.open("", tt.flags, nil)
+			if _, err := a.Login(t.Context(), &user{t: t}, account.LoginOptions{URL: r.URL, OpenBrowser: true, Timeout: 10 * time.Second}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, form := range append(r.to("/authorize"), r.to("/token")...) {
+			if form.Get("client_id") != tt.want {
+				t.Errorf("%s: client_id %q, want %q", name, form.Get("client_id"), tt.want)
+			}
+		}
+		if r.clients != tt.clients {
+			t.Errorf("%s: %d clients were registered, want %d", name, r.clients, tt.clients)
+		}
+	}
+}
+
+// What the login needs is looked at before a client is registered for it.
+func TestNothingIsRegisteredInVain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(metadata map[string]any)
+		login  func(o *account.LoginOptions)
+		want   diagnosis.ID
+	}{
+		"no token endpoint":         {func(m map[string]any) { delete(m, "token_endpoint") }, nil, diagnosis.MetadataInvalid},
+		"no authorization endpoint": {func(m map[string]any) { m["authorization_endpoint"] = nil }, nil, diagnosis.EndpointMissing},
+		"a script for it":           {func(m map[string]any) { m["authorization_endpoint"] = "javascript:alert(1)" }, nil, diagnosis.MetadataInvalid},
+		"no PAR":                    {func(map[string]any) {}, func(o *account.LoginOptions) { o.PAR = true }, diagnosis.EndpointMissing},
+		"no device endpoint":        {func(map[string]any) {}, func(o *account.LoginOptions) { o.GrantType, o.OpenBrowser = account.GrantDeviceCode, false }, diagnosis.EndpointMissing},
+		"all there":                 {func(map[string]any) {}, nil, ""},
+	} {
+		h, r := newHome(t), newRigged(t)
+		tt.change(r.metadata)
+		_, err := h.login(&user{t: t}, r.URL, tt.login)
+		if idOf(err) != tt.want || (r.clients > 0) != (tt.want == "") {
+			t.Errorf("%s: %v with %d clients, want %q", name, err, r.clients, tt.want)
+		}
+	}
+}
+
+// Servers have several words for a client that they no longer know; each leads to one new registration.
+func TestWordsForAForgottenClient(t *testing.T) {
+	for code, again := range map[string]bool{"invalid_client": true, "unauthorized_client": true, "invalid_grant": true, "invalid_scope": false, "access_denied": false} {
+		h, r := newHome(t), newRigged(t)
+		h.mustLogin(r.URL)
+		r.rig(func() {
+			r.answer = func(grant string, _ map[string]any) (int, any) {
+				if r.clients == 1 && grant == "authorization_code" {
+					return http.StatusBadRequest, map[string]any{"error": code}
+				}
+				return http.StatusOK, nil
+			}
+		})
+		_, err := h.login(&user{t: t}, r.URL, nil)
+		if (r.clients == 2) != again || (err == nil) != again {
+			t.Errorf("%s: %d clients, %v", code, r.clients, err)
+		}
+	}
+}
+
+// An assertion makes a session, which renews itself with a new assertion.
+func TestAssertionSession(t *testing.T) {
+	h, r := newHome(t), newRigged(t)
+	r.answer = func(_ string, body map[string]any) (int, any) {
+		delete(body, "refresh_token")
+		delete(body, "id_token")
+		return http.StatusOK, nil
+	}
+	read := 0
+	open := func() *account.Account {
+		f := must(profile.Load(h.path))
+		p := must(f.Resolve(profile.Query{Getenv: func(string) string { return "" }, Flags: profile.Values{
+			profile.GrantType: account.GrantJWTBearer, profile.Assertion: "ci:github", profile.ClientID: "workload",
+		}}))
+		return h.account(p, account.Config{ReadAssertion: func(_ context.Context, reference, audience string) (secret.String, error) {
+			if reference != "ci:github" || audience != r.URL {
+				t.Errorf("read %s for %s", reference, audience)
+			}
+			read++
+			return secret.New(fmt.Sprintf("assertion-%d", read)), nil
+		}})
+	}
+	if _, err := open().Login(t.Context(), &user{t: t}, account.LoginOptions{URL: r.URL}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open().Token(t.Context(), account.Want{Refresh: true}); err != nil {
+		t.Fatal(err)
+	}
+	h.offset = time.Hour
+	if _, err := open().Token(t.Context(), account.Want{}); err != nil {
+		t.Fatal(err)
+	}
+	var sent []string
+	for _, form := range r.to("/token") {
+		sent = append(sent, form.Get("assertion"))
+	}
+	if want := []string{"assertion-1", "assertion-2", "assertion-3"}; !slices.Equal(sent, want) {
+		t.Errorf("sent %q, want %q", sent, want)
+	}
+}
+
+// The metadata may be elsewhere, if the profile says where; the issuer stays the one that is expected.
+func TestMetadataElsewhere(t *testing.T) {
+	for issuer, want := range map[string]diagnosis.ID{"https://tenant.example/policy": "", "https://other.example": diagnosis.DiscoveryMismatch} {
+		h, r := newHome(t), newRigged(t)
+		r.metadata["issuer"] = "https://tenant.example/policy"
+		r.metadata["scopes_supported"], r.metadata["authorization_response_iss_parameter_supported"] = []string{"api"}, false
+		r.answer = func(_ string, body map[string]any) (int, any) { delete(body, "id_token"); return http.StatusOK, nil }
+		u := &user{t: t}
+		u.opened = func(address string) error {
+			asked := must(url.Parse(address)).Query()
+			return visit(asked.Get("redirect_uri") + "?" + url.Values{"code": {"one-time"}, "state": {asked.Get("state")}}.Encode())
+		}
+		a := h.open("", profile.Values{profile.Issuer: issuer, profile.MetadataURL: r.URL + "/.well-known/openid-configuration", profile.ClientID: "app"}, nil)
+		// The endpoints of this test are on loopback, which no public issuer may name.
+		_, err := a.Login(t.Context(), u, account.LoginOptions{OpenBrowser: true, Timeout: 10 * time.Second})
+		if want == "" {
+			want = diagnosis.InsecureEndpoint
+		}
+		if idOf(err) != want {
+			t.Errorf("%s: %v, want %s", issuer, err, want)
+		}
+	}
+	h, r := newHome(t), newRigged(t)
+	a := h.open("", profile.Values{profile.Issuer: r.URL, profile.MetadataURL: r.URL + "/.well-known/elsewhere"}, nil)
+	if _, err := a.Login(t.Context(), &user{t: t}, account.LoginOptions{OpenBrowser: true, Timeout: 10 * time.Second}); err != nil {
+		t.Errorf("positive control: %v", err)
+	}
+}
+
+func TestUnknownProvider(t *testing.T) {
+	f := must(profile.Load(newHome(t).path))
+	p := must(f.Resolve(profile.Query{Getenv: func(string) string { return "" }, Flags: profile.Values{profile.Provider: "gogle"}}))
+	if _, err := account.Open(p, nil, account.Config{}); idOf(err) != diagnosis.ConfigInvalid || !strings.Contains(err.Error(), "google") {
+		t.Errorf("got %v", err)
+	}
+}
