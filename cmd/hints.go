@@ -72,6 +72,9 @@ func (env *Env) hintFor(d *diagnosis.Diagnosis) string {
 // neither helps. A new hint is one row here. The texts of the catalogue are for
 // every reader and have no commands.
 func commandHint(c hintContext) string {
+	if hint := refusalHint(c); hint != "" {
+		return hint
+	}
 	switch c.ID {
 	// The token.
 	case diagnosis.TokenMissing:
@@ -206,6 +209,8 @@ func (c hintContext) loginHint() string {
 			return "if that server is the API's: " + c.run("login", at.Issuer, "--api", at.API)
 		}
 		return "use the issuer's or the API's exact URL; `oauthctl discover URL` shows each place that was tried"
+	case diagnosis.DiscoveryMismatch:
+		return "if the metadata is that of the issuer you mean: " + c.run("profile", "set", "issuer="+first(c.Got, "ISSUER"), "metadata_url=URL") + ", then " + c.run("login")
 	case diagnosis.ClientRefused:
 		return "check --client-id, the secret and --auth-method against the server's registration"
 	case diagnosis.ScopeRefused:

@@ -18,6 +18,10 @@ import (
 // known: loopback addresses match at every port (RFC 8252, section 7.3).
 const anyPort = "http://127.0.0.1/callback"
 
+// ErrDocumentAccepted is underneath a NO_REGISTRATION_PATH where the server
+// accepts the URL of a client id metadata document as client id.
+var ErrDocumentAccepted = errors.New("it accepts the URL of a client id metadata document")
+
 // clientName is what a server shows its users of a client that is registered
 // here.
 const clientName = "oauthctl"
@@ -108,7 +112,11 @@ func (l *login) client(ctx context.Context, want wanted, redirectURI string, reg
 func (l *login) register(ctx context.Context, want wanted, redirectURI string) (*session.Registration, error) {
 	server := want.server
 	if _, err := server.Endpoint("registration_endpoint"); errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing}) || server.Raw == nil && err != nil {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.NoRegistrationPath, Expected: diagnosis.Values{"a client with the redirect URI " + redirectURI}, Got: diagnosis.Values{server.Issuer}}
+		var also error
+		if server.ClientIDMetadataDocumentSupported {
+			also = ErrDocumentAccepted
+		}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.NoRegistrationPath, Err: also, Expected: diagnosis.Values{"a client with the redirect URI " + redirectURI}, Got: diagnosis.Values{server.Issuer}}
 	}
 	// No scope is named: a client registered for some could never widen them.
 	wish := oauth.Registration{ClientName: cmp.Or(l.options.ClientName, clientName), RedirectURIs: []string{redirectURI}, GrantTypes: []string{GrantAuthorizationCode, "refresh_token"}}

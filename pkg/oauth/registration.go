@@ -166,24 +166,6 @@ func (m Registration) filled(server *discovery.Server) Registration {
 	return m
 }
 
-// Known reports whether the server still knows the client, which it may have
-// been registered at by an earlier run. No RFC has a request for that; one for
-// tokens with a code that nobody issued is answered invalid_client where the
-// client is not known (RFC 6749, section 5.2), and otherwise where it is. Errors
-// are Diagnoses as of [Client.Token].
-func (c *Client) Known(ctx context.Context) (bool, error) {
-	req := TokenRequest{GrantType: "authorization_code"}.with("code", "does-the-server-know-me").with("code_verifier", random().Reveal())
-	_, err := c.Token(ctx, req)
-	var refused *Error
-	switch {
-	case errors.As(err, &refused):
-		return refused.Code != "invalid_client", nil
-	case err == nil:
-		return true, nil
-	}
-	return false, err
-}
-
 func parseRegistered(res *answer) (*Registered, error) {
 	if !res.isGood(http.StatusCreated, http.StatusOK) {
 		return nil, registrationRefused(res.failed(), res)

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"slices"
@@ -74,6 +75,18 @@ func (c *Client) parseTokenResponse(res *answer, req TokenRequest, now time.Time
 	return t, nil
 }
 
+// TokenTypeError is underneath a TOKEN_ENDPOINT_SHAPE where the response has no
+// token_type, or one that is not registered. [Client.AssumeBearer] accepts it.
+type TokenTypeError struct{ Type string }
+
+// Error names the type.
+func (e *TokenTypeError) Error() string {
+	if e.Type == "" {
+		return "without a token_type it is unknown how the token is used (RFC 6749, section 7.1)"
+	}
+	return "the token_type " + diagnosis.Quote(e.Type) + " is not registered"
+}
+
 func (c *Client) readTokenType(t *TokenResponse, res *answer, req TokenRequest) error {
 	kind, err := res.text("token_type")
 	switch {
@@ -85,10 +98,10 @@ func (c *Client) readTokenType(t *TokenResponse, res *answer, req TokenRequest) 
 		t.TokenType = "DPoP"
 	case c.AssumeBearer && err == nil:
 		t.TokenType = "Bearer"
-	case err != nil || kind == "":
+	case err != nil:
 		return res.unusable("token_type", res.what("token_type"))
 	default:
-		return res.unusable("token_type Bearer or DPoP", diagnosis.Values{kind})
+		return fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: diagnosis.Values{"token_type Bearer", "DPoP"}, Got: res.what("token_type"), Err: &TokenTypeError{kind}})
 	}
 	return nil
 }

@@ -1,0 +1,90 @@
+package cmd
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/account"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+)
+
+// refusalHint is commandHint for what depends on the server's own answer and on
+// what was asked: the same id needs another command after a code than after an
+// assertion. It returns "" where that makes no difference.
+func refusalHint(c hintContext) string {
+	var refused *oauth.Error
+	var typeError *oauth.TokenTypeError
+	switch {
+	case errors.Is(c.Diagnosis, account.ErrDocumentAccepted):
+		return "publish a client id metadata document and name it: " + c.run("profile", "set", "client_metadata_url=URL") +
+			"; or create a client in the server's console, then " + c.run("login", "--client-id", "ID")
+	case errors.As(c.Diagnosis, &typeError):
+		return "if this server is known to issue Bearer tokens: " + c.run("profile", "set", "assume_bearer=true")
+	case c.ID == diagnosis.IDTokenInvalid && aboutTime(c.Diagnosis):
+		return "compare the clocks of this machine and of the server, then " + c.run("login")
+	case !errors.As(c.Diagnosis, &refused):
+		return ""
+	}
+	switch c.ID {
+	case diagnosis.GrantInvalid:
+		return c.grantHint(refused.Request)
+	case diagnosis.ClientRefused:
+		return c.clientHint(refused)
+	case diagnosis.LoginRequired:
+		if refused.Request.Endpoint == oauth.AuthorizationEndpoint {
+			return "log in without --prompt none: " + c.run("login")
+		}
+	case diagnosis.RequestRefused, diagnosis.RefreshRefused:
+		if refused.Code == "invalid_dpop_proof" && !refused.Request.Proof {
+			return "bind the tokens to a key: " + c.run("login", "--dpop")
+		}
+	}
+	return ""
+}
+
+// grantHint says what to do about invalid_grant.
+func (c hintContext) grantHint(asked oauth.Request) string {
+	switch asked.GrantType {
+	case "authorization_code":
+		if asked.ProofsAnnounced && !asked.Proof {
+			return "the server may require proofs of possession: " + c.run("login", "--dpop")
+		}
+		return "log in again: " + c.run("login") + "; if it fails again, compare the redirect URI and the clock with the server's"
+	case "urn:ietf:params:oauth:grant-type:jwt-bearer":
+		return "get a new assertion; this one may have expired, have been used before, or be for another audience"
+	case "urn:ietf:params:oauth:grant-type:token-exchange":
+		return "get a new subject token; this one may have expired, or be for another audience"
+	}
+	return ""
+}
+
+// clientHint says what to do about a client that could not authenticate.
+func (c hintContext) clientHint(refused *oauth.Error) string {
+	asked := refused.Request
+	switch {
+	case asked.AuthMethod == oauth.AuthSecretBasic && asked.SecretEncoded:
+		return "the secret or the id has characters that client_secret_basic encodes, which some servers do not decode: " + c.run("login", "--auth-method", "client_secret_post")
+	case asked.AuthMethod == oauth.AuthSecretBasic && !asked.MethodsAnnounced:
+		return "check the secret; the server may accept it in the body only: " + c.run("login", "--auth-method", "client_secret_post")
+	case (asked.AuthMethod == oauth.AuthPrivateKeyJWT || asked.AuthMethod == oauth.AuthSecretJWT) && strings.Contains(strings.ToLower(refused.Description), "aud"):
+		return "name the audience that the server expects of assertions: " + c.run("profile", "set", "assertion_audience=URL")
+	}
+	return ""
+}
+
+// aboutTime reports that a check of times failed underneath.
+func aboutTime(err error) bool {
+	for err != nil {
+		var d *diagnosis.Diagnosis
+		if !errors.As(err, &d) {
+			return false
+		}
+		switch d.ID {
+		case diagnosis.Expired, diagnosis.NotYetValid, diagnosis.IssuedInFuture, diagnosis.ClockSkew:
+			return true
+		}
+		err = d.Err
+	}
+	return false
+}
