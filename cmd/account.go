@@ -62,6 +62,7 @@ func (env *Env) anyProfile() (*profile.Profile, error) {
 	if err != nil {
 		return nil, err
 	}
+	p = p.With(profile.Preset, profile.Values{profile.ClientMetadataURL: clientDocument})
 	env.hideSecrets(p)
 	env.resolved = p
 	return p, nil

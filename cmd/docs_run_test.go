@@ -186,7 +186,7 @@ func runPage(t *testing.T, commands []documented) {
 		command := here(c.command)
 		if c.session && strings.HasPrefix(command, "oauthctl login") && !strings.Contains(command, "--") {
 			command += " --browser" // there is no terminal here
-		} else if strings.HasPrefix(command, "oauthctl login") && !strings.Contains(command, "--device") && !strings.Contains(command, "client_credentials") {
+		} else if strings.HasPrefix(command, "oauthctl login") && !strings.Contains(command, "--device") && !strings.Contains(command, "--grant-type") {
 			command += " --browser"
 		}
 		chunks[len(chunks)-1] += fmt.Sprintf("echo '@@begin %d'\n%s\necho \"@@end $?\"\n", i, command)

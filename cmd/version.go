@@ -12,6 +12,9 @@ var (
 	version = ""
 	commit  = ""
 	date    = ""
+	// clientDocument is the URL at which docs/client.json is published; "" in a
+	// build whose client has no such document.
+	clientDocument = ""
 )
 
 func newVersion(env *Env) *cobra.Command {

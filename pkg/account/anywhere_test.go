@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -162,6 +163,31 @@ func TestClientIdentity(t *testing.T) {
 		if r.clients != tt.clients {
 			t.Errorf("%s: %d clients were registered, want %d", name, r.clients, tt.clients)
 		}
+	}
+}
+
+// A document that is only the program's default is used while it is there.
+func TestDefaultClientDocument(t *testing.T) {
+	for name, body := range map[string]string{"there": `{"client_id":"URL"}`, "about another": `{"client_id":"https://o.example"}`, "away": ""} {
+		h, r := newHome(t), newRigged(t)
+		r.metadata["client_id_metadata_document_supported"] = true
+		var document string
+		site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			if body == "" {
+				http.NotFound(w, q)
+			}
+			fmt.Fprint(w, strings.Replace(body, "URL", document, 1))
+		}))
+		document = site.URL + "/client.json"
+		f := must(profile.Load(h.path))
+		p := must(f.Resolve(profile.Query{Getenv: func(string) string { return "" }})).With(profile.Preset, profile.Values{profile.ClientMetadataURL: document})
+		if _, err := h.account(p, account.Config{}).Login(t.Context(), &user{t: t}, account.LoginOptions{URL: r.URL, OpenBrowser: true, Timeout: 10 * time.Second}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if used := r.to("/token")[0].Get("client_id") == document; used != (name == "there") || (r.clients == 0) != used {
+			t.Errorf("%s: used %v, with %d clients registered", name, used, r.clients)
+		}
+		site.Close()
 	}
 }
 

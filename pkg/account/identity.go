@@ -4,7 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
+	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
@@ -30,7 +34,7 @@ const clientName = "oauthctl"
 // there is none that can be used. One whose secret has expired cannot (RFC 7591,
 // section 3.2.1).
 func (l *login) known(ctx context.Context, server *discovery.Server) (*session.Registration, error) {
-	if l.profile.Get(profile.ClientID) != "" || l.describes(server) {
+	if l.profile.Get(profile.ClientID) != "" || l.document != "" {
 		return nil, nil // the profile names a client, so no other is used
 	}
 	r, err := l.store.LoadRegistration(ctx, l.profile.Name())
@@ -45,13 +49,38 @@ func (l *login) known(ctx context.Context, server *discovery.Server) (*session.R
 	return r, nil
 }
 
-// describes reports whether the client is identified by the URL of a document
-// that describes it, which the server has to announce support for (OAuth Client
-// ID Metadata Document). It comes after a client that was configured for this
-// server, and before one that is registered here.
-func (l *login) describes(server *discovery.Server) bool {
-	return server.ClientIDMetadataDocumentSupported && l.profile.Get(profile.ClientMetadataURL) != "" && l.profile.Get(profile.ClientID) == ""
+// chooseDocument returns the URL of the document that describes the client, where
+// the server announces that it accepts one as client id (OAuth Client ID Metadata
+// Document), "" where the client is another one: it comes after a client that was
+// configured for this server, and before one that is registered here. A document
+// that is only the program's default has to be there.
+func (l *login) chooseDocument(ctx context.Context, server *discovery.Server) string {
+	document := l.profile.Get(profile.ClientMetadataURL)
+	switch {
+	case document == "" || !server.ClientIDMetadataDocumentSupported || l.profile.Get(profile.ClientID) != "":
+		return ""
+	case l.profile.Origin(profile.ClientMetadataURL) == profile.Preset && !l.publishes(ctx, document):
+		return ""
+	}
+	return document
 }
+
+// publishes reports whether a client id metadata document answers, and is about
+// itself.
+func (l *login) publishes(ctx context.Context, document string) bool {
+	ctx, cancel := context.WithTimeout(ctx, documentTime)
+	defer cancel()
+	res, err := l.http.Get(ctx, document, "application/json", 64<<10)
+	if err != nil || res.Status != http.StatusOK {
+		return false
+	}
+	var described struct {
+		ClientID string `json:"client_id"`
+	}
+	return json.Unmarshal(res.Body, &described) == nil && described.ClientID == document
+}
+
+const documentTime = 5 * time.Second
 
 // listen binds the redirect URI: the one that was asked for, else the one that a
 // registered client was registered with, since many servers compare the port,
@@ -90,8 +119,8 @@ func (l *login) client(ctx context.Context, want wanted, redirectURI string, reg
 	switch {
 	case client.ID != "":
 		err = l.authenticate(ctx, client)
-	case l.describes(want.server):
-		client.ID, client.AuthMethod = l.profile.Get(profile.ClientMetadataURL), oauth.AuthNone
+	case l.document != "":
+		client.ID, client.AuthMethod = l.document, oauth.AuthNone
 	case registered == nil:
 		if registered, err = l.register(ctx, want, redirectURI); err != nil {
 			return nil, err

@@ -161,8 +161,11 @@ type login struct {
 	ui      UserInterface
 	options LoginOptions
 	grant   grant
-	again   bool             // a client that the server forgot is registered anew
-	before  *session.Session // the session in whose place the new one comes, nil without one
+	// document is the URL of the document that describes the client, "" for any
+	// other client.
+	document string
+	again    bool             // a client that the server forgot is registered anew
+	before   *session.Session // the session in whose place the new one comes, nil without one
 }
 
 // wanted is what a login asks of the server that was found.

@@ -23,6 +23,7 @@ func (l *login) find(ctx context.Context) (wanted, error) {
 		return wanted{}, err
 	}
 	want := wanted{server: found.Server, resource: found.Resource}
+	l.document = l.chooseDocument(ctx, found.Server)
 	if before, err := l.store.Load(l.profile.Name()); err == nil && serverOf(before) == l.profile.Server() {
 		l.before = before
 	}
