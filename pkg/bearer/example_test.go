@@ -76,3 +76,18 @@ routes:
 	// 200 /healthz false
 	// 401 /api/items true
 }
+
+// What the middleware would answer, without a server.
+func ExampleDecide() {
+	key, err := jwks.Generate("ES256")
+	if err != nil {
+		log.Fatal(err)
+	}
+	verifier, err := token.NewVerifier("https://auth.example.com", []string{"https://api.example.com"}, jwks.NewSet(key.Public()), token.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	d := bearer.Decide(verifier, httptest.NewRequest("GET", "/api/items", nil), bearer.Scopes("items:read"))
+	fmt.Println(d.Problem.Status, d.Diagnosis.ID, d.Problem.Scope)
+	// Output: 401 CREDENTIALS_MISSING items:read
+}

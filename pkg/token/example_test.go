@@ -40,3 +40,68 @@ func ExampleVerifier() {
 	// alice [items:read]
 	// AUD_MISMATCH
 }
+
+// An API starts whether or not its issuer can be reached.
+func ExampleNewIssuerVerifier() {
+	verifier, err := token.NewIssuerVerifier("https://auth.example.com", []string{"https://api.example.com"}, token.Options{})
+	if err != nil {
+		panic(err)
+	}
+	_, err = verifier.Verify(context.Background(), "9f2c7e31") // no JWT, so nothing is requested
+	fmt.Println(err)
+	// Output: the token is opaque, not a JWT: expected three parts joined by dots, got one part
+}
+
+// Claims of your own are read into a struct.
+func ExampleToken_UnmarshalClaims() {
+	key, err := jwks.Generate("EdDSA")
+	if err != nil {
+		panic(err)
+	}
+	raw, err := token.Sign(key, "at+jwt", map[string]any{"sub": "alice", "tenant": map[string]any{"id": 7}})
+	if err != nil {
+		panic(err)
+	}
+	t, err := token.Decode(raw) // an API has it from Verify
+	if err != nil {
+		panic(err)
+	}
+	var claims struct {
+		Subject string `json:"sub"`
+		Tenant  struct {
+			ID int `json:"id"`
+		} `json:"tenant"`
+	}
+	if err := t.UnmarshalClaims(&claims); err != nil {
+		panic(err)
+	}
+	fmt.Println(claims.Subject, claims.Tenant.ID)
+	// Output: alice 7
+}
+
+// Each issuer of a closed list is verified by its own keys.
+func ExampleJoin() {
+	var verifiers []*token.Verifier
+	for _, issuer := range []string{"https://auth.example.com", "https://partner.example"} {
+		v, err := token.NewIssuerVerifier(issuer, []string{"https://api.example.com"}, token.Options{})
+		if err != nil {
+			panic(err)
+		}
+		verifiers = append(verifiers, v)
+	}
+	verifier, err := token.Join(verifiers...)
+	if err != nil {
+		panic(err)
+	}
+	key, err := jwks.Generate("EdDSA")
+	if err != nil {
+		panic(err)
+	}
+	raw, err := token.Sign(key, "at+jwt", map[string]any{"iss": "https://evil.example"})
+	if err != nil {
+		panic(err)
+	}
+	_, err = verifier.Verify(context.Background(), raw)
+	fmt.Println(err)
+	// Output: the token is from another issuer: expected https://auth.example.com or https://partner.example, got https://evil.example
+}
