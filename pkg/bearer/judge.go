@@ -70,7 +70,7 @@ func (g *gate) judge(r *http.Request) verdict {
 	if match.Requirement.Optional && r.Header["Authorization"] == nil && !tokenInQuery(r.URL.RawQuery) {
 		return verdict{pattern: match.Pattern}
 	}
-	t, x := g.judgeRequest(r, match)
+	t, x := g.judgeRequest(r, &match)
 	if x != nil {
 		x.token, x.pattern, t = t, match.Pattern, nil
 	}
@@ -78,7 +78,7 @@ func (g *gate) judge(r *http.Request) verdict {
 }
 
 // judgeRequest returns the token also where it is valid and does not allow this.
-func (g *gate) judgeRequest(r *http.Request, match policy.Match) (*token.Token, *refusal) {
+func (g *gate) judgeRequest(r *http.Request, match *policy.Match) (*token.Token, *refusal) {
 	c, d := g.credentials(r)
 	if d != nil {
 		return nil, refusalFor(d, g.scope(match.Requirement))
@@ -89,10 +89,20 @@ func (g *gate) judgeRequest(r *http.Request, match policy.Match) (*token.Token, 
 		x.scheme = c.scheme
 		return nil, x
 	}
-	if g.policy != nil && !match.Listed {
-		return t, refusalFor(&diagnosis.Diagnosis{ID: diagnosis.OperationUnlisted}, "")
+	if g.policy != nil {
+		if !match.Listed {
+			return t, refusalFor(&diagnosis.Diagnosis{ID: diagnosis.OperationUnlisted}, "")
+		}
+		if x := judgeNeed(t, &match.Requirement); x != nil {
+			return t, x
+		}
 	}
-	return t, g.judgeNeeds(t, match.Requirement)
+	for i := range g.needs {
+		if x := judgeNeed(t, &g.needs[i]); x != nil {
+			return t, x
+		}
+	}
+	return t, nil
 }
 
 func (g *gate) judgeToken(r *http.Request, c credentials) (*token.Token, *diagnosis.Diagnosis) {
@@ -129,16 +139,11 @@ func unknown(err error) *diagnosis.Diagnosis {
 	return &diagnosis.Diagnosis{ID: diagnosis.RevocationUnknown, Err: err}
 }
 
-func (g *gate) judgeNeeds(t *token.Token, route policy.Requirement) *refusal {
-	if !route.Allows(t) {
-		return refusalFor(route.Decide(t).Diagnosis, scopeOf(route)).stepUp(route)
+func judgeNeed(t *token.Token, need *policy.Requirement) *refusal {
+	if need.Allows(t) {
+		return nil
 	}
-	for _, need := range g.needs {
-		if !need.Allows(t) {
-			return refusalFor(need.Decide(t).Diagnosis, scopeOf(need)).stepUp(need)
-		}
-	}
-	return nil
+	return refusalFor(need.Decide(t).Diagnosis, scopeOf(*need)).stepUp(*need)
 }
 
 // judgeBinding holds a token against the key that its cnf claim names (RFC 7800):
