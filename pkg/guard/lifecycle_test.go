@@ -207,6 +207,7 @@ func TestWatchFromTheStart(t *testing.T) {
 // A guard that stops says so first, lets what is under way finish, and logs what
 // it has to cut.
 func TestStop(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	released := make(chan struct{})
 	entered := make(chan struct{}, 10)
 	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
@@ -228,7 +229,7 @@ func TestStop(t *testing.T) {
 	f.host = l.Addr().String()
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
-	server := guard.Server{Handler: f.handler, Draining: f.handler.Drain, Delay: 200 * time.Millisecond, Grace: 700 * time.Millisecond}
+	server := guard.Server{Handler: f.handler, Draining: f.handler.Drain, Delay: 2 * time.Second, Grace: 2 * time.Second}
 	go func() { stopped <- server.Serve(ctx, l) }()
 	bearer := "Authorization: Bearer " + f.token(nil) + "\r\n"
 	finishes := dial(t, f.host, "GET /files/finishes HTTP/1.1\r\nHost: x\r\n"+bearer+"\r\n")
