@@ -62,13 +62,22 @@ type warning struct {
 func runDecode(_ context.Context, env *Env, raw secret.String, o decodeOptions) error {
 	r := token.Read(raw.Reveal())
 	if r.Header == nil && r.Claims == nil && r.Payload == nil {
-		return r.Oddities[0]
+		return nothingToShow(r.Oddities[0])
 	}
 	if env.global.wantsJSON() {
 		return env.printJSON(decodedOf(r, o, env.Now()))
 	}
 	env.printReading(r, o)
 	return nil
+}
+
+// nothingToShow returns why nothing can be shown. The usual hint of some ids is to
+// decode the token.
+func nothingToShow(d *diagnosis.Diagnosis) error {
+	if d.ID == diagnosis.Malformed || d.ID == diagnosis.FormatUnsupported {
+		return withHint(d, "pass the token alone, as the authorization server gave it")
+	}
+	return d
 }
 
 // warningsOf returns the reasons to refuse the text, and what is odd about the

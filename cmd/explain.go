@@ -92,7 +92,7 @@ func unknownDiagnosis(id, wanted string) error {
 			hint, nearest = "did you mean `oauthctl explain "+string(e.ID)+"`?", d
 		}
 	}
-	return &usageError{what: "there is no diagnosis " + quoteArgument(id), hint: hint}
+	return &usageError{what: "there is no diagnosis " + shownArg(id), hint: hint}
 }
 
 // ending tells how a command ends that meets a fault of that kind.

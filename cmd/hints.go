@@ -83,6 +83,8 @@ func commandHint(c hintContext) string {
 		return "ask the server that issued it: " + c.run("introspect", "-")
 	case diagnosis.OpaqueAuth0:
 		return "log in with the API identifier: " + c.run("login", "--audience", "API-IDENTIFIER")
+	case diagnosis.Malformed, diagnosis.FormatUnsupported, diagnosis.HeaderInvalid, diagnosis.DuplicateMember, diagnosis.MemberCase, diagnosis.CritUnsupported:
+		return "see what can be read of it, with each reason to refuse it: " + c.run("decode", "-")
 	case diagnosis.PayloadInvalid:
 		return "if the payload is not a set of claims, verify it with --jws"
 	case diagnosis.AlgNotAllowed:

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // tokenText matches what looks like a token within a text: a JWT, or an opaque
@@ -24,10 +26,10 @@ func maskTokens(text string) string {
 // slashes may be a secret of any form, so little of it is shown.
 func shownArg(arg string) string {
 	if masked := maskTokens(arg); masked != arg {
-		return quoteArgument(masked)
+		return diagnosis.Quote(masked)
 	}
 	if len(arg) >= 32 && !strings.ContainsAny(arg, " /=") {
 		return fmt.Sprintf("%q… (%d characters)", arg[:4], len(arg))
 	}
-	return quoteArgument(arg)
+	return diagnosis.Quote(arg)
 }

@@ -153,11 +153,11 @@ func addMember(to map[string]any, text string) error {
 	name, value, ok := strings.Cut(text, "=")
 	switch {
 	case !ok || name == "" || name == ":":
-		return fmt.Errorf("expected NAME=VALUE or NAME:=JSON, got %s", quoteArgument(text))
+		return fmt.Errorf("expected NAME=VALUE or NAME:=JSON, got %s", diagnosis.Quote(text))
 	case strings.HasSuffix(name, ":"):
 		var v any
 		if err := json.Unmarshal([]byte(value), &v); err != nil {
-			return fmt.Errorf("expected JSON after %s=, got %s", name, quoteArgument(value))
+			return fmt.Errorf("expected JSON after %s=, got %s", name, diagnosis.Quote(value))
 		}
 		to[strings.TrimSuffix(name, ":")] = jsontext.Value(value)
 	default:
