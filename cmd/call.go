@@ -213,6 +213,7 @@ func runCall(ctx context.Context, env *Env, o *callOptions) error {
 	case o.dryRun:
 		return env.showRequest(preview, request, client.Source != nil)
 	}
+	env.about = preview.URL.Scheme + "://" + preview.URL.Host + preview.URL.EscapedPath()
 	if o.time {
 		var clock stopwatch
 		ctx = clock.watch(ctx)

@@ -45,7 +45,8 @@ func runDiscover(ctx context.Context, env *Env, url string) error {
 	if err != nil {
 		return err
 	}
-	found, trail, err := discovery.Find(ctx, client, discovery.CompleteURL(url))
+	env.about = discovery.CompleteURL(url)
+	found, trail, err := discovery.Find(ctx, client, env.about)
 	if !env.global.wantsJSON() || err != nil {
 		showTrail(env.stderr(), trail)
 	}

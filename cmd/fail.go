@@ -13,6 +13,8 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/doctor"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
 // usageError is a fault of the command line or the configuration.
@@ -109,9 +111,25 @@ func (env *Env) tellFailure(f failure) {
 	if f.Hint != "" {
 		s.line("%s hint: %s", s.bad("oauthctl:"), clean(f.Hint))
 	}
-	if f.ID != "" {
-		s.line("%s see: oauthctl explain %s", s.bad("oauthctl:"), f.ID)
+	if see := env.seeAlso(f); see != "" {
+		s.line("%s see: %s", s.bad("oauthctl:"), see)
 	}
+}
+
+// seeAlso is the command that says more about a failure: doctor where it could
+// find the cause at the URL of this run, else explain.
+func (env *Env) seeAlso(f failure) string {
+	switch {
+	case f.ID == "":
+		return ""
+	case env.about != "" && doctor.Finds(f.ID):
+		args := []string{"doctor", clean(safehttp.RedactURL(env.about))}
+		if f.ID == diagnosis.TokenEndpointShape {
+			args = append(args, "--deep")
+		}
+		return env.command(args...) + " # " + string(f.ID) // a comment for the shell
+	}
+	return "oauthctl explain " + string(f.ID)
 }
 
 // withoutSecrets takes the credentials of this run's requests out of a failure: a

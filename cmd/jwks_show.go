@@ -144,6 +144,7 @@ func (env *Env) fetchKeySet(ctx context.Context, from string) (*jwks.Set, error)
 	if err != nil {
 		return nil, err
 	}
+	env.about = issuerOf(from)
 	set, err := env.remoteSet(ctx, client, from)
 	var d *diagnosis.Diagnosis
 	if err == nil || !errors.As(err, &d) || d.ID != diagnosis.KeySetInvalid {

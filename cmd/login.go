@@ -11,6 +11,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/secret"
@@ -198,6 +199,7 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 	}
 	ui := &loginUI{env: env, opens: options.OpenBrowser, listen: o.listen}
 	ui.paste = env.IsTerminal(env.Stdin) && env.IsTerminal(env.Stderr) && !env.global.noInput && o.secretFile != "-"
+	env.about = cmp.Or(discovery.CompleteURL(options.URL), p.Get(profile.API), p.Get(profile.Issuer))
 	done, err := a.Login(ctx, ui, options)
 	if err != nil {
 		return err

@@ -63,6 +63,9 @@ type Env struct {
 	secrets secret.Scrubber
 	// proxies are those that the environment names, nil for none.
 	proxies *safehttp.Proxies
+	// about is the URL of the API or the issuer that this run contacts, which
+	// doctor could examine; "" if it contacts none.
+	about string
 	// resolved is the profile of this run, nil until a command asks for it.
 	resolved *profile.Profile
 }

@@ -1,0 +1,20 @@
+package doctor
+
+import (
+	"slices"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// Finds reports whether an examination can find the cause of a failure of that
+// id: a rung looks for it, and it is more than the command line at fault.
+func Finds(id diagnosis.ID) bool {
+	return slices.Contains([]diagnosis.ID{
+		diagnosis.Unreachable, diagnosis.Timeout, diagnosis.TLSUntrusted, diagnosis.TLSMissing, diagnosis.ResponseBroken,
+		diagnosis.ProxyRefused, diagnosis.RateLimited, diagnosis.ServerError,
+		diagnosis.MetadataNotFound, diagnosis.MetadataInvalid, diagnosis.ResourceMismatch, diagnosis.DiscoveryMismatch, diagnosis.IssuerSlash,
+		diagnosis.InsecureEndpoint, diagnosis.PKCEDowngrade, diagnosis.KeysUnavailable, diagnosis.KeySetEmpty, diagnosis.KeySetInvalid, diagnosis.KeyRefused,
+		diagnosis.ClockSkew, diagnosis.NotYetValid, diagnosis.NoRegistrationPath, diagnosis.ScopeRefused, diagnosis.TokenEndpointShape,
+		diagnosis.APIUnauthorized, diagnosis.SessionElsewhere,
+	}, id)
+}
