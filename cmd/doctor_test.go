@@ -137,6 +137,27 @@ func TestDoctorProfiles(t *testing.T) {
 	}
 }
 
+// jwks show finds what rung 13 finds.
+func TestJWKSShowStrict(t *testing.T) {
+	w := newWorld(t, devserver.Config{})
+	key := filepath.Join(t.TempDir(), "private.jwk")
+	w.mustRun("jwks", "generate", "--alg", "ES256", "--private-out", key)
+	for _, tt := range []struct {
+		code int
+		args []string
+		want string
+	}{
+		{0, []string{w.issuer, "--strict"}, "✓"},
+		{0, []string{key}, "must not be published"},
+		{7, []string{key, "--strict"}, "must not be published"},
+		{7, []string{key, "--strict", "--json"}, `"exposed"`},
+	} {
+		if code := w.run(append([]string{"jwks", "show"}, tt.args...)...); code != tt.code || !strings.Contains(w.stdout.String(), tt.want) {
+			t.Errorf("%s: exit code %d, want %d\n%s%s", tt.args, code, tt.code, &w.stdout, &w.stderr)
+		}
+	}
+}
+
 func (w *world) mustRun(args ...string) {
 	w.t.Helper()
 	if code := w.run(args...); code != 0 {

@@ -116,6 +116,8 @@ func generated(t *testing.T) map[string]string {
 		"docs/exit-codes.md": exitCodesPage(),
 		"docs/diagnosis.md":  diagnosisPage(),
 		"docs/demo.svg":      demoPicture(t),
+
+		"docs/troubleshooting.md": troubleshootingPage(t),
 	}
 	env := &Env{Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer), Stdin: strings.NewReader(""), Getenv: func(string) string { return "" }, Now: time.Now}
 	root := newRoot(env, nil)
@@ -154,6 +156,31 @@ func exitCodesPage() string {
 	b.WriteString("| code | means | a script should |\n| ---: | --- | --- |\n")
 	for _, e := range exitCodes() {
 		fmt.Fprintf(&b, "| %d | %s | %s |\n", e.code, e.means, e.advice)
+	}
+	return b.String()
+}
+
+// indexMark is where the generated part of the page on troubleshooting begins.
+const indexMark = "## Index of ids\n"
+
+// troubleshootingPage is the page as it is, with the index of the catalogue.
+func troubleshootingPage(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, _, found := strings.Cut(string(text), indexMark)
+	if !found {
+		t.Fatalf("docs/troubleshooting.md lacks %q", indexMark)
+	}
+	var b strings.Builder
+	b.WriteString(written + indexMark + "\n| id | summary | exit code |\n| --- | --- | ---: |\n")
+	all := diagnosis.All()
+	slices.SortFunc(all, func(a, b diagnosis.Entry) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	for _, e := range all {
+		anchor := strings.ToLower(string(e.ID))
+		fmt.Fprintf(&b, "| [%s](diagnosis.md#%s) | %s | %d |\n", e.ID, anchor, e.Summary, e.Kind.ExitCode())
 	}
 	return b.String()
 }

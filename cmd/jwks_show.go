@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -16,23 +17,30 @@ import (
 )
 
 func newJWKSShow(env *Env) *cobra.Command {
-	return &cobra.Command{
+	var strict bool
+	cmd := &cobra.Command{
 		Use:   "show [URL|FILE|-|ISSUER]",
 		Short: "Show the keys of a set, and why a key is not usable",
 		Long: `Show the keys of a set, and why a key is not usable. A URL is that of a key set,
 of an issuer or of its metadata; without an argument it is the profile's issuer.
-A FILE, or - for standard input, holds a key set or one key.`,
+A FILE, or - for standard input, holds a key set or one key.
+
+Keys that no issuer may publish like this are marked: with a private member, with
+the kid of another key, or RSA keys below 2048 bits. With --strict the exit code
+is 7 then.`,
 		Example: `  oauthctl jwks show https://auth.example.com
   openssl x509 -in cert.pem | oauthctl jwks show -`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runJWKSShow(cmd.Context(), env, strings.Join(args, ""))
+			return runJWKSShow(cmd.Context(), env, strings.Join(args, ""), strict)
 		},
 	}
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 7 for a key that must not be published like this")
+	return cmd
 }
 
 // runJWKSShow ends with KEY_SET_EMPTY if no key is usable, after it has shown why.
-func runJWKSShow(ctx context.Context, env *Env, from string) error {
+func runJWKSShow(ctx context.Context, env *Env, from string, strict bool) error {
 	set, err := env.readKeySet(ctx, from)
 	if err != nil {
 		return err
@@ -40,6 +48,9 @@ func runJWKSShow(ctx context.Context, env *Env, from string) error {
 	var unusable error
 	if len(set.All()) == 0 {
 		unusable = withHint(&diagnosis.Diagnosis{ID: diagnosis.KeySetEmpty}, "the issuer has to publish a key that is meant for signatures")
+	}
+	if exposed := set.Exposed(); strict && len(exposed) > 0 {
+		unusable = exposedKey(exposed[0])
 	}
 	if env.global.wantsJSON() {
 		if err := env.printJSON(keySetReport(set)); err != nil || unusable == nil {
@@ -49,6 +60,15 @@ func runJWKSShow(ctx context.Context, env *Env, from string) error {
 	}
 	env.printKeySet(set)
 	return unusable
+}
+
+// exposedKey is the failure of a key that must not be published as it is.
+func exposedKey(k jwks.Skipped) error {
+	d := &diagnosis.Diagnosis{ID: diagnosis.KeyRefused, As: diagnosis.Unsafe, Err: fmt.Errorf("key %d, %s", k.Index+1, nameOfKey(k.ID))}
+	if found, ok := errors.AsType[*diagnosis.Diagnosis](k.Reason); ok {
+		d.Expected, d.Got = found.Expected, found.Got
+	}
+	return withHint(d, "publish public keys only, each with a kid of its own, and replace a key whose private part was published")
 }
 
 func (env *Env) printKeySet(set *jwks.Set) {
@@ -68,6 +88,19 @@ func (env *Env) printKeySet(set *jwks.Set) {
 		s.line("%s %s", s.bad("✗"), s.strong(clean(nameOfKey(k.ID))))
 		s.line("  %s", clean(k.Reason.Error()))
 	}
+	for _, k := range set.Exposed() {
+		s.line("%s %s", s.warn("!"), s.strong(clean(nameOfKey(k.ID))))
+		s.line("  %s", clean(publishedReason(k)))
+	}
+}
+
+// publishedReason says why a key must not be published like this.
+func publishedReason(k jwks.Skipped) string {
+	d, ok := errors.AsType[*diagnosis.Diagnosis](k.Reason)
+	if !ok {
+		return k.Reason.Error()
+	}
+	return "must not be published like this: expected " + d.Expected.Or() + ", got " + d.Got.String()
 }
 
 func nameOfKey(id string) string {
@@ -95,7 +128,8 @@ func keySetReport(set *jwks.Set) any {
 	report := struct {
 		Keys    []key     `json:"keys"`
 		Skipped []skipped `json:"skipped"`
-	}{[]key{}, []skipped{}}
+		Exposed []skipped `json:"exposed,omitempty"`
+	}{Keys: []key{}, Skipped: []skipped{}}
 	for _, k := range set.All() {
 		var warnings []warning
 		for _, w := range k.Warnings() {
@@ -105,6 +139,9 @@ func keySetReport(set *jwks.Set) any {
 	}
 	for _, k := range set.Skipped() {
 		report.Skipped = append(report.Skipped, skipped{k.Index, k.ID, k.Reason.Error()})
+	}
+	for _, k := range set.Exposed() {
+		report.Exposed = append(report.Exposed, skipped{k.Index, k.ID, publishedReason(k)})
 	}
 	return report
 }
