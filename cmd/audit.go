@@ -16,6 +16,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/audit"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
@@ -151,6 +152,8 @@ type auditRun struct {
 	listed   []audit.Operation // before --operation chose some
 	asked    []audit.Operation
 	unlisted []string
+	policy   *policy.Policy // nil without --policy
+	stop     func()         // ends the API that audit started
 	// anyAudience is set if the policy accepts tokens for any audience.
 	anyAudience bool
 	baseline    audit.Baseline
@@ -164,24 +167,9 @@ func runAudit(ctx context.Context, env *Env, rawURL string, o auditOptions) erro
 	if err != nil {
 		return err
 	}
-	tokens, closeIssuer, err := env.auditTokens(ctx, run)
-	if err != nil {
+	if err := env.sendAudit(ctx, run); err != nil {
 		return err
 	}
-	defer closeIssuer()
-	a, err := env.newAuditOf(run, tokens)
-	if err != nil {
-		return err
-	}
-	if err := env.announceAudit(run, a.Plan()); err != nil {
-		return err
-	}
-	stop, err := env.startAudited(ctx, run)
-	if err != nil {
-		return err
-	}
-	run.report = a.Run(ctx)
-	stop() // before anything is printed, since a closed pipe ends this process
 	run.stale = run.baseline.Apply(run.report, run.isListed)
 	verdict := run.verdict(ctx)
 	run.exitCode = exitDone
@@ -202,7 +190,55 @@ func runAudit(ctx context.Context, env *Env, rawURL string, o auditOptions) erro
 	return told{verdict}
 }
 
-// prepareAudit reads everything that is needed before the first request.
+// sendAudit sends the requests. The issuer and the API that it starts end before
+// it returns, and so before anything is printed: a closed pipe ends this process.
+func (env *Env) sendAudit(ctx context.Context, run *auditRun) error {
+	tokens, closeIssuer, err := env.auditTokens(ctx, run)
+	if err != nil {
+		return err
+	}
+	defer closeIssuer()
+	var started bool
+	start := func() error {
+		if started {
+			return nil
+		}
+		started = true
+		stop, err := env.startAudited(ctx, run)
+		if err == nil {
+			run.stop = stop
+		}
+		return err
+	}
+	defer func() {
+		if run.stop != nil {
+			run.stop()
+		}
+	}()
+	if run.asked == nil { // the API serves its own document
+		if err := start(); err != nil {
+			return err
+		}
+		if err := env.auditOperations(ctx, run); err != nil {
+			return err
+		}
+	}
+	a, err := env.newAuditOf(run, tokens)
+	if err != nil {
+		return err
+	}
+	if err := env.announceAudit(run, a.Plan()); err != nil {
+		return err
+	}
+	if err := start(); err != nil {
+		return err
+	}
+	run.report = a.Run(ctx)
+	return nil
+}
+
+// prepareAudit reads everything that is needed before the first request. A
+// document that the API serves is read later if audit starts the API.
 func (env *Env) prepareAudit(ctx context.Context, rawURL string, o auditOptions) (*auditRun, error) {
 	run := &auditRun{options: o, rawURL: rawURL}
 	var err error
@@ -215,8 +251,14 @@ func (env *Env) prepareAudit(ctx context.Context, rawURL string, o auditOptions)
 	if err := run.options.check(); err != nil {
 		return nil, err
 	}
-	if err := env.auditOperations(ctx, run); err != nil {
+	if run.policy, err = env.readPolicy(o.policy); err != nil {
 		return nil, err
+	}
+	run.expect(run.policy)
+	if len(o.command) == 0 || !isURL(o.openapi) {
+		if err := env.auditOperations(ctx, run); err != nil {
+			return nil, err
+		}
 	}
 	if o.baseline != "" {
 		data, err := env.readInput(o.baseline, 1<<20)

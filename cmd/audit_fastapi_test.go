@@ -2,6 +2,7 @@ package cmd_test
 
 import (
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -164,5 +165,27 @@ func TestAuditOfPlainPythonJose(t *testing.T) {
 	}
 	if code != 7 || !slices.Equal(got, want) {
 		t.Errorf("exit code %d, findings %q, want %q", code, got, want)
+	}
+}
+
+// FastAPI describes itself: audit starts it, reads its document, and takes the scopes, which FastAPI does not know, from
+// a policy.
+func TestAuditReadsTheDocumentOfItsCommand(t *testing.T) {
+	python, missing := findPython()
+	need(t, "fastapi", missing)
+	w := newWorld(t, devserver.Config{})
+	issuer, address := freeAddress(t), freeAddress(t)
+	policy := writeFile(t, "policy.yaml", "issuer: http://"+issuer+"\naudience: http://"+address+"\nroutes:\n  \"GET /api/items\": {scopes: [items:read]}\n  \"POST /api/items\": {scopes: [items:write]}\n")
+	script := "cd testdata/fastapi && PYTHONDONTWRITEBYTECODE=1 ISSUER=$OAUTH_ISSUER AUDIENCE=$OAUTH_AUDIENCE exec " + python + " -m uvicorn items:app --host 127.0.0.1 --port $PORT --log-level warning"
+	report, code := w.auditJSON(t, "http://"+address, "--openapi", "http://"+address+"/openapi.json", "--policy", policy, "--unsafe", "dry", "--", "/bin/sh", "-c", script)
+	if code != 7 || !report.has("GET /api/items", "no-audience", "AUD_MISSING", "fail") || !report.has("POST /api/items", "no-audience", "AUD_MISSING", "fail") {
+		t.Errorf("%d\n%s", code, report)
+	}
+	if !report.has("DELETE /api/users/{user}", "documents", "OPERATION_UNLISTED", "warn") {
+		t.Errorf("the operation that the policy does not list is not reported:\n%s", report)
+	}
+	if res, err := http.Get("http://" + address); err == nil {
+		res.Body.Close()
+		t.Error("the API still runs")
 	}
 }

@@ -40,14 +40,13 @@ func (env *Env) auditOperations(ctx context.Context, run *auditRun) error {
 	if err != nil {
 		return err
 	}
-	rules, p, err := env.policyOperations(run, claims)
-	if err != nil {
-		return err
+	var rules []audit.Operation
+	if run.policy != nil {
+		rules = audit.FromPolicy(run.policy, o.policy, claims)
 	}
-	switch {
-	case document != nil && p != nil:
+	if document != nil && rules != nil {
 		run.listed, run.unlisted = audit.Merge(document, rules, base)
-	default:
+	} else {
 		run.listed = slices.Concat(document, rules)
 	}
 	if strings.Trim(run.target.Path, "/") == "" && base != "" {
@@ -65,7 +64,6 @@ func (env *Env) auditOperations(ctx context.Context, run *auditRun) error {
 			return usage("--param: no operation has a parameter %q", name)
 		}
 	}
-	run.expect(p)
 	return nil
 }
 
@@ -114,20 +112,19 @@ func (env *Env) fetchDocument(ctx context.Context, from string) ([]byte, error) 
 	return res.Body, nil
 }
 
-func (env *Env) policyOperations(run *auditRun, claims map[string]any) ([]audit.Operation, *policy.Policy, error) {
-	from := run.options.policy
+func (env *Env) readPolicy(from string) (*policy.Policy, error) {
 	if from == "" {
-		return nil, nil, nil
+		return nil, nil
 	}
 	data, err := env.readInput(from, 1<<20)
 	if err != nil {
-		return nil, nil, usage("--policy: %w", err)
+		return nil, usage("--policy: %w", err)
 	}
 	p, err := policy.Load(data, from)
 	if err != nil {
-		return nil, nil, usage("--policy: %w", err)
+		return nil, usage("--policy: %w", err)
 	}
-	return audit.FromPolicy(p, from, claims), p, nil
+	return p, nil
 }
 
 // choose applies --operation: without a document it lists the operations, with
