@@ -158,7 +158,7 @@ func differences(t *testing.T, raw string, valid forge.Draft) (changed []string,
 			}
 		}
 	}
-	if parsed, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256, jose.HS256}); err != nil || len(parsed.Signatures[0].Signature) == 0 {
+	if parsed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.ES256, jose.HS256}); err != nil || len(parsed.Signatures[0].Signature) == 0 {
 		changed = append(changed, "signature")
 	} else if _, err := parsed.Verify(valid.Key.Signer().Public()); err != nil {
 		if _, crit := header["crit"]; !crit {
@@ -258,7 +258,7 @@ func TestConfusion(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		parsed, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.HS256})
+		parsed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.HS256})
 		if err != nil {
 			t.Fatal(err)
 		}
