@@ -111,7 +111,7 @@ It is for development only: its passwords are public. Nothing is stored unless
 func (o *devIssuing) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.resources, "resource", nil, "issue tokens for the API with this `URL` too (repeatable; the first is\nthe default)")
 	f.StringArrayVar(&o.scopes, "scope", nil, "grant this `SCOPE` too (repeatable; the first is the default)")
-	f.StringVar(&o.provider, "provider", "", "give issuer and access tokens the form of a provider's: `NAME`, one of\n"+strings.Join(devserver.Providers(), ", "))
+	f.StringVar(&o.provider, "provider", "", "behave as the provider `NAME` does, with tokens in its form: one of\n"+strings.Join(devserver.Providers(), ", "))
 	f.DurationVar(&o.accessTTL, "access-token-ttl", 5*time.Minute, "lifetime of access tokens")
 	f.DurationVar(&o.idTTL, "id-token-ttl", 5*time.Minute, "lifetime of ID tokens")
 	f.DurationVar(&o.refreshTTL, "refresh-token-ttl", 720*time.Hour, "lifetime of refresh tokens")
@@ -187,7 +187,15 @@ func startDev(env *Env, o devOptions) (*running, error) {
 	if r.ca = ca; secure != nil {
 		as, api = tls.NewListener(as, secure), tls.NewListener(api, secure)
 	}
-	r.serve(as, api)
+	handler := r.server.AuthorizationServer()
+	if o.provider != "" {
+		if handler, err = r.server.As(o.provider); err != nil {
+			as.Close()
+			api.Close()
+			return nil, usage("--provider: %s", strings.TrimPrefix(err.Error(), "devserver: provider: "))
+		}
+	}
+	r.serve(handler, as, api)
 	return r, nil
 }
 
@@ -256,10 +264,11 @@ func devHint(err error) string {
 	return ""
 }
 
-func (r *running) serve(listeners ...net.Listener) {
+// serve serves a handler for the authorization server and the demo API.
+func (r *running) serve(handler http.Handler, as, api net.Listener) {
 	var serving sync.WaitGroup
-	servers := []*http.Server{newServer(r.server.AuthorizationServer()), newServer(r.server.API())}
-	for i, l := range listeners {
+	servers := []*http.Server{newServer(handler), newServer(r.server.API())}
+	for i, l := range []net.Listener{as, api} {
 		serving.Go(func() {
 			if err := servers[i].Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				r.failed <- err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -250,6 +252,45 @@ func TestDevMint(t *testing.T) {
 		if code := w.run(args...); code != 2 {
 			t.Errorf("%s: %d %s", name, code, &w.stderr)
 		}
+	}
+}
+
+// --provider serves what the provider has, and the console next to it.
+func TestDevProvider(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("interrupts a process")
+	}
+	plain, github := startDevProcess(t), startDevProcess(t, "--provider", "github")
+	status := func(address string) (int, string) {
+		t.Helper()
+		res, err := http.Get(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		first := make([]byte, 64<<10)
+		n, err := res.Body.Read(first)
+		if n == 0 && err != nil && !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(first[:n])
+	}
+	for path, want := range map[string][2]int{
+		"/.well-known/openid-configuration": {200, 404}, "/login/oauth/authorize": {404, 400}, "/_console/events": {200, 200}, "/": {200, 200},
+	} {
+		for i, d := range []devProcess{plain, github} {
+			got, text := status(d.issuer + path)
+			if got != want[i] {
+				t.Errorf("%s at %d: %d, want %d", path, i, got, want[i])
+			}
+			if path == "/" && !strings.Contains(text, "Development authorization server") || path == "/_console/events" && !strings.Contains(text, "events") {
+				t.Errorf("%s at %d: %s", path, i, text)
+			}
+		}
+	}
+	w := newWorld(t, devserver.Config{})
+	if code := w.run("dev", "--provider", "octa"); code != 2 || !strings.Contains(w.stderr.String(), `did you mean "okta"`) {
+		t.Errorf("exit %d: %s", code, &w.stderr)
 	}
 }
 

@@ -82,7 +82,7 @@ func behaviours() []behaviour {
 func (s *Server) As(provider string) (http.Handler, error) {
 	for _, b := range behaviours() {
 		if b.name == provider {
-			return &disguise{behaviour: b, server: s}, nil
+			return s.withBodyLimit(&disguise{behaviour: b, server: s}), nil
 		}
 	}
 	return nil, fmt.Errorf("devserver: provider: expected one of %s, got %s", strings.Join(Providers(), ", "), diagnosis.Quote(provider))
@@ -97,6 +97,11 @@ type disguise struct {
 // ServeHTTP implements [http.Handler].
 func (d *disguise) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, d.server.path)
+	if path == "/" || strings.HasPrefix(path, "/_console/") {
+		// The console sends events as they happen, which a held answer would keep.
+		d.server.AuthorizationServer().ServeHTTP(w, r)
+		return
+	}
 	inner, own := d.paths[path]
 	if !own && (slices.Contains(d.absent, path) || slices.ContainsFunc(d.absent, func(place string) bool {
 		// The issuer's path may come after a document's place as well as before it.

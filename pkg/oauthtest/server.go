@@ -126,8 +126,8 @@ func (s *Server) Mint(c Case, scope ...string) string {
 	return s.MintToken(Token{Case: c, Scope: scope})
 }
 
-// MintToken returns the access token that is described. It fails the test for a
-// case or a claim that cannot be had.
+// MintToken returns the access token that is described. It fails the test for
+// an unknown case, and for claims that the server sets itself.
 func (s *Server) MintToken(t Token) string {
 	s.t.Helper()
 	raw, err := s.dev.MintToken(t.dev())
