@@ -206,10 +206,19 @@ func (c *Client) scrub(err error) error {
 	return &clean
 }
 
+// secrets are the credentials that requests have carried: those that the HTTP client
+// collects, or this one's own.
+func (c *Client) secrets() *secret.Scrubber {
+	if c.HTTP != nil && c.HTTP.Secrets != nil {
+		return c.HTTP.Secrets
+	}
+	return &c.carried
+}
+
 func (c *Client) scrubValues(values diagnosis.Values) diagnosis.Values {
 	clean := slices.Clone(values)
 	for i := range clean {
-		clean[i] = c.carried.Scrub(clean[i])
+		clean[i] = c.secrets().Scrub(clean[i])
 	}
 	return clean
 }

@@ -78,7 +78,7 @@ func NewProxy(c *Client, address string, o ProxyOptions) (*Proxy, error) {
 	client := &Client{HTTP: &connection, Source: c.Source, API: c.API, AllowOrigins: c.AllowOrigins, NotRepeated: c.NotRepeated}
 	p.relay = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
-		Transport:      client.RoundTripper(),
+		Transport:      &attaching{c: client, owned: true},
 		ModifyResponse: p.back,
 		ErrorHandler:   p.fail,
 		BufferPool:     &buffers{},

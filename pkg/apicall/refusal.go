@@ -110,7 +110,7 @@ func tokenSent(res *http.Response) bool {
 	if res.Request == nil {
 		return challengeOf(res).Get("error") != "" || len(res.Header.Values("WWW-Authenticate")) == 0
 	}
-	if sent, ours := res.Request.Context().Value(carriedKey{}).(carried); ours {
+	if sent, ours := res.Request.Context().Value(carriedKey{}).(*carried); ours {
 		return !sent.token.Value.IsZero()
 	}
 	scheme, _, _ := strings.Cut(res.Request.Header.Get("Authorization"), " ")

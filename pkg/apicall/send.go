@@ -100,11 +100,13 @@ func (c *Client) attempt(body *Body, expect bool, token AccessToken, build func(
 // sendOnce sends one request with a token. The answer's Request holds what was
 // sent, and its context the credentials; see [Refused].
 func (c *Client) sendOnce(req *http.Request, token AccessToken) (*http.Response, error) {
-	req = req.WithContext(context.WithValue(req.Context(), carriedKey{}, carried{token, &c.carried}))
+	req = req.WithContext(context.WithValue(req.Context(), carriedKey{}, &carried{token, c.secrets()}))
 	if err := token.Authorize(req); err != nil {
 		return nil, err
 	}
-	c.carried.Add(safehttp.Credentials(req)...)
+	if c.HTTP.Secrets == nil {
+		c.carried.Add(safehttp.Credentials(req)...)
+	}
 	res, err := c.HTTP.Stream(req)
 	if err != nil {
 		return nil, err
@@ -129,7 +131,10 @@ func SentToken(res *http.Response) (token AccessToken, ok bool) {
 	if res.Request == nil {
 		return AccessToken{}, false
 	}
-	sent, _ := res.Request.Context().Value(carriedKey{}).(carried)
+	sent, ok := res.Request.Context().Value(carriedKey{}).(*carried)
+	if !ok {
+		return AccessToken{}, false
+	}
 	return sent.token, !sent.token.Value.IsZero()
 }
 
@@ -138,7 +143,10 @@ func scrubbed(res *http.Response, text string) string {
 	if res.Request == nil {
 		return text
 	}
-	sent, _ := res.Request.Context().Value(carriedKey{}).(carried)
+	sent, ok := res.Request.Context().Value(carriedKey{}).(*carried)
+	if !ok {
+		return text
+	}
 	return sent.scrub.Scrub(text)
 }
 

@@ -21,9 +21,14 @@ const maxReplay = 1 << 20
 // redirect takes none along. As [Client.Do] does, it refreshes a token that the
 // API refuses and repeats the request once, if its body is not larger than 1 MiB
 // or has a GetBody. It replaces an Authorization field. Retries does not apply.
-func (c *Client) RoundTripper() http.RoundTripper { return &attaching{c} }
+func (c *Client) RoundTripper() http.RoundTripper { return &attaching{c: c} }
 
-type attaching struct{ c *Client }
+type attaching struct {
+	c *Client
+	// owned says that the requests are this transport's to change, and their URLs
+	// are the API's.
+	owned bool
+}
 
 // RoundTrip implements [http.RoundTripper].
 func (a *attaching) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -33,14 +38,17 @@ func (a *attaching) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	send := func(token AccessToken) (*http.Response, bool, error) {
 		res, err := a.c.attempt(body, body != nil && body.Length > expectAbove, token, func() (*http.Request, error) {
-			out := req.Clone(req.Context())
+			out := req.WithContext(req.Context())
+			if !a.owned {
+				out.Header = req.Header.Clone()
+			}
 			out.Body, out.GetBody = nil, nil
 			return out, body.attach(out)
 		})
 		return res, !token.Value.IsZero(), err
 	}
 	var res *http.Response
-	if a.c.Source == nil || !a.c.mayHaveToken(req.URL) {
+	if a.c.Source == nil || !a.owned && !a.c.mayHaveToken(req.URL) {
 		res, _, err = send(AccessToken{})
 	} else {
 		res, err = a.c.refreshing(req.Context(), body.again, send)

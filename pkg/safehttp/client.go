@@ -205,8 +205,7 @@ func (c *Client) Allows(u *url.URL) error {
 	if c != nil && u.Scheme == "http" && u.User == nil && slices.Contains(c.InsecureHTTP, Origin(u)) {
 		return nil
 	}
-	_, err := CheckURL(u.String())
-	return err
+	return checkURL(u)
 }
 
 func newRequest(ctx context.Context, method, rawURL string, body []byte) (*http.Request, error) {

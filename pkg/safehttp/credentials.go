@@ -40,6 +40,9 @@ func fromField(name, value string) []string {
 			return []string{value}
 		}
 		all := []string{strings.TrimSpace(credentials)}
+		if len(value) < 6 || !strings.EqualFold(value[:6], "basic ") {
+			return all
+		}
 		r := http.Request{Header: http.Header{"Authorization": {value}}}
 		if _, password, ok := r.BasicAuth(); ok {
 			all = append(all, password)
@@ -76,6 +79,15 @@ func secretsOf(form url.Values) []string {
 // like, in any spelling (apiKey, X-Api-Key, API_KEY). Names that describe such a
 // value and do not hold it, as token_type and token_endpoint, are no secrets.
 func IsSecret(name string) bool {
+	switch name {
+	case "Accept", "Accept-Encoding", "Accept-Language", "Connection", "Content-Length", "Content-Type", "User-Agent", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto":
+		return false // the usual ones, in their usual spelling
+	case "Authorization":
+		return true
+	}
+	if !mayBeSecret(name) {
+		return false
+	}
 	name = strings.TrimSpace(name)
 	switch strings.ReplaceAll(strings.ToLower(name), "-", "_") {
 	case "code", "code_verifier", "device_code", "user_code", "verification_uri_complete", "state", "nonce", "request_uri",
@@ -90,6 +102,20 @@ func IsSecret(name string) bool {
 		return false
 	}
 	return slices.ContainsFunc(parts, secretWord)
+}
+
+// mayBeSecret rules out most names without looking at their words: each secret one
+// has one of these in it.
+func mayBeSecret(name string) bool {
+	for i := range len(name) {
+		rest := name[i:]
+		for _, part := range [...]string{"key", "tok", "sec", "sig", "pass", "pwd", "auth", "cred", "session", "cookie", "sid", "jwt", "pin", "otp", "code", "state", "nonce", "request", "assertion", "dpop", "verif", "hint"} {
+			if len(rest) >= len(part) && rest[0]|0x20 == part[0] && strings.EqualFold(rest[:len(part)], part) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // describes reports whether a name that ends in this word is about a secret and

@@ -15,19 +15,27 @@ import (
 // a Diagnosis INSECURE_URL, or a plain one for what is no URL.
 func CheckURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("safehttp: %q is not a URL", bare(rawURL))
-	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("safehttp: expected an https URL, got %q", bare(rawURL))
-	case u.Hostname() == "":
-		return nil, fmt.Errorf("safehttp: the URL %q names no host", bare(rawURL))
-	case u.User != nil:
-		return nil, fmt.Errorf("safehttp: the URL of host %s holds a user or password", diagnosis.Quote(u.Host))
-	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.InsecureURL, Expected: diagnosis.Values{"https, or http to a loopback address"}, Got: diagnosis.Values{place(rawURL)}}
+	}
+	if err := checkURL(u); err != nil {
+		return nil, err
 	}
 	return u, nil
+}
+
+func checkURL(u *url.URL) error {
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("safehttp: expected an https URL, got %q", bare(u.String()))
+	case u.Hostname() == "":
+		return fmt.Errorf("safehttp: the URL %q names no host", bare(u.String()))
+	case u.User != nil:
+		return fmt.Errorf("safehttp: the URL of host %s holds a user or password", diagnosis.Quote(u.Host))
+	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
+		return &diagnosis.Diagnosis{ID: diagnosis.InsecureURL, Expected: diagnosis.Values{"https, or http to a loopback address"}, Got: diagnosis.Values{place(u.String())}}
+	}
+	return nil
 }
 
 // Origin returns scheme, host and port of u in one comparable form (RFC 6454):
