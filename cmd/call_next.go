@@ -44,9 +44,8 @@ func newPager(env *Env, o *callOptions) (*pager, error) {
 // find implements [apicall.Next].
 func (p *pager) find(res *http.Response) (string, error) {
 	p.unfollowed = ""
-	page := p.value(res)
 	if p.next != nil {
-		return p.asked(res, page)
+		return p.asked(res, p.value(res))
 	}
 	if target, paged := apicall.LinkNext(res); target != "" || paged {
 		return target, nil
@@ -54,7 +53,10 @@ func (p *pager) find(res *http.Response) (string, error) {
 	if number := res.Header.Get("X-Next-Page"); number != "" {
 		return p.with(res, "page", number), nil
 	}
-	return p.known(res, page), nil
+	if bytes.HasPrefix(bytes.TrimLeft(p.page, " \t\r\n"), []byte("[")) {
+		return "", nil // a list says nothing of other pages
+	}
+	return p.known(res, p.value(res)), nil
 }
 
 // value is the page's JSON for the jq engine, nil if it is not JSON.

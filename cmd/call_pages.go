@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -69,6 +70,15 @@ func newCollection(env *Env) *collection {
 }
 
 func (c *collection) add(body []byte, kind string) error {
+	if list, ok := plainList(body, kind); ok && !c.env.global.wantsJSON() {
+		c.open = true
+		for _, e := range list {
+			if err := c.element(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	values := jsonValues(body, kind, false)
 	isList := len(values) == 1 && values[0].Kind() == '['
 	switch {
@@ -108,6 +118,32 @@ func (c *collection) element(e jsontext.Value) error {
 	}
 	_, err := c.out.Write(e)
 	return err
+}
+
+// plainList returns the elements of a body that is a JSON list in UTF-8, as nearly
+// all are. It reports false for any other, which [jsonValues] may still read.
+func plainList(body []byte, kind string) ([]jsontext.Value, bool) {
+	body = bytes.TrimLeft(body, " \t\r\n")
+	if len(body) == 0 || body[0] != '[' || !isJSON(kind) || strings.Contains(kind, "charset") {
+		return nil, false
+	}
+	from := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true))
+	if _, err := from.ReadToken(); err != nil {
+		return nil, false
+	}
+	var list []jsontext.Value
+	for from.PeekKind() != ']' {
+		value, err := from.ReadValue()
+		if err != nil {
+			return nil, false
+		}
+		end := from.InputOffset()
+		list = append(list, jsontext.Value(body[end-int64(len(value)):end]))
+	}
+	if _, err := from.ReadToken(); err != nil || len(bytes.TrimSpace(body[from.InputOffset():])) > 0 {
+		return nil, false
+	}
+	return list, true
 }
 
 // elements calls each with the elements of a JSON list, as they are written.
