@@ -65,7 +65,7 @@ func TestClosedLoop(t *testing.T) {
 // Every grant and protection of the development server by the command line alone.
 func TestGrantsByCommand(t *testing.T) {
 	for _, faults := range [][]string{nil, {"dpop-nonce"}} {
-		w := newWorld(t, devserver.Config{Faults: faults})
+		w := newWorld(t, devserver.Config{Faults: faults, Resources: []string{"https://orders.example"}})
 		steps := [][]string{
 			{"0", "login", w.api, "--browser", "--dpop", "--par", "--add-scope", "openid"},
 			{"0", "call", "GET", "/api/items"},

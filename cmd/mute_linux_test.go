@@ -45,7 +45,7 @@ func TestMuteTerminal(t *testing.T) {
 		"profile": "profile list", "userinfo": "userinfo", "introspect": "introspect " + token, "revoke": "revoke " + token, "discover": "discover http://127.0.0.1:1",
 		"decode": "decode " + token, "verify": "verify " + token + " --issuer https://x.example --jwks http://127.0.0.1:1/jwks", "check": "check " + token + " --scope x",
 		"jwks": "jwks generate --alg ES256", "explain": "explain list", "proxy": "proxy", "exec": "exec -- true", "call": "call GET http://127.0.0.1:1/ --no-token",
-		"dev": "dev --fault list", "demo": "demo", "audit": "audit http://127.0.0.1:1 --issuer-listen 127.0.0.1:0 --operation=GET:/x", "guard": "guard --upstream http://127.0.0.1:1 --policy none", "sign": "sign --key none", "completion": "completion bash",
+		"doctor": "doctor http://127.0.0.1:1", "dev": "dev --fault list", "demo": "demo", "audit": "audit http://127.0.0.1:1 --issuer-listen 127.0.0.1:0 --operation=GET:/x", "guard": "guard --upstream http://127.0.0.1:1 --policy none", "sign": "sign --key none", "completion": "completion bash",
 		"version": "version", "help": "help exit-codes",
 	}
 	verbs, err := runProcess(t, home, "__complete", "")
