@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/problem"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
@@ -123,16 +124,16 @@ func (p *Proxy) prefix() string {
 // ServeHTTP passes one request on.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !slices.Contains(p.hosts, strings.ToLower(r.Host)) || !p.mayUse(r) {
-		http.Error(w, "only for programs on this machine", http.StatusForbidden)
+		problem.New(http.StatusForbidden, "only for programs on this machine").Write(w, r)
 		return
 	}
 	rest, ok := p.inside(r.URL)
 	if !ok {
-		http.Error(w, "not found", http.StatusNotFound)
+		problem.New(http.StatusNotFound, "not below the address that the proxy printed").Write(w, r)
 		return
 	}
 	if climbs(rest) {
-		http.Error(w, "the path has the segment . or ..", http.StatusBadRequest)
+		problem.New(http.StatusBadRequest, "the path has the segment . or ..").Write(w, r)
 		return
 	}
 	page := p.fromPage(r)
@@ -252,18 +253,14 @@ func (p *Proxy) back(res *http.Response) error {
 }
 
 // fail answers in the proxy's own name.
-func (p *Proxy) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	status := http.StatusBadGateway
+func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	d, ok := errors.AsType[*diagnosis.Diagnosis](err)
-	if ok && d.ID == diagnosis.Timeout {
-		status = http.StatusGatewayTimeout
+	if !ok {
+		d = &diagnosis.Diagnosis{ID: diagnosis.Unreachable}
 	}
-	message := "the API did not answer"
-	switch {
-	case p.explain != nil:
-		message = p.explain(err)
-	case ok:
-		message = fmt.Sprintf("%s (%s)", d.Summary(), d.ID)
+	answer := problem.Gateway(d)
+	if p.explain != nil {
+		answer.Detail = p.explain(err)
 	}
-	http.Error(w, message, status)
+	answer.Write(w, r)
 }
