@@ -69,6 +69,11 @@ func runExplain(env *Env, id string) error {
 	s.line("")
 	s.line("%s", s.name("What to do"))
 	s.line("%s", wrap(e.Fix, "  "))
+	if hint := commandHint(hintContext{Diagnosis: &diagnosis.Diagnosis{ID: e.ID}}); hint != "" {
+		s.line("")
+		s.line("%s", s.name("With oauthctl"))
+		s.line("%s", wrap(capital(hint), "  "))
+	}
 	return nil
 }
 
