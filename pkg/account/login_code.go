@@ -340,7 +340,12 @@ func (l *login) pasted(line, redirectURI string, a *acceptor) error {
 		return loopback.ErrStray
 	}
 	if err = a.accept(values); errors.Is(err, loopback.ErrStray) {
-		l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.PasteRefused, Err: errors.New("it belongs to another login")})
+		why := errors.New("it belongs to another login")
+		if state := (*oauth.StateError)(nil); errors.As(err, &state) && state.Missing {
+			// Terminals cut a line of 1024 or 4095 bytes, and the state comes last.
+			why = errors.New("it has no state; a terminal cuts long lines, so over SSH forward the port instead")
+		}
+		l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.PasteRefused, Err: why})
 	}
 	return err
 }

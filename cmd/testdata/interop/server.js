@@ -11,6 +11,8 @@
 //   --access-token-ttl 300  seconds an access token of those lives
 //   --dpop-nonce            every DPoP proof must carry the server's nonce (RFC 9449 section 8)
 //   --require-par           authorization requests are taken by PAR only (RFC 9126)
+//   --fapi                  the FAPI 2.0 security profile: confidential clients by private_key_jwt, pushed requests,
+//                           sender-constrained tokens
 //   --rotate                a refresh token of any client is replaced at each use, not only a public client's
 import * as crypto from 'node:crypto';
 import * as http from 'node:http';
@@ -27,6 +29,7 @@ const { values: flags } = parseArgs({
     'access-token-ttl': { type: 'string', default: '300' },
     'dpop-nonce': { type: 'boolean', default: false },
     'require-par': { type: 'boolean', default: false },
+    fapi: { type: 'boolean', default: false },
     rotate: { type: 'boolean', default: false },
   },
 });
@@ -60,7 +63,7 @@ const configuration = {
     devInteractions: { enabled: true },
     registration: { enabled: true },
     registrationManagement: { enabled: true },
-    pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: flags['require-par'] },
+    pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: flags['require-par'] || flags.fapi },
     dPoP: {
       enabled: true,
       nonceSecret: crypto.randomBytes(32),
@@ -90,6 +93,10 @@ const configuration = {
     },
   },
 };
+if (flags.fapi) {
+  configuration.features.fapi = { enabled: true, profile: '2.0' };
+  configuration.clientAuthMethods = ['private_key_jwt'];
+}
 if (flags.rotate) {
   configuration.rotateRefreshToken = () => true;
 }
