@@ -52,7 +52,7 @@ type follower struct {
 var (
 	errNotLoaded = errors.New("what is revoked was not read yet")
 	errStale     = errors.New("what is revoked could not be read for too long")
-	errEmpty     = errors.New("Redis lost what was revoked, and an operator has not confirmed that it may be used")
+	errEmpty     = errors.New("the store lost what was revoked, and an operator has not confirmed that it may be used")
 )
 
 // Run follows the stream until ctx ends. Without [Options.Follow] it returns at
