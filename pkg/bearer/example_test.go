@@ -1,15 +1,23 @@
 package bearer_test
 
 import (
+	"context"
+	"crypto/tls"
 	"fmt"
 	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/bearer"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/revocation"
+	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -90,4 +98,36 @@ func ExampleDecide() {
 	d := bearer.Decide(verifier, httptest.NewRequest("GET", "/api/items", nil), bearer.Scopes("items:read"))
 	fmt.Println(d.Problem.Status, d.Diagnosis.ID, d.Problem.Scope)
 	// Output: 401 CREDENTIALS_MISSING items:read
+}
+
+// Tokens that are no JWTs, verified by asking their server as the API's own
+// client.
+func ExampleRequire_opaque() {
+	client := &oauth.Client{
+		ID: "orders-api", Secret: secret.New(os.Getenv("API_CLIENT_SECRET")),
+		Server: &discovery.Server{Issuer: "https://auth.example.com", IntrospectionEndpoint: "https://auth.example.com/introspect"},
+	}
+	find := func(context.Context) (*oauth.Client, error) { return client, nil }
+	verifier, err := revocation.NewOpaque(find, "https://auth.example.com", []string{"https://api.example.com"}, revocation.IntrospectionOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	http.Handle("GET /orders", bearer.Require(verifier, bearer.Scopes("orders:read"))(http.NotFoundHandler()))
+}
+
+// An API that ends TLS itself and accepts only tokens that are bound to the
+// client's certificate; verified tokens are remembered, and keys serve for an
+// hour while the issuer is away.
+func ExampleMutualTLS() {
+	keys := jwks.NewRemote("https://auth.example.com/jwks", jwks.RemoteOptions{MaxStale: time.Hour})
+	verifier, err := token.NewVerifier("https://auth.example.com", []string{"https://api.example.com"}, keys, token.Options{CacheTokens: 10_000})
+	if err != nil {
+		log.Fatal(err)
+	}
+	protect := bearer.Require(verifier, bearer.MutualTLS(), bearer.RequireBound())
+	server := http.Server{
+		Addr: ":8443", Handler: protect(http.NotFoundHandler()),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
+	}
+	log.Fatal(server.ListenAndServeTLS("server.pem", "server.key"))
 }

@@ -1,0 +1,117 @@
+package revocation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/revocation"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// An opaque token is refused within the stated time after it was revoked; a
+// server that is away is no refusal, and is found when it comes.
+func TestOpaque(t *testing.T) {
+	c := &clock{at: start}
+	var active, up atomic.Bool
+	active.Store(true)
+	as := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"active":%v,"aud":"api","sub":"a","exp":%d}`, active.Load(), start.Unix()+100)
+	}))
+	defer as.Close()
+	find := func(context.Context) (*oauth.Client, error) {
+		if !up.Load() {
+			return nil, errors.New("away")
+		}
+		return &oauth.Client{ID: "api", Secret: secret.New("s"), Server: &discovery.Server{Issuer: issuer, IntrospectionEndpoint: as.URL}}, nil
+	}
+	o, err := revocation.NewOpaque(find, issuer, []string{"api"}, revocation.IntrospectionOptions{MaxAge: 10 * time.Second, Now: c.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := func() diagnosis.ID {
+		tok, err := o.Verify(t.Context(), "opaque")
+		var d *diagnosis.Diagnosis
+		if errors.As(err, &d) {
+			return d.ID
+		}
+		if tok == nil || tok.Issuer() != issuer || tok.Subject() != "a" {
+			t.Errorf("token %v", tok)
+		}
+		return ""
+	}
+	step := func(name string, want diagnosis.ID) {
+		t.Helper()
+		if got := id(); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	step("the server is away", diagnosis.RevocationUnknown)
+	up.Store(true)
+	step("the server is back", "")
+	active.Store(false)
+	c.move(9 * time.Second)
+	step("remembered", "")
+	c.move(time.Second)
+	step("revoked", diagnosis.Revoked)
+	active.Store(true)
+	c.move(95 * time.Second)
+	step("expired", diagnosis.Expired)
+	for name, audience := range map[string][]string{"no audience": nil, "an audience": {"api"}} {
+		if o, err := revocation.NewOpaque(find, issuer, audience, revocation.IntrospectionOptions{}); (err == nil) != (audience != nil) {
+			t.Errorf("%s: %v, %v", name, o, err)
+		}
+	}
+}
+
+// Whatever a server answers, a token that is accepted is active, for this API
+// and not expired.
+func FuzzOpaque(f *testing.F) {
+	for _, answer := range []string{`{"active":true,"aud":"api","exp":9999999999}`, `{"active":true}`, `{"active":"true","aud":"api"}`, `{"active":true,"aud":["api"],"exp":1e300}`, `[]`, `{"active":true,"aud":"api","aud":"x","exp":9999999999}`} {
+		f.Add(answer)
+	}
+	var answer atomic.Value
+	as := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, answer.Load())
+	}))
+	f.Cleanup(as.Close)
+	client := &oauth.Client{ID: "api", Secret: secret.New("s"), Server: &discovery.Server{Issuer: issuer, IntrospectionEndpoint: as.URL}}
+	f.Fuzz(func(t *testing.T, text string) {
+		answer.Store(text)
+		o, err := revocation.NewOpaque(func(context.Context) (*oauth.Client, error) { return client, nil }, issuer, []string{"api"}, revocation.IntrospectionOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, err := o.Verify(t.Context(), "raw")
+		if err == nil && (tok.Issuer() != issuer || len(tok.Audience()) == 0 || !tok.Expiry().After(time.Now())) {
+			t.Errorf("%q makes the token %v", text, tok.Claims())
+		}
+	})
+}
+
+// Entries that cover the leeway refuse what a clock that is ahead signed before,
+// and nothing that was signed after it.
+func TestCovering(t *testing.T) {
+	key := newKey(t, "EdDSA")
+	for ahead, want := range map[time.Duration]bool{-time.Hour: true, 0: true, 20 * time.Second: true, 60 * time.Second: true, 61 * time.Second: false} {
+		for name, e := range map[string]revocation.Entry{"subject": revocation.Subject(issuer, "alice", start), "session": revocation.Session(issuer, "s1", start)} {
+			m := revocation.NewMemory(0, (&clock{at: start}).now)
+			if err := m.Revoke(t.Context(), e.Covering(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := m.Revoked(t.Context(), signed(t, key, map[string]any{"iat": start.Add(ahead).Unix()})); got != want {
+				t.Errorf("%s, issued %s after the revocation: Revoked = %v", name, ahead, got)
+			}
+		}
+	}
+}
