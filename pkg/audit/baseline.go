@@ -43,7 +43,7 @@ func parseBaseline(data []byte) (Baseline, error) {
 		return nil, fmt.Errorf("1: a baseline has at most %d bytes", maxBaseline)
 	}
 	var root yaml.Node
-	if len(strings.TrimSpace(string(data))) == 0 {
+	if isBlank(string(data)) {
 		return nil, nil
 	}
 	if err := yaml.Load(data, &root); err != nil {
@@ -64,6 +64,16 @@ func parseBaseline(data []byte) (Baseline, error) {
 		all = append(all, known)
 	}
 	return all, nil
+}
+
+// isBlank reports whether a file has comments only.
+func isBlank(text string) bool {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			return false
+		}
+	}
+	return true
 }
 
 func (k Known) same(other Known) bool {
