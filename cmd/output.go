@@ -28,8 +28,8 @@ type outputFile struct {
 }
 
 // openOutput prepares writing to path, before the request is sent: it finds out
-// whether that is possible and changes nothing. A named pipe blocks until somebody
-// reads it.
+// whether that is possible and changes nothing. A named pipe blocks until a
+// program reads it.
 func openOutput(ctx context.Context, path string, resume bool) (*outputFile, error) {
 	o := &outputFile{path: path}
 	var err error

@@ -42,8 +42,8 @@ func (d *dataWriter) Write(p []byte) (int, error) {
 // midLine reports whether what was written does not end with a line break.
 func (d *dataWriter) midLine() bool { return d.last != '\n' }
 
-// failure is the first failed write, nil if there was none or whoever read the
-// output has seen enough.
+// failure is the first failed write, nil if there was none or the reader has
+// closed the pipe.
 func (d *dataWriter) failure() error {
 	if errors.Is(d.err, syscall.EPIPE) || errors.Is(d.err, io.ErrClosedPipe) {
 		return nil

@@ -110,7 +110,7 @@ func expiryOf(value secret.String) time.Time {
 	return t.Expiry()
 }
 
-// pastedToken reads a token that somebody put into a variable, as it is or with
+// pastedToken reads a token that was put into a variable, as it is or with
 // what was copied with it: quotes, and the field name and scheme of a header.
 func pastedToken(text, variable string) (secret.String, error) {
 	if text == "" {
