@@ -170,7 +170,7 @@ func TestJoin(t *testing.T) {
 		"the other's audience":          {token(staging.key, staging.name, prod.name+"/api"), diagnosis.AudienceMismatch},
 		"the other's key":               {token(staging.key, prod.name, prod.name+"/api"), diagnosis.KeyUnknown},
 		"not on the list":               {token(forger, "https://other.example", prod.name+"/api"), diagnosis.IssuerMismatch},
-		"one slash more":                {token(prod.key, prod.name+"/", prod.name+"/api"), diagnosis.IssuerMismatch},
+		"one slash more":                {token(prod.key, prod.name+"/", prod.name+"/api"), diagnosis.IssuerSlash},
 		"an issuer that is no string":   {token(prod.key, 7, prod.name+"/api"), diagnosis.IssuerMismatch},
 		"no issuer":                     {token(prod.key, nil, prod.name+"/api"), diagnosis.IssuerMismatch},
 		"malformed":                     {"a.b", diagnosis.Malformed},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
@@ -69,8 +70,11 @@ func (all *joined[T]) choose(raw string) (one T, d *diagnosis.Diagnosis) {
 		return one, nil
 	}
 	d = &diagnosis.Diagnosis{ID: diagnosis.IssuerMismatch, Expected: all.issuers, Got: diagnosis.FromJSON(claimed)}
-	if claimed == "" {
+	switch {
+	case claimed == "":
 		d.ID = diagnosis.IssuerMissing
+	case slices.ContainsFunc(all.issuers, func(i string) bool { return sameButSlash(i, issuer) }):
+		d.ID = diagnosis.IssuerSlash
 	}
 	return one, explained(t, d)
 }

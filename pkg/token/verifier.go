@@ -280,7 +280,7 @@ func (x *examination) fail(check checkNumber, err error) bool {
 // failKey is fail for the key. An issuer that is not trusted has no keys here.
 func (x *examination) failKey(err error) bool {
 	var d *diagnosis.Diagnosis
-	if errors.As(err, &d) && (d.ID == diagnosis.IssuerMismatch || d.ID == diagnosis.IssuerMissing) {
+	if errors.As(err, &d) && (d.ID == diagnosis.IssuerMismatch || d.ID == diagnosis.IssuerMissing || d.ID == diagnosis.IssuerSlash && d.As == 0) {
 		return x.fail(checkIssuer, d)
 	}
 	return x.fail(checkKey, err)
