@@ -2,6 +2,7 @@ package guard_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -177,5 +178,38 @@ func TestBrokenBodies(t *testing.T) {
 		if log := f.log.String(); strings.Contains(log, "WARN") || strings.Contains(log, "status=5") {
 			t.Errorf("%s: the API is blamed: %s", name, log)
 		}
+	}
+}
+
+// A server of any handler, such as a proxy, gives a client its own mistake back,
+// and not a 502.
+func TestServeBlamesTheClient(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			http.Error(w, "the API did not answer", http.StatusBadGateway)
+		}
+	})
+	go func() { stopped <- guard.Serve(ctx, l, handler, time.Second) }()
+	for body, want := range map[string]int{
+		"Transfer-Encoding: chunked\r\n\r\nzz\r\nhel\r\n0\r\n\r\n": 400,
+		"Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n0\r\n\r\n":  200,
+		"Content-Length: 3\r\n\r\nhel":                             200,
+		"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nx": 400,
+	} {
+		conn := dial(t, l.Addr().String(), "PUT / HTTP/1.1\r\nHost: x\r\n"+body)
+		if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != want {
+			t.Errorf("%q: %v %v, want %d", body, res, err, want)
+		}
+		conn.Close()
+	}
+	cancel()
+	if err := <-stopped; err != nil {
+		t.Error(err)
 	}
 }

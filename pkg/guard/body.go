@@ -146,6 +146,6 @@ func bounded(next http.Handler) http.Handler {
 			return
 		}
 		defer b.finish()
-		next.ServeHTTP(&recorder{ResponseWriter: w, body: b}, r)
+		next.ServeHTTP(&recorder{ResponseWriter: w, body: b, blames: true}, r)
 	})
 }

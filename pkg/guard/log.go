@@ -207,12 +207,16 @@ func (n *note) caller() []slog.Attr {
 type recorder struct {
 	http.ResponseWriter
 	body   *body
+	blames bool // a 5xx for a body that failed becomes the client's own status
 	status int
 	bytes  int64
 }
 
 func (w *recorder) WriteHeader(status int) {
 	if status >= 200 && w.status == 0 {
+		if failed := w.body.failed(); w.blames && failed != nil && status >= http.StatusInternalServerError {
+			status = statusOf(failed)
+		}
 		w.status = status
 		w.body.answering(w.Header())
 	}
