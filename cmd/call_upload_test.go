@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -138,9 +140,12 @@ func TestUploadFromStdinTwice(t *testing.T) {
 		length int64
 		body   string
 	}
+	var mu sync.Mutex // some clients are other processes
 	var came []arrival
 	w, _ := apiWorld(t, func(rw http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
 		came = append(came, arrival{r.ContentLength, string(body)})
 		if len(came) == 1 {
 			rw.WriteHeader(http.StatusServiceUnavailable)
@@ -160,7 +165,9 @@ func TestUploadFromStdinTwice(t *testing.T) {
 		{stdin: big, times: 1, length: -1},
 		{path: file, times: 2, length: int64(len(big))},
 	} {
+		mu.Lock()
 		came = nil
+		mu.Unlock()
 		var code int
 		var stderr string
 		want := tt.stdin
@@ -175,6 +182,9 @@ func TestUploadFromStdinTwice(t *testing.T) {
 			code = w.run("call", "PUT", "/x", "-d", "-", "--retry", "1")
 			stderr = w.stderr.String()
 		}
+		mu.Lock()
+		came := slices.Clone(came)
+		mu.Unlock()
 		if len(came) != tt.times || (code == 0) != (tt.times == 2) {
 			t.Errorf("%d bytes: %d, %d requests\n%s", len(want), code, len(came), stderr)
 			continue
