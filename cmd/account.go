@@ -189,6 +189,9 @@ func (env *Env) bareClient() (*safehttp.Client, error) {
 	if env.global.verbose {
 		c.Trace = &safehttp.Trace{Show: env.showExchange, ShowSecrets: env.global.showSecrets}
 	}
+	if env.report != nil {
+		c.Trace = env.report.trace(env)
+	}
 	return c, nil
 }
 

@@ -44,6 +44,7 @@ type callOptions struct {
 	curl    bool
 	dryRun  bool
 	noToken bool
+	report  string
 
 	paginate  bool
 	next      string
@@ -138,7 +139,7 @@ origin only; another one needs --allow-origin.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dataGiven = cmd.Flags().Changed("data")
 			o.take(args)
-			return runCall(cmd.Context(), env, &o)
+			return env.reporting(o.report, cmd, func() error { return runCall(cmd.Context(), env, &o) })
 		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 0 {
@@ -172,6 +173,7 @@ func (o *callOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the request and send nothing")
 	f.BoolVar(&o.time, "time", false, "print on stderr how long each step took")
 	f.BoolVar(&o.noToken, "no-token", false, "send no token")
+	f.StringVar(&o.report, "report", "", "write the exchange to `FILE` for a bug report, each secret as a label")
 	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "send the token to the origin of this `URL` too (repeatable)")
 	o.apiOptions.addFlags(f)
 }

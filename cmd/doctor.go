@@ -23,6 +23,7 @@ type doctorOptions struct {
 	deep    bool
 	noToken bool
 	strict  bool
+	from    string
 }
 
 func newDoctor(env *Env) *cobra.Command {
@@ -52,11 +53,18 @@ The exit code is that of the first fault; with warnings only, it is 0.`,
 	f.BoolVar(&o.mcp, "mcp", false, "examine URL as an MCP server")
 	f.BoolVar(&o.deep, "deep", false, "send one invalid token request to the issuer as well")
 	f.BoolVar(&o.noToken, "no-token", false, "send no access token")
+	f.StringVar(&o.from, "from", "", "explain the `FILE` that call or login wrote with --report; send nothing")
 	f.BoolVar(&o.strict, "strict", false, "exit with an error for warnings too")
 	return cmd
 }
 
 func runDoctor(ctx context.Context, env *Env, o doctorOptions) error {
+	if o.from != "" {
+		if o.url != "" || o.mcp || o.deep {
+			return usage("--from cannot be combined with a URL, --mcp or --deep")
+		}
+		return env.explainReport(o.from)
+	}
 	if o.url != "" {
 		u, err := url.Parse(discovery.CompleteURL(o.url))
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

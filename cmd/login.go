@@ -37,6 +37,7 @@ type loginOptions struct {
 	acrValues   []string
 	maxAge      time.Duration // negative: not asked for
 	keepIn      string
+	report      string
 	print       string
 	grantType   string
 	device      bool
@@ -72,7 +73,7 @@ itself uses --grant-type client_credentials.`,
 			if len(args) > 0 {
 				o.url = args[0]
 			}
-			return runLogin(cmd.Context(), env, o)
+			return env.reporting(o.report, cmd, func() error { return runLogin(cmd.Context(), env, o) })
 		},
 	}
 	f := cmd.Flags()
@@ -101,6 +102,7 @@ itself uses --grant-type client_credentials.`,
 	f.BoolVar(&o.device, "device", false, "log in on another device this time, as --grant-type device_code does")
 	f.BoolVar(&o.par, "par", false, "push the request to the server beforehand, RFC 9126")
 	f.BoolVar(&o.dpop, "dpop", false, "bind the tokens to a key of this session, RFC 9449")
+	f.StringVar(&o.report, "report", "", "write the exchange to `FILE` for a bug report, each secret as a label")
 	f.StringVar(&o.print, "print", "", "print access_token, id_token or response on stdout")
 	return cmd
 }

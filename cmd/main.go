@@ -66,6 +66,8 @@ type Env struct {
 	// about is the URL of the API or the issuer that this run contacts, which
 	// doctor could examine; "" if it contacts none.
 	about string
+	// report is the record that --report asks for, nil without it.
+	report *reportFile
 	// resolved is the profile of this run, nil until a command asks for it.
 	resolved *profile.Profile
 }

@@ -25,6 +25,18 @@ func newVersion(env *Env) *cobra.Command {
 	}
 }
 
+// versionText is the version of this build.
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	// `go install module@version` knows the version without the linker.
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
+}
+
 func runVersion(env *Env) error {
 	v := struct {
 		Version string `json:"version"`
@@ -32,14 +44,7 @@ func runVersion(env *Env) error {
 		Date    string `json:"date,omitempty"`
 		Go      string `json:"go"`
 		System  string `json:"system"`
-	}{version, commit, date, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
-	if v.Version == "" {
-		v.Version = "devel"
-		// `go install module@version` knows the version without the linker.
-		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-			v.Version = info.Main.Version
-		}
-	}
+	}{versionText(), commit, date, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 	if env.global.wantsJSON() {
 		return env.printJSON(v)
 	}

@@ -24,6 +24,9 @@ type Trace struct {
 	Show func(Exchange)
 	// ShowSecrets leaves tokens, codes and passwords in place.
 	ShowSecrets bool
+	// Labels replaces secrets by labels, so that equal ones can be recognised; nil
+	// replaces each by [redacted].
+	Labels *Labels
 
 	secrets secret.Scrubber
 }
@@ -81,24 +84,28 @@ func (t *Trace) done(req *http.Request, sent []byte, res *http.Response, body []
 // earlier exchange, at any place: in an error's text, a link or a redirect.
 func (t *Trace) show(e Exchange) {
 	if !t.ShowSecrets {
-		e.URL = t.secrets.Scrub(e.URL)
-		e.RequestBody = t.secrets.Scrub(e.RequestBody)
-		e.ResponseBody = t.secrets.Scrub(e.ResponseBody)
+		e.URL = t.scrub(e.URL)
+		e.RequestBody = t.scrub(e.RequestBody)
+		e.ResponseBody = t.scrub(e.ResponseBody)
 		for _, header := range []http.Header{e.RequestHeader, e.ResponseHeader} {
 			for _, values := range header {
 				for i := range values {
-					values[i] = t.secrets.Scrub(values[i])
+					values[i] = t.scrub(values[i])
 				}
 			}
 		}
 		if e.Err != nil {
-			if text := t.secrets.Scrub(e.Err.Error()); text != e.Err.Error() {
+			if text := t.scrub(e.Err.Error()); text != e.Err.Error() {
 				e.Err = &cause{text, e.Err}
 			}
 		}
 	}
 	t.Show(e)
 }
+
+func (t *Trace) scrub(text string) string { return t.secrets.Scrub(t.Labels.Replace(text)) }
+
+func (t *Trace) mask() masker { return t.Labels.mask }
 
 func (t *Trace) request(req *http.Request, sent []byte) Exchange {
 	t.secrets.Add(Credentials(req)...)
@@ -118,7 +125,7 @@ func (t *Trace) header(h http.Header) http.Header {
 	}
 	for name, values := range h {
 		for i, value := range values {
-			values[i] = RedactField(name, value)
+			values[i] = t.mask().field(name, value)
 		}
 	}
 	return h
@@ -128,31 +135,47 @@ func (t *Trace) url(rawURL string) string {
 	if t.ShowSecrets {
 		return rawURL
 	}
-	return RedactURL(rawURL)
+	return t.mask().url(rawURL)
 }
 
+// masker returns what is shown in place of a secret of that name.
+type masker func(name, value string) string
+
+// plainly is the masker that shows nothing.
+func plainly(_, _ string) string { return redacted }
+
 // RedactField returns a header field's value as it may be shown.
-func RedactField(name, value string) string {
+func RedactField(name, value string) string { return masker(plainly).field(name, value) }
+
+// RedactURL returns a URL as it may be shown: without user information and
+// fragment, and without the values of query parameters that are secret.
+func RedactURL(rawURL string) string { return masker(plainly).url(rawURL) }
+
+func (m masker) field(name, value string) string {
 	switch http.CanonicalHeaderKey(name) {
 	case "Location", "Content-Location", "Referer":
-		return RedactURL(value)
+		return m.url(value)
 	case "Link", "Refresh":
-		return redactLinks(value)
+		return m.links(value)
 	case "Authorization", "Proxy-Authorization":
-		scheme, _, found := strings.Cut(value, " ")
+		scheme, credentials, found := strings.Cut(value, " ")
 		if !found {
-			return redacted
+			return m(name, value)
 		}
-		return scheme + " " + redacted
+		word := scheme
+		if strings.EqualFold(scheme, "DPoP") || strings.EqualFold(scheme, "Bearer") {
+			word = "token"
+		}
+		return scheme + " " + m(word, credentials)
 	}
 	if IsSecret(name) {
-		return redacted
+		return m(name, value)
 	}
 	return value
 }
 
-// redactLinks redacts the queries of the URLs in a Link or Refresh field.
-func redactLinks(value string) string {
+// links redacts the queries of the URLs in a Link or Refresh field.
+func (m masker) links(value string) string {
 	var b strings.Builder
 	for value != "" {
 		i := strings.IndexByte(value, '?')
@@ -161,15 +184,13 @@ func redactLinks(value string) string {
 		}
 		end := i + 1 + strings.IndexAny(value[i+1:]+">", ">\"' ,")
 		b.WriteString(value[:i+1])
-		b.WriteString(form(value[i+1 : min(end, len(value))]))
+		b.WriteString(m.form(value[i+1 : min(end, len(value))]))
 		value = value[min(end, len(value)):]
 	}
 	return b.String() + value
 }
 
-// RedactURL returns a URL as it may be shown: without user information and
-// fragment, and without the values of query parameters that are secret.
-func RedactURL(rawURL string) string {
+func (m masker) url(rawURL string) string {
 	u, err := url.Parse(rawURL)
 	if err == nil && u.RawQuery == "" && u.Fragment == "" && u.User == nil {
 		return rawURL
@@ -178,7 +199,7 @@ func RedactURL(rawURL string) string {
 		return redacted
 	}
 	u.User = nil
-	u.RawQuery = form(u.RawQuery)
+	u.RawQuery = m.form(u.RawQuery)
 	if u.Fragment != "" {
 		u.Fragment = redacted
 	}
@@ -200,31 +221,34 @@ func (t *Trace) body(contentType string, body []byte) string {
 		if t.ShowSecrets {
 			return string(body)
 		}
-		return form(string(body))
+		return t.mask().form(string(body))
 	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
 		if t.ShowSecrets {
 			return string(body)
 		}
-		return redactJSON(body)
+		return t.mask().json(body)
 	}
 	return ""
 }
 
 // form redacts an encoded form in place, so that its order stays.
-func form(encoded string) string {
+func (m masker) form(encoded string) string {
 	pairs := strings.Split(encoded, "&")
 	for i, pair := range pairs {
-		name, _, found := strings.Cut(pair, "=")
+		name, value, found := strings.Cut(pair, "=")
 		if plain, err := url.QueryUnescape(name); found && (err != nil || IsSecret(plain)) {
-			pairs[i] = name + "=" + redacted
+			if text, err := url.QueryUnescape(value); err == nil {
+				value = text
+			}
+			pairs[i] = name + "=" + m(plain, value)
 		}
 	}
 	return strings.Join(pairs, "&")
 }
 
-// redactJSON copies a JSON text token by token, replacing the values of secret
+// json copies a JSON text token by token, replacing the values of secret
 // members. What is no JSON is not shown.
-func redactJSON(data []byte) string {
+func (m masker) json(data []byte) string {
 	var out bytes.Buffer
 	dec := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true))
 	enc := jsontext.NewEncoder(&out, jsontext.AllowDuplicateNames(true))
@@ -240,10 +264,20 @@ func redactJSON(data []byte) string {
 		if kind != '{' || length%2 == 0 || name.Kind() != '"' || !IsSecret(name.String()) {
 			continue
 		}
-		if dec.SkipValue() != nil || enc.WriteToken(jsontext.String(redacted)) != nil {
+		member := name.String()
+		value, err := dec.ReadValue()
+		if err != nil || enc.WriteToken(jsontext.String(m(member, textOf(value)))) != nil {
 			return ""
 		}
 	}
+}
+
+// textOf is a string of JSON without its quotes, another value as it is.
+func textOf(value jsontext.Value) string {
+	if text, err := jsontext.AppendUnquote(nil, value); err == nil {
+		return string(text)
+	}
+	return string(value)
 }
 
 // inForm lists the secrets in the form that a request carries.
