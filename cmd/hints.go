@@ -18,12 +18,14 @@ type hintContext struct {
 	*diagnosis.Diagnosis
 	profile string // to be named with -p, "" if a command needs no -p
 	config  string // what --config said
+	nowhere bool   // the profile has neither an API nor a server
 }
 
 // hintContext returns what a hint to d depends on. The profile is named unless a
 // later command would choose it by itself.
 func (env *Env) hintContext(d *diagnosis.Diagnosis) hintContext {
 	c := hintContext{Diagnosis: d, profile: env.global.profile, config: env.global.config}
+	c.nowhere = env.resolved != nil && env.resolved.Server() == "" && env.resolved.Get(profile.API) == ""
 	if p := env.resolved; p != nil && c.profile == "" && p.NameOrigin() == profile.Environment {
 		c.profile = p.Name()
 	}
@@ -108,6 +110,9 @@ func commandHint(c hintContext) string {
 	case diagnosis.ClaimMissing:
 		return "have the issuer add the claim, or do not require it with --require"
 	case diagnosis.Revoked, diagnosis.LoginRequired, diagnosis.GrantInvalid:
+		if c.nowhere {
+			return c.run("login", "URL")
+		}
 		return c.run("login")
 	case diagnosis.NotChecked:
 		return "say what is expected, for instance with --audience"

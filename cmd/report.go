@@ -257,8 +257,10 @@ func (env *Env) explainReport(path string) error {
 	}
 	s.line("%s %s", s.bad(env.signs().fail), continued(clean(run.Error.Message), 2))
 	s.table([][2]string{
-		{"    id", string(run.Error.ID)}, {"    exit code", fmt.Sprint(run.ExitCode)},
-		{"    means", continued(entry.Meaning, 15)}, {"    fix", continued(entry.Fix, 15)},
+		{"    id", string(run.Error.ID)},
+		{"    exit code", fmt.Sprint(run.ExitCode)},
+		{"    means", continued(entry.Meaning, 15)},
+		{"    fix", continued(entry.Fix, 15)},
 	})
 	return nil
 }
