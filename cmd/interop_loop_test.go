@@ -192,6 +192,13 @@ func TestInteropLoop(t *testing.T) {
 		t.Errorf("call does not tell how to widen the scope:\n%s", denied.stderr)
 	}
 
+	// Both servers are right, so doctor finds nothing, not even a warning.
+	for _, url := range []string{api.url + "/items", api.issuer} {
+		if found := user.want(0, "doctor", url, "--deep", "-v", "--strict"); !strings.Contains(found.stdout, "nothing wrong was found") {
+			t.Errorf("doctor %s:\n%s", url, found.stdout)
+		}
+	}
+
 	// The API turns against the token: it is renewed once, with the resource, and the call goes through.
 	api.revoked.Store(raw)
 	user.want(0, "call", "GET", "/items")

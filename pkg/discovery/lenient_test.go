@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
 // A member that nobody needs may be anything: it counts as absent and is
@@ -357,16 +361,36 @@ func TestTrailNamesReasons(t *testing.T) {
 	}
 	closed := httptest.NewServer(nil)
 	closed.Close()
+	untrusted := httptest.NewTLSServer(nil)
+	t.Cleanup(untrusted.Close)
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	broken := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(broken.Close)
 	for rawURL, want := range map[string]string{
-		closed.URL: "connection refused",
+		closed.URL:    "connection refused",
+		untrusted.URL: "certificate is not trusted",
+		broken.URL:    "the connection broke off",
 		strings.Replace(base, "http://", "https://", 1): "not a TLS server; try http://",
 	} {
 		_, trail, err := discovery.FindServer(t.Context(), client(t), rawURL)
-		if len(trail) != 1 || !strings.Contains(trail[0].Verdict, want) {
+		if len(trail) == 0 || len(trail) > 1 && rawURL != broken.URL || !strings.Contains(trail[0].Verdict, want) {
 			t.Errorf("%s: %+v, %v, want %q", rawURL, trail, err, want)
 		}
 	}
 }
+
+// A host without an address is named as one, whatever resolver there is.
+func TestTrailNamesUnknownHosts(t *testing.T) {
+	c := &safehttp.Client{Transport: failing{&net.DNSError{Name: "auth.example", IsNotFound: true}}}
+	_, trail, err := discovery.FindServer(t.Context(), c, "https://auth.example")
+	if len(trail) != 1 || !strings.Contains(trail[0].Verdict, "no such host") {
+		t.Errorf("%+v, %v", trail, err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
 
 func TestCompleteURL(t *testing.T) {
 	for text, want := range map[string]string{
