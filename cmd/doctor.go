@@ -151,6 +151,7 @@ func (env *Env) visit(ctx context.Context, o doctorOptions) (*visit, error) {
 		config.Local = append(config.Local, doctor.Local{Err: err, Blocks: true})
 	}
 	config.Local = append(config.Local, env.localFacts(config.URL, config.Account)...)
+	config.Local = append(config.Local, doctor.Local{Text: "oauthctl " + versionText()})
 	if env.HTTP == nil && env.proxyOf(config.URL) == "" {
 		config.Dial = (&net.Dialer{}).DialContext
 	}

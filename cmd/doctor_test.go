@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -162,5 +163,40 @@ func (w *world) mustRun(args ...string) {
 	w.t.Helper()
 	if code := w.run(args...); code != 0 {
 		w.t.Fatalf("%s: %d %s", strings.Join(args, " "), code, &w.stderr)
+	}
+}
+
+// The command that reproduces a fault sends the request that showed it.
+func TestDoctorReproduces(t *testing.T) {
+	need(t, "curl", missingProgram("curl"))
+	open := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.Method == http.MethodGet {
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		_, _ = w.Write([]byte(`{"jsonrpc":"2.0","id":1,"result":{"origin":"` + r.Header.Get("Origin") + `"}}`))
+	}))
+	t.Cleanup(open.Close)
+	bare := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	t.Cleanup(bare.Close)
+	for name, tt := range map[string]struct {
+		args []string
+		id   string
+		want string
+	}{
+		"challenge": {[]string{bare.URL}, "CHALLENGE_MISSING", "401 Unauthorized"},
+		"origin":    {[]string{open.URL + "/mcp"}, "ORIGIN_ACCEPTED", `"origin":"https://attacker.example"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, devserver.Config{})
+			w.run(append([]string{"doctor", "--jq", `.rungs[] | select(.id == "` + tt.id + `") | .reproduce`}, tt.args...)...)
+			command := strings.Trim(strings.TrimSpace(w.stdout.String()), `"`)
+			command = strings.ReplaceAll(command, `\"`, `"`)
+			output, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", command).CombinedOutput()
+			if err != nil || !strings.Contains(string(output), tt.want) {
+				t.Errorf("%s: %v, want %q\n%s", command, err, tt.want, output)
+			}
+		})
 	}
 }

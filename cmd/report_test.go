@@ -55,6 +55,8 @@ func TestReport(t *testing.T) {
 			if len(secrets()) < 12 {
 				t.Errorf("the test saw %d secrets", len(secrets()))
 			}
+			w.mustRun("doctor", "--from", file, "--json")
+			validate(t, compiledSchema(t, "../docs/reference/doctor.schema.json"), w.stdout.Bytes())
 			w.mustRun("doctor", "--from", file)
 			for _, want := range []string{"oauthctl call", "GET " + w.api + "/nothing", "404", "API_ERROR"} {
 				if !strings.Contains(w.stdout.String(), want) {

@@ -43,8 +43,8 @@ func (t *Token) ForAPI() apicall.AccessToken {
 	return apicall.AccessToken{Type: t.Type, Value: t.Value, Prover: t.prover}
 }
 
-// Stored returns the access token as it is, expired or not, for whoever only
-// looks: nothing is refreshed and no server is asked. Errors are those of
+// Stored returns the access token as it is, expired or not, to look at it
+// only: nothing is refreshed and no server is asked. Errors are those of
 // [Account.Session].
 func (a *Account) Stored() (*Token, error) {
 	if !a.config.AccessToken.IsZero() {

@@ -209,7 +209,7 @@ func (e *examination) client(ctx context.Context) finding {
 	f.expected, f.got = diagnosis.Values{"registration_endpoint", "a client id"}, diagnosis.None
 	if a != nil {
 		if _, err := a.Stored(); err == nil {
-			return f.warned().by(TheIssuer) // somebody is logged in
+			return f.warned().by(TheIssuer) // a session exists
 		}
 	}
 	return f

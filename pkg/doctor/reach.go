@@ -69,7 +69,7 @@ func acceptAnything() http.Header {
 	return http.Header{"Accept": {"application/json, text/event-stream, */*;q=0.5"}}
 }
 
-// reached judges a first answer as far as it is about the way there.
+// reached says what a first answer shows about the connection.
 func (e *examination) reached(ctx context.Context, rawURL string, a *answer, err error) finding {
 	r := &Request{Method: http.MethodGet, URL: rawURL}
 	if aboutTLS(err) {
@@ -144,7 +144,7 @@ func (e *examination) tls(context.Context) finding {
 	return e.secured(e.config.URL, e.first, e.firstErr)
 }
 
-// secured judges the TLS side of a first answer.
+// secured says what a first answer shows about TLS.
 func (e *examination) secured(rawURL string, a *answer, err error) finding {
 	r := &Request{Method: http.MethodGet, URL: rawURL}
 	if err != nil {

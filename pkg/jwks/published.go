@@ -17,7 +17,7 @@ import (
 // supported here is not among them. Only a set that was read by [Parse] has any.
 func (s *Set) Exposed() []Skipped { return slices.Clone(s.exposed) }
 
-// secretMembers are the members of a JWK that nobody but its owner may see (RFC
+// secretMembers are the members of a JWK that only its owner may see (RFC
 // 7518, sections 6.2.2, 6.3.2 and 6.4).
 var secretMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
