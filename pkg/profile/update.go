@@ -2,6 +2,7 @@ package profile
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -9,8 +10,6 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-
-	"context"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
