@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/challenge"
@@ -109,11 +111,11 @@ func (e *examination) call(ctx context.Context) finding {
 	switch a.status {
 	case http.StatusUnauthorized:
 		f := failed(diagnosis.APIUnauthorized, "the API does not accept the session's token", r)
-		f.expected, f.got = diagnosis.Values{"neither 401 nor 403"}, diagnosis.Values{cmp.Or("401 "+diagnosis.Shorten(reason, 200), "401")}
-		return f
+		f.expected, f.got = diagnosis.Values{"neither 401 nor 403"}, diagnosis.Values{strings.TrimSpace("401 " + diagnosis.Shorten(reason, 200))}
+		return e.forOtherAudience(f)
 	case http.StatusForbidden:
 		f := failed(diagnosis.ScopeMissing, "the session's token does not allow this request", r).by(You)
-		f.got = diagnosis.Values{cmp.Or("403 "+diagnosis.Shorten(reason, 200), "403")}
+		f.got = diagnosis.Values{strings.TrimSpace("403 " + diagnosis.Shorten(reason, 200))}
 		for _, c := range all {
 			if scope := c.Get("scope"); scope != "" {
 				f.expected = diagnosis.Values{scope}
@@ -122,4 +124,16 @@ func (e *examination) call(ctx context.Context) finding {
 		return f
 	}
 	return passed(fmt.Sprintf("%s with the session's token", statusText(a.status)))
+}
+
+// forOtherAudience adds to a refusal what is its usual cause: a token that was
+// requested for something other than the API's resource (RFC 8707).
+func (e *examination) forOtherAudience(f finding) finding {
+	t, err := token.Decode(e.token.Value.Reveal())
+	if err != nil || e.resource == nil || len(t.Audience()) == 0 || slices.Contains(t.Audience(), e.resource.Resource) {
+		return f
+	}
+	f.text += "; it was issued for another audience"
+	f.expected, f.got = diagnosis.Values{"aud " + e.resource.Resource}, append(f.got, "aud "+strings.Join(t.Audience(), " "))
+	return f.by(You).fixedBy("request a token for the resource " + e.resource.Resource)
 }

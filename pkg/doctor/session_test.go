@@ -54,17 +54,19 @@ func TestExamineSession(t *testing.T) {
 		want    want
 		sent    bool // the token was
 	}{
-		"valid":        {same, func(*farm) {}, want{}, true},
-		"not sent":     {same, func(f *farm) { f.config.NoToken = true }, want{}, false},
-		"401":          {same, func(f *farm) { f.withToken = 401 }, want{"19", diagnosis.APIUnauthorized, doctor.TheAPI, 3, doctor.Failed}, true},
-		"403":          {same, func(f *farm) { f.withToken = 403 }, want{"19", diagnosis.ScopeMissing, doctor.You, 4, doctor.Failed}, true},
-		"404":          {same, func(f *farm) { f.withToken = 404 }, want{}, true},
-		"other key":    {same, func(f *farm) { f.keys = newFarm(f.t).keys }, want{"18", diagnosis.KeyUnknown, doctor.You, 3, doctor.Failed}, false},
-		"expired":      {func(s *session.Session) { s.ExpiresAt = time.Now().Add(-time.Minute) }, func(*farm) {}, want{"18", diagnosis.LoginRequired, doctor.You, 5, doctor.Failed}, false},
-		"refreshable":  {func(s *session.Session) { s.ExpiresAt, s.RefreshToken = time.Now().Add(-time.Minute), secret.New("r") }, func(*farm) {}, want{}, false},
-		"revoked":      {func(s *session.Session) { s.Revoked = true }, func(*farm) {}, want{"18", diagnosis.LoginRequired, doctor.You, 5, doctor.Failed}, false},
-		"other API":    {func(s *session.Session) { s.API = "https://other.example" }, func(*farm) {}, want{}, false},
-		"other client": {func(s *session.Session) { s.ClientID = "d" }, func(*farm) {}, want{"18", diagnosis.SessionElsewhere, doctor.You, 5, doctor.Failed}, false},
+		"valid":                    {same, func(*farm) {}, want{}, true},
+		"not sent":                 {same, func(f *farm) { f.config.NoToken = true }, want{}, false},
+		"401":                      {same, func(f *farm) { f.withToken = 401 }, want{"19", diagnosis.APIUnauthorized, doctor.TheAPI, 3, doctor.Failed}, true},
+		"401, other audience":      {same, func(f *farm) { f.withToken, f.prm["resource"] = 401, f.api.URL }, want{"19", diagnosis.APIUnauthorized, doctor.You, 3, doctor.Failed}, true},
+		"other audience, accepted": {same, func(f *farm) { f.prm["resource"] = f.api.URL }, want{}, true},
+		"403":                      {same, func(f *farm) { f.withToken = 403 }, want{"19", diagnosis.ScopeMissing, doctor.You, 4, doctor.Failed}, true},
+		"404":                      {same, func(f *farm) { f.withToken = 404 }, want{}, true},
+		"other key":                {same, func(f *farm) { f.keys = newFarm(f.t).keys }, want{"18", diagnosis.KeyUnknown, doctor.You, 3, doctor.Failed}, false},
+		"expired":                  {func(s *session.Session) { s.ExpiresAt = time.Now().Add(-time.Minute) }, func(*farm) {}, want{"18", diagnosis.LoginRequired, doctor.You, 5, doctor.Failed}, false},
+		"refreshable":              {func(s *session.Session) { s.ExpiresAt, s.RefreshToken = time.Now().Add(-time.Minute), secret.New("r") }, func(*farm) {}, want{}, false},
+		"revoked":                  {func(s *session.Session) { s.Revoked = true }, func(*farm) {}, want{"18", diagnosis.LoginRequired, doctor.You, 5, doctor.Failed}, false},
+		"other API":                {func(s *session.Session) { s.API = "https://other.example" }, func(*farm) {}, want{}, false},
+		"other client":             {func(s *session.Session) { s.ClientID = "d" }, func(*farm) {}, want{"18", diagnosis.SessionElsewhere, doctor.You, 5, doctor.Failed}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
