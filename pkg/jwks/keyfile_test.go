@@ -130,9 +130,11 @@ func TestNoKeyFile(t *testing.T) {
 		`{"keys":[{"kid":"a"},{"kid":"b"}]}`:  "a key set of 2; put the key that is meant into a file of its own (kids: a, b)",
 		`{"kty":"EC",`:                        "cut off or damaged",
 		`{"a":"-----BEGIN CERTIFICATE-----"}`: "a map of X.509 certificates",
+
 		`{"issuer":"i","jwks_uri":"https://as.example/k"}`: "jwks_uri is https://as.example/k",
 		"ssh-ed25519 AAAA me@here":                         "ssh-keygen -e -m PKCS8",
 		"eyJhbGciOiJSUzI1NiJ9.e30.x":                       "a token",
+
 		"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----": "encrypted",
 		"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----":     "OpenSSH",
 		"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----":     "CERTIFICATE REQUEST",
