@@ -67,6 +67,7 @@ func elsewhere(command string) string {
 	}
 	for prefix, why := range map[string]string{
 		"go ":                       "builds or tests the project",
+		"GUARD_COST=":               "measures",
 		"cd ":                       "belongs to one that does",
 		"oauthctl dev":              "the server that the test runs already",
 		"oauthctl demo":             "has a test of its own",
