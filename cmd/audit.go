@@ -37,6 +37,7 @@ type auditOptions struct {
 	clientID       string
 	secretFile     string
 	otherResource  string
+	allowRefresh   bool
 
 	audience   string
 	subject    string
@@ -120,6 +121,7 @@ func (o *auditOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.token, "token", "", "use one real token: @FILE, or - for standard input")
 	f.StringVar(&o.clientID, "client-id", "", "request tokens from --issuer as the client `ID`")
 	f.StringVar(&o.secretFile, "client-secret-file", "", "read the client's secret from `FILE`, - for standard input")
+	f.BoolVar(&o.allowRefresh, "allow-refresh", false, "with -p, get tokens with fewer scopes by the session's refresh token")
 	f.StringVar(&o.otherResource, "other-resource", "", "the `URL` of another API of the issuer, for the wrong audience")
 	f.StringVar(&o.audience, "audience", "", "the audience of valid tokens (default: the policy's, else the origin of URL)")
 	f.StringVar(&o.subject, "subject", "", "the subject of valid tokens")
@@ -298,6 +300,8 @@ func (o *auditOptions) check() error {
 		return usage("--key, --token and --client-id cannot be combined: tokens come from one of them")
 	case (o.key != "" || o.clientID != "") && o.issuer == "" && o.policy == "":
 		return usage("--key and --client-id need --issuer")
+	case o.allowRefresh && sources > 0:
+		return usage("--allow-refresh is for the session of -p, not with --key, --token and --client-id")
 	case o.kid != "" && o.key == "":
 		return usage("--kid needs --key")
 	case o.clientID != "" && o.secretFile == "":

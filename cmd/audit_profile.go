@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"net/url"
+	"slices"
 
 	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/audit"
@@ -40,8 +41,17 @@ func (env *Env) profileTokens(ctx context.Context, run *auditRun) (audit.Tokens,
 	}
 	tokens := &audit.RealTokens{
 		From: "the real token of profile " + a.Profile().Name(), Others: others, OtherScopes: audit.Scopes(run.listed),
-		Fetch: func(context.Context, []string, string) (string, []string, error) {
-			return t.Value.Reveal(), t.Scope, nil
+		NarrowsScopes: run.options.allowRefresh,
+		Fetch: func(ctx context.Context, scopes []string, _ string) (string, []string, error) {
+			narrower := slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !slices.Contains(t.Scope, s) })
+			if !run.options.allowRefresh || len(narrower) == 0 {
+				return t.Value.Reveal(), t.Scope, nil
+			}
+			fewer, err := a.Narrowed(ctx, narrower)
+			if err != nil {
+				return "", nil, err
+			}
+			return fewer.Value.Reveal(), fewer.Scope, nil
 		},
 	}
 	if server, err := a.Server(ctx); err == nil && server.JWKSURI != "" {

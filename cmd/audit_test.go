@@ -349,6 +349,23 @@ func TestAuditWithProfile(t *testing.T) {
 	if code != 6 || len(report.Findings) != 0 {
 		t.Errorf("%d\n%s", code, report)
 	}
+	// With the refresh token the scopes can be proven too, and the session stays as it is.
+	before := sessionSecrets(t, w, "mine")
+	report, _ = w.auditJSON(t, append([]string{w.api, "--allow-refresh", "--operation", "POST /api/items=items:write"}, get...)...)
+	for _, operation := range report.Operations {
+		for _, cell := range operation.Cells {
+			if cell.Case == "scope-other" && cell.Result != "pass" {
+				t.Errorf("--allow-refresh: %s is %s", cell.Case, cell.Result)
+			}
+		}
+	}
+	after := sessionSecrets(t, w, "mine")
+	if after["access_token"] != before["access_token"] || after["refresh_token"] == before["refresh_token"] {
+		t.Error("the session did not keep its access token and the rotated refresh token")
+	}
+	if code := w.run("token", "--refresh", "-p", "mine"); code != 0 {
+		t.Errorf("the session after the audit: %d\n%s", code, &w.stderr)
+	}
 	other.set()
 	if id, code := w.auditFailure(t, append([]string{other.url}, get...)...); code != 2 || id != "ORIGIN_REFUSED" || len(other.arrived) > 0 {
 		t.Errorf("another API: %d %s, sent %q", code, id, other.arrived)

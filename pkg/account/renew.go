@@ -67,6 +67,40 @@ func (a *Account) refresh(ctx context.Context, s *session.Session) (*session.Ses
 	return &next, nil
 }
 
+// errNarrowed ends a refresh whose access token is for the caller alone.
+var errNarrowed = errors.New("account: the session keeps its own access token")
+
+// Narrowed returns an access token with fewer scopes than the session's (RFC 6749,
+// section 6), by its refresh token. The session keeps its own access token, and
+// the new refresh token where the server rotates them. Errors are those of
+// [Account.Token].
+func (a *Account) Narrowed(ctx context.Context, scope []string) (*Token, error) {
+	var narrowed *session.Session
+	source := a.source()
+	source.Renew = func(ctx context.Context, s *session.Session) (*session.Session, error) {
+		if s == nil || s.RefreshToken.IsZero() {
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.NoRefreshToken, Got: diagnosis.Values{"profile " + a.profile.Name()}}
+		}
+		client, err := a.sessionClient(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := client.Token(ctx, oauth.Refresh(s.RefreshToken, scope, s.Resource).With(s.Asked.Param))
+		if err != nil {
+			return rotated(s, answer), a.refusedRefresh(ctx, s, err)
+		}
+		taken, kept := *s, *s
+		a.take(&taken, answer)
+		kept.RefreshToken, kept.RefreshExpiresAt = taken.RefreshToken, taken.RefreshExpiresAt
+		narrowed = &taken
+		return &kept, errNarrowed
+	}
+	if _, err := source.Session(ctx, session.Want{Fresh: true}); !errors.Is(err, errNarrowed) {
+		return nil, err
+	}
+	return a.tokenOf(narrowed)
+}
+
 // rotated is a session with nothing new but the refresh token of an answer that
 // cannot be used otherwise, nil if the answer has none.
 func rotated(s *session.Session, answer *oauth.TokenResponse) *session.Session {
