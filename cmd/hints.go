@@ -22,7 +22,7 @@ type hintContext struct {
 }
 
 // hintContext returns what a hint to d depends on. The profile is named unless a
-// later command would choose it by itself.
+// later command would choose it without being asked.
 func (env *Env) hintContext(d *diagnosis.Diagnosis) hintContext {
 	c := hintContext{Diagnosis: d, profile: env.global.profile, config: env.global.config}
 	c.nowhere = env.resolved != nil && env.resolved.Server() == "" && env.resolved.Get(profile.API) == ""

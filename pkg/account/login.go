@@ -242,7 +242,7 @@ func (l *login) obtain(ctx context.Context, want wanted) (authorized, wanted, er
 	return got, want, err
 }
 
-// show tells the waiting browser the outcome.
+// show shows the outcome in the browser that waits for it.
 func (g authorized) show(o loopback.Outcome) {
 	if g.receiver != nil {
 		g.receiver.Finish(o)

@@ -86,7 +86,7 @@ func nameOf(id *token.Token) string {
 	return ""
 }
 
-// saveProfile keeps what was found, so that later runs need to be told nothing.
+// saveProfile keeps what was found, so that later runs need no options.
 func (l *login) saveProfile(ctx context.Context) error {
 	p := l.profile
 	if p.Path() == "" {

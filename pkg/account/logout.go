@@ -16,9 +16,9 @@ type LoggedOut struct {
 	Profile string
 	// Forgotten says that there was a session, and that it is not kept any more.
 	Forgotten bool
-	// Revoked says that the server was told to revoke every token of it.
+	// Revoked says that the server revoked every token of it.
 	Revoked bool
-	// LivesUntil is when an access token that could not be revoked ends by itself,
+	// LivesUntil is when an access token that could not be revoked expires,
 	// zero where that is not known.
 	LivesUntil time.Time
 	// EndSessionURL is where the user ends the session at the server in a browser,
@@ -86,7 +86,7 @@ func revokeAll(ctx context.Context, client *oauth.Client, s *session.Session) er
 	var refused *oauth.Error
 	switch {
 	case gone(err), errors.As(err, &refused) && refused.Code == "unsupported_token_type":
-		// A JWT that no server is asked about; it ends by itself.
+		// A JWT that no server is asked about; it ends when it expires.
 	case failed == nil:
 		failed = err
 	}

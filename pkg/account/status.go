@@ -20,8 +20,8 @@ type Status struct {
 
 // Status reports whether an API could be called now. An access token that has
 // expired is refreshed, as a call would do it; one that lives is believed, and
-// nothing is sent. Errors are those of the store; what stands in the way of a
-// call is Status.Err.
+// nothing is sent. Errors are those of the store; why a call would fail
+// is Status.Err.
 func (a *Account) Status(ctx context.Context) (Status, error) {
 	if !a.config.AccessToken.IsZero() {
 		return Status{Given: true}, nil

@@ -251,7 +251,7 @@ func (a *Account) CheckAPI(allowOrigins ...string) error {
 
 // allowAPI refuses to send a session's token to an API other than the one that
 // the profile file names or that the session was obtained for. What the
-// environment names may come from a folder that somebody else made.
+// environment names may come from a folder that another person made.
 func (a *Account) allowAPI(t *Token, allowed []string) error {
 	p := a.profile
 	api := originOf(p.Get(profile.API))
@@ -274,7 +274,7 @@ func (a *Account) allowAPI(t *Token, allowed []string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.OriginRefused, Expected: diagnosis.Values{expected}, Got: diagnosis.Values{api}}
 }
 
-// Revoke tells the server that a token is no longer wanted (RFC 7009). The
+// Revoke asks the server to revoke a token (RFC 7009). The
 // session's own access token is forgotten with it, so that the next use
 // refreshes.
 func (a *Account) Revoke(ctx context.Context, value secret.String) error {

@@ -11,7 +11,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// checkOwner refuses a file that somebody other than the user or root can
+// checkOwner refuses a file that another user than root can
 // change, by its own mode or by its directory's: whoever can write it can have
 // commands run and secrets sent elsewhere.
 func checkOwner(f *os.File, path string) error {
