@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -141,7 +142,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if unknown && len(name) > 1 {
 		best, least := "", 3
 		near := func(f *pflag.Flag) {
-			d := distance(name, f.Name)
+			d := diagnosis.Distance(name, f.Name)
 			if strings.HasPrefix(name, f.Name) || strings.HasPrefix(f.Name, name) && len(name) > 2 {
 				d = min(d, 2)
 			}
@@ -156,25 +157,4 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 	}
 	return &usageError{what: err.Error(), hint: hint}
-}
-
-// distance is the number of letters to insert, delete or replace (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -93,7 +93,7 @@ func diagnosesWith(word string) []diagnosis.Entry {
 func unknownDiagnosis(id, wanted string) error {
 	hint, nearest := "`oauthctl explain list` shows all of them", 3
 	for _, e := range diagnosis.All() {
-		if d := distance(wanted, string(e.ID)); d < nearest {
+		if d := diagnosis.Distance(wanted, string(e.ID)); d < nearest {
 			hint, nearest = "did you mean `oauthctl explain "+string(e.ID)+"`?", d
 		}
 	}

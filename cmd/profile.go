@@ -273,7 +273,7 @@ func noSuchProfile(f *profile.File, name string) error {
 func nearest(typed string, names []string) string {
 	best, least := "", 3
 	for _, name := range names {
-		if d := distance(strings.ToLower(typed), strings.ToLower(name)); d < least && d < len(typed) {
+		if d := diagnosis.Distance(strings.ToLower(typed), strings.ToLower(name)); d < least && d < len(typed) {
 			best, least = name, d
 		}
 	}

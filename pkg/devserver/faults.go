@@ -167,7 +167,7 @@ func faultNames() []string {
 func near(text string, names []string) string {
 	best, least := "", 4
 	for _, name := range names {
-		if d := distance(text, name); d < least && d < len(name)/2 {
+		if d := diagnosis.Distance(text, name); d < least && d < len(name)/2 {
 			best, least = name, d
 		}
 	}
@@ -175,26 +175,6 @@ func near(text string, names []string) string {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// distance is how many letters have to change (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			before, row[j+1] = row[j+1], min(before+cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 type faultKey struct{}

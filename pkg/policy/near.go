@@ -3,6 +3,7 @@ package policy
 import (
 	"strings"
 
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -53,7 +54,7 @@ func nearName(t *token.Token, name string) string {
 	}
 	near := ""
 	for claim := range t.Claims() {
-		if len(name) > 3 && distance(strings.ToLower(claim), strings.ToLower(name)) <= 2 {
+		if len(name) > 3 && diagnosis.Distance(strings.ToLower(claim), strings.ToLower(name)) <= 2 {
 			if near != "" {
 				return ""
 			}
@@ -61,29 +62,4 @@ func nearName(t *token.Token, name string) string {
 		}
 	}
 	return near
-}
-
-// distance is the number of letters to add, leave out or replace (Levenshtein),
-// 3 for names that differ in length by more than 2.
-func distance(a, b string) int {
-	if len(a)-len(b) > 2 || len(b)-len(a) > 2 {
-		return 3
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, before+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
