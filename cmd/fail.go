@@ -68,10 +68,10 @@ type failure struct {
 // fail tells err in the one place where errors are told, and returns the exit
 // code.
 func (env *Env) fail(cmd *cobra.Command, err error) int {
-	f := env.judge(err)
 	if cmd != nil {
-		f.Hint = env.withoutCircle(f, cmd)
+		env.failed = strings.Fields(cmd.CommandPath())[1:]
 	}
+	f := env.judge(err)
 	env.withoutSecrets(&f)
 	if own := (exitError{}); errors.As(err, &own) {
 		f.ExitCode = own.code
@@ -150,18 +150,6 @@ func (env *Env) scrubbed(values diagnosis.Values) diagnosis.Values {
 		values[i] = env.scrub(values[i])
 	}
 	return values
-}
-
-// withoutCircle returns the hint, or the catalogue's fix where the hint is to
-// run the command that failed, which only shows things and would fail again.
-func (env *Env) withoutCircle(f failure, cmd *cobra.Command) string {
-	shows := []string{"oauthctl decode", "oauthctl verify", "oauthctl introspect", "oauthctl discover", "oauthctl jwks show"}
-	path := cmd.CommandPath()
-	again := env.hintContext(nil).run(strings.Fields(path)[1:]...)
-	if entry, ok := diagnosis.Lookup(f.ID); ok && slices.Contains(shows, path) && (strings.HasSuffix(f.Hint, again) || strings.Contains(f.Hint, "`"+path)) {
-		return entry.Fix
-	}
-	return f.Hint
 }
 
 // judge finds what kind of failure err is.

@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -19,6 +20,8 @@ type hintContext struct {
 	profile string // to be named with -p, "" if a command needs no -p
 	config  string // what --config said
 	nowhere bool   // the profile has neither an API nor a server
+	// named collects the commands that the hint names; nil does not.
+	named *[][]string
 }
 
 // hintContext returns what a hint to d depends on. The profile is named unless a
@@ -38,6 +41,9 @@ func (env *Env) command(args ...string) string { return env.hintContext(nil).run
 // run returns a command of oauthctl, quoted for a shell, with the profile and
 // the configuration of this run.
 func (c hintContext) run(args ...string) string {
+	if c.named != nil {
+		*c.named = append(*c.named, args)
+	}
 	if c.profile != "" {
 		args = append(args, "-p", c.profile)
 	}
@@ -60,14 +66,31 @@ func first(values diagnosis.Values, otherwise string) string {
 	return values[0]
 }
 
-// hintFor returns the hint for d: its own, else the one of the table, else the
-// catalogue's fix.
+// hintFor returns the hint for d: the one of the table, else the catalogue's fix.
+// A hint to run the command that failed, which only shows things and would fail
+// again, is none.
 func (env *Env) hintFor(d *diagnosis.Diagnosis) string {
-	if hint := commandHint(env.hintContext(d)); hint != "" {
-		return hint
+	var named [][]string
+	c := env.hintContext(d)
+	c.named = &named
+	hint := commandHint(c)
+	if hint == "" || env.onlyShows() && slices.ContainsFunc(named, env.isFailed) {
+		entry, _ := diagnosis.Lookup(d.ID)
+		return entry.Fix
 	}
-	entry, _ := diagnosis.Lookup(d.ID)
-	return entry.Fix
+	return hint
+}
+
+// isFailed reports whether args run the command that has failed, with nothing
+// that could change the result.
+func (env *Env) isFailed(args []string) bool { return slices.Equal(args, env.failed) }
+
+// onlyShows reports whether the command that has failed changes nothing, so that
+// it fails again as long as its input is the same.
+func (env *Env) onlyShows() bool {
+	return slices.ContainsFunc([][]string{{"decode"}, {"verify"}, {"introspect"}, {"discover"}, {"jwks", "show"}}, func(command []string) bool {
+		return slices.Equal(command, env.failed)
+	})
 }
 
 // commandHint returns what to run or which flag to change for a fault, "" if

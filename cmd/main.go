@@ -68,6 +68,8 @@ type Env struct {
 	about string
 	// report is the record that --report asks for, nil without it.
 	report *reportFile
+	// failed is the command that has failed, in words, nil before that.
+	failed []string
 	// resolved is the profile of this run, nil until a command asks for it.
 	resolved *profile.Profile
 }
