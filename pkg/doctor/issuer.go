@@ -202,11 +202,16 @@ func (e *examination) client(ctx context.Context) finding {
 	switch {
 	case e.configured(profile.ClientID) != "":
 		return passed("the profile's client " + e.configured(profile.ClientID))
+	case e.server.ClientIDMetadataDocumentSupported && e.configured(profile.ClientMetadataURL) != "":
+		return passed("the server accepts the client document " + e.configured(profile.ClientMetadataURL))
 	case e.server.RegistrationEndpoint != "":
 		return passed("the server registers clients")
 	}
 	f := failed(diagnosis.NoRegistrationPath, "no client is configured, and the server registers none", e.lastRequest(e.serverTrail))
 	f.expected, f.got = diagnosis.Values{"registration_endpoint", "a client id"}, diagnosis.None
+	if e.server.ClientIDMetadataDocumentSupported {
+		f.expected = append(f.expected, string(profile.ClientMetadataURL))
+	}
 	if a != nil {
 		if _, err := a.Stored(); err == nil {
 			return f.warned().by(TheIssuer) // a session exists

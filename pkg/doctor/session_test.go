@@ -41,6 +41,15 @@ func (f *farm) loggedIn(key *jwks.PrivateKey, change func(*session.Session)) {
 	}
 }
 
+// profile gives the farm's examination a profile without a session.
+func (f *farm) profile(values profile.Values) {
+	f.t.Helper()
+	var err error
+	if f.config.Account, err = account.Open(profile.New("default", values), session.Open(f.t.TempDir()), account.Config{HTTP: f.config.HTTP}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 func TestExamineSession(t *testing.T) {
 	key := generated(t)
 	published, err := jwks.NewSet(key.Public()).MarshalJSON()
@@ -66,7 +75,16 @@ func TestExamineSession(t *testing.T) {
 		"refreshable":              {func(s *session.Session) { s.ExpiresAt, s.RefreshToken = time.Now().Add(-time.Minute), secret.New("r") }, func(*farm) {}, want{}, false},
 		"revoked":                  {func(s *session.Session) { s.Revoked = true }, func(*farm) {}, want{"18", diagnosis.LoginRequired, doctor.You, 5, doctor.Failed}, false},
 		"other API":                {func(s *session.Session) { s.API = "https://other.example" }, func(*farm) {}, want{}, false},
-		"other client":             {func(s *session.Session) { s.ClientID = "d" }, func(*farm) {}, want{"18", diagnosis.SessionElsewhere, doctor.You, 5, doctor.Failed}, false},
+		"a client's document": {same, func(f *farm) {
+			delete(f.meta, "registration_endpoint")
+			f.meta["client_id_metadata_document_supported"] = true
+			f.profile(profile.Values{profile.ClientMetadataURL: "https://client.example/client.json"})
+		}, want{}, false},
+		"a document that the server does not take": {same, func(f *farm) {
+			delete(f.meta, "registration_endpoint")
+			f.profile(profile.Values{profile.ClientMetadataURL: "https://client.example/client.json"})
+		}, want{"15", diagnosis.NoRegistrationPath, doctor.You, 2, doctor.Failed}, false},
+		"other client": {func(s *session.Session) { s.ClientID = "d" }, func(*farm) {}, want{"18", diagnosis.SessionElsewhere, doctor.You, 5, doctor.Failed}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
