@@ -53,6 +53,7 @@ func startHostileServer(t *testing.T, turn func(*hostileServer)) *hostileServer 
 	mux.HandleFunc("GET /jwks", func(w http.ResponseWriter, _ *http.Request) { writeHostile(w, jwks.NewSet(key.Public())) })
 	mux.HandleFunc("GET /authorize", s.serveAuthorize)
 	mux.HandleFunc("POST /token", s.serveToken)
+	s.mu.Lock() // a client of an earlier test may come to the same port at once
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock() // after which the knobs are seen as they were last turned
 		if r.URL.Path == "/token" {
@@ -65,6 +66,7 @@ func startHostileServer(t *testing.T, turn func(*hostileServer)) *hostileServer 
 		}
 		mux.ServeHTTP(w, r)
 	}))
+	s.mu.Unlock()
 	t.Cleanup(func() {
 		s.CloseClientConnections()
 		s.Close()
