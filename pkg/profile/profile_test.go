@@ -297,3 +297,40 @@ func TestParseRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Every setting that proves an identity is bound alike, and so are the TLS settings that are made of one.
+func TestEveryCredentialIsBound(t *testing.T) {
+	text := "profiles:\n  work:\n    issuer: https://a.example\n    client_id: app\n"
+	keys := map[profile.Key]string{}
+	for _, s := range profile.Settings() {
+		if !s.Credential {
+			continue
+		}
+		value := "/run/key.pem"
+		if len(s.Forms) > 0 {
+			value = s.Forms[len(s.Forms)-1] + "x"
+		}
+		keys[s.Key] = value
+		text += fmt.Sprintf("    %s: %q\n", s.Key, value)
+	}
+	if len(keys) < 5 {
+		t.Fatalf("only %v are credentials", keys)
+	}
+	f, _ := load(t, text)
+	own := profile.Owner{Server: "https://a.example", ClientID: "app"}
+	for key, value := range keys {
+		p := resolve(t, f, "work", nil, nil)
+		if got, err := p.Credential(key, own); err != nil || got != value {
+			t.Errorf("%s at its own server: %q, %v", key, got, err)
+		}
+		for _, target := range []profile.Owner{{Server: "https://b.example", ClientID: "app"}, {Server: "https://a.example", ClientID: "other"}} {
+			if got, err := p.Credential(key, target); idOf(err) != diagnosis.CredentialElsewhere || got != "" {
+				t.Errorf("%s for %v: %q, %v", key, target, got, err)
+			}
+		}
+	}
+	p := resolve(t, f, "work", map[string]string{"OAUTHCTL_ISSUER": "https://b.example"}, nil)
+	if _, err := p.TLS(); idOf(err) != diagnosis.CredentialElsewhere {
+		t.Errorf("the certificate at another server: %v", err)
+	}
+}
