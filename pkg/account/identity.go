@@ -31,15 +31,16 @@ var ErrDocumentAccepted = errors.New("it accepts the URL of a client id metadata
 const clientName = "oauthctl"
 
 // known returns the client that this profile's server registered for it, nil if
-// there is none that can be used. One whose secret has expired cannot (RFC 7591,
-// section 3.2.1).
+// there is none that can be used: its secret has expired (RFC 7591, section
+// 3.2.1), or the store cannot read it, which a login recovers from.
 func (l *login) known(ctx context.Context, server *discovery.Server) (*session.Registration, error) {
 	if l.profile.Get(profile.ClientID) != "" || l.document != "" {
 		return nil, nil // the profile names a client, so no other is used
 	}
 	r, err := l.store.LoadRegistration(ctx, l.profile.Name())
+	var d *diagnosis.Diagnosis
 	switch {
-	case errors.Is(err, session.ErrNotFound):
+	case errors.Is(err, session.ErrNotFound), errors.As(err, &d) && d.Kind() == diagnosis.Store:
 		return nil, nil
 	case err != nil:
 		return nil, err

@@ -78,6 +78,7 @@ func TestRegistrationIsReplaced(t *testing.T) {
 			}
 			h.t.Cleanup(func() { l.Close() })
 		},
+		"its file is damaged":    func(h *home, _ *rigged) { _ = os.WriteFile(filepath.Join(h.dir, "default.client"), []byte("{"), 0o600) },
 		"it is another server's": nil,
 	}
 	for name, end := range tests {

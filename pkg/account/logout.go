@@ -114,7 +114,10 @@ func (a *Account) replaced(ctx context.Context) (*replacedSession, error) {
 		return nil, nil //nolint:nilerr // a login recovers from any session
 	}
 	r, err := a.registration(ctx, s)
-	return &replacedSession{s, r}, err
+	if err != nil {
+		return nil, nil //nolint:nilerr // nor can its token be revoked without its client
+	}
+	return &replacedSession{s, r}, nil
 }
 
 // revokeTime bounds the revocation of a refresh token that nobody needs.
