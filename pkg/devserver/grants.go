@@ -63,6 +63,13 @@ type refreshToken struct {
 	usedAt  time.Time // zero after a restart: without grace
 }
 
+// inGrace reports whether a used token can be used once more. Without a grace it
+// cannot at any time: requests read the clock before they wait for each other, and
+// a clock can be set back, so that now may be before the first use.
+func (t *refreshToken) inGrace(now time.Time, grace time.Duration) bool {
+	return grace > 0 && !t.usedAt.IsZero() && now.Sub(t.usedAt) < grace
+}
+
 type accessToken struct {
 	grant    *grant
 	id       string // jti
@@ -164,7 +171,7 @@ func (g *grants) rotate(value string, now time.Time, keep bool, grace time.Durat
 		return nil, err
 	}
 	switch {
-	case t.used && (t.usedAt.IsZero() || now.Sub(t.usedAt) >= grace):
+	case t.used && !t.inGrace(now, grace):
 		t.grant.revoked = true
 		return nil, refuse("invalid_grant", "the refresh token was used before; all tokens of this login are revoked")
 	case t.grant.revoked:

@@ -94,6 +94,23 @@ func TestCodeExpires(t *testing.T) {
 	}
 }
 
+// A clock that is set back does not make a used code or refresh token good again.
+func TestOnceOnlyWhenClockGoesBack(t *testing.T) {
+	d := newDesk(t, devserver.Config{})
+	code := codeRequest(d.login(parameters()).Get("code"))
+	first := d.token(code)
+	refresh := refreshRequest(first.RefreshToken)
+	if got := d.token(refresh); got.Error != "" {
+		t.Fatalf("the first refresh: %+v", got)
+	}
+	d.offset.Store(int64(-time.Second))
+	for _, form := range []url.Values{refresh, code} {
+		if got := d.token(form); got.Error != "invalid_grant" {
+			t.Errorf("%s, used before and now again: %+v", form.Get("grant_type"), got)
+		}
+	}
+}
+
 // One hundred at once: one wins, whichever it is.
 func TestOnceOnly(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
