@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"html"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,7 +29,7 @@ type Scrubber struct {
 	mu      sync.Mutex
 	secrets []string // the most recently used last
 	long    *strings.Replacer
-	words   []*regexp.Regexp
+	words   []string // the forms that are shorter than shortSecret
 }
 
 // Add makes later calls of Scrub replace values. Of more than 128 values the ones
@@ -75,9 +74,7 @@ func (s *Scrubber) Scrub(text string) string {
 	}
 	text = s.long.Replace(text)
 	for _, word := range s.words {
-		// Twice, since two that follow each other share the character between them.
-		text = word.ReplaceAllString(text, "${1}"+redacted+"${2}")
-		text = word.ReplaceAllString(text, "${1}"+redacted+"${2}")
+		text = replaceWord(text, word)
 	}
 	return text
 }
@@ -91,9 +88,7 @@ func (s *Scrubber) prepare() {
 				all = append(all, form)
 				continue
 			}
-			// The neighbours are part of the match, so that a secret that ends in a
-			// sign is found as well.
-			s.words = append(s.words, regexp.MustCompile(`(^|[^0-9A-Za-z])`+regexp.QuoteMeta(form)+`($|[^0-9A-Za-z])`))
+			s.words = append(s.words, form)
 		}
 	}
 	// A Replacer takes the first of its pairs that matches at a place: the longest
@@ -104,6 +99,31 @@ func (s *Scrubber) prepare() {
 		pairs = append(pairs, form, redacted)
 	}
 	s.long = strings.NewReplacer(pairs...)
+}
+
+// replaceWord replaces word where no letter or digit is beside it. Both may be any
+// bytes, also such as are not UTF-8.
+func replaceWord(text, word string) string {
+	var out strings.Builder
+	done := 0
+	for from := 0; ; {
+		at := strings.Index(text[from:], word)
+		if at < 0 {
+			return out.String() + text[done:]
+		}
+		at += from
+		end := at + len(word)
+		if at > 0 && isAlphanumeric(text[at-1]) || end < len(text) && isAlphanumeric(text[end]) {
+			from = at + 1
+			continue
+		}
+		out.WriteString(text[done:at] + redacted)
+		done, from = end, end
+	}
+}
+
+func isAlphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
 // forms lists the ways in which a secret may be written, each once.

@@ -65,3 +65,14 @@ func TestScrubberForgetsTheOldest(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A secret may be any bytes: the value of a parameter that is not UTF-8 is one.
+func TestScrubberSecretsThatAreNotUTF8(t *testing.T) {
+	for _, value := range []string{"\xad", "\xff\xfe", "a\xc3", "\xe2\x82", "long and \xad bad"} {
+		var s secret.Scrubber
+		s.Add(value)
+		if got := s.Scrub("token=" + value + "&" + value + ";ok"); got != "token=[redacted]&[redacted];ok" {
+			t.Errorf("%q: %q", value, got)
+		}
+	}
+}
