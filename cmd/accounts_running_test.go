@@ -21,8 +21,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
-// beside is another terminal of the same user.
-func (w *world) beside() *world {
+// otherTerminal returns the same world as another terminal of the same user sees it.
+func (w *world) otherTerminal() *world {
 	return &world{t: w.t, issuer: w.issuer, api: w.api, home: w.home, browse: w.browse, getenv: map[string]string{}, now: w.now}
 }
 
@@ -104,7 +104,7 @@ func TestRunningCommandKeepsItsProfile(t *testing.T) {
 				}
 				w.run("profile", "use", "a")
 				foreign := sessionSecrets(t, w, "b")["access_token"]
-				a.during = func() { change(w.beside(), b) }
+				a.during = func() { change(w.otherTerminal(), b) }
 				if code := w.run(append(command.args, "--timeout", "5s")...); code != 0 {
 					t.Errorf("%v: %d\n%s", command.args, code, &w.stderr)
 				}
@@ -127,14 +127,14 @@ func TestParallelLoginsAndChanges(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 20 {
 		all.Go(func() {
-			login := w.beside()
+			login := w.otherTerminal()
 			login.browse = visitPage
 			if code := login.run("login", login.api, "--browser", "-p", fmt.Sprintf("login%d", i)); code != 0 {
 				t.Errorf("login: %d\n%s", code, &login.stderr)
 			}
 		})
 		all.Go(func() {
-			set := w.beside()
+			set := w.otherTerminal()
 			if code := set.run("profile", "set", fmt.Sprintf("scope=s%d", i), "-p", fmt.Sprintf("set%d", i)); code != 0 {
 				t.Errorf("profile set: %d\n%s", code, &set.stderr)
 			}
@@ -158,7 +158,7 @@ func TestParallelLoginsAndChanges(t *testing.T) {
 	}
 }
 
-// visitPage is a browser at a server that approves by itself.
+// visitPage acts as a browser at a server that approves every login automatically.
 func visitPage(address string) error {
 	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(address)
 	if err != nil {

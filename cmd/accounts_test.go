@@ -244,7 +244,7 @@ func TestLogoutAllUsesEachProfile(t *testing.T) {
 	}
 }
 
-// The environment may come from a folder that somebody else made: an API that only it names gets no stored token.
+// The environment may come from a folder that another user controls: an API that is named only there gets no stored token.
 func TestEnvironmentAPIGetsNoStoredToken(t *testing.T) {
 	w, other := newWorld(t, devserver.Config{}), newWorld(t, devserver.Config{})
 	w.network = newLedger()

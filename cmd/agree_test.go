@@ -91,7 +91,7 @@ func ask(t *testing.T, h http.Handler, method, path, raw string) outcome {
 	return outcome{w.Code, body.ID}
 }
 
-// check is the command, with its exit code as the status it stands for.
+// check runs the check command and turns its exit code into the HTTP status that the middleware would answer.
 func (a *agreement) check(t *testing.T, method, path, raw string) outcome {
 	t.Helper()
 	code, stdout, stderr := runOffline(t, "", "check", raw, "--policy", a.policyFile, "--jwks", a.keysFlag, "--operation", method+" "+path, "--json")

@@ -70,7 +70,7 @@ func startDevProcess(t *testing.T, flags ...string) devProcess {
 	return d
 }
 
-// clientOutcome is what a client library did. Refreshed is nil for one that does not refresh by itself.
+// clientOutcome is what a client library did. Refreshed is nil for one that does not refresh automatically.
 type clientOutcome struct {
 	User      string `json:"user"`
 	Refreshed *bool  `json:"refreshed"`

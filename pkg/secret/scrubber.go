@@ -101,7 +101,7 @@ func (s *Scrubber) prepare() {
 	s.long = strings.NewReplacer(pairs...)
 }
 
-// replaceWord replaces word where no letter or digit is beside it. Both may be any
+// replaceWord replaces word where no letter or digit is next to it. Both may be any
 // bytes, also such as are not UTF-8.
 func replaceWord(text, word string) string {
 	var out strings.Builder
