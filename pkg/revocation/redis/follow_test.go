@@ -3,11 +3,8 @@ package redis_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"runtime"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -37,28 +34,7 @@ func loaded(t *testing.T, s *redis.Store) {
 // durable is a Redis with an append-only file in dir.
 func durable(t testing.TB, port, dir string) *server {
 	t.Helper()
-	startRedis(t, "").kill() // skips where there is none
-	if port == "" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-		l.Close()
-	}
-	s := &server{port, exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", dir, "--daemonize", "no")}
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.kill)
-	for range 500 {
-		if s.answers() {
-			return s
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("redis-server does not answer")
-	return nil
+	return startRedis(t, port, "--appendonly", "yes", "--appendfsync", "always", "--dir", dir)
 }
 
 // What one follower revokes, the others refuse within two seconds; what is

@@ -38,8 +38,9 @@ type server struct {
 	cmd  *exec.Cmd
 }
 
-// startRedis starts redis-server on a free port and waits until it answers.
-func startRedis(t testing.TB, port string) *server {
+// startRedis starts redis-server, on a free port unless port names one, and waits
+// until it answers. It stores nothing unless options say so.
+func startRedis(t testing.TB, port string, options ...string) *server {
 	t.Helper()
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -56,7 +57,7 @@ func startRedis(t testing.TB, port string) *server {
 		port = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 		l.Close()
 	}
-	s := &server{port, exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(), "--daemonize", "no")}
+	s := &server{port, exec.Command(program, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(), "--daemonize", "no"}, options...)...)}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
