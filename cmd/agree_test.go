@@ -158,18 +158,24 @@ routes:
   "GET /healthz":  {public: true}
 `
 
+// writeKeySet writes the public key set of key to a file in dir.
+func writeKeySet(t *testing.T, dir string, key *jwks.PrivateKey) (set *jwks.Set, file string) {
+	t.Helper()
+	set, file = jwks.NewSet(key.Public()), filepath.Join(dir, "keys.json")
+	text, err := json.Marshal(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, string(text))
+	return set, file
+}
+
 // One request has one verdict and one id in check --policy, guard, the middleware
 // and the Go API.
 func TestCheckAndGuardAgree(t *testing.T) {
 	key, stranger := generate(t), generate(t)
 	dir := t.TempDir()
-	keysFile := filepath.Join(dir, "keys.json")
-	set := jwks.NewSet(key.Public())
-	text, err := json.Marshal(set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, keysFile, string(text))
+	set, keysFile := writeKeySet(t, dir, key)
 	a := newAgreement(t, dir, "policy.yaml", agreementPolicy, set, keysFile)
 	requests, statuses := 0, map[int]int{}
 	for name, raw := range agreementTokens(t, key, stranger) {
@@ -196,13 +202,7 @@ func TestCheckAndGuardAgree(t *testing.T) {
 func TestCheckAndGuardAgreeOnOtherPolicies(t *testing.T) {
 	key, stranger := generate(t), generate(t)
 	dir := t.TempDir()
-	keysFile := filepath.Join(dir, "keys.json")
-	set := jwks.NewSet(key.Public())
-	text, err := json.Marshal(set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, keysFile, string(text))
+	set, keysFile := writeKeySet(t, dir, key)
 	noAudience := strings.ReplaceAll(strings.Replace(agreementPolicy, "audience: https://api.example", "audience: none", 1), "{scopes: [read]}", "{scopes: [read], claims: {client_id: app}}")
 	noAudience = strings.NewReplacer("[write, admin]}", "[write, admin], claims: {client_id: app}}", "{tenant: acme}", "{tenant: acme, client_id: app}").Replace(noAudience)
 	away := "http://127.0.0.1:1/keys"
