@@ -187,8 +187,8 @@ func troubleshootingPage(t *testing.T) string {
 
 func diagnosisPage() string {
 	var b strings.Builder
-	b.WriteString("# Diagnoses\n\nEverything that can be wrong has a stable id. Commands print it, the middleware answers with it, " +
-		"and `oauthctl explain ID` tells what stands here.\n")
+	b.WriteString("# Diagnoses\n\nEvery error has a stable id. Commands print it, the middleware returns it, " +
+		"and `oauthctl explain ID` prints its entry.\n")
 	for _, e := range diagnosis.All() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s. %s.\n\n%s\n\n**What to do:** %s\n", e.ID, capital(e.Summary), capital(ending(e.Kind)), e.Meaning, e.Fix)
 		if hint := commandHint(hintContext{Diagnosis: &diagnosis.Diagnosis{ID: e.ID}}); hint != "" {

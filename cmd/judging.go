@@ -241,7 +241,7 @@ func keySetFault(err error) error {
 	return err
 }
 
-// noTrust is the key set where nothing says whose tokens to trust.
+// noTrust is the key set where no trusted issuer is configured.
 type noTrust struct{ why error }
 
 func (k noTrust) Keys(context.Context, string, string) ([]*jwks.Key, error) { return nil, k.why }

@@ -49,9 +49,10 @@ func withoutCredentials(fields ...string) answerTest {
 }
 
 func badRequest(fields ...string) answerTest {
+	entry, _ := diagnosis.Lookup(diagnosis.CredentialsInvalid)
 	return answerTest{
-		fields: fields, status: 400, id: diagnosis.CredentialsInvalid,
-		params: wants("invalid_request", "CREDENTIALS_INVALID: the request carries its token in a way that is not allowed", ""),
+		fields: fields, status: 400, id: entry.ID,
+		params: wants("invalid_request", string(entry.ID)+": "+entry.Summary, ""),
 	}
 }
 

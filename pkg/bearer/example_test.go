@@ -42,7 +42,7 @@ func ExampleRequire() {
 	fmt.Print(w.Body)
 	// Output:
 	// 401 Bearer realm="api", scope="items:read"
-	// {"title":"Unauthorized","status":401,"detail":"the request carries no access token","id":"CREDENTIALS_MISSING","scope":"items:read"}
+	// {"title":"Unauthorized","status":401,"detail":"the request has no access token","id":"CREDENTIALS_MISSING","scope":"items:read"}
 }
 
 // A whole API behind a policy file, found by clients through its metadata.

@@ -1,78 +1,81 @@
-// Package diagnosis is the catalogue of what can be wrong: each fault has a
-// stable id, one fixed sentence, its meaning and what to change.
+// Package diagnosis is the catalogue of faults. Each fault has a stable id, a
+// summary, an explanation and a fix.
 //
-// A package that refuses something returns a [Diagnosis], an error that carries
-// the id with what was expected and what was found. Commands, the middleware
-// and the documentation all read the same entry with [Lookup]; a new fault is
-// one row of the table in catalogue.go. The package knows nothing of tokens or
-// HTTP.
+// A package that refuses something returns a [Diagnosis], an error with the id,
+// the expected values and the actual ones. Commands, the middleware and the
+// documentation read the same entry with [Lookup]. To add a fault, add its id
+// to ids.go and a row to one of the tables in the catalogue files. The package
+// does not depend on tokens or HTTP.
 package diagnosis
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 )
 
-// ID names a fault. It never changes once published, so scripts may compare it.
+// ID identifies a fault. It never changes once published, so scripts may compare it.
 type ID string
 
-// Kind says who can mend a fault and so how a command ends.
+// Kind groups faults by who can fix them. It determines the exit code of a command.
 type Kind int
 
 // The kinds, in the order of their exit codes.
 const (
 	Advice      Kind = 0 // worth knowing, no failure
-	Unexpected  Kind = 1 // nobody foresaw it: a bug
+	Unexpected  Kind = 1 // unexpected: a bug
 	Usage       Kind = 2 // the command or its configuration
-	Rejected    Kind = 3 // the token was read and is not good; HTTP 401
-	Denied      Kind = 4 // the token is good but does not allow this; HTTP 403
-	LoginNeeded Kind = 5 // somebody has to log in
+	Rejected    Kind = 3 // the token is not valid; HTTP 401
+	Denied      Kind = 4 // the token is valid but does not allow this; HTTP 403
+	LoginNeeded Kind = 5 // the user has to log in
 	Unavailable Kind = 6 // could not be checked now; HTTP 503
-	Unsafe      Kind = 7 // a server's answer broke a check
+	Unsafe      Kind = 7 // a server's response failed a security check
 	Store       Kind = 8 // the token store failed
-	API         Kind = 9 // the API answered with another error
+	API         Kind = 9 // the API returned another error
 )
 
-// ExitCode returns the exit code of a command that ends with this kind.
+// ExitCode returns the exit code of a command that fails with a fault of this kind.
 func (k Kind) ExitCode() int { return int(k) }
 
 // Retryable reports whether the same command may succeed later unchanged.
 func (k Kind) Retryable() bool { return k == Unavailable }
 
-// Entry is what the catalogue says of one fault.
+// Entry describes one fault.
 type Entry struct {
 	ID      ID
 	Kind    Kind
-	Summary string // one sentence in lower case without a value, fit for a header field
-	Meaning string // what it means and how it comes about
-	Fix     string // what to change and who can
+	Summary string // what failed: one sentence in lower case without values, safe in a header
+	Meaning string // why it matters, and the usual cause
+	Fix     string // what to do
 }
 
 // Lookup returns the entry of id, and whether there is one.
 func Lookup(id ID) (Entry, bool) {
-	for _, e := range catalogue {
-		if e.ID == id {
-			return e, true
+	for _, area := range catalogue {
+		for _, e := range area {
+			if e.ID == id {
+				return e, true
+			}
 		}
 	}
 	return Entry{}, false
 }
 
-// All returns the whole catalogue in the order in which it is documented.
-func All() []Entry { return append([]Entry(nil), catalogue...) }
+// All returns every entry in the order of the documentation.
+func All() []Entry { return slices.Concat(catalogue...) }
 
-// Diagnosis is one fault found: an error with its id and its evidence. None of
-// its fields holds a secret; Expected and Got may hold text from outside, which
-// is to be escaped before it reaches a terminal.
+// Diagnosis is an error with the id of a fault and its details. It contains no
+// secret. Expected and Got may contain untrusted text; escape it before it is
+// written to a terminal.
 type Diagnosis struct {
 	ID       ID
-	Expected Values // what would have been right: each value is an alternative
-	Got      Values // what was there instead
-	Err      error  // the error underneath, or nil
-	As       Kind   // where the place decides: a wrong slash in metadata is Unsafe, in a token Rejected; 0 = the entry's
+	Expected Values // the accepted values
+	Got      Values // the actual values
+	Err      error  // the underlying error, or nil
+	As       Kind   // overrides the kind of the entry unless 0: a wrong slash is Rejected in a token, but Unsafe in metadata
 }
 
-// Error returns the summary with what was expected and what was found.
+// Error returns the summary with the expected and the actual values.
 func (d *Diagnosis) Error() string {
 	var b strings.Builder
 	b.WriteString(d.Summary())
@@ -90,18 +93,18 @@ func (d *Diagnosis) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the error underneath.
+// Unwrap returns the underlying error.
 func (d *Diagnosis) Unwrap() error { return d.Err }
 
-// Is reports whether target is a Diagnosis of the same id, so that errors.Is
-// works with &Diagnosis{ID: Expired}.
+// Is reports whether target is a Diagnosis with the same id and no other field,
+// so that errors.Is works with &Diagnosis{ID: Expired}.
 func (d *Diagnosis) Is(target error) bool {
 	t, ok := target.(*Diagnosis)
 	return ok && t.ID == d.ID && t.Expected == nil && t.Got == nil && t.Err == nil && t.As == 0
 }
 
-// LogValue returns the id with the summary, the evidence and the error
-// underneath, each only if there is one (log/slog).
+// LogValue implements [slog.LogValuer]. It returns the id, the summary and the
+// details that are set.
 func (d Diagnosis) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("id", string(d.ID)), slog.String("summary", d.Summary())}
 	if d.Expected != nil {
@@ -116,8 +119,8 @@ func (d Diagnosis) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Kind returns As if it is set, else the kind of the catalogue's entry,
-// [Unexpected] without one.
+// Kind returns As if it is set, otherwise the kind of the entry, or [Unexpected]
+// for an unknown id.
 func (d *Diagnosis) Kind() Kind {
 	if d.As != 0 {
 		return d.As
@@ -128,7 +131,7 @@ func (d *Diagnosis) Kind() Kind {
 	return Unexpected
 }
 
-// Summary returns the fixed sentence of the catalogue's entry.
+// Summary returns the summary of the entry, or the id if it is unknown.
 func (d *Diagnosis) Summary() string {
 	if e, ok := Lookup(d.ID); ok {
 		return e.Summary

@@ -3,8 +3,12 @@ package diagnosis_test
 import (
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"regexp"
+	"strconv"
 	"testing"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -18,20 +22,20 @@ func TestCatalogue(t *testing.T) {
 	for _, e := range diagnosis.All() {
 		switch {
 		case !form.MatchString(string(e.ID)):
-			t.Errorf("%s: an id is words in capitals joined by underscores", e.ID)
+			t.Errorf("%s: an id has words in capitals, joined by underscores", e.ID)
 		case seen[e.ID]:
-			t.Errorf("%s stands twice", e.ID)
+			t.Errorf("duplicate id %s", e.ID)
 		case e.Kind < diagnosis.Advice || e.Kind > diagnosis.API:
 			t.Errorf("%s has no kind", e.ID)
 		case !summary.MatchString(e.Summary):
-			t.Errorf("%s: summary %q does not fit a header field, or ends with a stop", e.ID, e.Summary)
+			t.Errorf("%s: summary %q is not allowed in a header, or ends with a full stop", e.ID, e.Summary)
 		case e.Meaning == "" || e.Fix == "":
 			t.Errorf("%s needs a meaning and a fix", e.ID)
 		}
 		seen[e.ID] = true
 	}
 	if _, ok := diagnosis.Lookup("NO_SUCH_ID"); ok {
-		t.Error("Lookup finds an id that is not there")
+		t.Error("Lookup finds an unknown id")
 	}
 }
 
@@ -44,7 +48,7 @@ func TestDiagnosisIsAnError(t *testing.T) {
 		t.Errorf("errors.As found %+v", got)
 	}
 	if !errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.IssuerSlash}) || !errors.Is(err, io.EOF) {
-		t.Error("errors.Is finds neither the id nor the cause")
+		t.Error("errors.Is does not find the id or the cause")
 	}
 	if errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.Expired}) {
 		t.Error("errors.Is finds another id")
@@ -62,4 +66,31 @@ func ExampleDiagnosis() {
 	// Output:
 	// the token is for another audience: expected https://api.example.com, got https://other.example.com
 	// AUD_MISMATCH 3
+}
+
+// TestCatalogueHasEveryID reads the constants of ids.go.
+func TestCatalogueHasEveryID(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "ids.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		literal, ok := n.(*ast.BasicLit)
+		if !ok || literal.Kind != token.STRING {
+			return true
+		}
+		id, err := strconv.Unquote(literal.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := diagnosis.Lookup(diagnosis.ID(id)); !ok {
+			t.Errorf("%s has no entry in the catalogue", id)
+		}
+		known++
+		return true
+	})
+	if all := len(diagnosis.All()); known != all {
+		t.Errorf("%d constants and %d entries", known, all)
+	}
 }

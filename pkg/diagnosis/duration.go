@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Duration returns d, which is not negative, in its two largest units from years
-// to seconds: "1 h 59 m", "3 d 4 h". Less than a second is "0 s".
+// Duration formats d in its two largest units, from years to seconds: "1 h 59 m",
+// "3 d 4 h". Less than a second is "0 s". d must not be negative.
 func Duration(d time.Duration) string {
 	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
 	units := [...]struct {

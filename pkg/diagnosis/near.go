@@ -1,8 +1,7 @@
 package diagnosis
 
-// Distance is the number of bytes to insert, delete or replace that turn a into b
-// (Levenshtein). Messages use it to find the name that a mistyped one was meant
-// to be.
+// Distance returns the Levenshtein distance of a and b: the number of bytes to
+// insert, delete or replace. It is used to suggest a name for a mistyped one.
 func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

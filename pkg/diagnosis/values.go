@@ -10,25 +10,23 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Limits of what a message shows: the bytes of one value, and how many of
-// several values.
+// Limits of a message: the bytes of one value, and the number of values.
 const (
 	shownBytes  = 200
 	shownValues = 5
 )
 
-// Values is what a [Diagnosis] expected or found, as data: each element is one
-// value as it was, without quotes, or a description of values in words. Nil
-// says nothing, [None] says that there was no value, and Values{""} is one
-// value that is empty. A value that is JSON but not a string is its JSON text,
-// so an empty list is "[]".
+// Values holds the expected or actual values of a [Diagnosis]. Each element is a
+// value without quotes, or a description in words. Nil means that nothing is
+// known, [None] that the value is absent, and Values{""} is one empty value. A
+// JSON value other than a string is its JSON text, so an empty list is "[]".
 type Values []string
 
-// None is the absence of a value where one could be.
+// None means that a value is absent.
 var None = Values{}
 
-// Text returns text as the only value, nil if it is empty. It is for a
-// description in words, which is never empty.
+// Text returns text as the only value, or nil if text is empty. Use it for a
+// description in words.
 func Text(text string) Values {
 	if text == "" {
 		return nil
@@ -36,12 +34,12 @@ func Text(text string) Values {
 	return Values{text}
 }
 
-// String joins the values with commas: "a, b". It is how found values are
-// shown. An absent value is shown as none and an empty one as "". A value that
-// could be misread is quoted, a long one shortened.
+// String joins the values with commas, as actual values are shown: "a, b". An
+// absent value is shown as none and an empty one as "". Ambiguous values are
+// quoted, and long ones are shortened.
 func (v Values) String() string { return v.join(", ") }
 
-// Or joins the values with "or": "a or b". It is how expected values are shown.
+// Or joins the values with "or", as expected values are shown: "a or b".
 func (v Values) Or() string { return v.join(" or ") }
 
 func (v Values) join(separator string) string {
@@ -62,7 +60,7 @@ func (v Values) join(separator string) string {
 	return strings.Join(shown, separator)
 }
 
-// show returns value as it is, or quoted if it could be misread.
+// show returns value, quoted if it is ambiguous.
 func show(value string) string {
 	if value == "" || value == "none" || value[0] == '"' || value[0] == ' ' || value[len(value)-1] == ' ' ||
 		!utf8.ValidString(value) || strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }) {
@@ -71,8 +69,8 @@ func show(value string) string {
 	return Shorten(value, shownBytes)
 }
 
-// Quote returns text in double quotes with escapes for what is not printable,
-// shortened to 200 bytes. It is for text from outside within a sentence;
+// Quote returns text in double quotes, shortened to 200 bytes, with characters
+// that are not printable escaped. Use it for untrusted text in a message;
 // [Values] need no quotes.
 func Quote(text string) string { return strconv.Quote(Shorten(text, shownBytes)) }
 
@@ -88,8 +86,8 @@ func Shorten(text string, limit int) string {
 	return text[:limit] + "…"
 }
 
-// FromJSON returns the value of a JSON text: a string without its quotes, null
-// and every other value as its JSON text. An empty text is [None].
+// FromJSON returns the value of a JSON text. A string has no quotes; any other
+// value is its JSON text. An empty text is [None].
 func FromJSON(text string) Values {
 	if text == "" {
 		return None

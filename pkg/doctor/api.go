@@ -132,7 +132,7 @@ func (e *examination) refuses(ctx context.Context) finding {
 	case a.status == http.StatusForbidden:
 		return refusal(diagnosis.RefusalStatus, "403 in place of 401 for a missing token")
 	case a.status == http.StatusTooManyRequests:
-		return refusal(diagnosis.RateLimited, "the server asks to slow down").by(TheAPI)
+		return refusal(diagnosis.RateLimited, "the server received too many requests").by(TheAPI)
 	case a.status >= 500:
 		return refusal(diagnosis.ServerError, "the API failed").fixedBy("look into the API's log for the reason")
 	}

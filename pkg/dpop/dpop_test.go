@@ -406,7 +406,7 @@ func ExampleProver() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// dpop: the proof of possession was used before
+	// dpop: the DPoP proof was used before
 }
 
 func FuzzVerify(f *testing.F) {

@@ -196,7 +196,7 @@ func TestCorpusFiresEveryID(t *testing.T) {
 			fired[c.ID] = true
 		}
 	}
-	ids := constantsOf(t, "../diagnosis/catalogue.go")
+	ids := constantsOf(t, "../diagnosis/ids.go")
 	named := map[string]bool{}
 	for _, dir := range []string{".", "../jwks"} {
 		for name := range idsNamedIn(t, dir) {
