@@ -78,6 +78,7 @@ func TestHouseLibraryKnowsNoCommandLineIsHeld(t *testing.T) {
 
 func TestHints(t *testing.T) {
 	evil := "roles$(id)"
+	notSigned, _ := diagnosis.Lookup(diagnosis.AlgNone)
 	tests := map[string]struct {
 		global globalFlags
 		d      *diagnosis.Diagnosis
@@ -87,7 +88,7 @@ func TestHints(t *testing.T) {
 		"one of several scopes":       {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing, Expected: diagnosis.Values{"read", "write"}}, "oauthctl login --add-scope read"},
 		"no scope known":              {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing}, "oauthctl login --add-scope SCOPE"},
 		"the profile of this run":     {globalFlags{profile: "my staging", config: "c.yaml"}, &diagnosis.Diagnosis{ID: diagnosis.LoginRequired}, "oauthctl login -p 'my staging' --config c.yaml"},
-		"no command helps":            {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.AlgNone}, "Configure the issuer to sign; if it does, somebody tampered with the token."},
+		"no command helps":            {globalFlags{}, &diagnosis.Diagnosis{ID: diagnosis.AlgNone}, notSigned.Fix},
 		"a claim's name is quoted": {
 			globalFlags{},
 			&diagnosis.Diagnosis{ID: diagnosis.ScopeClaimName, Got: diagnosis.Values{evil}},
