@@ -17,6 +17,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -261,7 +262,7 @@ func TestCheckSeveralOperations(t *testing.T) {
 
 func newAgreement(t *testing.T, dir, name, text string, keys guard.KeySet, keysFlag string) *agreement {
 	t.Helper()
-	p, err := policy.Load([]byte(text), name)
+	p, err := policyfile.Load([]byte(text), name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/openapi"
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
@@ -120,7 +121,7 @@ func (env *Env) readPolicy(from string) (*policy.Policy, error) {
 	if err != nil {
 		return nil, usage("--policy: %w", err)
 	}
-	p, err := policy.Load(data, from)
+	p, err := policyfile.Load(data, from)
 	if err != nil {
 		return nil, usage("--policy: %w", err)
 	}

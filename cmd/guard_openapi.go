@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/openapi"
-	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 )
 
 // guardDocumentFlags make a policy from an OpenAPI document.
@@ -46,7 +46,7 @@ func (env *Env) printPolicy(d guardDocumentFlags) error {
 		return usage("--openapi: %w", err)
 	}
 	text := policyOf(document)
-	if _, err := policy.Load([]byte(text), d.openapi); err != nil {
+	if _, err := policyfile.Load([]byte(text), d.openapi); err != nil {
 		return usage("--openapi: no policy can be made: %w", err)
 	}
 	_, err = fmt.Fprint(env.Stdout, text)
@@ -77,7 +77,7 @@ func policyOf(d *openapi.Document) string {
 			fmt.Fprintf(&routes, "  # %s needs %s, so it is not listed and denied\n", oneLine(pattern), oneLine(o.Security.Other))
 			continue
 		}
-		if _, err := policy.Load([]byte(head+routes.String()+line), "policy"); err != nil {
+		if _, err := policyfile.Load([]byte(head+routes.String()+line), "policy"); err != nil {
 			fmt.Fprintf(&routes, "  # %s cannot be a route, so it is not listed and denied: %s\n", oneLine(pattern), oneLine(err.Error()))
 			continue
 		}

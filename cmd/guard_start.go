@@ -12,6 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 	"github.com/oauthctl/oauthctl/pkg/revocation/redis"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
@@ -124,7 +125,7 @@ func loadPolicy(flag, file string) (*policy.Policy, error) {
 	if err != nil {
 		return nil, usage("%s: %w", flag, err)
 	}
-	p, err := policy.Load(data, file)
+	p, err := policyfile.Load(data, file)
 	if err != nil {
 		return nil, usage("%s: %w", flag, err)
 	}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/audit"
 	"github.com/oauthctl/oauthctl/pkg/bearer"
-	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -247,7 +247,7 @@ func TestAnyAudience(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := policy.Load([]byte("issuer: http://issuer.test\naudience: none\nroutes:\n  \"GET /items\": {scopes: [items:read], claims: {client_id: app}}\n"), "policy.yaml")
+	rules, err := policyfile.Load([]byte("issuer: http://issuer.test\naudience: none\nroutes:\n  \"GET /items\": {scopes: [items:read], claims: {client_id: app}}\n"), "policy.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

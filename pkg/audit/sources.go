@@ -90,9 +90,9 @@ func (o *Operation) addPathParams() {
 func FromPolicy(p *policy.Policy, file string, claims map[string]any) []Operation {
 	var all []Operation
 	for _, r := range p.Routes() {
-		for _, method := range r.Methods {
+		for _, method := range r.Methods() {
 			op := Operation{
-				Method: method, Path: strings.NewReplacer("{$}", "", "...}", "}").Replace(r.Path), Scopes: r.Need.Scopes, AnyScopes: r.Need.AnyScopes,
+				Method: method, Path: strings.NewReplacer("{$}", "", "...}", "}").Replace(r.Path()), Scopes: r.Need.Scopes, AnyScopes: r.Need.AnyScopes,
 				ScopeClaims: r.Need.ScopeClaims, Source: file, Line: r.Line, Body: unknownBody(method),
 			}
 			if r.Need.Public {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/audit"
 	"github.com/oauthctl/oauthctl/pkg/openapi"
-	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 )
 
 func TestParseOperation(t *testing.T) {
@@ -71,8 +71,9 @@ paths:
 }
 
 // A policy says what an operation of the document needs; what only one of them lists is reported.
+// Of the values that a rule accepts, a valid token has one.
 func TestMerge(t *testing.T) {
-	rules, err := policy.Load([]byte("issuer: http://i\naudience: http://a\nroutes:\n  \"GET /v1/items/{item}\": {any_scopes: [read, admin], claims: {tenant: acme, email: {matches: \"^(x)$\"}}}\n  \"GET,DELETE /v1/old\": {scopes: [a]}\n"), "policy.yaml")
+	rules, err := policyfile.Load([]byte("issuer: http://i\naudience: http://a\nroutes:\n  \"GET /v1/items/{item}\": {any_scopes: [read, admin], claims: {tenant: [acme, other], email: {matches: \"^(x)$\"}}}\n  \"GET,DELETE /v1/old\": {scopes: [a]}\n"), "policy.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

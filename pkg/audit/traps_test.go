@@ -16,7 +16,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/audit"
 	"github.com/oauthctl/oauthctl/pkg/bearer"
-	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -225,7 +225,7 @@ func TestBearerHasNoFinding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := policy.Load([]byte("issuer: http://issuer.test\naudience: http://api.test\nroutes:\n  \"GET /items\": {scopes: [items:read]}\n  \"POST /items\": {any_scopes: [items:write, items:admin], claims: {tenant: acme}}\n  \"GET /health\": {public: true}\n"), "policy.yaml")
+	rules, err := policyfile.Load([]byte("issuer: http://issuer.test\naudience: http://api.test\nroutes:\n  \"GET /items\": {scopes: [items:read]}\n  \"POST /items\": {any_scopes: [items:write, items:admin], claims: {tenant: acme}}\n  \"GET /health\": {public: true}\n"), "policy.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -104,7 +105,7 @@ func items(w http.ResponseWriter, r *http.Request) {
 
 func loadPolicy(t testing.TB, text string) *policy.Policy {
 	t.Helper()
-	p, err := policy.Load([]byte(text), "policy.yaml")
+	p, err := policyfile.Load([]byte(text), "policy.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
-	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/token"
@@ -47,7 +47,7 @@ func ExampleRequire() {
 
 // A whole API behind a policy file, found by clients through its metadata.
 func ExamplePolicy() {
-	p, err := policy.Load([]byte(`
+	p, err := policyfile.Load([]byte(`
 issuer: https://auth.example.com
 audience: https://api.example.com
 routes:

@@ -20,7 +20,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
-	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -72,7 +72,7 @@ func costGuard() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := policy.Load([]byte(costPolicy), "policy.yaml")
+	p, err := policyfile.Load([]byte(costPolicy), "policy.yaml")
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
-	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 )
 
 // A guard in front of an API on port 8000, whose policy may change while it runs.
@@ -21,7 +21,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	p, err := policy.Load(data, "policy.yaml")
+	p, err := policyfile.Load(data, "policy.yaml")
 	if err != nil {
 		log.Fatal(err)
 	}

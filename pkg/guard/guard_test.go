@@ -20,6 +20,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
@@ -96,7 +97,7 @@ func (f *fixture) keys() *jwks.Set { return jwks.NewSet(f.key.Public()) }
 
 func load(t testing.TB, text string) *policy.Policy {
 	t.Helper()
-	p, err := policy.Load([]byte(text), "policy.yaml")
+	p, err := policyfile.Load([]byte(text), "policy.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

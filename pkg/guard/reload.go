@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 )
 
 // Watch takes over the policy file whenever it differs from the policy in use,
@@ -75,7 +76,7 @@ func (h *Handler) Reload(file string) error {
 
 func (h *Handler) reload(data []byte, file string) error {
 	before := h.current.Load().policy
-	p, err := policy.Load(data, file)
+	p, err := policyfile.Load(data, file)
 	if err == nil {
 		err = h.SetPolicy(p)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/audit"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/openapi"
-	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 )
 
 // Matrix proves which tokens of the issuer an API accepts and which it refuses,
@@ -87,7 +87,7 @@ func Policy(file string) MatrixOption {
 		if err != nil {
 			return err
 		}
-		p, err := policy.Load(data, file)
+		p, err := policyfile.Load(data, file)
 		if err != nil {
 			return err
 		}

@@ -20,9 +20,8 @@ import (
 // to match.
 type ClaimRule struct {
 	name    string
-	value   string
-	values  []string // one of these, where there are several
-	pattern *regexp.Regexp
+	values  []string       // one of these
+	pattern *regexp.Regexp // or this
 }
 
 // ParseClaimRule reads NAME=VALUE, or NAME~REGEX (RE2, unanchored), by whichever
@@ -33,37 +32,57 @@ func ParseClaimRule(text string) (ClaimRule, error) {
 		return ClaimRule{}, fmt.Errorf("policy: expected NAME=VALUE or NAME~REGEX, got %s", diagnosis.Quote(text))
 	}
 	if text[i] == '=' {
-		return ClaimRule{name: text[:i], value: text[i+1:]}, nil
+		return ClaimIs(text[:i], text[i+1:]), nil
 	}
-	rule, err := matching(text[:i], text[i+1:])
-	if err != nil {
-		return ClaimRule{}, fmt.Errorf("policy: %w", err)
-	}
-	return rule, nil
+	return ClaimMatches(text[:i], text[i+1:])
 }
 
-func matching(name, expression string) (ClaimRule, error) {
+// ClaimIs returns the rule that a claim has one of the values.
+func ClaimIs(name string, values ...string) ClaimRule {
+	return ClaimRule{name: name, values: values}
+}
+
+// ClaimMatches returns the rule that a claim matches a regular expression (RE2),
+// which is not anchored: begin it with ^ and end it with $ for the whole value.
+func ClaimMatches(name, expression string) (ClaimRule, error) {
 	pattern, err := regexp.Compile(expression)
 	if err != nil {
-		return ClaimRule{}, fmt.Errorf("the pattern for %s: %w", name, err)
+		return ClaimRule{}, fmt.Errorf("policy: the pattern for %s: %w", name, err)
 	}
-	return ClaimRule{name: name, value: expression, pattern: pattern}, nil
+	return ClaimRule{name: name, pattern: pattern}, nil
 }
 
-// String returns the rule as [ParseClaimRule] reads it.
+// String returns the rule as [ParseClaimRule] reads it, and several values as
+// "NAME=A or B".
 func (r ClaimRule) String() string {
 	if r.pattern != nil {
-		return r.name + "~" + r.value
+		return r.name + "~" + r.pattern.String()
 	}
-	return r.name + "=" + r.value
+	return r.name + "=" + strings.Join(r.values, " or ")
 }
 
-// accepted returns the values that a rule without a pattern accepts.
-func (r ClaimRule) accepted() []string {
-	if r.values != nil {
-		return r.values
+// Name returns the name of the claim that the rule is about.
+func (r ClaimRule) Name() string { return r.name }
+
+// Value returns a value that the rule accepts; false if it asks for a pattern.
+func (r ClaimRule) Value() (string, bool) {
+	if r.pattern != nil || len(r.values) == 0 {
+		return "", false
 	}
-	return []string{r.value}
+	return r.values[0], true
+}
+
+// covers reports whether a claim that follows the rule always follows other.
+func (r ClaimRule) covers(other ClaimRule) bool {
+	switch {
+	case r.name != other.name:
+		return false
+	case r.pattern != nil && other.pattern != nil:
+		return r.pattern.String() == other.pattern.String()
+	case r.pattern != nil || other.pattern != nil:
+		return false
+	}
+	return !slices.ContainsFunc(r.values, func(value string) bool { return !slices.Contains(other.values, value) })
 }
 
 // in returns the JSON text of the claim that the rule is about. The client is
@@ -96,10 +115,8 @@ func (r *ClaimRule) matchesOne(value string) bool {
 		return false
 	case r.pattern != nil:
 		return r.pattern.MatchString(text)
-	case r.values != nil:
-		return slices.Contains(r.values, text)
 	}
-	return text == r.value
+	return slices.Contains(r.values, text)
 }
 
 // maxExact is the largest number of which a float64 knows each digit.

@@ -32,7 +32,7 @@ func (r Requirement) coversScopes(other Requirement) bool {
 
 func (r Requirement) coversClaims(other Requirement) bool {
 	for _, rule := range other.Claims {
-		if !slices.ContainsFunc(r.Claims, func(mine ClaimRule) bool { return mine.String() == rule.String() }) {
+		if !slices.ContainsFunc(r.Claims, func(mine ClaimRule) bool { return mine.covers(rule) }) {
 			return false
 		}
 	}

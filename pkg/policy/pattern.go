@@ -194,13 +194,21 @@ func (r *route) contradicts(other *route) error {
 func (r *route) contradictsBy(other *route, method string) error {
 	shared := slices.ContainsFunc(r.methods, func(m string) bool { return slices.Contains(other.methods, m) })
 	if shared && sameButCase(r.segments, other.segments) {
-		return fmt.Errorf("the route %s differs from %s in line %d only in letter case, and many servers ignore case: keep one of them", diagnosis.Quote(r.text), diagnosis.Quote(other.text), other.line)
+		return fmt.Errorf("the route %s differs from %s only in letter case, and many servers ignore case: keep one of them", diagnosis.Quote(r.text), other.where())
 	}
 	if !conflict(r, other) {
 		return nil
 	}
-	return fmt.Errorf("the route %s conflicts with %s in line %d: both match %s %s, and neither is more specific; change one of them, or add a route for the paths that both match",
-		diagnosis.Quote(r.text), diagnosis.Quote(other.text), other.line, method, common(r.segments, other.segments))
+	return fmt.Errorf("the route %s conflicts with %s: both match %s %s, and neither is more specific; change one of them, or add a route for the paths that both match",
+		diagnosis.Quote(r.text), other.where(), method, common(r.segments, other.segments))
+}
+
+// where names the route, and its line in the file.
+func (r *route) where() string {
+	if r.line == 0 {
+		return diagnosis.Quote(r.text)
+	}
+	return fmt.Sprintf("%s in line %d", diagnosis.Quote(r.text), r.line)
 }
 
 // conflict asks the router itself.

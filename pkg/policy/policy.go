@@ -10,8 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Policy is a policy file: whose tokens an API accepts, and what each route
-// needs. It is immutable once it was loaded.
+// Policy is whose tokens an API accepts, and what each route needs. It is
+// immutable.
 type Policy struct {
 	Issuer      string
 	Audience    []string // nil means none; then each route names the client_id
@@ -31,7 +31,7 @@ type Policy struct {
 	mux    *http.ServeMux
 }
 
-// Digest returns the SHA-256 of the file that was loaded.
+// Digest returns the Config's, which is the SHA-256 of the file that was loaded.
 func (p *Policy) Digest() [sha256.Size]byte { return p.digest }
 
 // route is a row of the policy. It is what the router finds, and is never
@@ -108,7 +108,7 @@ func (p *Policy) clients() []string {
 	for _, r := range p.routes {
 		for _, rule := range r.need.Claims {
 			if rule.name == clientID && rule.pattern == nil {
-				all = append(all, rule.accepted()...)
+				all = append(all, rule.values...)
 			}
 		}
 	}
@@ -121,7 +121,7 @@ const clientID = "client_id"
 // namesClient reports whether the requirement is for one client alone.
 func (r Requirement) namesClient() bool {
 	return slices.ContainsFunc(r.Claims, func(c ClaimRule) bool {
-		return c.name == clientID && c.pattern == nil && c.value != ""
+		return c.name == clientID && len(c.values) > 0 && !slices.Contains(c.values, "")
 	})
 }
 

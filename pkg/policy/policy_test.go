@@ -14,6 +14,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -132,7 +133,7 @@ routes:
 `
 
 func TestOperation(t *testing.T) {
-	p, err := policy.Load([]byte(file), "policy.yaml")
+	p, err := policyfile.Load([]byte(file), "policy.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,63 +183,6 @@ func TestOperation(t *testing.T) {
 	}
 }
 
-func TestLoadRefuses(t *testing.T) {
-	tests := map[string]struct{ text, want string }{
-		"empty":                 {"", "p.yaml:1:1"},
-		"a list":                {"[]", "p.yaml:1:1"},
-		"unknown key":           {strings.Replace(file, "algorithms", "algorithm", 1), `p.yaml:3:1: unknown key "algorithm", expected one of issuer, audience, algorithms, accept, jwks, issuers, scope_claims, routes`},
-		"unknown route key":     {strings.Replace(file, "public", "publik", 1), `p.yaml:9:20: unknown key "publik"`},
-		"doubled key":           {file + "issuer: x\n", `p.yaml:11:1: the key "issuer" stands twice`},
-		"no issuer":             {strings.Replace(file, "issuer: https://auth.example.com", "", 1), "issuer is missing"},
-		"no audience":           {strings.Replace(file, "audience: https://api.example.com", "", 1), "audience is missing"},
-		"audience none":         {strings.Replace(file, "audience: https://api.example.com", "audience: none", 1), "client_id"},
-		"no routes":             {"issuer: a\naudience: b\n", "routes is missing"},
-		"no method":             {strings.Replace(file, `"GET /healthz"`, `"/healthz"`, 1), `"METHOD /path"`},
-		"bad pattern":           {strings.Replace(file, "{id}", "{id", 1), "p.yaml:8:3"},
-		"conflict":              {strings.Replace(file, `"GET /healthz"`, `"DELETE /api/users/{name}"`, 1), "conflicts"},
-		"public and scopes":     {strings.Replace(file, "public: true", "public: true, scopes: [a]", 1), "public route"},
-		"syntax":                {"issuer: [", "p.yaml:2:1: "},
-		"two documents":         {file + "---\na: b\n", "p.yaml:"},
-		"an alias":              {strings.Replace(file, "audience: https", "audience: &a https", 1) + "  \"GET /x\": {claims: {x: *a}}\n", "p.yaml:11:26"},
-		"null for text":         {strings.Replace(file, "https://auth.example.com", "~", 1), "p.yaml:1:9"},
-		"null for a claim":      {strings.Replace(file, "acme", "", 1), "p.yaml:8:"},
-		"null for a route":      {strings.Replace(file, "{public: true}", "", 1), "p.yaml:9:"},
-		"doubled route":         {file + "  \"GET /healthz\": {}\n", `p.yaml:11:3: the route "GET /healthz" stands twice`},
-		"doubled claim":         {strings.Replace(file, "tenant: acme", "tenant: acme, tenant: b", 1), "stands twice"},
-		"list without brackets": {strings.Replace(file, "[items:read]", "items:read items:write", 1), "p.yaml:6:30: expected scopes"},
-		"no scopes after all":   {strings.Replace(file, "[items:read]", "[]", 1), "p.yaml:6:30"},
-		"bad claim pattern":     {strings.Replace(file, "tenant: acme", "tenant: {matches: '['}", 1), "p.yaml:8:"},
-		"unknown claim key":     {strings.Replace(file, "tenant: acme", "tenant: {is: a}", 1), "expected one of matches"},
-		"public a word":         {strings.Replace(file, "public: true", "public: maybe", 1), "true or false"},
-	}
-	for name, tt := range tests {
-		p, err := policy.Load([]byte(tt.text), "p.yaml")
-		if err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: Load = %v, %v, want %q", name, p, err, tt.want)
-		}
-	}
-	for _, open := range []string{"{}", "{claims: {client_id: {matches: .}}}", "{scopes: [a]}"} {
-		text := "issuer: a\naudience: none\nroutes:\n  \"GET /x\": " + open + "\n"
-		if p, err := policy.Load([]byte(text), "p.yaml"); err == nil {
-			t.Errorf("audience none with %s: Load = %v", open, p)
-		}
-	}
-	cognito := "issuer: a\naudience: none\nroutes:\n  \"GET /x\": {claims: {client_id: app}}\n"
-	if _, err := policy.Load([]byte(cognito), "p.yaml"); err != nil {
-		t.Errorf("positive control: %v", err)
-	}
-}
-
-func FuzzLoad(f *testing.F) {
-	f.Add([]byte(file), "GET", "/api/items")
-	f.Add([]byte("routes: {\"GET /{x...}\": {}}"), "GET", "/")
-	f.Fuzz(func(_ *testing.T, data []byte, method, path string) {
-		if p, err := policy.Load(data, "x"); err == nil {
-			p.Operation(method, path)
-		}
-	})
-}
-
 func TestVerifier(t *testing.T) {
 	key, err := jwks.Generate("ES256")
 	if err != nil {
@@ -267,7 +211,7 @@ func TestVerifier(t *testing.T) {
 		"another client":    {"issuer: a\naudience: none" + routes, map[string]any{"iss": "a", "client_id": "evil"}, diagnosis.ClaimInvalid},
 	}
 	for name, tt := range tests {
-		p, err := policy.Load([]byte(tt.text), "p.yaml")
+		p, err := policyfile.Load([]byte(tt.text), "p.yaml")
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -288,7 +232,7 @@ func FuzzOperation(f *testing.F) {
 	for _, path := range []string{"/api/items", "/files/%2e%2e/x", "/files/..;/x", "//x", `/files/a\b`, "/files/%2525", "/files/%2500"} {
 		f.Add("GET", path)
 	}
-	p, err := policy.Load([]byte(file), "p.yaml")
+	p, err := policyfile.Load([]byte(file), "p.yaml")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -317,7 +261,7 @@ func FuzzOperation(f *testing.F) {
 }
 
 func ExamplePolicy_Operation() {
-	p, err := policy.Load([]byte(`
+	p, err := policyfile.Load([]byte(`
 issuer: https://auth.example.com
 audience: https://api.example.com
 routes:
@@ -337,15 +281,9 @@ routes:
 	// false
 }
 
-func ExampleLoad() {
-	_, err := policy.Load([]byte("issuer: https://auth.example.com\naudiences: [x]\n"), "policy.yaml")
-	fmt.Println(err)
-	// Output: policy.yaml:2:1: unknown key "audiences", expected one of issuer, audience, algorithms, accept, jwks, issuers, scope_claims, routes, types, rfc9068, scopes_supported
-}
-
 func TestClaimPatternInAFile(t *testing.T) {
 	p := "issuer: a\naudience: b\nroutes:\n  \"GET /x\": {claims: {tenant: acme, email: {matches: \"@example\\\\.com$\"}}}\n"
-	loaded, err := policy.Load([]byte(p), "p.yaml")
+	loaded, err := policyfile.Load([]byte(p), "p.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

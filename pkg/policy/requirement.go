@@ -1,8 +1,9 @@
 // Package policy says what an operation needs of a token, and decides whether a
 // token has it: scopes and claims, named one by one or by route in a file.
 //
-// Start with a [Requirement] and its Decide, or with [Load] for a file and
-// [Policy.Operation] for what one request needs. Scopes are those of RFC 6749,
+// Start with a [Requirement] and its Decide, or with [New] for all routes of an API
+// and [Policy.Operation] for what one request needs. Package policyfile reads a
+// policy from YAML. Scopes are those of RFC 6749,
 // section 3.3, compared whole and case-sensitive.
 //
 // The token was verified before: a policy never looks at a signature, an issuer

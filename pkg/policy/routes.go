@@ -1,26 +1,25 @@
 package policy
 
-import "slices"
-
-// Route is a route of a policy as the file has it.
-type Route struct {
-	Methods []string
-	Path    string // a pattern of net/http.ServeMux without its method
-	Need    Requirement
-	Line    int // in the file
-}
+import "strings"
 
 // Routes returns all routes, in the order of the file.
 func (p *Policy) Routes() []Route {
 	all := make([]Route, len(p.routes))
 	for i, r := range p.routes {
-		all[i] = Route{slices.Clone(r.methods), r.path, r.need, r.line}
+		all[i] = Route{Pattern: r.text, Need: r.need, EncodedSlash: r.encodedSlash, Line: r.line}
 	}
 	return all
 }
 
-// Name returns the name of the claim that the rule is about.
-func (r ClaimRule) Name() string { return r.name }
+// Methods returns the methods of the route's pattern.
+func (r Route) Methods() []string {
+	methods, _, _ := strings.Cut(r.Pattern, " ")
+	return strings.Split(methods, ",")
+}
 
-// Value returns the value that the rule asks for; false if it asks for a pattern.
-func (r ClaimRule) Value() (string, bool) { return r.value, r.pattern == nil }
+// Path returns the route's pattern without its methods, as [http.ServeMux] reads
+// it.
+func (r Route) Path() string {
+	_, path, _ := strings.Cut(r.Pattern, " ")
+	return strings.TrimLeft(path, " ")
+}

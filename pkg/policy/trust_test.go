@@ -9,6 +9,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -20,7 +21,7 @@ routes:
 `
 
 func TestSeveralIssuers(t *testing.T) {
-	p, err := policy.Load([]byte(twoIssuers), "p.yaml")
+	p, err := policyfile.Load([]byte(twoIssuers), "p.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,26 +70,6 @@ func TestSeveralIssuers(t *testing.T) {
 			if d := need.Decide(verified); !d.Allowed || !need.Allows(verified) {
 				t.Errorf("a rule for client_id does not read azp: %v", d.Diagnosis)
 			}
-		}
-	}
-}
-
-func TestTrustIsRefused(t *testing.T) {
-	const route = "\nroutes: {\"GET /x\": {}}\n"
-	for text, want := range map[string]string{
-		"issuer: a\naudience: b\nalgorithms: [RS999]":                   "3:14: unknown algorithm",
-		"issuer: a\naudience: b\nalgorithms: rs256":                     "3:13: unknown algorithm",
-		"issuer: a\naudience: b\naccept: [access_token]":                "3:10: expected id_token",
-		"issuer: a\nissuers: [{issuer: b, audience: c}]":                "none of them can be at the top",
-		"issuers: [{issuer: b, audience: c}, {issuer: b, audience: d}]": "given twice",
-		"issuers: [{issuer: b}]":                                        "audience is missing",
-		"issuers: [{audience: b}]":                                      "issuer is missing",
-		"issuers: []":                                                   "expected a list of issuers",
-		"issuers: {a: b}":                                               "expected a list of issuers",
-		"issuers: [{issuer: b, audience: none}]":                        "audience none needs",
-	} {
-		if _, err := policy.Load([]byte(text+route), "p.yaml"); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }

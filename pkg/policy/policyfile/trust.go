@@ -1,15 +1,16 @@
-package policy
+package policyfile
 
 import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // trustReader reads what a policy says of one issuer.
 type trustReader struct {
-	Trust
+	policy.Trust
 	node       *yaml.Node
 	noAudience bool
 	used       bool
@@ -83,24 +84,4 @@ func readIssuers(n *yaml.Node) ([]trustReader, error) {
 		all = append(all, t)
 	}
 	return all, nil
-}
-
-// trust takes over the issuers, and reports whether one of them has no audience.
-func (p *Policy) trust(all []trustReader) (noAudience bool, err error) {
-	seen := map[string]bool{}
-	for _, t := range all {
-		switch {
-		case t.Issuer == "":
-			return false, at(t.node, "issuer is missing")
-		case t.Audience == nil && !t.noAudience:
-			return false, at(t.node, "audience is missing")
-		case seen[t.Issuer]:
-			return false, at(t.node, "the issuer %q is given twice", t.Issuer)
-		}
-		seen[t.Issuer], noAudience = true, noAudience || t.noAudience
-		p.Trusted = append(p.Trusted, t.Trust)
-	}
-	first := p.Trusted[0]
-	p.Issuer, p.Audience, p.Algorithms = first.Issuer, first.Audience, first.Algorithms
-	return noAudience, nil
 }

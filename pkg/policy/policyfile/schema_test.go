@@ -1,4 +1,4 @@
-package policy_test
+package policyfile_test
 
 import (
 	"encoding/json"
@@ -11,10 +11,10 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v4"
 
-	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 )
 
-const schemaFile = "../../docs/reference/policy.schema.json"
+const schemaFile = "../../../docs/reference/policy.schema.json"
 
 func schemaOf(t *testing.T) *jsonschema.Schema {
 	t.Helper()
@@ -81,7 +81,7 @@ func TestSchema(t *testing.T) {
 		"algorithm":         {head + "algorithms: [none]\nroutes: {\"GET /x\": {}}\n", false},
 		"null":              {route("~"), false},
 	} {
-		_, err := policy.Load([]byte(tt.text), "p.yaml")
+		_, err := policyfile.Load([]byte(tt.text), "p.yaml")
 		bySchema := schema.Validate(asJSON(t, tt.text))
 		if (err == nil) != tt.good || (bySchema == nil) != tt.good {
 			t.Errorf("%s: Load: %v; schema: %v; want valid %v", name, err, bySchema, tt.good)
@@ -110,7 +110,7 @@ func TestSchemaKeys(t *testing.T) {
 		"nonsense: x\n": schema.Properties,
 		"issuer: a\naudience: b\nroutes: {\"GET /x\": {nonsense: x}}\n": schema.Defs.Route.Properties,
 	} {
-		_, err := policy.Load([]byte(text), "p.yaml")
+		_, err := policyfile.Load([]byte(text), "p.yaml")
 		m := regexp.MustCompile(`expected one of (.+)$`).FindStringSubmatch(err.Error())
 		if m == nil {
 			t.Fatal(err)
@@ -130,7 +130,7 @@ func TestSchemaKeys(t *testing.T) {
 
 // The examples of the page are policies.
 func TestPageExamples(t *testing.T) {
-	page, err := os.ReadFile("../../docs/policy.md")
+	page, err := os.ReadFile("../../../docs/policy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestPageExamples(t *testing.T) {
 			text = "issuer: a\naudience: b\nroutes:\n" + text
 		}
 		n++
-		if _, err := policy.Load([]byte(text), "page"); err != nil {
+		if _, err := policyfile.Load([]byte(text), "page"); err != nil {
 			t.Errorf("%v\n%s", err, text)
 		}
 		if err := schema.Validate(asJSON(t, text)); err != nil {

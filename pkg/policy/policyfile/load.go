@@ -1,10 +1,14 @@
-package policy
+// Package policyfile reads a policy from YAML. It is a package of its own so that
+// a program which protects an API with a policy written in Go, or with none, links
+// no YAML parser.
+//
+// Start with [Load]. It does not watch the file; a guard does.
+package policyfile
 
 import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,20 +16,20 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/policy"
 )
 
 // maxBytes bounds a policy file.
 const maxBytes = 1 << 20
 
 // Load reads a policy in YAML. Name is the file's, for errors, which begin with
-// name:line:column. An unknown or doubled key is refused, since a mistyped one
+// name:line:column. An unknown or duplicate key is refused, since a mistyped one
 // would leave a route open; so are YAML's aliases and nulls.
 //
 //	issuer: https://auth.example.com
 //	audience: https://api.example.com   # or a list; or none, with a client_id in every route
 //	algorithms: [RS256, ES256]          # optional: what the keys can do
-//	scope_claims: [permissions]         # optional: claims that hold scopes beside scope and scp
+//	scope_claims: [permissions]         # optional: claims that hold scopes in addition to scope and scp
 //	accept: [id_token]                  # optional: for an issuer whose access tokens look like ID tokens
 //	jwks: https://auth.example.com/keys # optional: a URL or FILE; otherwise from the issuer's metadata
 //	routes:                             # patterns of net/http.ServeMux, each with its method
@@ -36,7 +40,7 @@ const maxBytes = 1 << 20
 //
 // A policy with several issuers has a list issuers in place of issuer, audience,
 // algorithms, accept and jwks, each element with these keys.
-func Load(data []byte, name string) (*Policy, error) {
+func Load(data []byte, name string) (*policy.Policy, error) {
 	p, err := parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s:%w", name, err)
@@ -46,7 +50,7 @@ func Load(data []byte, name string) (*Policy, error) {
 
 var errNoPolicy = errors.New("1:1: expected a policy with issuer, audience and routes")
 
-func parse(data []byte) (*Policy, error) {
+func parse(data []byte) (*policy.Policy, error) {
 	if len(data) > maxBytes {
 		return nil, fmt.Errorf("1:1: a policy is at most %d bytes", maxBytes)
 	}
@@ -57,47 +61,65 @@ func parse(data []byte) (*Policy, error) {
 	if len(document.Content) != 1 || document.Content[0].Kind != yaml.MappingNode {
 		return nil, errNoPolicy
 	}
-	top := document.Content[0]
-	p := &Policy{mux: http.NewServeMux(), digest: sha256.Sum256(data)}
+	r := reader{top: document.Content[0], Config: policy.Config{Digest: sha256.Sum256(data)}}
+	if err := r.read(); err != nil {
+		return nil, err
+	}
+	p, err := policy.New(r.Config)
+	if err != nil {
+		return nil, at(r.position(err), "%w", err)
+	}
+	return p, nil
+}
+
+// reader reads a policy, and remembers where each part of it is in the file.
+type reader struct {
+	policy.Config
+	top     *yaml.Node
+	routes  []*yaml.Node // the key of each of Config.Routes
+	issuers []*yaml.Node // of each of Config.Trusted
+}
+
+func (r *reader) read() error {
 	var single trustReader
 	var several []trustReader
-	err := members(top, append(single.members(),
+	err := members(r.top, append(single.members(),
 		member{"issuers", func(n *yaml.Node) (err error) { several, err = readIssuers(n); return err }},
-		member{"scope_claims", func(n *yaml.Node) error { return list(n, &p.ScopeClaims) }},
-		member{"routes", func(n *yaml.Node) error { return p.readRoutes(n) }},
-		member{"types", func(n *yaml.Node) error { return list(n, &p.Types) }},
-		member{"rfc9068", func(n *yaml.Node) error { return boolean(n, &p.RFC9068) }},
-		member{"scopes_supported", func(n *yaml.Node) error { return scopes(n, &p.ScopesSupported) }},
+		member{"scope_claims", func(n *yaml.Node) error { return list(n, &r.ScopeClaims) }},
+		member{"routes", r.readRoutes},
+		member{"types", func(n *yaml.Node) error { return list(n, &r.Types) }},
+		member{"rfc9068", func(n *yaml.Node) error { return boolean(n, &r.RFC9068) }},
+		member{"scopes_supported", func(n *yaml.Node) error { return scopes(n, &r.ScopesSupported) }},
 	))
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case several != nil && single.used:
-		return nil, at(top, "issuers has the issuer, audience, algorithms, accept and jwks of each issuer; none of them can be at the top too")
+		return at(r.top, "issuers has the issuer, audience, algorithms, accept and jwks of each issuer; none of them can be at the top too")
 	case several == nil:
-		single.node = top
+		single.node = r.top
 		several = []trustReader{single}
 	}
-	noAudience, err := p.trust(several)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(p.routes) == 0:
-		return nil, at(top, "routes is missing; an unlisted route is denied, so nothing would be allowed")
+	for _, t := range several {
+		// A Trust without audience accepts tokens for any API: the file has to say so.
+		if t.Issuer != "" && t.Audience == nil && !t.noAudience {
+			return at(t.node, "audience is missing")
+		}
+		r.Trusted, r.issuers = append(r.Trusted, t.Trust), append(r.issuers, t.node)
 	}
-	return p, p.finish(top, noAudience)
+	return nil
 }
 
-// finish settles what depends on several members, whatever their order.
-func (p *Policy) finish(top *yaml.Node, noAudience bool) error {
-	for _, r := range p.routes {
-		if noAudience && !r.need.Public && !r.need.namesClient() {
-			return at(top, "audience none needs one value for the claim client_id in every route; %q has none", r.text)
-		}
-		r.need.ScopeClaims = p.ScopeClaims
+// position returns the part of the file that an error of [policy.New] is about.
+func (r *reader) position(err error) *yaml.Node {
+	wrong, ok := errors.AsType[*policy.ConfigError](err)
+	switch {
+	case ok && wrong.Route >= 0:
+		return r.routes[wrong.Route]
+	case ok && wrong.Trust >= 0:
+		return r.issuers[wrong.Trust]
 	}
-	p.findStricter()
-	return nil
+	return r.top
 }
 
 // syntax returns what YAML itself found, with the position in front.
@@ -116,62 +138,38 @@ func syntax(err error) error {
 	return fmt.Errorf("%d:%d: %s", max(wrong.Mark.Line, 1), max(wrong.Mark.Column, 1), wrong.Message)
 }
 
-func (p *Policy) readRoutes(n *yaml.Node) error {
+func (r *reader) readRoutes(n *yaml.Node) error {
 	const expected = `expected patterns such as "GET /api/items"`
 	if n.Kind != yaml.MappingNode {
 		return at(n, expected)
 	}
-	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
 			return at(key, expected)
 		}
-		if seen[key.Value] {
-			return at(key, "the route %q stands twice", key.Value)
-		}
-		seen[key.Value] = true
-		parsed, err := parsePattern(key.Value)
-		if err != nil {
-			return at(key, "%w", err)
-		}
-		r := &route{pattern: parsed, line: key.Line}
-		if err := r.read(value); err != nil {
+		route := policy.Route{Pattern: key.Value, Line: key.Line}
+		if err := readRoute(value, &route); err != nil {
 			return err
 		}
-		if err := p.handle(r); err != nil {
-			return at(key, "%w", err)
-		}
-		p.routes = append(p.routes, r)
+		r.Routes, r.routes = append(r.Routes, route), append(r.routes, key)
 	}
 	return nil
 }
 
-// read reads what a route needs.
-func (r *route) read(n *yaml.Node) error {
-	need := &r.need
-	err := members(n, []member{
+// readRoute reads what a route needs.
+func readRoute(n *yaml.Node, into *policy.Route) error {
+	need := &into.Need
+	return members(n, []member{
 		{"scopes", func(n *yaml.Node) error { return scopes(n, &need.Scopes) }},
 		{"any_scopes", func(n *yaml.Node) error { return scopes(n, &need.AnyScopes) }},
 		{"claims", func(n *yaml.Node) error { return readClaims(n, &need.Claims) }},
 		{"public", func(n *yaml.Node) error { return boolean(n, &need.Public) }},
-		{"encoded_slash", func(n *yaml.Node) error { return boolean(n, &r.encodedSlash) }},
+		{"encoded_slash", func(n *yaml.Node) error { return boolean(n, &into.EncodedSlash) }},
 		{"optional", func(n *yaml.Node) error { return boolean(n, &need.Optional) }},
 		{"acr", func(n *yaml.Node) error { return list(n, &need.ACR) }},
 		{"max_age", func(n *yaml.Node) error { return duration(n, &need.MaxAge) }},
 	})
-	needsMore := len(need.Scopes)+len(need.AnyScopes)+len(need.Claims)+len(need.ACR) > 0 || need.MaxAge > 0
-	switch {
-	case err != nil:
-		return err
-	case need.Public && needsMore:
-		return at(n, "a public route has no scopes or claims")
-	case need.Optional && needsMore:
-		return at(n, "a route with optional credentials has no scopes or claims, since it accepts requests without a token")
-	case need.Optional && need.Public:
-		return at(n, "public and optional cannot be combined: optional verifies a token that is sent, public ignores it")
-	}
-	return nil
 }
 
 // duration reads a time such as 15m, or a number of seconds as max_age is in
@@ -199,44 +197,52 @@ func boolean(n *yaml.Node, into *bool) error {
 
 // readClaims reads NAME: VALUE, NAME: [VALUE, ...] of which one is enough, and
 // NAME: {matches: REGEX}.
-func readClaims(n *yaml.Node, into *[]ClaimRule) error {
+func readClaims(n *yaml.Node, into *[]policy.ClaimRule) error {
 	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
 		return at(n, "expected names and values")
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		rule := ClaimRule{name: key.Value}
 		for _, before := range *into {
-			if before.name == rule.name {
-				return at(key, "the claim %q stands twice", key.Value)
+			if before.Name() == key.Value {
+				return at(key, "duplicate claim %q", key.Value)
 			}
 		}
-		if value.Kind == yaml.ScalarNode {
-			if err := text(value, &rule.value); err != nil {
-				return err
-			}
-		} else if value.Kind == yaml.SequenceNode {
-			if err := list(value, &rule.values); err != nil {
-				return err
-			}
-			rule.value = strings.Join(rule.values, " or ")
-		} else if err := members(value, []member{{"matches", func(n *yaml.Node) (err error) {
-			if rule, err = matching(key.Value, n.Value); err != nil || n.Value == "" {
-				return at(n, "expected a regular expression, got %q", n.Value)
-			}
-			if !strings.ContainsAny(n.Value, "^$") {
-				return at(n, "the expression %q matches anywhere in the value: write \"^(%s)$\" for the whole value", n.Value, n.Value)
-			}
-			return nil
-		}}}); err != nil {
+		rule, err := readClaim(key.Value, value)
+		if err != nil {
 			return err
 		}
-		if rule.value == "" || rule.name == "" {
+		if key.Value == "" {
 			return at(key, "expected a claim's name and a value")
 		}
 		*into = append(*into, rule)
 	}
 	return nil
+}
+
+func readClaim(name string, n *yaml.Node) (rule policy.ClaimRule, err error) {
+	if n.Kind == yaml.ScalarNode || n.Kind == yaml.SequenceNode {
+		var values []string
+		if err := list(n, &values); err != nil {
+			return rule, err
+		}
+		return policy.ClaimIs(name, values...), nil
+	}
+	found := false
+	err = members(n, []member{{"matches", func(n *yaml.Node) error {
+		found = true
+		if rule, err = policy.ClaimMatches(name, n.Value); err != nil || n.Value == "" {
+			return at(n, "expected a regular expression, got %q", n.Value)
+		}
+		if !strings.ContainsAny(n.Value, "^$") {
+			return at(n, "the expression %q matches anywhere in the value: write \"^(%s)$\" for the whole value", n.Value, n.Value)
+		}
+		return nil
+	}}})
+	if err == nil && !found {
+		err = at(n, "expected a claim's name and a value")
+	}
+	return rule, err
 }
 
 // member is a key that a mapping may have, and what reads its value.
@@ -263,7 +269,7 @@ func members(n *yaml.Node, known []member) error {
 			return at(key, "unknown key %q, expected one of %s", key.Value, expected)
 		}
 		if seen[key.Value] {
-			return at(key, "the key %q stands twice", key.Value)
+			return at(key, "duplicate key %q", key.Value)
 		}
 		seen[key.Value] = true
 		if err := known[k].read(value); err != nil {
@@ -299,18 +305,15 @@ func list(n *yaml.Node, into *[]string) error {
 	return nil
 }
 
-// scopes reads a list of scopes, whose letters RFC 6749, section 3.3, limits. A
-// space in one is a list that lacks its brackets.
+// scopes reads a list of scopes. A space in one is a list that lacks its
+// brackets.
 func scopes(n *yaml.Node, into *[]string) error {
 	if err := list(n, into); err != nil {
 		return err
 	}
 	for i, scope := range *into {
-		if strings.ContainsFunc(scope, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
-			if n.Kind == yaml.SequenceNode {
-				n = n.Content[i]
-			}
-			return at(n, "expected scopes such as [items:read, items:write], got %s", diagnosis.Quote(scope))
+		if err := policy.CheckScope(scope); err != nil {
+			return at(element(n, i), "%w", err)
 		}
 	}
 	return nil

@@ -1,0 +1,163 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+)
+
+// Config is what a policy says, as values. A package beside this one reads it
+// from a file; a program may write it in Go.
+type Config struct {
+	// Trusted are the issuers whose tokens are accepted, at least one, each once.
+	Trusted []Trust
+	// Routes are all routes of the API, at least one. Their Requirement.ScopeClaims
+	// are those of the Config.
+	Routes          []Route
+	ScopeClaims     []string // claims that hold scopes in addition to scope and scp
+	Types           []string // values of typ that are accepted; nil means the verifier's own rule
+	RFC9068         bool     // tokens have to follow the profile (RFC 9068)
+	ScopesSupported []string // what a client should request at login; nil means all that routes need
+	// Digest identifies the source of the policy, for [Policy.Digest].
+	Digest [sha256.Size]byte
+}
+
+// Route is one row of a policy.
+type Route struct {
+	// Pattern is one or more methods and a path of [http.ServeMux]: "GET /items/{id}",
+	// "GET,POST /items".
+	Pattern string
+	Need    Requirement
+	// EncodedSlash accepts %2F inside a segment of the path.
+	EncodedSlash bool
+	Line         int // in the file; 0 without one
+}
+
+// ConfigError is the error of [New].
+type ConfigError struct {
+	// Trust and Route are the index of the element of Config.Trusted or
+	// Config.Routes that is wrong, and -1 where it is none of them.
+	Trust, Route int
+	Err          error
+}
+
+// Error says what is wrong.
+func (e *ConfigError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// New returns the policy of a configuration. The error is a [*ConfigError]: a
+// pattern that cannot be used or conflicts with another, a route that contradicts
+// itself, an issuer without a name or given twice, or a trust without audience
+// while a route accepts any client.
+func New(c Config) (*Policy, error) {
+	p := &Policy{
+		Trusted: c.Trusted, ScopeClaims: c.ScopeClaims, Types: c.Types, RFC9068: c.RFC9068,
+		ScopesSupported: c.ScopesSupported, digest: c.Digest, mux: http.NewServeMux(),
+	}
+	for i, r := range c.Routes {
+		if err := p.add(r); err != nil {
+			return nil, &ConfigError{Trust: -1, Route: i, Err: err}
+		}
+	}
+	if i, err := p.checkTrust(); err != nil {
+		return nil, &ConfigError{Trust: i, Route: -1, Err: err}
+	}
+	if err := p.finish(); err != nil {
+		return nil, &ConfigError{Trust: -1, Route: -1, Err: err}
+	}
+	return p, nil
+}
+
+// add takes over one route.
+func (p *Policy) add(r Route) error {
+	parsed, err := parsePattern(r.Pattern)
+	if err != nil {
+		return err
+	}
+	if err := r.Need.check(); err != nil {
+		return err
+	}
+	for _, other := range p.routes {
+		if other.text == r.Pattern {
+			return fmt.Errorf("duplicate route %q", r.Pattern)
+		}
+	}
+	one := &route{pattern: parsed, line: r.Line, need: r.Need, encodedSlash: r.EncodedSlash}
+	one.need.ScopeClaims = p.ScopeClaims
+	if err := p.handle(one); err != nil {
+		return err
+	}
+	p.routes = append(p.routes, one)
+	return nil
+}
+
+// check returns what contradicts itself in the requirement of a route.
+func (r Requirement) check() error {
+	needsMore := len(r.Scopes)+len(r.AnyScopes)+len(r.Claims)+len(r.ACR) > 0 || r.MaxAge > 0
+	switch {
+	case r.Public && needsMore:
+		return errors.New("a public route has no scopes or claims")
+	case r.Optional && needsMore:
+		return errors.New("a route with optional credentials has no scopes or claims, since it accepts requests without a token")
+	case r.Optional && r.Public:
+		return errors.New("public and optional cannot be combined: optional verifies a token that is sent, public ignores it")
+	}
+	for _, scope := range append(r.Scopes, r.AnyScopes...) {
+		if err := CheckScope(scope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckScope returns an error for text that is not one scope: those have the
+// characters of RFC 6749, section 3.3, and no space.
+func CheckScope(scope string) error {
+	outside := func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }
+	if scope == "" || strings.ContainsFunc(scope, outside) {
+		return fmt.Errorf("expected scopes such as [items:read, items:write], got %s", diagnosis.Quote(scope))
+	}
+	return nil
+}
+
+// checkTrust looks at the issuers, and returns the index of one that is wrong.
+func (p *Policy) checkTrust() (int, error) {
+	if len(p.Trusted) == 0 {
+		return -1, errors.New("issuer is missing")
+	}
+	seen := map[string]bool{}
+	for i, t := range p.Trusted {
+		switch {
+		case t.Issuer == "":
+			return i, errors.New("issuer is missing")
+		case seen[t.Issuer]:
+			return i, fmt.Errorf("the issuer %q is given twice", t.Issuer)
+		}
+		seen[t.Issuer] = true
+	}
+	first := p.Trusted[0]
+	p.Issuer, p.Audience, p.Algorithms = first.Issuer, first.Audience, first.Algorithms
+	return -1, nil
+}
+
+// finish checks what depends on issuers and routes together.
+func (p *Policy) finish() error {
+	if len(p.routes) == 0 {
+		return errors.New("routes is missing; an unlisted route is denied, so nothing would be allowed")
+	}
+	for _, t := range p.Trusted {
+		for _, r := range p.routes {
+			if t.Audience == nil && !r.need.Public && !r.need.namesClient() {
+				return fmt.Errorf("audience none needs one value for the claim client_id in every route; %q has none", r.text)
+			}
+		}
+	}
+	p.findStricter()
+	return nil
+}
