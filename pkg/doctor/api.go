@@ -29,7 +29,7 @@ func (e *examination) settleKind(ctx context.Context) {
 	case discovery.IsServerDocument(e.config.URL), e.first == nil && e.isConfiguredIssuer():
 		e.kind = Issuer
 		return
-	case e.first == nil:
+	case e.first == nil && !isNotRecorded(e.firstErr):
 		e.kind = API
 		return
 	case e.looksLikeMCP():
@@ -38,7 +38,8 @@ func (e *examination) settleKind(ctx context.Context) {
 		return
 	}
 	e.seek(ctx)
-	if e.first.status != http.StatusUnauthorized && isNotFound(e.resourceErr) {
+	isAPI := e.first != nil && e.first.status == http.StatusUnauthorized
+	if !isAPI && (isNotFound(e.resourceErr) || isNotRecorded(e.resourceErr)) {
 		if _, trail, err := discovery.FindServer(ctx, e.config.HTTP, e.config.URL); e.isConfiguredIssuer() || err == nil || servesMetadata(trail) {
 			e.kind = Issuer
 			return
@@ -78,6 +79,10 @@ func (e *examination) seek(ctx context.Context) {
 	}
 	e.sought = true
 	from := e.unauthenticated()
+	if from == nil {
+		e.resource, e.trail, e.resourceErr = discovery.FindResource(ctx, e.config.HTTP, e.config.URL)
+		return
+	}
 	e.resource, e.trail, e.resourceErr = discovery.FindResourceFrom(ctx, e.config.HTTP, e.config.URL, from.request.Method, from.status, from.header)
 }
 

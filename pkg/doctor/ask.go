@@ -34,6 +34,7 @@ type examination struct {
 	first    *answer // the API's or the issuer's to a request without a token
 	firstErr error
 	greeting *answer // of an MCP server to initialize without a token
+	greetErr error   // why there is no greeting
 
 	sought      bool // for resource metadata
 	resource    *discovery.Resource
@@ -48,8 +49,10 @@ type examination struct {
 	issuerFirst  *answer
 	issuerFailed error
 
-	keys  *jwks.Set
-	token *account.Token
+	keys    *jwks.Set
+	token   *account.Token
+	intent  finding // what is wrong with what the token was issued for
+	refused bool    // the API did not accept the token
 
 	clocks []clockReading
 }
@@ -72,6 +75,10 @@ func (e *examination) ask(ctx context.Context, method, rawURL string, header htt
 
 // send sends a request that prepare may add credentials to.
 func (e *examination) send(ctx context.Context, r *Request, prepare func(*http.Request) error) (*answer, *Request, error) {
+	return e.sendBy(ctx, e.config.HTTP, r, prepare)
+}
+
+func (e *examination) sendBy(ctx context.Context, client *safehttp.Client, r *Request, prepare func(*http.Request) error) (*answer, *Request, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	var reader io.Reader = http.NoBody
@@ -91,13 +98,16 @@ func (e *examination) send(ctx context.Context, r *Request, prepare func(*http.R
 			return nil, r, err
 		}
 	}
-	start := time.Now()
-	res, err := e.config.HTTP.Stream(req)
+	start := e.now()
+	res, err := client.Stream(req)
 	if err != nil {
 		return nil, r, e.unanswered(err)
 	}
 	defer res.Body.Close()
-	a := &answer{request: r, status: res.StatusCode, header: res.Header, tls: res.TLS, took: time.Since(start)}
+	a := &answer{request: r, status: res.StatusCode, header: res.Header, tls: res.TLS, took: e.now().Sub(start)}
+	if e.config.Recording != nil {
+		a.took = e.config.Recording.lastTook()
+	}
 	e.readClock(req.URL, res.Header, e.now())
 	if !isStream(res.Header) {
 		a.body, err = io.ReadAll(io.LimitReader(res.Body, bodyLimit))

@@ -130,7 +130,7 @@ func (r *Result) Fault() *diagnosis.Diagnosis {
 }
 
 // Config says what to examine. HTTP is needed unless Local has a fault that
-// Blocks.
+// Blocks, or there is a Recording.
 type Config struct {
 	// URL is that of an API, an MCP server or an issuer, or of the metadata of one;
 	// with "" only this machine is examined.
@@ -153,6 +153,9 @@ type Config struct {
 	// Dial opens a connection to find out which address families work; nil leaves
 	// that out.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Recording is a run that was recorded: it answers in place of the servers, and
+	// HTTP, Now, Account, Deep, NoToken and Dial are not used.
+	Recording *Recording
 }
 
 // Local is a fact about this machine.
@@ -168,6 +171,9 @@ type Local struct {
 // Examine goes through the rungs. It takes a second or two, longer with servers
 // that do not answer. An error is the context's: the caller gave up.
 func Examine(ctx context.Context, c Config) (*Report, error) {
+	if c.Recording != nil {
+		c = c.replayed()
+	}
 	e := &examination{config: c, broken: map[string]string{}}
 	if resource, ok := discovery.ResourceOf(c.URL); ok {
 		e.config.URL = resource

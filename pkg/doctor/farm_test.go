@@ -22,7 +22,8 @@ type farm struct {
 	api, issuer *httptest.Server
 	path        string // of the API
 
-	status       int // of the API without a token
+	wait         func() // before the API answers
+	status       int    // of the API without a token
 	challenge    []string
 	body         string // of the API's answer
 	redirect     string
@@ -102,6 +103,9 @@ func set(w http.ResponseWriter, header http.Header) {
 
 func (f *farm) serveAPI(w http.ResponseWriter, r *http.Request) {
 	f.note("api", r)
+	if f.wait != nil {
+		f.wait()
+	}
 	if f.status < 0 {
 		<-r.Context().Done()
 		return

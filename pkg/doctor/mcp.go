@@ -25,6 +25,8 @@ func (e *examination) looksLikeMCP() bool {
 	switch {
 	case err != nil:
 		return false
+	case e.first == nil:
+		return path.Base(u.Path) == "mcp"
 	case e.first.header.Get("Mcp-Session-Id") != "", e.first.header.Get("MCP-Protocol-Version") != "":
 		return true
 	case bytes.Contains(e.first.body, []byte(`"jsonrpc"`)):
@@ -35,11 +37,11 @@ func (e *examination) looksLikeMCP() bool {
 
 // greet sends the first request of a session without a token.
 func (e *examination) greet(ctx context.Context) {
-	if e.first == nil {
+	if e.first == nil && !isNotRecorded(e.firstErr) {
 		return
 	}
 	a, _, err := e.post(ctx, mcpInitialize, nil)
-	if err != nil {
+	if e.greetErr = err; err != nil {
 		return
 	}
 	e.greeting = a
@@ -99,7 +101,12 @@ func (e *examination) mcpOrigin(ctx context.Context) finding {
 
 // mcpRequests looks which requests need a token.
 func (e *examination) mcpRequests(ctx context.Context) finding {
-	if e.greeting == nil || e.greeting.status == http.StatusUnauthorized {
+	switch {
+	case e.greetErr != nil:
+		return failedWith(e.greetErr, &Request{Method: http.MethodPost, URL: e.config.URL})
+	case e.greeting == nil:
+		return skipped("no answer to initialize")
+	case e.greeting.status == http.StatusUnauthorized:
 		return passed("initialize needs a token")
 	}
 	header := http.Header{}

@@ -62,6 +62,9 @@ func (e *examination) machine(ctx context.Context) finding {
 // reach connects to the URL and asks it for the first time, without a token.
 func (e *examination) reach(ctx context.Context) finding {
 	e.first, _, e.firstErr = e.ask(ctx, http.MethodGet, e.config.URL, acceptAnything(), "")
+	if isNotRecorded(e.firstErr) {
+		e.broken[firstAnswer] = e.firstErr.Error()
+	}
 	return e.reached(ctx, e.config.URL, e.first, e.firstErr)
 }
 
@@ -72,8 +75,8 @@ func acceptAnything() http.Header {
 // reached says what a first answer shows about the connection.
 func (e *examination) reached(ctx context.Context, rawURL string, a *answer, err error) finding {
 	r := &Request{Method: http.MethodGet, URL: rawURL}
-	if aboutTLS(err) {
-		return finding{} // the next rung says so
+	if aboutTLS(err) || isNotRecorded(err) {
+		return finding{} // a later rung says so
 	}
 	if err != nil {
 		f := failedWith(err, r)
@@ -140,18 +143,24 @@ func (e *examination) families(ctx context.Context, rawURL string) finding {
 	return f.warned().fixedBy("let the server listen on its " + fails + " address, or remove that address from the DNS")
 }
 
-func (e *examination) tls(context.Context) finding {
-	return e.secured(e.config.URL, e.first, e.firstErr)
+func (e *examination) tls(ctx context.Context) finding {
+	return e.secured(ctx, e.config.URL, e.first, e.firstErr)
 }
 
 // secured says what a first answer shows about TLS.
-func (e *examination) secured(rawURL string, a *answer, err error) finding {
+func (e *examination) secured(ctx context.Context, rawURL string, a *answer, err error) finding {
 	r := &Request{Method: http.MethodGet, URL: rawURL}
+	if isNotRecorded(err) {
+		return finding{}
+	}
 	if err != nil {
 		f := failedWith(err, r).fixedBy(certificateFix(err))
 		if f.id == diagnosis.InsecureURL || f.id == diagnosis.TLSMissing && isLoopback(rawURL) {
 			f.owner = You
 		}
+		return f
+	}
+	if f := e.answersInClear(ctx, rawURL); f.status != "" {
 		return f
 	}
 	if a.tls == nil || len(a.tls.PeerCertificates) == 0 {
@@ -168,6 +177,31 @@ func (e *examination) secured(rawURL string, a *answer, err error) finding {
 		return f.warned().fixedBy("renew the certificate")
 	}
 	return passed("certificate valid until " + date)
+}
+
+// answersInClear warns of a server whose https URL is answered over http as well:
+// a client that writes http sends its token where everyone on the way can read it.
+// A refused connection, a redirect to https and any other refusal are right. Only
+// the default port has a counterpart.
+func (e *examination) answersInClear(ctx context.Context, rawURL string) finding {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Scheme != "https" || u.Port() != "" && u.Port() != "443" || safehttp.IsLoopback(u.Hostname()) {
+		return finding{}
+	}
+	clear := *u
+	clear.Scheme, clear.Host = "http", strings.TrimSuffix(u.Host, ":443")
+	ctx, cancel := context.WithTimeout(ctx, quickly)
+	defer cancel()
+	client := *e.config.HTTP
+	client.InsecureHTTP = []string{safehttp.Origin(&clear)}
+	r := &Request{Method: http.MethodGet, URL: clear.String(), Header: acceptAnything()}
+	a, _, err := e.sendBy(ctx, &client, r, nil)
+	if err != nil || a.status >= 300 && a.status != http.StatusUnauthorized {
+		return finding{}
+	}
+	f := failed(diagnosis.InsecureURL, "the server answers over http as well, without a redirect to https", r)
+	f.expected, f.got = diagnosis.Values{"a redirect to " + u.Scheme + "://" + u.Host}, diagnosis.Values{statusText(a.status)}
+	return f.warned().fixedBy("redirect http to https, or close the port, so that no client sends its token in clear text")
 }
 
 func isLoopback(rawURL string) bool {
@@ -202,11 +236,11 @@ func (e *examination) reachIssuer(ctx context.Context) finding {
 	return e.reached(ctx, e.issuerURL, e.issuerFirst, e.issuerFailed)
 }
 
-func (e *examination) tlsIssuer(context.Context) finding {
+func (e *examination) tlsIssuer(ctx context.Context) finding {
 	if e.issuerFirst == nil && e.issuerFailed == nil {
 		return finding{}
 	}
-	return e.secured(e.issuerURL, e.issuerFirst, e.issuerFailed)
+	return e.secured(ctx, e.issuerURL, e.issuerFirst, e.issuerFailed)
 }
 
 // unanswered turns the end of one request's time into a Diagnosis.

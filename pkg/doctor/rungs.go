@@ -20,6 +20,12 @@ type rung struct {
 	check  func(*examination, context.Context) finding
 }
 
+// firstAnswer stands among what a rung needs for the URL's answer to the first
+// request, which a recording may lack.
+const firstAnswer = "first answer"
+
+const sessionName = "session"
+
 // rungs is the table, in the order in which a login and a call meet them.
 func rungs() []rung {
 	apis, mcp := []Kind{API, MCP}, []Kind{MCP}
@@ -28,7 +34,7 @@ func rungs() []rung {
 		{"1", "reach", nil, "", Network, []string{"configuration"}, (*examination).reach},
 		{"2", "tls", nil, "RFC 8414, section 3; RFC 9728, section 3", TheAPI, []string{"reach"}, (*examination).tls},
 
-		{"3", "refuses", apis, "RFC 9110, section 15.5.2; RFC 6750, section 3.1", TheAPI, []string{"tls"}, (*examination).refuses},
+		{"3", "refuses", apis, "RFC 9110, section 15.5.2; RFC 6750, section 3.1", TheAPI, []string{"tls", firstAnswer}, (*examination).refuses},
 		{"4", "challenge", apis, "RFC 9110, section 11.6.1; RFC 6750, section 3; RFC 9728, section 5.1", TheAPI, []string{"tls", "refuses"}, (*examination).challenge},
 		{"5", "resource metadata", apis, "RFC 9728, section 3.1", TheAPI, []string{"tls"}, (*examination).resourceMetadata},
 		{"6", "resource", apis, "RFC 9728, section 3.3", TheAPI, []string{"resource metadata"}, (*examination).resourceName},
@@ -47,13 +53,13 @@ func rungs() []rung {
 		{"16", "scopes", nil, "RFC 6749, section 3.3", TheAPI, []string{"issuer"}, (*examination).scopes},
 		{"17", "browser", apis, "Fetch Standard, section 3.2", TheAPI, []string{"tls"}, (*examination).browser},
 
-		{"M1", "mcp stream", mcp, "MCP, transports", TheAPI, []string{"tls"}, (*examination).mcpStream},
+		{"M1", "mcp stream", mcp, "MCP, transports", TheAPI, []string{"tls", firstAnswer}, (*examination).mcpStream},
 		{"M2", "mcp origin", mcp, "MCP, transports", TheAPI, []string{"tls"}, (*examination).mcpOrigin},
 		{"M3", "mcp requests", mcp, "MCP, authorization", TheAPI, []string{"tls"}, (*examination).mcpRequests},
 		{"M4", "mcp scopes", mcp, "MCP, authorization", TheAPI, []string{"resource metadata"}, (*examination).mcpScopes},
 
-		{"18", "session", nil, "RFC 9068, section 4", You, []string{"machine"}, (*examination).session},
-		{"19", "call", apis, "RFC 6750, section 3.1", TheAPI, []string{"tls", "session"}, (*examination).call},
+		{"18", sessionName, nil, "RFC 9068, section 4", You, []string{"machine"}, (*examination).session},
+		{"19", "call", apis, "RFC 6750, section 3.1", TheAPI, []string{"tls", sessionName}, (*examination).call},
 		{"20", "token endpoint", nil, "RFC 6749, section 5.2", TheIssuer, []string{"endpoints"}, (*examination).tokenEndpoint},
 	}
 }
@@ -77,7 +83,11 @@ func noted(text string) finding  { return finding{status: Note, text: text} }
 func skipped(why string) finding { return finding{status: NotReached, text: why} }
 
 // failedWith is a rung that fails with the error of a package that a login uses.
+// What a recording lacks is no failure.
 func failedWith(err error, r *Request) finding {
+	if isNotRecorded(err) {
+		return skipped(errNotRecorded.Error())
+	}
 	f := finding{status: Failed, text: err.Error(), request: r, err: err}
 	var d *diagnosis.Diagnosis
 	if errors.As(err, &d) {
@@ -96,7 +106,12 @@ func failed(id diagnosis.ID, text string, r *Request) finding {
 }
 
 // warned makes a warning of a failure.
-func (f finding) warned() finding { f.status = Warning; return f }
+func (f finding) warned() finding {
+	if f.status == Failed {
+		f.status = Warning
+	}
+	return f
+}
 
 func (f finding) by(owner Owner) finding     { f.owner = owner; return f }
 func (f finding) fixedBy(fix string) finding { f.fix = fix; return f }
@@ -136,6 +151,7 @@ func (e *examination) walk(ctx context.Context) *Report {
 	}
 	report.Kind, report.Issuer = e.kind, e.issuerURL
 	e.blameOwnClock(report)
+	e.blameAudience(report)
 	return report
 }
 

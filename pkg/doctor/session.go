@@ -20,7 +20,10 @@ import (
 // Nothing is refreshed.
 func (e *examination) session(ctx context.Context) finding {
 	a := e.config.Account
-	if a == nil {
+	switch {
+	case e.config.Recording != nil:
+		return finding{} // it holds no tokens
+	case a == nil:
 		return skipped("not logged in")
 	}
 	t, err := a.Stored()
@@ -69,8 +72,9 @@ func (e *examination) ended(id diagnosis.ID, text string, refreshable bool) find
 	return f
 }
 
-// verify checks a JWT with the keys of the issuer; an audience is expected where
-// the API names itself.
+// verify checks a JWT with the keys of the issuer, then what it is for. An API
+// may expect another audience than its metadata says, so a different one is a
+// note until the API refuses the token: see blameAudience.
 func (e *examination) verify(ctx context.Context, raw string) finding {
 	if _, err := token.Decode(raw); err != nil || e.keys == nil || e.server == nil {
 		return passed("an access token is there; only its issuer can verify it")
@@ -83,11 +87,40 @@ func (e *examination) verify(ctx context.Context, raw string) finding {
 	if err := report.Err(); err != nil {
 		return failedWith(err, nil)
 	}
+	return e.intended(ctx, raw)
+}
+
+// intended compares the audience and the scopes of a valid token with what the API
+// publishes about itself.
+func (e *examination) intended(ctx context.Context, raw string) finding {
+	t, err := token.Decode(raw)
+	if err != nil || e.resource == nil {
+		return passed("the access token is valid")
+	}
+	inspector, err := token.NewInspector(e.server.Issuer, []string{e.resource.Resource}, e.keys, token.Options{Now: e.config.Now})
+	if err != nil {
+		return failedWith(err, nil)
+	}
+	if err := inspector.Check(ctx, raw); err != nil {
+		e.intent = failedWith(err, nil).fixedBy("request a token for the resource " + e.resource.Resource)
+		f := e.intent
+		f.status, f.text = Note, "valid, but not issued for the API's resource"
+		return f
+	}
+	lacks := func(scope string) bool { return !t.HasScope(scope) }
+	if asked := e.resource.ChallengeScope; len(t.Scopes()) > 0 && slices.ContainsFunc(asked, lacks) {
+		f := noted("valid, but without scopes that the API's challenge requests")
+		f.id, f.expected, f.got = diagnosis.ScopeMissing, asked, t.Scopes()
+		return f
+	}
 	return passed("the access token is valid")
 }
 
 // call sends the session's token to its own API.
 func (e *examination) call(ctx context.Context) finding {
+	if e.config.Recording != nil {
+		return e.recalled(ctx)
+	}
 	switch {
 	case e.config.NoToken:
 		return skipped("the token is not to be sent")
@@ -100,6 +133,24 @@ func (e *examination) call(ctx context.Context) finding {
 	if err == nil && access.Prover != nil && access.Prover.Learn(r.URL, a.header) && a.status == http.StatusUnauthorized {
 		a, _, err = e.send(ctx, r, access.Authorize) // with the server's nonce (RFC 9449, section 9)
 	}
+	return e.accepted(a, r, err)
+}
+
+// recalled is call for the request with a token that was recorded, if there is one.
+func (e *examination) recalled(ctx context.Context) finding {
+	r, ok := e.config.Recording.called(e.config.URL)
+	if !ok {
+		return finding{}
+	}
+	a, _, err := e.send(ctx, r, func(req *http.Request) error {
+		req.Header.Set("Authorization", "recorded")
+		return nil
+	})
+	return e.accepted(a, r, err)
+}
+
+// accepted says what the answer to a request with a token shows.
+func (e *examination) accepted(a *answer, r *Request, err error) finding {
 	if err != nil {
 		return failedWith(err, r)
 	}
@@ -112,7 +163,11 @@ func (e *examination) call(ctx context.Context) finding {
 	case http.StatusUnauthorized:
 		f := failed(diagnosis.APIUnauthorized, "the API does not accept the session's token", r)
 		f.expected, f.got = diagnosis.Values{"neither 401 nor 403"}, diagnosis.Values{strings.TrimSpace("401 " + diagnosis.Shorten(reason, 200))}
-		return e.forOtherAudience(f)
+		if e.refused = true; e.intent.status == Failed {
+			f.text += "; it was not issued for the API's resource"
+			return f.by(You).fixedBy(e.intent.fix)
+		}
+		return f
 	case http.StatusForbidden:
 		f := failed(diagnosis.ScopeMissing, "the session's token does not allow this request", r).by(You)
 		f.got = diagnosis.Values{strings.TrimSpace("403 " + diagnosis.Shorten(reason, 200))}
@@ -126,14 +181,12 @@ func (e *examination) call(ctx context.Context) finding {
 	return passed(fmt.Sprintf("%s with the session's token", statusText(a.status)))
 }
 
-// forOtherAudience adds to a refusal what is its usual cause: a token that was
-// requested for something other than the API's resource (RFC 8707).
-func (e *examination) forOtherAudience(f finding) finding {
-	t, err := token.Decode(e.token.Value.Reveal())
-	if err != nil || e.resource == nil || len(t.Audience()) == 0 || slices.Contains(t.Audience(), e.resource.Resource) {
-		return f
+// blameAudience makes a failure of the note that the token was issued for something
+// other than the API's resource (RFC 8707), once the API has refused the token.
+func (e *examination) blameAudience(report *Report) {
+	i := slices.IndexFunc(report.Results, func(r Result) bool { return r.Name == sessionName })
+	if i >= 0 && e.intent.status == Failed && e.refused {
+		row := slices.IndexFunc(rungs(), func(r rung) bool { return r.name == sessionName })
+		report.Results[i] = e.result(rungs()[row], e.intent)
 	}
-	f.text += "; it was issued for another audience"
-	f.expected, f.got = diagnosis.Values{"aud " + e.resource.Resource}, append(f.got, "aud "+strings.Join(t.Audience(), " "))
-	return f.by(You).fixedBy("request a token for the resource " + e.resource.Resource)
 }

@@ -66,7 +66,7 @@ func TestExamineSession(t *testing.T) {
 		"valid":                    {same, func(*farm) {}, want{}, true},
 		"not sent":                 {same, func(f *farm) { f.config.NoToken = true }, want{}, false},
 		"401":                      {same, func(f *farm) { f.withToken = 401 }, want{"19", diagnosis.APIUnauthorized, doctor.TheAPI, 3, doctor.Failed}, true},
-		"401, other audience":      {same, func(f *farm) { f.withToken, f.prm["resource"] = 401, f.api.URL }, want{"19", diagnosis.APIUnauthorized, doctor.You, 3, doctor.Failed}, true},
+		"401, other audience":      {same, func(f *farm) { f.withToken, f.prm["resource"] = 401, f.api.URL }, want{"18", diagnosis.AudienceMismatch, doctor.You, 3, doctor.Failed}, true},
 		"other audience, accepted": {same, func(f *farm) { f.prm["resource"] = f.api.URL }, want{}, true},
 		"403":                      {same, func(f *farm) { f.withToken = 403 }, want{"19", diagnosis.ScopeMissing, doctor.You, 4, doctor.Failed}, true},
 		"404":                      {same, func(f *farm) { f.withToken = 404 }, want{}, true},
