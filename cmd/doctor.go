@@ -63,7 +63,7 @@ func runDoctor(ctx context.Context, env *Env, o doctorOptions) error {
 		if o.url != "" || o.mcp || o.deep {
 			return usage("--from cannot be combined with a URL, --mcp or --deep")
 		}
-		return env.explainReport(o.from)
+		return env.explainReport(ctx, o)
 	}
 	if o.url != "" {
 		u, err := url.Parse(discovery.CompleteURL(o.url))
@@ -78,12 +78,7 @@ func runDoctor(ctx context.Context, env *Env, o doctorOptions) error {
 	}
 	var worst error
 	for _, v := range visits {
-		v.exitCode = exitDone
-		if first := v.report.First(o.strict); first != nil {
-			fault := first.Fault()
-			v.exitCode = fault.Kind().ExitCode()
-			worst = cmp.Or[error](worst, fault)
-		}
+		worst = cmp.Or(worst, v.settle(o))
 	}
 	if env.global.wantsJSON() {
 		err = env.printJSON(doctorReport(env, o, visits))
@@ -101,6 +96,18 @@ type visit struct {
 	profile  string
 	report   *doctor.Report
 	exitCode int
+}
+
+// settle sets the exit code, and returns the first fault as an error.
+func (v *visit) settle(o doctorOptions) error {
+	v.exitCode = exitDone
+	first := v.report.First(o.strict)
+	if first == nil {
+		return nil
+	}
+	fault := first.Fault()
+	v.exitCode = fault.Kind().ExitCode()
+	return fault
 }
 
 // visits examines the URL, or what each profile names.

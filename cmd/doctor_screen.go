@@ -228,6 +228,9 @@ func summaryOf(report *doctor.Report, o doctorOptions) string {
 		}
 	}
 	text := "nothing wrong was found"
+	if o.from != "" {
+		text = "the recorded responses show nothing that is wrong"
+	}
 	switch failed, warnings := counts[doctor.Failed], counts[doctor.Warning]; {
 	case failed > 0 && warnings > 0:
 		text = fmt.Sprintf("%d failed (%s), %s", failed, strings.Join(owners, ", "), plural(warnings, "warning"))

@@ -2,12 +2,10 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
@@ -64,6 +62,8 @@ type harEntry struct {
 	Cache    struct{}    `json:"cache"`
 	Timings  harTimings  `json:"timings"`
 	Error    string      `json:"_error,omitempty"`
+	// ErrorID is the id of Error in the catalogue.
+	ErrorID diagnosis.ID `json:"_error_id,omitempty"`
 }
 
 type harRequest struct {
@@ -184,6 +184,9 @@ func (r *reportFile) add(e safehttp.Exchange, now time.Time) {
 	}
 	if e.Err != nil {
 		entry.Error = e.Err.Error()
+		if d, ok := errors.AsType[*diagnosis.Diagnosis](e.Err); ok {
+			entry.ErrorID = d.ID
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -220,56 +223,4 @@ func (r *reportFile) text(env *Env, cmd *cobra.Command, err error) ([]byte, erro
 		return nil, err
 	}
 	return []byte(env.scrub(r.labels.Replace(string(data))) + "\n"), nil
-}
-
-// explainReport shows what a report says, and what its failure means.
-func (env *Env) explainReport(path string) error {
-	data, err := env.readInput(path, 16<<20)
-	if err != nil {
-		return usage("--from: %w", err)
-	}
-	var report reportJSON
-	if err := json.Unmarshal(data, &report); err != nil || report.Log.Run.Schema != 1 {
-		return &usageError{what: "--from: " + shownArg(path) + " is not a report of oauthctl", hint: "write one with `oauthctl call --report FILE` or `oauthctl login --report FILE`"}
-	}
-	run := report.Log.Run
-	var entry diagnosis.Entry
-	if run.Error != nil {
-		entry, _ = diagnosis.Lookup(run.Error.ID)
-	}
-	if env.global.wantsJSON() {
-		return env.printJSON(explainedJSON{Schema: 1, Run: run, Meaning: entry.Meaning, Fix: entry.Fix, Exchanges: len(report.Log.Entries)})
-	}
-	s := env.stdout()
-	s.line("%s %s, %s", clean(report.Log.Creator.Name), clean(report.Log.Creator.Version), clean(run.Platform))
-	s.line("%s", clean(strings.TrimSpace(run.Command+" "+run.About)))
-	for i, e := range report.Log.Entries {
-		outcome := fmt.Sprintf("%d %s", e.Response.Status, e.Response.StatusText)
-		if e.Error != "" {
-			outcome = e.Error
-		}
-		s.line("%3d %s", i+1, continued(clean(e.Request.Method+" "+e.Request.URL), 4))
-		s.line("    %s", s.faint(continued(clean(outcome), 4)))
-	}
-	if run.Error == nil {
-		s.line("the command succeeded")
-		return nil
-	}
-	s.line("%s %s", s.bad(env.signs().fail), continued(clean(run.Error.Message), 2))
-	s.table([][2]string{
-		{"    id", string(run.Error.ID)},
-		{"    exit code", fmt.Sprint(run.ExitCode)},
-		{"    means", continued(entry.Meaning, 15)},
-		{"    fix", continued(entry.Fix, 15)},
-	})
-	return nil
-}
-
-// explainedJSON is what doctor --from prints with --json.
-type explainedJSON struct {
-	Schema    int       `json:"schema"`
-	Run       reportRun `json:"run"`
-	Meaning   string    `json:"meaning,omitempty"`
-	Fix       string    `json:"fix,omitempty"`
-	Exchanges int       `json:"exchanges"`
 }

@@ -190,10 +190,8 @@ func (e *examination) challenge(context.Context) finding {
 		return wrong("a challenge of the scheme Bearer", all[0].Scheme)
 	}
 	c := all[i]
-	for _, other := range all {
-		if other.Has("resource_metadata") {
-			c = other
-		}
+	if j := slices.IndexFunc(all, func(c challenge.Challenge) bool { return c.Has("resource_metadata") }); j >= 0 {
+		c = all[j]
 	}
 	switch metadata := c.Get("resource_metadata"); {
 	case c.Has("resource_metadata") && !isAbsolute(metadata):
