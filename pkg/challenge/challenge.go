@@ -1,10 +1,9 @@
-// Package challenge reads and writes the WWW-Authenticate header field
-// (RFC 9110, section 11.6.1), with the parameters that OAuth gives it: RFC 6750
-// (error, scope), RFC 9470 (acr_values, max_age), RFC 9449 (algs) and RFC 9728
-// (resource_metadata).
+// Package challenge parses and formats the WWW-Authenticate header (RFC 9110,
+// section 11.6.1) with the parameters of OAuth: RFC 6750 (error, scope), RFC
+// 9470 (acr_values, max_age), RFC 9449 (algs) and RFC 9728 (resource_metadata).
 //
-// Start with [Parse] on the client's side and [Challenge.String] on the
-// server's. What a parameter means is left to the caller.
+// A client starts with [Parse], a server with [Challenge.String]. The package
+// does not interpret parameters.
 package challenge
 
 import (
@@ -14,19 +13,19 @@ import (
 	"strings"
 )
 
-// Challenge is one challenge of a WWW-Authenticate header field: a scheme with
-// either a token68 value or parameters.
+// Challenge is one challenge of a WWW-Authenticate header: a scheme with a
+// token68 value or with parameters.
 type Challenge struct {
-	Scheme  string // as sent; schemes compare without case
-	Token68 string // Basic, Negotiate and the like; empty where there are parameters
+	Scheme  string // as sent; schemes are case-insensitive
+	Token68 string // used by Basic and Negotiate; empty if there are parameters
 	Params  []Param
 }
 
-// Param is one parameter of a challenge, its value without the quotes.
+// Param is one parameter of a challenge. Its value has no quotes.
 type Param struct{ Name, Value string }
 
-// Get returns the value of the first parameter of that name, "" if there is
-// none. Names compare without case (RFC 9110, section 11.2).
+// Get returns the value of the first parameter with that name, or "". Names are
+// case-insensitive (RFC 9110, section 11.2).
 func (c Challenge) Get(name string) string {
 	for _, p := range c.Params {
 		if strings.EqualFold(p.Name, name) {
@@ -36,17 +35,17 @@ func (c Challenge) Get(name string) string {
 	return ""
 }
 
-// Has reports whether the challenge has a parameter of that name, which may be
-// empty.
+// Has reports whether the challenge has a parameter with that name, even an
+// empty one.
 func (c Challenge) Has(name string) bool {
 	return slices.ContainsFunc(c.Params, func(p Param) bool { return strings.EqualFold(p.Name, name) })
 }
 
-// Is reports whether the challenge is of that scheme.
+// Is reports whether the challenge has that scheme.
 func (c Challenge) Is(scheme string) bool { return strings.EqualFold(c.Scheme, scheme) }
 
-// String returns the challenge as it goes on the wire. Values are quoted; a
-// character that no quoted-string may hold becomes a question mark.
+// String formats the challenge. Values are quoted; a character that is not
+// allowed in a quoted-string is replaced with a question mark.
 func (c Challenge) String() string {
 	var b strings.Builder
 	b.WriteString(c.Scheme)
@@ -82,23 +81,23 @@ func writeQuoted(b *strings.Builder, value string) {
 	b.WriteByte('"')
 }
 
-// SyntaxError is where a WWW-Authenticate field cannot be parsed.
+// SyntaxError describes a syntax error in a WWW-Authenticate header.
 type SyntaxError struct {
-	Line   int // of the field, from 1, where it was sent several times
-	Offset int // in bytes from the beginning of that line's value
+	Line   int // number of the header line, from 1, if it was sent several times
+	Offset int // offset in bytes within the line's value
 }
 
-// Error names the place.
+// Error returns the position of the error.
 func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("WWW-Authenticate cannot be parsed: line %d, byte %d (RFC 9110, section 11.6.1)", e.Line, e.Offset)
 }
 
 var errSyntax = errors.New("syntax error")
 
-// Parse reads the field lines of a WWW-Authenticate header, several challenges
-// to a line or a line each. What a line holds before a syntax error is returned,
-// since a client can still act on it, and so are the other lines; the error is
-// the [*SyntaxError] of the first line that has one.
+// Parse parses the values of a WWW-Authenticate header. A value may contain
+// several challenges. If a value has a syntax error, Parse returns the
+// challenges before it and those of the other values, and the [*SyntaxError] of
+// the first such value.
 func Parse(values []string) ([]Challenge, error) {
 	var (
 		all   []Challenge
@@ -115,8 +114,8 @@ func Parse(values []string) ([]Challenge, error) {
 	return all, first
 }
 
-// parser reads the grammar from the front of rest. The comma separates both
-// parameters and challenges; what follows a name tells which one it was.
+// parser parses rest from the front. Commas separate both parameters and
+// challenges; the text after a name decides which one it is.
 type parser struct{ rest string }
 
 func (p *parser) challenges() ([]Challenge, error) {
@@ -152,8 +151,8 @@ func (p *parser) challenges() ([]Challenge, error) {
 	return all, nil
 }
 
-// params reads name=value pairs until the end or the next challenge's scheme,
-// before which it leaves the comma.
+// params parses name=value pairs until the end, or until the comma before the
+// next challenge.
 func (p *parser) params(c *Challenge) error {
 	for {
 		before := p.rest
@@ -205,8 +204,8 @@ func (p *parser) value() (string, bool) {
 	return "", false
 }
 
-// token68 reads a token68 (RFC 9110, section 11.2) if there is nothing else
-// before the next comma.
+// token68 parses a token68 (RFC 9110, section 11.2), if nothing else precedes
+// the next comma.
 func (p *parser) token68() string {
 	n := 0
 	for n < len(p.rest) && (isAlphanumeric(p.rest[n]) || strings.IndexByte("-._~+/", p.rest[n]) >= 0) {

@@ -61,7 +61,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// What comes before a syntax error, and in the other lines, is still of use.
+// Everything before a syntax error, and the other lines, can be used.
 func TestParseUsesWhatIsReadable(t *testing.T) {
 	type P = []challenge.Param
 	scope := challenge.Challenge{Scheme: "Bearer", Params: P{{"scope", "a"}}}
@@ -88,7 +88,7 @@ func TestParseUsesWhatIsReadable(t *testing.T) {
 func TestGet(t *testing.T) {
 	c := challenge.Challenge{Scheme: "bearer", Params: []challenge.Param{{"Scope", "a b"}}}
 	if c.Get("scope") != "a b" || c.Get("realm") != "" || !c.Is("Bearer") || c.Is("DPoP") {
-		t.Errorf("Get and Is must not look at case: %+v", c)
+		t.Errorf("Get and Is must ignore the case: %+v", c)
 	}
 }
 
@@ -111,7 +111,7 @@ func FuzzParse(f *testing.F) {
 		for _, c := range parsed {
 			again, err := challenge.Parse([]string{c.String()})
 			if err != nil || len(again) != 1 || again[0].Scheme != c.Scheme || len(again[0].Params) != len(c.Params) {
-				t.Errorf("%q: %q reads back as %+v, %v", value, c, again, err)
+				t.Errorf("%q: %q was parsed as %+v, %v", value, c, again, err)
 			}
 		}
 	})

@@ -1,9 +1,10 @@
-// Package problem is the one mapping from a diagnosis to an HTTP answer: the
-// status, the error code of a challenge (RFC 6750, section 3.1; RFC 9449, section
-// 7.1; RFC 9470, section 3) and a problem body (RFC 9457).
+// Package problem maps a diagnosis to an HTTP response: its status, the error code
+// of a challenge (RFC 6750, section 3.1; RFC 9449, section 7.1; RFC 9470, section
+// 3) and a problem body (RFC 9457).
 //
-// Start with [Of], or with [Gateway] in a proxy. [Problem.Write] sends the answer.
-// A body has the diagnosis id and its fixed sentence, never a value from a token.
+// Start with [Of], or with [Gateway] in a proxy. [Problem.Write] sends the
+// response. A body contains the diagnosis id and its summary, never a value from a
+// token.
 package problem
 
 import (
@@ -17,22 +18,23 @@ import (
 // retryAfter is the Retry-After of a 503, in seconds.
 const retryAfter = "5"
 
-// Problem is an answer and its JSON body.
+// Problem is a response and its JSON body.
 type Problem struct {
 	Title  string       `json:"title"`
 	Status int          `json:"status"`
 	Detail string       `json:"detail"`
 	ID     diagnosis.ID `json:"id,omitzero"`
-	// Code is the error of the challenge, "" where there is none.
+	// Code is the error code of the challenge, or "".
 	Code string `json:"error,omitempty"`
-	// Scope is what a token needs, where more scopes would help.
+	// Scope lists the scopes that the operation needs, if more scopes would
+	// help.
 	Scope string `json:"scope,omitempty"`
 }
 
-// Of returns how an API answers a request that it refuses for d: 400 for a
-// request that is malformed, 401 without credentials or for a token that is
-// refused, 403 for a token that does not allow this, and 503 where that could
-// not be decided, which is never the client's fault.
+// Of returns the response to a request that is refused for d: 400 for a
+// malformed request, 401 without credentials or with an invalid token, 403 for
+// a token that does not allow the operation, and 503 if this could not be
+// checked, which is never the client's fault.
 func Of(d *diagnosis.Diagnosis) Problem {
 	status, code := http.StatusServiceUnavailable, ""
 	switch d.ID {
@@ -59,8 +61,8 @@ func Of(d *diagnosis.Diagnosis) Problem {
 	return with(status, code, d)
 }
 
-// Gateway returns how a proxy answers where the API behind it did not: 504 after
-// a time limit, otherwise 502.
+// Gateway returns the response of a proxy whose upstream failed: 504 after a
+// timeout, otherwise 502.
 func Gateway(d *diagnosis.Diagnosis) Problem {
 	if d.ID == diagnosis.Timeout {
 		return with(http.StatusGatewayTimeout, "", d)
@@ -77,14 +79,14 @@ func with(status int, code string, d *diagnosis.Diagnosis) Problem {
 	return Problem{Title: http.StatusText(status), Status: status, Detail: d.Summary(), ID: d.ID, Code: code}
 }
 
-// Challenges reports whether the answer carries challenges: a 401 always, a 403
-// only if more scopes would help, and a 400 that is about the credentials.
+// Challenges reports whether the response has challenges: a 401 always, a 403
+// only if more scopes would help, and a 400 only if the credentials are wrong.
 func (p Problem) Challenges() bool {
 	return p.Status == http.StatusUnauthorized || p.Code != ""
 }
 
-// Write sends the answer. Header fields that are set before it are kept; the body
-// is left out for a HEAD request.
+// Write sends the response. It keeps headers that are already set, and omits the
+// body for a HEAD request.
 func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
@@ -94,7 +96,7 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := json.Marshal(p)
 	if err != nil {
-		body = []byte("{}") // text that is no UTF-8
+		body = []byte("{}") // a value that is not UTF-8
 	}
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {

@@ -11,8 +11,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/problem"
 )
 
-// Every diagnosis has an answer that fits its kind, and insufficient_scope is
-// said only where more scopes would help.
+// Every diagnosis has a status that fits its kind, and insufficient_scope is
+// used only if more scopes would help.
 func TestEveryDiagnosis(t *testing.T) {
 	byKind := map[diagnosis.Kind]int{diagnosis.Rejected: 401, diagnosis.Denied: 403, diagnosis.Unavailable: 503}
 	exceptions := map[diagnosis.ID]int{diagnosis.CredentialsInvalid: 400, diagnosis.PathAmbiguous: 400, diagnosis.StepUpRequired: 401}
@@ -34,7 +34,7 @@ func TestEveryDiagnosis(t *testing.T) {
 		}
 	}
 	if p := problem.Of(&diagnosis.Diagnosis{ID: diagnosis.IssuerSlash, As: diagnosis.Unsafe}); p.Status != 503 {
-		t.Errorf("a fault of the server's is answered with %d", p.Status)
+		t.Errorf("a fault of the server has status %d", p.Status)
 	}
 }
 

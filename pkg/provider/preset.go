@@ -13,38 +13,39 @@ import (
 //go:embed presets.json
 var presetData []byte
 
-// Preset is what a login at one provider needs that its metadata does not say:
-// how it compares redirect URIs, which parameters and scopes a refresh token
-// takes, whether a native client has a secret. It overrides nothing that the
-// user gives.
+// Preset holds the settings for a login at one provider that are not in its
+// metadata: how it compares redirect URIs, which parameters and scopes are
+// needed for a refresh token, whether a native client has a secret. A preset
+// overrides no setting of the user.
 type Preset struct {
-	Name   string `json:"name"`   // as the user names it, such as "google"
-	Title  string `json:"title"`  // as the provider writes itself
-	Issuer string `json:"issuer"` // its form, with what differs in capitals
-	// DefaultIssuer is the issuer where the user gives none; "" where each
-	// customer has one of their own. For a provider without metadata it is what
-	// the paths of Endpoints are appended to.
+	Name   string `json:"name"`   // as the user writes it, such as "google"
+	Title  string `json:"title"`  // as the provider writes it
+	Issuer string `json:"issuer"` // pattern with placeholders in capitals
+	// DefaultIssuer is the issuer if the user configures none; "" if each
+	// customer has an own issuer. For a provider without metadata, the paths of
+	// Endpoints are appended to it.
 	DefaultIssuer string `json:"default_issuer"`
 	// Endpoints holds the paths of the endpoints of a provider without metadata,
-	// by their metadata names; nil where the provider has metadata.
+	// by their metadata names. It is nil for a provider with metadata.
 	Endpoints map[string]string `json:"endpoints"`
-	API       string            `json:"api"` // the provider's own API, "" if it has none for this use
-	// RedirectURI is the one to listen at and to send; port 0 means a free port.
+	API       string            `json:"api"` // the provider's own API, or "" if it has none for this use
+	// RedirectURI is the redirect URI to listen at and to send. Port 0 means a
+	// free port.
 	RedirectURI string `json:"redirect_uri"`
-	// Register is the redirect URI to enter in the provider's console; "" where
-	// none is entered.
+	// Register is the redirect URI to enter in the provider's console, or "" if
+	// none is needed.
 	Register string `json:"register"`
-	// ExactPort reports that the provider compares ports, so that RedirectURI
-	// names one.
+	// ExactPort reports whether the provider compares ports, so that
+	// RedirectURI needs a fixed one.
 	ExactPort  bool         `json:"exact_port"`
 	Secret     SecretRule   `json:"secret"`
 	AuthMethod string       `json:"auth_method"` // token_endpoint_auth_method; "" follows the metadata
-	Scope      []string     `json:"scope"`       // requested where the user names none
+	Scope      []string     `json:"scope"`       // requested if the user requests none
 	Params     []Param      `json:"params"`      // added to the authorization request
 	Audience   AudienceRule `json:"audience"`
-	NoResource bool         `json:"no_resource"` // resource indicators (RFC 8707) are refused or ignored
-	Steps      []string     `json:"steps"`       // in the provider's console; REDIRECT_URI stands for Register
-	Source     string       `json:"source"`      // where the facts come from
+	NoResource bool         `json:"no_resource"` // resource indicators (RFC 8707) are rejected or ignored
+	Steps      []string     `json:"steps"`       // in the provider's console; REDIRECT_URI is replaced with Register
+	Source     string       `json:"source"`      // URL of the documentation
 }
 
 // Param is one parameter of an authorization request.
@@ -53,29 +54,29 @@ type Param struct {
 	Value string `json:"value"`
 }
 
-// SecretRule says whether a native client has a secret at a provider.
+// SecretRule is whether a native client of a provider has a secret.
 type SecretRule string
 
-// The rules for a client's secret.
+// Rules for the client secret.
 const (
 	SecretNone     SecretRule = "none"     // a public client
 	SecretRequired SecretRule = "required" // for every grant
-	SecretBrowser  SecretRule = "browser"  // for a login in the browser, not for the device grant
+	SecretBrowser  SecretRule = "browser"  // for a login in the browser, but not for the device grant
 )
 
-// AudienceRule says how a token for an API is requested.
+// AudienceRule is how to request a token for an API.
 type AudienceRule string
 
-// The rules for the audience.
+// Rules for the audience.
 const (
-	AudienceByParameter AudienceRule = "parameter" // the parameter audience
-	AudienceByScope     AudienceRule = "scope"     // the scope names the API
-	AudienceByServer    AudienceRule = "server"    // set at the server, for the client or the issuer
-	AudienceNone        AudienceRule = "none"      // tokens are for the provider's own APIs only
+	AudienceByParameter AudienceRule = "parameter" // the audience parameter
+	AudienceByScope     AudienceRule = "scope"     // the scope identifies the API
+	AudienceByServer    AudienceRule = "server"    // configured at the server, for the client or the issuer
+	AudienceNone        AudienceRule = "none"      // tokens are only for the provider's own APIs
 )
 
-// readPresets reads the data once. The data is part of the program, and a test
-// reads it, so that an error here cannot occur.
+// readPresets parses the embedded data once. A test parses it too, so an error
+// cannot occur here.
 var readPresets = sync.OnceValue(func() (file struct {
 	Checked string   `json:"checked"`
 	Presets []Preset `json:"presets"`
@@ -87,15 +88,15 @@ var readPresets = sync.OnceValue(func() (file struct {
 	return file
 })
 
-// Presets returns all presets and the day on which their facts were checked, as
+// Presets returns all presets, and the date on which they were checked, as
 // 2006-01-02.
 func Presets() (presets []Preset, checked string) {
 	file := readPresets()
 	return slices.Clone(file.Presets), file.Checked
 }
 
-// LookupPreset returns the preset of that name, in any letter case, and whether
-// there is one.
+// LookupPreset returns the preset with that name, and whether it exists. Names
+// are case-insensitive.
 func LookupPreset(name string) (Preset, bool) {
 	for _, p := range readPresets().Presets {
 		if strings.EqualFold(p.Name, name) {
@@ -105,7 +106,7 @@ func LookupPreset(name string) (Preset, bool) {
 	return Preset{}, false
 }
 
-// PresetNames returns the names that [LookupPreset] knows, in their order.
+// PresetNames returns the names of all presets, in their order.
 func PresetNames() []string {
 	var names []string
 	for _, p := range readPresets().Presets {
@@ -115,7 +116,8 @@ func PresetNames() []string {
 }
 
 // Instructions returns the steps to take in the provider's console, with the
-// redirect URI to enter. A redirectURI other than "" is one that the user chose.
+// redirect URI to enter. If redirectURI is not "", it replaces that of the
+// preset.
 func (p Preset) Instructions(redirectURI string) []string {
 	register := p.Register
 	if redirectURI != "" {
@@ -129,8 +131,8 @@ func (p Preset) Instructions(redirectURI string) []string {
 }
 
 // EndpointsAt returns the endpoints of a provider without metadata at base, by
-// their metadata names; base "" means the DefaultIssuer. It is nil for a
-// provider that has metadata.
+// their metadata names. If base is "", it is the DefaultIssuer. The result is
+// nil for a provider with metadata.
 func (p Preset) EndpointsAt(base string) map[string]string {
 	if p.Endpoints == nil {
 		return nil

@@ -35,9 +35,10 @@ func TestPresets(t *testing.T) {
 		if fixed := redirect.Port() != "0" && redirect.Port() != ""; fixed != p.ExactPort {
 			t.Errorf("%s: port %q with exact_port %v", p.Name, redirect.Port(), p.ExactPort)
 		}
-		// What is registered is what is sent, but for a port that does not count.
+		// The registered URI is the one that is sent, except for a port that does
+		// not matter.
 		if sent := strings.Replace(p.RedirectURI, ":0", "", 1); p.Register != "" && p.Register != sent {
-			t.Errorf("%s: %q is registered and %q is sent", p.Name, p.Register, sent)
+			t.Errorf("%s: %q is registered, but %q is sent", p.Name, p.Register, sent)
 		}
 		if !slices.Contains([]provider.SecretRule{provider.SecretNone, provider.SecretRequired, provider.SecretBrowser}, p.Secret) {
 			t.Errorf("%s: secret %q", p.Name, p.Secret)
@@ -47,7 +48,7 @@ func TestPresets(t *testing.T) {
 		}
 		steps := strings.Join(p.Instructions(""), "\n")
 		if strings.Contains(steps, "REDIRECT_URI") || p.Register != "" && !strings.Contains(steps, p.Register) || len(p.Steps) < 3 {
-			t.Errorf("%s: the steps do not name %q:\n%s", p.Name, p.Register, steps)
+			t.Errorf("%s: the steps do not contain %q:\n%s", p.Name, p.Register, steps)
 		}
 	}
 }

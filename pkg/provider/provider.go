@@ -1,11 +1,10 @@
-// Package provider is what is known of particular authorization servers: dated
-// data files, and the rules that find a provider's own case behind a general
-// diagnosis.
+// Package provider describes particular authorization servers: dated data files,
+// and the rules that map a general diagnosis to a provider-specific one.
 //
 // Start with [Explain], which the verifier of package token calls for each check
-// that failed. A rule may look at claims that were not verified, since it only
-// makes the reason of a refusal more precise: it accepts nothing. The package
-// contacts no server.
+// that failed. A rule may look at claims that were not verified, because it
+// never accepts a token; it only makes the reason more precise. The package
+// sends no requests.
 package provider
 
 import (
@@ -23,16 +22,16 @@ import (
 //go:embed providers.json
 var data []byte
 
-// Provider is what is known of one authorization server.
+// Provider describes one authorization server.
 type Provider struct {
 	Name        string `json:"name"`
-	Issuer      string `json:"issuer"` // with * for what differs; "" if it has none
+	Issuer      string `json:"issuer"` // with * for the variable parts; "" if it has none
 	Discovery   string `json:"discovery"`
-	Audience    string `json:"audience"`     // how a token for an API is asked for
-	AccessToken string `json:"access_token"` // what its access tokens are
+	Audience    string `json:"audience"`     // how to request a token for an API
+	AccessToken string `json:"access_token"` // the format of its access tokens
 }
 
-// Known returns the providers and the day on which the facts were checked, as
+// Known returns the providers, and the date on which the facts were checked, as
 // 2006-01-02.
 func Known() (providers []Provider, checked string, err error) {
 	var file struct {
@@ -45,13 +44,13 @@ func Known() (providers []Provider, checked string, err error) {
 	return file.Providers, file.Checked, nil
 }
 
-// Case is a check that a token failed, as values: what the rules look at. The
-// token need not be verified.
+// Case holds the values of a check that a token failed, as the rules need them.
+// The token need not be verified.
 type Case struct {
 	ID            diagnosis.ID // the general diagnosis
 	Expected, Got []string
-	// Header and Claim return a member of the token's header or claims as JSON has
-	// it, nil if it is missing.
+	// Header and Claim return a member of the token's header or claims as JSON, or
+	// nil if it is missing.
 	Header, Claim func(name string) any
 }
 
@@ -60,7 +59,7 @@ func (c Case) text(claim string) string {
 	return s
 }
 
-// audience returns aud as a list, nil if it is missing or has another form.
+// audience returns aud as a list, or nil if it is missing or has another form.
 func (c Case) audience() []string {
 	switch aud := c.Claim("aud").(type) {
 	case string:
@@ -77,14 +76,15 @@ func (c Case) audience() []string {
 	return nil
 }
 
-// rule recognises one provider's case behind a general diagnosis.
+// A rule maps a general diagnosis to a provider-specific one.
 type rule struct {
 	id   diagnosis.ID
-	of   []diagnosis.ID // the general ones behind which it may be
+	of   []diagnosis.ID // the general diagnoses that it applies to
 	fits func(Case) bool
 }
 
-// rules is the table; a new case is one row here and one in the catalogue.
+// rules is the table of rules. A new case needs one row here and one in the
+// catalogue.
 var rules = []rule{
 	{
 		diagnosis.EntraTemplate,
@@ -108,8 +108,8 @@ var rules = []rule{
 		},
 	},
 	{
-		// A nonce in the header says that the signature is over another text, which
-		// only Microsoft's own APIs can check.
+		// A nonce in the header means that the signature is over a different text,
+		// which only Microsoft's own APIs can check.
 		diagnosis.EntraGraphToken,
 		[]diagnosis.ID{diagnosis.SignatureInvalid},
 		func(c Case) bool { return isEntraIssuer(c.text("iss")) && c.Header("nonce") != nil },
@@ -155,7 +155,7 @@ var rules = []rule{
 	},
 }
 
-// keycloakClients are clients that Keycloak itself creates in each realm.
+// keycloakClients are the clients that Keycloak creates in each realm.
 var keycloakClients = []string{"account", "account-console", "admin-cli", "broker", "realm-management", "security-admin-console"}
 
 func isEntraIssuer(issuer string) bool { return isEntraVersion1(issuer) || isEntraVersion2(issuer) }
@@ -164,7 +164,7 @@ func isEntraVersion1(issuer string) bool {
 	return hasHost(issuer, "sts.windows.net", "sts.chinacloudapi.cn", "sts.microsoftonline.us")
 }
 
-// isEntraVersion2 knows the public and the national clouds, External ID and B2C.
+// isEntraVersion2 covers the public and national clouds, External ID and B2C.
 func isEntraVersion2(issuer string) bool {
 	return hasHost(issuer,
 		"login.microsoftonline.com", "login.microsoft.com", "login.windows.net",
@@ -173,14 +173,14 @@ func isEntraVersion2(issuer string) bool {
 	)
 }
 
-// hasHost reports whether the https issuer has one of the hosts; one with a dot in
-// front stands for the names below it.
+// hasHost reports whether the https issuer has one of the hosts. A host with a
+// leading dot matches its subdomains.
 func hasHost(issuer string, hosts ...string) bool {
 	rest, ok := strings.CutPrefix(issuer, "https://")
 	if !ok {
 		return false
 	}
-	// An issuer may hold braces, with which it is not a URL.
+	// An issuer with braces is not a URL.
 	host, _, slash := strings.Cut(rest, "/")
 	host = strings.ToLower(host)
 	return slash && slices.ContainsFunc(hosts, func(h string) bool {
@@ -188,24 +188,23 @@ func hasHost(issuer string, hosts ...string) bool {
 	})
 }
 
-// isEntraTemplate reports whether an issuer names every tenant, as the metadata
-// of /common does, where a token names one.
+// isEntraTemplate reports whether an issuer is the template for all tenants, as
+// in the metadata of /common.
 func isEntraTemplate(issuer string) bool {
 	u, err := url.Parse(issuer)
 	if err != nil {
-		return true // braces in the path are not a URL's
+		return true // braces in the path are not allowed in a URL
 	}
 	tenant, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	return slices.Contains([]string{"common", "organizations", "consumers", "{tenantid}"}, tenant)
 }
 
-// RefusesResource reports whether the authorization server fails a request for
-// having resource indicators (RFC 8707): Entra ID does, since its scopes name the
-// API.
+// RefusesResource reports whether the authorization server refuses resource
+// indicators (RFC 8707). Entra ID does, because its scopes identify the API.
 func RefusesResource(issuer string) bool { return isEntraIssuer(issuer) }
 
-// Explain returns the id of the provider's case behind c, or c.ID if none is
-// recognised.
+// Explain returns the id of the provider-specific case of c, or c.ID if there
+// is none.
 func Explain(c Case) diagnosis.ID {
 	for i := range rules {
 		if r := &rules[i]; slices.Contains(r.of, c.ID) && r.fits(c) {
@@ -215,8 +214,8 @@ func Explain(c Case) diagnosis.ID {
 	return c.ID
 }
 
-// Concerns reports whether there is a case that may be behind id, so that a
-// token has to be read for [Explain].
+// Concerns reports whether a rule applies to id, so that the token must be
+// parsed for [Explain].
 func Concerns(id diagnosis.ID) bool {
 	return slices.ContainsFunc(rules, func(r rule) bool { return slices.Contains(r.of, id) })
 }

@@ -64,7 +64,7 @@ func TestExplain(t *testing.T) {
 		}
 	}
 	if provider.Concerns(diagnosis.AlgNone) {
-		t.Error("there is no provider's case behind ALG_NONE")
+		t.Error("ALG_NONE has no provider-specific case")
 	}
 }
 
@@ -78,7 +78,7 @@ func TestKnown(t *testing.T) {
 	}
 	for _, p := range providers {
 		if p.Name == "" || p.Discovery == "" || p.Audience == "" || p.AccessToken == "" {
-			t.Errorf("%+v has a gap", p)
+			t.Errorf("%+v has an empty field", p)
 		}
 	}
 }

@@ -12,28 +12,28 @@ import (
 )
 
 const (
-	// maxScrubbed bounds how many secrets a Scrubber remembers, so that a program
-	// that runs for weeks does not collect one proof for each request.
+	// maxScrubbed limits the number of secrets in a Scrubber, because a
+	// long-running program adds a DPoP proof for each request.
 	maxScrubbed = 128
-	// shortSecret is the length below which a secret is replaced only where it is a
-	// word of its own, since it would be found inside ordinary words otherwise.
+	// shortSecret is the length below which a secret is replaced only as a whole
+	// word, because it could also be a part of ordinary words.
 	shortSecret = 6
 )
 
-// Scrubber replaces secrets in text that is about to be shown, in each form in
-// which a request carries them: as they are, URL-encoded, in base64 alone or next
-// to other text, quoted, and in lower case as in a host name. The zero value
-// replaces nothing yet. A Scrubber is safe for concurrent use; a nil one accepts
-// no secret and returns text unchanged.
+// Scrubber replaces secrets in text for display, in each form in which a request
+// may contain them: unchanged, URL-encoded, in base64 alone or as part of a
+// longer text, quoted, and in lower case as in a host name. The zero value has no
+// secrets. A Scrubber is safe for concurrent use. A nil Scrubber ignores added
+// secrets and returns text unchanged.
 type Scrubber struct {
 	mu      sync.Mutex
-	secrets []string // the most recently used last
+	secrets []string // most recently used last
 	long    *strings.Replacer
-	words   []string // the forms that are shorter than shortSecret
+	words   []string // forms shorter than shortSecret
 }
 
-// Add makes later calls of Scrub replace values. Of more than 128 values the ones
-// that were added longest ago are forgotten; adding a value again renews it.
+// Add adds secrets to replace. A Scrubber keeps the 128 values that were added
+// most recently; adding a value again counts.
 func (s *Scrubber) Add(values ...string) {
 	if s == nil {
 		return
@@ -59,7 +59,7 @@ func (s *Scrubber) Add(values ...string) {
 	}
 }
 
-// Scrub returns text with every secret replaced by [redacted].
+// Scrub returns text with every secret replaced with [redacted].
 func (s *Scrubber) Scrub(text string) string {
 	if s == nil || text == "" {
 		return text
@@ -91,8 +91,8 @@ func (s *Scrubber) prepare() {
 			s.words = append(s.words, form)
 		}
 	}
-	// A Replacer takes the first of its pairs that matches at a place: the longest
-	// first, so that no rest of a longer form remains.
+	// A Replacer uses the first pair that matches. The longest form comes first,
+	// so that no part of it remains.
 	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
 	pairs := make([]string, 0, 2*len(all))
 	for _, form := range slices.Compact(all) {
@@ -101,8 +101,8 @@ func (s *Scrubber) prepare() {
 	s.long = strings.NewReplacer(pairs...)
 }
 
-// replaceWord replaces word where no letter or digit is next to it. Both may be any
-// bytes, also such as are not UTF-8.
+// replaceWord replaces word where no letter or digit is next to it. Neither text
+// nor word needs to be UTF-8.
 func replaceWord(text, word string) string {
 	var out strings.Builder
 	done := 0
@@ -126,7 +126,7 @@ func isAlphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
-// forms lists the ways in which a secret may be written, each once.
+// forms returns the ways in which a secret may be encoded, without duplicates.
 func forms(value string) []string {
 	quoted := strconv.Quote(value)
 	ascii := strconv.QuoteToASCII(value)
@@ -144,7 +144,7 @@ func forms(value string) []string {
 	return slices.Compact(all)
 }
 
-// lowerEscapes writes the digits of percent-encoded bytes in lower case.
+// lowerEscapes changes the digits of percent-encoded bytes to lower case.
 func lowerEscapes(escaped string) string {
 	text := []byte(escaped)
 	for i := 0; i+2 < len(text); i++ {
@@ -156,8 +156,8 @@ func lowerEscapes(escaped string) string {
 	return string(text)
 }
 
-// inBase64 returns the characters that are the same wherever value is part of a
-// text that is encoded as a whole: there are three, by the length of what comes
+// inBase64 returns the characters that value always has in base64 as part of a
+// longer text. There are three variants, depending on the length of the text
 // before it.
 func inBase64(value string) []string {
 	var all []string

@@ -66,7 +66,7 @@ func TestScrubberForgetsTheOldest(t *testing.T) {
 	}
 }
 
-// A secret may be any bytes: the value of a parameter that is not UTF-8 is one.
+// A secret may be any bytes, for example a parameter value that is not UTF-8.
 func TestScrubberSecretsThatAreNotUTF8(t *testing.T) {
 	for _, value := range []string{"\xad", "\xff\xfe", "a\xc3", "\xe2\x82", "long and \xad bad"} {
 		var s secret.Scrubber

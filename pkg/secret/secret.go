@@ -1,13 +1,13 @@
-// Package secret holds the values that must never be seen: tokens, codes,
-// verifiers, client secrets.
+// Package secret holds values that must not be shown: tokens, codes, verifiers and
+// client secrets.
 //
-// A [String] prints as [redacted] however it is printed by accident: by fmt with
-// any verb, by log/slog, and by reflection that finds it in an unexported field.
-// Encoding one, as JSON for instance, is an error. [String.Reveal] is the only way
-// to the value, so a search for it lists every place where a secret leaves the
-// program.
+// A [String] is printed as [redacted] by fmt with any verb, by log/slog, and by
+// reflection on an unexported field. Encoding one, for example as JSON, is an
+// error. Only [String.Reveal] returns the value, so a search for it lists every
+// place where a secret leaves the program.
 //
-// It does not protect memory: the value is an ordinary Go string on the heap.
+// The package does not protect memory: the value is an ordinary Go string on the
+// heap.
 package secret
 
 import (
@@ -20,11 +20,11 @@ import (
 
 const redacted = "[redacted]"
 
-// String is a string that prints as [redacted]. The zero value is the empty
-// secret. Compare two with [String.Equal]; == compares identity, not content.
+// String is a string that is printed as [redacted]. The zero value is the empty
+// secret. Compare with [String.Equal]; == compares identity, not content.
 type String struct {
 	// A pointer, because fmt prints the content of unexported fields without
-	// asking their methods; of a pointer it can only print the address.
+	// calling their methods; of a pointer it prints only the address.
 	value *string
 }
 
@@ -36,7 +36,7 @@ func New(s string) String {
 	return String{&s}
 }
 
-// Reveal returns the value itself.
+// Reveal returns the value.
 func (s String) Reveal() string {
 	if s.value == nil {
 		return ""
@@ -47,8 +47,8 @@ func (s String) Reveal() string {
 // IsZero reports whether the secret is empty.
 func (s String) IsZero() bool { return s.value == nil || *s.value == "" }
 
-// Equal reports whether two secrets hold the same value, in time that depends
-// only on their lengths.
+// Equal reports whether two secrets have the same value. The time it takes
+// depends only on their lengths.
 func (s String) Equal(t String) bool {
 	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(t.Reveal())) == 1
 }
@@ -61,17 +61,18 @@ func (s String) String() string {
 	return redacted
 }
 
-// Format writes what [String.String] returns, whatever the verb.
+// Format writes the result of [String.String] for every verb.
 func (s String) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
 // LogValue implements [slog.LogValuer].
 func (s String) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// ErrMarshal is what an encoder gets instead of a secret: neither the value,
-// which would leak, nor a placeholder, which would be read back as the value.
-var ErrMarshal = errors.New("secret: a secret is not encoded; if it has to be, encode what Reveal returns")
+// ErrMarshal is the error of encoding a secret. Neither the value nor a
+// placeholder is encoded, because the value would leak and a placeholder would
+// be decoded as the value.
+var ErrMarshal = errors.New("secret: a secret cannot be encoded; encode the result of Reveal if necessary")
 
-// MarshalText returns [ErrMarshal], for the empty secret "".
+// MarshalText returns [ErrMarshal], or "" for the empty secret.
 func (s String) MarshalText() ([]byte, error) {
 	if s.IsZero() {
 		return nil, nil
@@ -79,8 +80,8 @@ func (s String) MarshalText() ([]byte, error) {
 	return nil, ErrMarshal
 }
 
-// UnmarshalText keeps text as the value, so that an answer is decoded straight
-// into a secret.
+// UnmarshalText sets the value to text, so that a response can be decoded into
+// a secret.
 func (s *String) UnmarshalText(text []byte) error {
 	*s = New(string(text))
 	return nil

@@ -14,7 +14,8 @@ import (
 
 const canary = "canary-5f2a9c"
 
-// carrier hides the secret where fmt does not ask its methods.
+// carrier has the secret in an unexported field, whose methods fmt does not
+// call.
 type carrier struct {
 	Name   string
 	hidden secret.String
