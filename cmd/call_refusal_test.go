@@ -129,7 +129,7 @@ func TestConnectionFailures(t *testing.T) {
 		"a certificate of its own":  {secure.URL, "TLS_UNTRUSTED", "--ca-cert"},
 		"header without a colon":    {answer("HTTP/1.1 200 OK\r\nnocolon\r\n\r\n"), "RESPONSE_BROKEN", ""},
 		"no HTTP":                   {answer("220 ftp.example ready\r\n"), "RESPONSE_BROKEN", ""},
-		"nothing":                   {answer(""), "without an answer", ""},
+		"nothing":                   {answer(""), "without a response", ""},
 		"half a header":             {answer("HTTP/1.1 200 OK\r\nContent-Le"), "RESPONSE_BROKEN", ""},
 		"half a body":               {answer("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), "RESPONSE_BROKEN", ""},
 		"a broken chunk":            {answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "RESPONSE_BROKEN", ""},

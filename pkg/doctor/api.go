@@ -150,11 +150,11 @@ func (e *examination) refuses(ctx context.Context) finding {
 func withoutQuery(base, target string) string {
 	b, err := url.Parse(base)
 	if err != nil {
-		return "an unreadable URL"
+		return "an invalid URL"
 	}
 	u, err := b.Parse(target)
 	if err != nil {
-		return "an unreadable URL"
+		return "an invalid URL"
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }

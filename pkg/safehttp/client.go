@@ -1,11 +1,11 @@
-// Package safehttp is HTTP as this toolkit speaks it with servers it does not
-// trust: bounded in size and time, over TLS unless the host is loopback,
-// following redirects only within an origin, and traceable with the secrets
-// removed.
+// Package safehttp is an HTTP client for servers that are not trusted. It
+// limits the size and the time of responses, requires TLS except on loopback
+// addresses, follows redirects only within an origin, and traces exchanges with
+// secrets removed.
 //
-// Start with a [Client]; its zero value is ready. It knows nothing of OAuth
-// beyond the names of the parameters that are secret. Which status is good is
-// for the caller to say.
+// Start with a [Client]; its zero value is ready to use. Of OAuth, the package
+// knows only the names of secret parameters. It does not interpret the status
+// of a response.
 package safehttp
 
 import (
@@ -30,42 +30,43 @@ const (
 	userAgent      = "oauthctl"
 )
 
-// Client sends requests. The zero value is ready to use; a Client is safe for
+// Client sends requests. The zero value is ready to use. A Client is safe for
 // concurrent use and must not be changed after its first request.
 //
 // Its errors are Diagnoses: INSECURE_URL, UNREACHABLE, TIMEOUT, TLS_UNTRUSTED,
-// RESPONSE_TOO_LARGE, REDIRECT_REFUSED; or the context's error when the caller
-// gave up.
+// RESPONSE_TOO_LARGE or REDIRECT_REFUSED; or the error of the context, if it
+// ended.
 type Client struct {
-	// Transport carries the requests; nil means one that all such clients share.
+	// Transport sends the requests. If nil, all such clients share one
+	// transport.
 	Transport http.RoundTripper
-	// Timeout bounds the time in which no byte is written or read, not the whole
-	// exchange; 0 means 30 seconds. Waiting for the caller, who provides the
-	// request's body or reads the response's, does not count.
+	// Timeout limits the time in which no byte is sent or received, not the
+	// whole exchange. 0 means 30 seconds. Time that the caller needs to provide
+	// the request body or to read the response body does not count.
 	Timeout time.Duration
-	// Patient lets a response body be silent for any time, as a stream of events may
-	// be; Timeout then applies until the response's header has arrived.
+	// Patient disables the idle timeout for response bodies, for event streams.
+	// Timeout then applies until the response header has arrived.
 	Patient bool
-	// Trace receives each exchange; nil means none is reported.
+	// Trace receives each exchange, unless it is nil.
 	Trace *Trace
-	// Secrets collects the credentials of each request, so that text made from the
-	// answers can be scrubbed before it is shown; nil collects none.
+	// Secrets collects the credentials of each request, so that they can be
+	// removed from text of the response. If nil, none are collected.
 	Secrets *secret.Scrubber
-	// InsecureHTTP lists the origins, as [Origin] writes them, to which requests
-	// and their credentials may go over plain http. Anyone on the way can read them.
+	// InsecureHTTP lists origins, in the form of [Origin], for which plain http is
+	// allowed. Anyone on the network can read such requests and their credentials.
 	InsecureHTTP []string
 }
 
-// Response is a response read to its end.
+// Response is a response with its complete body.
 type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
-	URL    *url.URL // where the body came from, after redirects
+	URL    *url.URL // of the body, after redirects
 }
 
-// Get fetches rawURL, following up to 5 redirects within its origin, and reads
-// at most limit bytes. An empty accept sends no Accept header.
+// Get requests rawURL, following up to 5 redirects within its origin, and reads
+// at most limit bytes. If accept is empty, no Accept header is sent.
 func (c *Client) Get(ctx context.Context, rawURL, accept string, limit int64) (*Response, error) {
 	for range maxRedirects + 1 {
 		req, err := newRequest(ctx, http.MethodGet, rawURL, nil)
@@ -88,14 +89,14 @@ func (c *Client) Get(ctx context.Context, rawURL, accept string, limit int64) (*
 	return nil, &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: diagnosis.Values{fmt.Sprintf("at most %d redirects", maxRedirects)}, Got: diagnosis.Values{"more from " + place(rawURL)}}
 }
 
-// PostForm posts form, with header added, and reads at most limit bytes of the
-// answer. It asks for JSON. A redirect is refused, since it would send the
-// form's secrets elsewhere.
+// PostForm posts form with the additional header, accepts JSON, and reads at
+// most limit bytes of the response. A redirect is an error, because the secrets
+// of the form would be sent elsewhere.
 func (c *Client) PostForm(ctx context.Context, rawURL string, form url.Values, header http.Header, limit int64) (*Response, error) {
 	return c.post(ctx, rawURL, "application/x-www-form-urlencoded", []byte(form.Encode()), header, limit)
 }
 
-// PostJSON posts a JSON body as [Client.PostForm] posts a form.
+// PostJSON posts a JSON body. Otherwise it is like [Client.PostForm].
 func (c *Client) PostJSON(ctx context.Context, rawURL string, body []byte, header http.Header, limit int64) (*Response, error) {
 	return c.post(ctx, rawURL, "application/json", body, header, limit)
 }
@@ -117,8 +118,8 @@ func (c *Client) post(ctx context.Context, rawURL, contentType string, body []by
 	return res, err
 }
 
-// Do sends req and reads at most limit bytes of the answer. A redirect is not
-// followed but handed back.
+// Do sends req and reads at most limit bytes of the response. Redirects are
+// returned, not followed.
 func (c *Client) Do(req *http.Request, limit int64) (*Response, error) {
 	start := time.Now()
 	var sent []byte
@@ -144,8 +145,8 @@ func (c *Client) Do(req *http.Request, limit int64) (*Response, error) {
 	return &Response{res.StatusCode, res.Header, body, req.URL}, nil
 }
 
-// Stream sends req and hands back the response with its body unread, for the
-// caller to read and close. A redirect is not followed. The trace shows no body.
+// Stream sends req and returns the response with its body unread. The caller
+// reads and closes it. Redirects are not followed. The trace has no body.
 func (c *Client) Stream(req *http.Request) (*http.Response, error) {
 	start := time.Now()
 	res, err := c.send(req)
@@ -157,7 +158,7 @@ func (c *Client) Stream(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// send is the one way out: the URL's rule and the time limits are applied here.
+// send sends every request. It checks the URL and applies the time limits.
 func (c *Client) send(req *http.Request) (*http.Response, error) {
 	if err := c.Allows(req.URL); err != nil {
 		return nil, err
@@ -199,8 +200,8 @@ func (c *Client) limit() time.Duration {
 	return c.Timeout
 }
 
-// Allows refuses a URL to which this client sends nothing: see [CheckURL]. Plain
-// http to the origins of InsecureHTTP is allowed.
+// Allows returns an error if this client must not send to u, see [CheckURL]. The
+// origins in InsecureHTTP may use plain http.
 func (c *Client) Allows(u *url.URL) error {
 	if c != nil && u.Scheme == "http" && u.User == nil && slices.Contains(c.InsecureHTTP, Origin(u)) {
 		return nil
@@ -234,16 +235,16 @@ func isRedirect(status int) bool {
 func redirectRefused(req *http.Request, res *Response) error {
 	return &diagnosis.Diagnosis{
 		ID:       diagnosis.RedirectRefused,
-		Expected: diagnosis.Values{"an answer from " + place(req.URL.String())},
+		Expected: diagnosis.Values{"a response from " + place(req.URL.String())},
 		Got:      diagnosis.Values{fmt.Sprintf("a redirect (%d) to %q", res.Status, place(res.Header.Get("Location")))},
 	}
 }
 
-// place is the part of a URL that may be shown: scheme, host and path.
+// place returns the part of a URL that may be shown: scheme, host and path.
 func place(rawURL string) string {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return "an unreadable URL"
+		return "an invalid URL"
 	}
 	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
 	if text := shown.String(); len(text) <= 200 {

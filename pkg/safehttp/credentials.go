@@ -8,9 +8,9 @@ import (
 	"unicode"
 )
 
-// Credentials lists the values in a request's header and URL that are secret by
-// their names: tokens, keys, passwords, signatures and cookies. Bodies are not
-// read.
+// Credentials returns the values in a request's header and URL that are secret
+// by their names: tokens, keys, passwords, signatures and cookies. It does not
+// read bodies.
 func Credentials(req *http.Request) []string {
 	var all []string
 	for name, values := range req.Header {
@@ -30,8 +30,9 @@ func Credentials(req *http.Request) []string {
 	return all
 }
 
-// fromField lists the secrets of one header field: of Authorization what follows
-// the scheme, and the password of Basic (RFC 7617); of Cookie each cookie.
+// fromField returns the secrets of one header: for Authorization, the value
+// after the scheme and the password of Basic (RFC 7617); for Cookie, each
+// cookie.
 func fromField(name, value string) []string {
 	switch http.CanonicalHeaderKey(name) {
 	case "Authorization", "Proxy-Authorization":
@@ -73,15 +74,15 @@ func secretsOf(form url.Values) []string {
 	return all
 }
 
-// IsSecret reports whether a header field, a parameter or a JSON member of this
-// name holds a secret: the parameters of OAuth that do, and every name of which a
-// word is key, token, secret, signature, password, credential, session or the
-// like, in any spelling (apiKey, X-Api-Key, API_KEY). Names that describe such a
-// value and do not hold it, as token_type and token_endpoint, are no secrets.
+// IsSecret reports whether a header, a parameter or a JSON member with this name
+// contains a secret: the secret parameters of OAuth, and every name with a word
+// such as key, token, secret, signature, password, credential or session, in any
+// spelling (apiKey, X-Api-Key, API_KEY). Names that only describe a secret, such
+// as token_type and token_endpoint, are not secret.
 func IsSecret(name string) bool {
 	switch name {
 	case "Accept", "Accept-Encoding", "Accept-Language", "Connection", "Content-Length", "Content-Type", "User-Agent", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto":
-		return false // the usual ones, in their usual spelling
+		return false // common headers in their usual spelling
 	case "Authorization":
 		return true
 	}
@@ -104,8 +105,8 @@ func IsSecret(name string) bool {
 	return slices.ContainsFunc(parts, secretWord)
 }
 
-// mayBeSecret rules out most names without looking at their words: each secret one
-// has one of these in it.
+// mayBeSecret rules out most names without splitting them into words. Every secret
+// name contains one of these strings.
 func mayBeSecret(name string) bool {
 	for i := range len(name) {
 		rest := name[i:]
@@ -118,8 +119,8 @@ func mayBeSecret(name string) bool {
 	return false
 }
 
-// describes reports whether a name that ends in this word is about a secret and
-// does not hold one.
+// describes reports whether a name that ends in this word only describes a
+// secret.
 func describes(last string) bool {
 	switch last {
 	case "type", "types", "endpoint", "endpoints", "supported", "time", "at", "in", "hint", "alg", "algorithm", "algorithms",
@@ -142,8 +143,8 @@ func secretWord(word string) bool {
 	return false
 }
 
-// split returns the words of a name in lower case: those that signs divide, and
-// those that begin with a capital.
+// split returns the words of a name in lower case. A word ends at a separator
+// or before a capital letter.
 func split(name string) []string {
 	var words []string
 	var word []rune

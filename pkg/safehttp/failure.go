@@ -19,16 +19,15 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// reached reports whether a request came to a server: whether a connection to it
-// was there.
+// reached reports whether a connection to the server was established.
 type reached struct{ atomic.Bool }
 
 func (r *reached) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { r.Store(true) }})
 }
 
-// explain turns a transport's error into a Diagnosis that says what happened and
-// names the place but no query, which may hold secrets.
+// explain turns an error of the transport into a Diagnosis. It omits the query,
+// which may contain secrets.
 func explain(ctx context.Context, req *http.Request, err error, limit time.Duration, connected bool) error {
 	var urlError *url.Error
 	if errors.As(err, &urlError) {
@@ -37,12 +36,12 @@ func explain(ctx context.Context, req *http.Request, err error, limit time.Durat
 	where := place(req.URL.String())
 	switch {
 	case context.Cause(ctx) == errSilent:
-		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("an answer from %s within %s", where, limit)}, Got: diagnosis.None}
+		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("a response from %s within %s", where, limit)}, Got: diagnosis.None}
 	case req.Context().Err() != nil:
 		return fmt.Errorf("safehttp: %w", req.Context().Err())
 	}
 	if d, ok := errors.AsType[*diagnosis.Diagnosis](err); ok {
-		return d // the caller's own body, or a proxy
+		return d // from the caller's body, or a proxy
 	}
 	id := diagnosis.Unreachable
 	switch {
@@ -56,7 +55,7 @@ func explain(ctx context.Context, req *http.Request, err error, limit time.Durat
 	return &diagnosis.Diagnosis{ID: id, Got: diagnosis.Values{where}, Err: &cause{plain(err), err}}
 }
 
-// explainBody is explain for an answer whose header has arrived.
+// explainBody is like explain, for errors after the response header.
 func explainBody(ctx context.Context, req *http.Request, err error, limit time.Duration) error {
 	return explain(ctx, req, err, limit, true)
 }
@@ -71,14 +70,13 @@ func untrusted(err error) bool {
 	return errors.As(err, &record) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid)
 }
 
-// noTLS reports whether the server answered a TLS handshake with something else.
+// noTLS reports whether the server's response to a TLS handshake was not TLS.
 func noTLS(err error) bool {
 	_, ok := errors.AsType[tls.RecordHeaderError](err)
 	return ok || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// cause is an error of the network in plain words. What it wraps is left for
-// errors.Is.
+// cause is a network error with a plain message. It wraps the original error.
 type cause struct {
 	text string
 	err  error
@@ -87,10 +85,10 @@ type cause struct {
 // Error implements error.
 func (c *cause) Error() string { return c.text }
 
-// Unwrap returns the error itself.
+// Unwrap returns the original error.
 func (c *cause) Unwrap() error { return c.err }
 
-// plain says what happened without the names of Go's packages.
+// plain describes a network error without the names of Go packages.
 func plain(err error) string {
 	if proxy, ok := errors.AsType[*net.OpError](err); ok && proxy.Op == "proxyconnect" {
 		at := ""
@@ -101,7 +99,7 @@ func plain(err error) string {
 	}
 	if name, ok := errors.AsType[*net.DNSError](err); ok {
 		if name.IsNotFound {
-			return "the host " + diagnosis.Quote(name.Name) + " is unknown"
+			return "host " + diagnosis.Quote(name.Name) + " not found"
 		}
 		return "looking up the host " + diagnosis.Quote(name.Name) + " failed"
 	}
@@ -109,22 +107,22 @@ func plain(err error) string {
 		err  error
 		text string
 	}{
-		{syscall.ECONNREFUSED, "the connection was refused"},
+		{syscall.ECONNREFUSED, "connection refused"},
 		{syscall.ECONNRESET, "the server closed the connection"},
 		{syscall.EPIPE, "the server closed the connection"},
-		{syscall.EHOSTUNREACH, "there is no route to the host"},
-		{syscall.ENETUNREACH, "the network is unreachable"},
+		{syscall.EHOSTUNREACH, "no route to host"},
+		{syscall.ENETUNREACH, "network unreachable"},
 		{syscall.ENOENT, "the socket does not exist"},
 		{net.ErrClosed, "the server closed the connection"},
 		{io.ErrUnexpectedEOF, "the server closed the connection early"},
-		{io.EOF, "the server closed the connection without an answer"},
+		{io.EOF, "the server closed the connection without a response"},
 	} {
 		if errors.Is(err, known.err) {
 			return known.text
 		}
 	}
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Timeout() {
-		return "the connection was not made in time"
+		return "no connection within the time limit"
 	}
 	text := err.Error()
 	for {
@@ -139,7 +137,8 @@ func plain(err error) string {
 	}
 }
 
-// refusedByProxy is what a proxy's answer to CONNECT means, nil if it agreed.
+// refusedByProxy returns the error for a proxy's response to CONNECT, or nil if
+// the proxy accepted.
 func refusedByProxy(_ context.Context, proxy *url.URL, req *http.Request, res *http.Response) error {
 	if res.StatusCode == http.StatusOK {
 		return nil

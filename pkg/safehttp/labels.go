@@ -8,17 +8,17 @@ import (
 	"sync"
 )
 
-// Labels gives each secret a label, numbered in the order in which the secrets
-// appear: token-1, code-1. Equal secrets have equal labels, which say nothing else
-// about them, as a hash would. The zero value is ready; a nil one labels nothing
-// and writes [redacted]. It is safe for concurrent use.
+// Labels gives each secret a label, numbered in the order of appearance: token-1,
+// code-1. Equal secrets have equal labels. Unlike a hash, a label does not depend
+// on the secret. The zero value is ready to use. A nil Labels writes [redacted]
+// instead. Labels is safe for concurrent use.
 type Labels struct {
 	mu     sync.Mutex
-	labels map[string]string // by the secret
-	counts map[string]int    // by the word
+	labels map[string]string // by secret
+	counts map[string]int    // by word
 }
 
-// mask is the masker of the labels.
+// mask returns the masker that writes labels.
 func (l *Labels) mask(name, value string) string {
 	if l == nil {
 		return redacted
@@ -40,9 +40,9 @@ func (l *Labels) mask(name, value string) string {
 	return l.labels[value]
 }
 
-// Replace returns text with every secret that has a label replaced by it, wherever
-// it appears. Short ones could be part of ordinary words and are left to the
-// places where their name shows them.
+// Replace returns text with every labelled secret replaced with its label. Short
+// secrets are not replaced, because they could be a part of ordinary words; they
+// are replaced only where their name identifies them.
 func (l *Labels) Replace(text string) string {
 	if l == nil || text == "" {
 		return text
@@ -62,7 +62,7 @@ func (l *Labels) Replace(text string) string {
 	return text
 }
 
-// labelWord says in one word what a secret of that name is.
+// labelWord returns the word for secrets with that name.
 func labelWord(name string) string {
 	switch name = strings.ToLower(name); {
 	case name == "bearer", strings.Contains(name, "token"):

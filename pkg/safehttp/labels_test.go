@@ -9,7 +9,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// Equal secrets have equal labels, others have others, wherever they appear.
+// Equal secrets have equal labels and different secrets different ones,
+// wherever they appear.
 func TestTraceLabels(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -10,16 +10,18 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Proxies are the proxies that a program's environment names. Nil names none.
+// Proxies holds the proxies that are configured in the environment. A nil
+// Proxies has none.
 type Proxies struct {
 	https, http *url.URL
 	except      string // NO_PROXY
 }
 
-// ReadProxies reads HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in capitals
-// or not, as curl does. The result is nil where no proxy is named. A variable that
-// cannot be used is a Diagnosis PROXY_INVALID: connecting without the proxy
-// instead would be a surprise. Its value may hold a password and is not shown.
+// ReadProxies reads HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in upper or
+// lower case, as curl does. The result is nil if no proxy is configured. An
+// invalid variable is a Diagnosis PROXY_INVALID, because a direct connection could
+// bypass a required proxy. The value is not shown, because it may contain a
+// password.
 func ReadProxies(getenv func(string) string) (*Proxies, error) {
 	p := &Proxies{except: first(getenv, "NO_PROXY", "no_proxy")}
 	var err error
@@ -70,8 +72,9 @@ func isProxyScheme(scheme string) bool {
 	return false
 }
 
-// For returns the proxy of a request, nil for none; it is the Proxy of an
-// [http.Transport]. Loopback hosts and those of NO_PROXY are reached without one.
+// For returns the proxy for a request, or nil for a direct connection. It can be
+// used as the Proxy of an [http.Transport]. Connections to loopback hosts and to
+// those in NO_PROXY are direct.
 func (p *Proxies) For(req *http.Request) (*url.URL, error) {
 	if p == nil || IsLoopback(req.URL.Hostname()) || p.isExcepted(req.URL) {
 		return nil, nil
@@ -82,8 +85,9 @@ func (p *Proxies) For(req *http.Request) (*url.URL, error) {
 	return p.http, nil
 }
 
-// isExcepted reports whether NO_PROXY lists the host: by name with those below
-// it, by address or network, with or without a port; * lists every host.
+// isExcepted reports whether NO_PROXY contains the host: a name with its
+// subdomains, an address or a network, with or without a port, or * for every
+// host.
 func (p *Proxies) isExcepted(u *url.URL) bool {
 	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(Origin(u), u.Scheme+"://"))
@@ -95,7 +99,7 @@ func (p *Proxies) isExcepted(u *url.URL) bool {
 	return false
 }
 
-// lists reports whether one entry of NO_PROXY is about the host.
+// lists reports whether one entry of NO_PROXY matches the host.
 func lists(entry, host, port string) bool {
 	if network, err := netip.ParsePrefix(entry); err == nil {
 		address, err := netip.ParseAddr(host)
@@ -108,7 +112,7 @@ func lists(entry, host, port string) bool {
 		entry = name
 	}
 	entry = strings.TrimPrefix(strings.Trim(entry, "[]"), "*")
-	// A dot in front lists only the names below.
+	// With a leading dot, only subdomains match.
 	below := "." + strings.TrimPrefix(entry, ".")
 	return entry != "" && (host == entry || strings.HasSuffix(host, below))
 }

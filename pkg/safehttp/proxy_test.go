@@ -21,7 +21,7 @@ func TestProxyVariables(t *testing.T) {
 	for name, tt := range map[string]struct {
 		variables map[string]string
 		url       string
-		want      string // the proxy, "" for none
+		want      string // "" means none
 	}{
 		"none":                         {nil, "https://a.example/", ""},
 		"https":                        {map[string]string{"HTTPS_PROXY": "http://p:1"}, "https://a.example/", "http://p:1"},
@@ -61,8 +61,7 @@ func TestProxyVariables(t *testing.T) {
 	}
 }
 
-// A proxy that cannot be used is never left out silently, and its password is
-// never shown.
+// An invalid proxy is never ignored, and its password is never shown.
 func TestProxyInvalid(t *testing.T) {
 	for _, value := range []string{"http://u:canary@", "://canary", "http://u:canary@p:port", "ftp://u:canary@p:1", "http://p:1/canary", "http://u:canary@p :1"} {
 		for _, name := range []string{"HTTPS_PROXY", "http_proxy", "ALL_PROXY"} {
@@ -81,7 +80,7 @@ func TestProxyInvalid(t *testing.T) {
 	}
 }
 
-// A connection that fails names the proxy that it goes through.
+// The error of a failed connection mentions its proxy.
 func TestProxyIsNamed(t *testing.T) {
 	dead, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

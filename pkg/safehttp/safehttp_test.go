@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// hostile answers by path in the ways a client must survive.
+// hostile serves the faults that a client must handle, by path.
 func hostile(t *testing.T) *httptest.Server {
 	t.Helper()
 	var bomb bytes.Buffer
@@ -84,7 +84,7 @@ func TestGet(t *testing.T) {
 	server := hostile(t)
 	tests := map[string]struct {
 		path string
-		want diagnosis.ID // "" is the positive control
+		want diagnosis.ID // "" for the positive control
 	}{
 		"good":                       {"/good", ""},
 		"redirect within the origin": {"/here", ""},
@@ -269,8 +269,8 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// A stream of events may be silent for longer than the limit, once its header
-// has come; before, and for any other client, the limit holds.
+// An event stream may be idle for longer than the limit after its header. The
+// limit applies before the header, and to any other client.
 func TestPatient(t *testing.T) {
 	synctest.Test(t, testPatient)
 }
@@ -320,7 +320,7 @@ func testPatient(t *testing.T) {
 	}
 }
 
-// A server that repeats what it was sent tells nobody who looks on.
+// A trace has no secret, even if the server sends back what it received.
 func TestTraceHidesEchoes(t *testing.T) {
 	const secret = "s3cr3t+c4n4ry/value"
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -11,14 +11,14 @@ import (
 
 var errSilent = errors.New("no byte was sent or received in time")
 
-// silence measures for how long no byte of an exchange moves while the server is
-// waited for, and calls back after the limit.
+// silence measures how long no byte of an exchange is sent or received while
+// waiting for the server. After the limit it calls a function.
 type silence struct {
 	mu    sync.Mutex
 	timer *time.Timer
 	limit time.Duration
-	done  bool // stopped for good
-	// The header has arrived, and only reads of the response count.
+	done  bool // stopped permanently
+	// The header has arrived, and only reads of the response body count.
 	reading bool
 }
 
@@ -40,7 +40,7 @@ func (s *silence) restart() {
 	}
 }
 
-// writing runs wait, which waits for the caller's own input, with the clock
+// writing runs wait, which waits for the caller's input, with the clock
 // stopped.
 func (s *silence) writing(wait func()) {
 	s.mu.Lock()
@@ -57,8 +57,8 @@ func (s *silence) writing(wait func()) {
 	}
 }
 
-// answered ends the time in which the request is written and its answer awaited.
-// A patient body has no limit.
+// answered is called when the response header has arrived. It stops the clock of
+// a patient client permanently.
 func (s *silence) answered(patient bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,7 +73,7 @@ func (s *silence) stop() {
 	s.timer.Stop()
 }
 
-// timed has the clock follow the body of a request.
+// timed makes the clock follow the body of a request.
 func timed(req *http.Request, clock *silence) *http.Request {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req
@@ -88,8 +88,8 @@ func timed(req *http.Request, clock *silence) *http.Request {
 	return req
 }
 
-// timedRequest is a request's body: that the transport asks for more of it means
-// that what came before was written.
+// timedRequest is the body of a request. If the transport reads more of it,
+// everything before was sent.
 type timedRequest struct {
 	io.ReadCloser
 	clock *silence
@@ -101,8 +101,8 @@ func (b *timedRequest) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// timedBody is a response's body. Its clock runs only during a read, since a
-// reader that pauses is not the server's fault.
+// timedBody is the body of a response. The clock runs only during a read,
+// because a pause of the reader is not the server's fault.
 type timedBody struct {
 	io.ReadCloser
 	ctx    context.Context
@@ -130,7 +130,7 @@ func (b *timedBody) Close() error {
 	return err
 }
 
-// timedDuplex is the connection itself, after a change of protocols.
+// timedDuplex is the connection after a protocol upgrade.
 type timedDuplex struct {
 	*timedBody
 	duplex io.ReadWriteCloser

@@ -16,37 +16,38 @@ import (
 
 const redacted = "[redacted]"
 
-// Trace reports each exchange. Secrets are replaced by [redacted] before Show
-// receives them: what is secret by its name, and every credential that a request
-// of this trace has carried so far, wherever it appears.
+// Trace reports each exchange. Before Show is called, secrets are replaced with
+// [redacted]: values that are secret by their names, and every credential of
+// earlier requests of this trace, wherever it appears.
 type Trace struct {
-	// Show is called once per exchange, possibly from several goroutines.
+	// Show is called once for each exchange, possibly from several goroutines.
 	Show func(Exchange)
-	// ShowSecrets leaves tokens, codes and passwords in place.
+	// ShowSecrets disables the replacement of tokens, codes and passwords.
 	ShowSecrets bool
-	// Labels replaces secrets by labels, so that equal ones can be recognised; nil
-	// replaces each by [redacted].
+	// Labels replaces secrets with labels, so that equal secrets can be
+	// recognised. If nil, they are replaced with [redacted].
 	Labels *Labels
 
 	secrets secret.Scrubber
 }
 
-// Exchange is one request and its answer as a person may see it. A body is kept
-// only where its kind is known, a form or JSON, since only there can the secrets
-// be found; otherwise it is empty.
+// Exchange is one request and its response with secrets removed. Bodies are
+// included only if they are forms or JSON, because secrets can be found only
+// there.
 type Exchange struct {
 	Method         string
 	URL            string
 	RequestHeader  http.Header
 	RequestBody    string
-	Status         int // 0 if no answer came
+	Status         int // 0 without a response
 	ResponseHeader http.Header
 	ResponseBody   string
 	Took           time.Duration
 	Err            error
 }
 
-// bodyOf reads a copy of a request's body, nil if it can be read only once.
+// bodyOf returns a copy of a request's body, or nil if it can be read only
+// once.
 func bodyOf(req *http.Request) []byte {
 	if req.GetBody == nil {
 		return nil
@@ -80,8 +81,8 @@ func (t *Trace) done(req *http.Request, sent []byte, res *http.Response, body []
 	t.show(e)
 }
 
-// show hands an exchange on. A server may repeat what it was sent, now or in an
-// earlier exchange, at any place: in an error's text, a link or a redirect.
+// show reports an exchange. A server may send back secrets of this or an
+// earlier exchange anywhere: in an error text, a link or a redirect.
 func (t *Trace) show(e Exchange) {
 	if !t.ShowSecrets {
 		e.URL = t.scrub(e.URL)
@@ -138,17 +139,17 @@ func (t *Trace) url(rawURL string) string {
 	return t.mask().url(rawURL)
 }
 
-// masker returns what is shown in place of a secret of that name.
+// masker returns the replacement for a secret with that name.
 type masker func(name, value string) string
 
-// plainly is the masker that shows nothing.
+// plainly is the masker that writes [redacted].
 func plainly(_, _ string) string { return redacted }
 
-// RedactField returns a header field's value as it may be shown.
+// RedactField returns the value of a header with secrets removed.
 func RedactField(name, value string) string { return masker(plainly).field(name, value) }
 
-// RedactURL returns a URL as it may be shown: without user information and
-// fragment, and without the values of query parameters that are secret.
+// RedactURL returns a URL without user information and fragment, and with the
+// values of secret query parameters removed.
 func RedactURL(rawURL string) string { return masker(plainly).url(rawURL) }
 
 func (m masker) field(name, value string) string {
@@ -174,7 +175,7 @@ func (m masker) field(name, value string) string {
 	return value
 }
 
-// links redacts the queries of the URLs in a Link or Refresh field.
+// links redacts the queries of URLs in a Link or Refresh header.
 func (m masker) links(value string) string {
 	var b strings.Builder
 	for value != "" {
@@ -206,8 +207,8 @@ func (m masker) url(rawURL string) string {
 	return u.String()
 }
 
-// RedactBody returns a form or a JSON text as it may be shown, and false for a
-// body of another kind, in which the secrets cannot be found.
+// RedactBody returns a form or a JSON text with secrets removed. It returns
+// false for another kind of body, in which secrets cannot be found.
 func RedactBody(contentType string, body []byte) (string, bool) {
 	t := Trace{}
 	text := t.body(contentType, body)
@@ -231,7 +232,7 @@ func (t *Trace) body(contentType string, body []byte) string {
 	return ""
 }
 
-// form redacts an encoded form in place, so that its order stays.
+// form redacts an encoded form without changing its order.
 func (m masker) form(encoded string) string {
 	pairs := strings.Split(encoded, "&")
 	for i, pair := range pairs {
@@ -247,7 +248,7 @@ func (m masker) form(encoded string) string {
 }
 
 // json copies a JSON text token by token, replacing the values of secret
-// members. What is no JSON is not shown.
+// members. Text that is not JSON is omitted.
 func (m masker) json(data []byte) string {
 	var out bytes.Buffer
 	dec := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true))
@@ -272,7 +273,7 @@ func (m masker) json(data []byte) string {
 	}
 }
 
-// textOf is a string of JSON without its quotes, another value as it is.
+// textOf returns a JSON string without quotes, and any other value unchanged.
 func textOf(value jsontext.Value) string {
 	if text, err := jsontext.AppendUnquote(nil, value); err == nil {
 		return string(text)
@@ -280,7 +281,7 @@ func textOf(value jsontext.Value) string {
 	return string(value)
 }
 
-// inForm lists the secrets in the form that a request carries.
+// inForm returns the secrets in a request's form.
 func inForm(req *http.Request, sent []byte) []string {
 	if kind, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type")); kind != "application/x-www-form-urlencoded" {
 		return nil

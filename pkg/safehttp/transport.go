@@ -13,16 +13,15 @@ import (
 	"time"
 )
 
-// maxIdlePerHost is how many idle connections to one host are kept, so that a
-// program that sends many requests at once does not dial anew for each.
+// maxIdlePerHost is the number of idle connections to one host, so that
+// programs with many concurrent requests reuse connections.
 const maxIdlePerHost = 64
 
-// NewTransport returns a transport for [Client.Transport]. It goes through the
-// proxy that HTTPS_PROXY or HTTP_PROXY names, never for a loopback address; a
-// program that minds variables which cannot be used, or ALL_PROXY, sets Proxy to
-// [Proxies.For]. A nil config means
-// the system's certificates. Names below localhost are the loopback address (RFC
-// 6761, section 6.3), whatever a name server says.
+// NewTransport returns a transport for [Client.Transport]. It uses the proxy in
+// HTTPS_PROXY or HTTP_PROXY, except for loopback addresses. To support ALL_PROXY
+// and to reject invalid variables, set Proxy to [Proxies.For]. A nil config
+// means the system's certificates. Names below localhost always resolve to the
+// loopback address (RFC 6761, section 6.3).
 func NewTransport(config *tls.Config) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = config
@@ -35,7 +34,7 @@ func NewTransport(config *tls.Config) *http.Transport {
 
 var shared = sync.OnceValue(func() http.RoundTripper { return NewTransport(nil) })
 
-// dial connects, names below localhost to the loopback address.
+// dial connects to address. Names below localhost are the loopback address.
 func dial(d *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(address)
@@ -58,7 +57,7 @@ func belowLocalhost(host string) bool {
 }
 
 // UnixTransport returns a transport that connects to the Unix domain socket at
-// path, whatever host a URL names, and otherwise does as [NewTransport].
+// path, whatever the host of the URL. Otherwise it is like [NewTransport].
 func UnixTransport(path string, config *tls.Config) *http.Transport {
 	t := NewTransport(config)
 	t.Proxy = nil
@@ -69,10 +68,10 @@ func UnixTransport(path string, config *tls.Config) *http.Transport {
 	return t
 }
 
-// answering makes a connection of which an answer can be read although the
-// server stopped reading. A server that refuses an upload answers and closes;
-// what the client then writes fails, often before it has read the answer, and
-// the HTTP transport drops a connection whose write failed.
+// answering wraps a connection so that a response can be read after the server
+// stopped reading. A server that refuses an upload responds and closes the
+// connection; the client's next write fails, often before the response was
+// read, and the HTTP transport drops a connection after a failed write.
 func answering(conn net.Conn, err error) (net.Conn, error) {
 	if err != nil {
 		return nil, err
@@ -82,8 +81,8 @@ func answering(conn net.Conn, err error) (net.Conn, error) {
 
 type answeringConn struct {
 	net.Conn
-	wrote  atomic.Bool // something, since the last read that returned data
-	broken atomic.Bool // the server takes no more
+	wrote  atomic.Bool // since the last read that returned data
+	broken atomic.Bool // the server does not read any more
 }
 
 // Read implements [net.Conn].
@@ -95,9 +94,9 @@ func (c *answeringConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write implements [net.Conn]. When a server closes the connection in the middle
-// of a request, the rest of the request is discarded and the reader is left to
-// find the answer, or the error.
+// Write implements [net.Conn]. If the server closes the connection during a
+// request, the rest of the request is discarded, and the reader receives the
+// response or the error.
 func (c *answeringConn) Write(p []byte) (int, error) {
 	if c.broken.Load() {
 		return len(p), nil
@@ -105,8 +104,8 @@ func (c *answeringConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	closed := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	if !closed || !c.wrote.Load() && n == 0 {
-		// The first write of a request fails on a connection that was idle for too
-		// long; the transport then dials anew.
+		// If the first write of a request fails, the connection was idle for too
+		// long, and the transport connects again.
 		c.wrote.Store(c.wrote.Load() || n > 0)
 		return n, err
 	}

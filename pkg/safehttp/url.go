@@ -10,9 +10,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// CheckURL parses rawURL and refuses it unless it is absolute, http or https,
-// without user information, and https unless its host is loopback. The error is
-// a Diagnosis INSECURE_URL, or a plain one for what is no URL.
+// CheckURL parses rawURL. It must be absolute, http or https, without user
+// information, and https unless its host is loopback. The error is a Diagnosis
+// INSECURE_URL, or another error if rawURL is not a URL.
 func CheckURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -29,17 +29,17 @@ func checkURL(u *url.URL) error {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return fmt.Errorf("safehttp: expected an https URL, got %q", bare(u.String()))
 	case u.Hostname() == "":
-		return fmt.Errorf("safehttp: the URL %q names no host", bare(u.String()))
+		return fmt.Errorf("safehttp: the URL %q has no host", bare(u.String()))
 	case u.User != nil:
-		return fmt.Errorf("safehttp: the URL of host %s holds a user or password", diagnosis.Quote(u.Host))
+		return fmt.Errorf("safehttp: the URL of host %s contains a user name or password", diagnosis.Quote(u.Host))
 	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
 		return &diagnosis.Diagnosis{ID: diagnosis.InsecureURL, Expected: diagnosis.Values{"https, or http to a loopback address"}, Got: diagnosis.Values{place(u.String())}}
 	}
 	return nil
 }
 
-// Origin returns scheme, host and port of u in one comparable form (RFC 6454):
-// lower case, the default port filled in.
+// Origin returns scheme, host and port of u in a comparable form (RFC 6454): in
+// lower case, with the default port.
 func Origin(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -49,8 +49,8 @@ func Origin(u *url.URL) string {
 }
 
 // IsLoopback reports whether host, without a port, is localhost, a name below it
-// (RFC 6761, section 6.3), or a loopback address: 127.0.0.0/8 or ::1. No name is
-// looked up.
+// (RFC 6761, section 6.3), or a loopback address: 127.0.0.0/8 or ::1. It does
+// not resolve names.
 func IsLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") || belowLocalhost(host) {
 		return true
@@ -59,8 +59,8 @@ func IsLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// bare is what of a refused URL may be shown, parsed or not: what comes before a
-// query or fragment and after user information, all of which may be secrets.
+// bare returns the part of an invalid URL that may be shown: without user
+// information, query and fragment, which may be secrets.
 func bare(rawURL string) string {
 	if i := strings.IndexAny(rawURL, "?#"); i >= 0 {
 		rawURL = rawURL[:i]
