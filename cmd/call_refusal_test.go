@@ -124,7 +124,7 @@ func TestConnectionFailures(t *testing.T) {
 	defer onlyTLS13.Close()
 	for name, tt := range map[string]struct{ url, has, hint string }{
 		"refused":                   {"http://" + closed.Addr().String(), "UNREACHABLE", "oauthctl dev"},
-		"unknown host":              {"https://no-such-host.invalid", "is unknown", ""},
+		"unknown host":              {"https://no-such-host.invalid", "not found", ""},
 		"no TLS":                    {"https://" + strings.TrimPrefix(plain.URL, "http://"), "TLS_MISSING", "write http://127.0.0.1"},
 		"a certificate of its own":  {secure.URL, "TLS_UNTRUSTED", "--ca-cert"},
 		"header without a colon":    {answer("HTTP/1.1 200 OK\r\nnocolon\r\n\r\n"), "RESPONSE_BROKEN", ""},

@@ -75,10 +75,10 @@ type ignoredJSON struct {
 }
 
 type stepJSON struct {
-	Method  string `json:"method"`
-	URL     string `json:"url"`
-	Found   string `json:"found"`
-	Verdict string `json:"verdict,omitempty"`
+	Method string `json:"method"`
+	URL    string `json:"url"`
+	Found  string `json:"found"`
+	Result string `json:"result,omitempty"`
 }
 
 func discovered(found *discovery.Found, trail discovery.Trail) discoveredJSON {
@@ -90,7 +90,7 @@ func discovered(found *discovery.Found, trail discovery.Trail) discoveredJSON {
 		shown.Ignored = append(shown.Ignored, ignoredJSON{p.Member, p.Err.Error()})
 	}
 	for _, s := range trail {
-		shown.Trail = append(shown.Trail, stepJSON{s.Method, s.URL, s.Found, s.Verdict})
+		shown.Trail = append(shown.Trail, stepJSON{s.Method, s.URL, s.Found, s.Result})
 	}
 	return shown
 }
@@ -117,8 +117,8 @@ func showTrail(s *screen, trail discovery.Trail) {
 		}
 		s.line("%s %s", mark, place)
 		found := step.Found
-		if step.Verdict != "" {
-			found += "; " + step.Verdict
+		if step.Result != "" {
+			found += "; " + step.Result
 		}
 		s.line("  %s", s.faint(clean(found)))
 	}

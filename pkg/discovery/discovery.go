@@ -1,16 +1,16 @@
-// Package discovery finds what a client has to know before it can log in: from
-// an API to its authorization server (RFC 9728), and from an issuer to its
-// endpoints (RFC 8414, OpenID Connect Discovery 1.0).
+// Package discovery finds what a client needs before it can log in: the
+// authorization server of an API (RFC 9728), and the endpoints of an issuer
+// (RFC 8414, OpenID Connect Discovery 1.0).
 //
-// Start with [Find], which takes either; [FindResource] and [FindServer] are
-// its two halves. What a document says about itself must match the place it was
-// found at, exactly: an issuer that differs by one slash is another issuer, and
-// is named as such. Members that nobody needs may be malformed: they are
-// reported as Problems. Each search returns a [Trail] that a person can read.
+// Start with [Find], which accepts the URL of an API or an issuer. It combines
+// [FindResource] and [FindServer]. The identifier in a document must match the
+// URL where it was found exactly; an issuer that differs by one slash is
+// another issuer. Members that are not needed may be malformed; they are
+// reported as Problems. Each search returns a [Trail] for display.
 //
-// The package asks only what the caller named and what documents that passed
-// their checks lead to, over https; a public server cannot point it at this
-// machine. It keeps nothing between calls and fetches no keys.
+// The package requests only the URL of the caller and the URLs in documents
+// that passed their checks, over https. A public server cannot direct it to
+// this machine. It stores nothing between calls and fetches no keys.
 package discovery
 
 import (
@@ -23,43 +23,43 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// Found is what [Find] found: the authorization server, and the API if the URL
-// was one.
+// Found is the result of [Find]: the authorization server, and the API if the
+// URL was one.
 type Found struct {
-	Resource *Resource // nil where the URL was an issuer
+	Resource *Resource // nil if the URL was an issuer
 	Server   *Server
 }
 
-// Options is what a search may do beyond [Find]. The zero value is Find.
+// Options changes a search. The zero value is the search of Find.
 type Options struct {
 	// Post allows one POST of an empty JSON object, without a token, to an API
-	// that answers GET with a 4xx other than 401, 403 and 429: some APIs challenge
-	// POST only. It is for a login, which the user asked for, and not for a search
-	// that only looks.
+	// whose response to GET is a 4xx other than 401, 403 and 429, because some
+	// APIs challenge POST only. Set it for a login that the user started, and not
+	// to show metadata.
 	Post bool
 }
 
-// ServerAtOrigin is underneath a METADATA_NOT_FOUND where the API publishes
-// nothing, but its origin is the issuer of an authorization server, as it is with
-// older MCP servers. Whether that server is the API's is for the user to say.
+// ServerAtOrigin is the error wrapped by METADATA_NOT_FOUND if the API has no
+// metadata but its origin is the issuer of an authorization server, as with older
+// MCP servers. Only the user can decide whether the API uses that server.
 type ServerAtOrigin struct{ Issuer, API string }
 
-// Error names the issuer.
+// Error returns a message with the issuer.
 func (e *ServerAtOrigin) Error() string {
 	return fmt.Sprintf("there is an authorization server at %s", diagnosis.Quote(e.Issuer))
 }
 
-// Find finds out whether rawURL is an API or an issuer, and finds the
-// authorization server in both cases: an API's metadata is looked for first, and
-// its first authorization server is used. The server's metadata has to name what
-// a login needs. The URL of a metadata document stands for what it is made from.
-// Errors are those of [FindResource] and [FindServer]; METADATA_NOT_FOUND may
-// wrap a [*ServerAtOrigin].
+// Find determines whether rawURL is an API or an issuer, and finds the
+// authorization server. It looks for an API's metadata first and uses the first
+// authorization server in it. The server's metadata must have the endpoints that
+// a login needs. Instead of an API or an issuer, rawURL may be the URL of its
+// metadata document. Errors are those of [FindResource] and [FindServer];
+// METADATA_NOT_FOUND may wrap a [*ServerAtOrigin].
 func Find(ctx context.Context, c *safehttp.Client, rawURL string) (*Found, Trail, error) {
 	return FindWith(ctx, c, rawURL, Options{})
 }
 
-// FindWith is [Find] with options.
+// FindWith is like [Find], with options.
 func FindWith(ctx context.Context, c *safehttp.Client, rawURL string, o Options) (*Found, Trail, error) {
 	f := finder{client: c, login: true, post: o.Post}
 	if u, err := safehttp.CheckURL(rawURL); err == nil {
@@ -73,8 +73,8 @@ func FindWith(ctx context.Context, c *safehttp.Client, rawURL string, o Options)
 		if challenged || f.gone || ctx.Err() != nil || f.trail == nil {
 			return nil, f.trail, err
 		}
-		// Metadata of another resource at a shared host says nothing against
-		// this URL being an issuer.
+		// On a shared host, metadata of another resource does not mean that
+		// this URL is not an issuer.
 		server, trail, serverErr := f.another(ctx, rawURL)
 		if serverErr == nil {
 			return found(nil, server), trail, nil
@@ -104,15 +104,16 @@ func found(resource *Resource, server *Server) *Found {
 	return &Found{Resource: resource, Server: server}
 }
 
-// another searches a server in addition, with a result of its own: why the
-// resource was not found says nothing about the server. The trail is the whole.
+// another searches for a server with separate error handling, because the
+// reason why the resource was not found does not apply to the server. The trail
+// is shared.
 func (f *finder) another(ctx context.Context, issuer string) (*Server, Trail, error) {
 	next := finder{client: f.client, login: f.login, slow: f.slow}
 	server, err := next.server(ctx, issuer)
 	return server, append(f.trail, next.trail...), err
 }
 
-// atOrigin looks whether the origin of an API that has a path is an issuer.
+// atOrigin checks whether the origin of an API with a path is an issuer.
 func (f *finder) atOrigin(ctx context.Context, api string, trail Trail, notFound error) (*Found, Trail, error) {
 	u, err := safehttp.CheckURL(api)
 	if err != nil || strings.Trim(u.Path, "/") == "" {
@@ -134,22 +135,22 @@ func isNotFound(err error) bool {
 	return errors.As(err, &d) && d.ID == diagnosis.MetadataNotFound
 }
 
-// moreSevere chooses between the two searches' errors: a failed check first, then
-// whatever says more than "not found".
+// moreSevere returns the more severe of two errors: a failed check first, then
+// any error other than "not found".
 func moreSevere(resource, server error, places int) error {
 	switch {
 	case severe(server), isNotFound(resource) && !isNotFound(server):
 		return server
 	case isNotFound(resource) && isNotFound(server):
 		return fmt.Errorf("discovery: %w", &diagnosis.Diagnosis{
-			ID: diagnosis.MetadataNotFound, Got: diagnosis.Values{fmt.Sprintf("neither an API's nor an issuer's at %d places", places)},
+			ID: diagnosis.MetadataNotFound, Got: diagnosis.Values{fmt.Sprintf("neither an API's nor an issuer's metadata at %d URLs", places)},
 		})
 	}
 	return resource
 }
 
-// CompleteURL adds the scheme that a user left out: http:// for a loopback host,
-// else https://. A URL that has a scheme is returned as it is.
+// CompleteURL adds a missing scheme: http:// for a loopback host, otherwise
+// https://. A URL with a scheme is not changed.
 func CompleteURL(text string) string {
 	if text == "" || strings.Contains(text, "://") || strings.HasPrefix(text, "/") {
 		return text

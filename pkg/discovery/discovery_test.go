@@ -20,7 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// site answers each path with a fixed page; BASE in a page is the site's URL.
+// site serves a fixed page for each path. BASE in a page is replaced with the
+// site's URL.
 type site map[string]page
 
 type page struct {
@@ -97,7 +98,7 @@ func TestFindServer(t *testing.T) {
 	tests := map[string]struct {
 		site   site
 		path   string
-		want   diagnosis.ID // "" is a positive control
+		want   diagnosis.ID // "" for the positive control
 		kind   diagnosis.Kind
 		places int
 	}{
@@ -138,7 +139,7 @@ func TestFindServer(t *testing.T) {
 				t.Errorf("got %+v, %v", server, err)
 			}
 			if len(trail) != tt.places {
-				t.Errorf("looked at %d places, want %d: %+v", len(trail), tt.places, trail)
+				t.Errorf("requested %d URLs, want %d: %+v", len(trail), tt.places, trail)
 			}
 		})
 	}
@@ -154,7 +155,7 @@ func TestSlashShowsBothSpellings(t *testing.T) {
 	}
 }
 
-// A dead host is asked once, not at each place.
+// An unreachable host is requested once, not for each path.
 func TestUnreachable(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
@@ -195,7 +196,8 @@ func TestAPIMustBeAURL(t *testing.T) {
 	}
 }
 
-// A public server must not lead a client to services of this machine or network.
+// A public server must not direct a client to services of this machine or
+// network.
 func TestPublicServerNamesLoopback(t *testing.T) {
 	tests := map[string]struct {
 		body string
@@ -317,7 +319,7 @@ func TestFind(t *testing.T) {
 	}{
 		"an API":                                 {api, "/api", true, ""},
 		"an issuer":                              {api, "/as", false, ""},
-		"an issuer beside a root document":       {site{resourceWK: prm, server8414 + "/as": as}, "/as", false, ""},
+		"an issuer next to a root document":      {site{resourceWK: prm, server8414 + "/as": as}, "/as", false, ""},
 		"an API that is its own issuer":          {site{resourceWK: doc(`{"resource":"BASE"}`), server8414: doc(`{"issuer":"BASE"}`)}, "", true, ""},
 		"neither":                                {site{}, "/x", false, diagnosis.MetadataNotFound},
 		"an API whose server is another":         {site{resourceWK + "/api": prm, server8414 + "/as": doc(`{"issuer":"https://evil.example"}`)}, "/api", false, diagnosis.DiscoveryMismatch},
@@ -339,7 +341,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// A server that sends a byte now and then must not hold a search for ever.
+// A server that sends a byte now and then must not block a search forever.
 func TestCancel(t *testing.T) {
 	stop := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { <-stop }))
@@ -367,11 +369,11 @@ func ExampleFind() {
 
 	_, trail, err := discovery.Find(context.Background(), nil, server.URL+"/api")
 	for _, step := range trail {
-		fmt.Println(strings.ReplaceAll(step.Found+": "+step.Verdict, server.URL, "…"))
+		fmt.Println(strings.ReplaceAll(step.Found+": "+step.Result, server.URL, "…"))
 	}
 	fmt.Println(err)
 	// Output:
-	// 401 with resource_metadata "…/metadata": look there
+	// 401 with resource_metadata "…/metadata": continuing there
 	// protected resource metadata: resource "…/api" fits
 	// authorization server metadata: issuer is identical
 	// <nil>

@@ -20,12 +20,12 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// A member that nobody needs may be anything: it counts as absent and is
-// reported. What is needed is refused when it is used.
+// A member that is not needed may have any value: it counts as absent and is
+// reported. A member that is needed is refused when it is used.
 func TestUnusableMembers(t *testing.T) {
 	tests := map[string]struct {
 		member, value string
-		problem       string // "" if the member is fine
+		problem       string // "" if the member is valid
 	}{
 		"a text for a list":      {"response_types_supported", `"code"`, "response_types_supported"},
 		"nested lists":           {"scopes_supported", `["a",["b"]]`, "scopes_supported"},
@@ -74,7 +74,7 @@ func TestUnusableMembers(t *testing.T) {
 	}
 }
 
-// Leniency weakens nothing that protects a login.
+// Leniency does not weaken the protection of a login.
 func TestTextsOfBooleans(t *testing.T) {
 	for text, want := range map[string]bool{`"true"`: true, `true`: true, `"false"`: false, `false`: false, `null`: false} {
 		server, err := discovery.ParseServer([]byte(`{"issuer":"https://a.example","authorization_response_iss_parameter_supported":`+text+`}`), "https://a.example")
@@ -98,7 +98,7 @@ func TestIssuerIsStrict(t *testing.T) {
 	}
 }
 
-// What the metadata has to name is missed by name, before anything else happens.
+// A missing required endpoint is reported by name before anything else happens.
 func TestRequiredEndpoints(t *testing.T) {
 	for name, tt := range map[string]struct {
 		members map[string]any
@@ -128,7 +128,7 @@ func TestRequiredEndpoints(t *testing.T) {
 		if _, trail, err := discovery.Find(t.Context(), client(t), base); id(err) != tt.find {
 			t.Errorf("%s: Find: %v, want %q\n%+v", name, err, tt.find, trail)
 		}
-		// Its keys can be used all the same.
+		// Its keys can be used anyway.
 		server, _, err := discovery.FindServer(t.Context(), client(t), base)
 		if err != nil {
 			t.Errorf("%s: FindServer: %v", name, err)
@@ -177,7 +177,7 @@ func TestFindServerAt(t *testing.T) {
 	}
 }
 
-// People copy the URL of the document: it stands for the issuer.
+// The URL of the metadata document can be used instead of the issuer.
 func TestDocumentURL(t *testing.T) {
 	of := func(issuer string) page {
 		return doc(`{"issuer":"` + issuer + `","authorization_endpoint":"BASE/a","token_endpoint":"BASE/t"}`)
@@ -216,7 +216,7 @@ func TestDocumentURL(t *testing.T) {
 	}
 }
 
-// One place that hangs, breaks off or forbids does not end the search.
+// One path that hangs, is cut off or forbidden does not end the search.
 func TestDeadPlaces(t *testing.T) {
 	prm := `{"resource":"BASE/api","authorization_servers":["BASE"]}`
 	as := `{"issuer":"BASE","token_endpoint":"BASE/t"}`
@@ -253,13 +253,13 @@ func TestDeadPlaces(t *testing.T) {
 	}
 }
 
-// An API may challenge POST only; it is asked so for a login, once, and only
-// where GET shows that other methods are meant.
+// An API may challenge POST only. It receives a POST only for a login, once,
+// and only if its response to GET suggests other methods.
 func TestPost(t *testing.T) {
 	for name, tt := range map[string]struct {
 		get  int
 		post bool // allowed
-		want bool // and sent
+		want bool // and expected
 	}{
 		"404": {404, true, true}, "405": {405, true, true}, "400": {400, true, true}, "406": {406, true, true},
 		"200": {200, true, false}, "302": {302, true, false}, "401": {401, true, false}, "403": {403, true, false},
@@ -295,7 +295,7 @@ func TestPost(t *testing.T) {
 	}
 }
 
-// Each way in which a 401 fails to name the metadata is named as what it is.
+// Each fault of a 401 without usable resource_metadata is described.
 func TestChallengeLines(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fields []string
@@ -327,7 +327,7 @@ func TestChallengeLines(t *testing.T) {
 			}
 		}))
 		base = server.URL
-		// The search goes on in each case.
+		// The search continues in each case.
 		resource, trail, err := discovery.FindResource(t.Context(), client(t), base+"/api")
 		if err != nil || !strings.HasPrefix(strings.ReplaceAll(trail[0].Found, base, "BASE"), tt.want) {
 			t.Errorf("%s: %v, %+v, want %q", name, err, trail, tt.want)
@@ -352,11 +352,11 @@ func TestServerAtOrigin(t *testing.T) {
 	}
 }
 
-// Each line of the trail says why its place cannot be used.
+// Each line of the trail has the reason why its URL cannot be used.
 func TestTrailNamesReasons(t *testing.T) {
 	base := site{server8414: doc(`{"issuer":"https://other.example"}`), serverOIDC: doc(`{"issuer":"BASE/"}`)}.start(t)
 	_, trail, _ := discovery.FindServer(t.Context(), client(t), base)
-	if len(trail) != 2 || !strings.Contains(trail[0].Verdict, "other.example") || !strings.Contains(trail[1].Verdict, base+"/") {
+	if len(trail) != 2 || !strings.Contains(trail[0].Result, "other.example") || !strings.Contains(trail[1].Result, base+"/") {
 		t.Errorf("%+v", trail)
 	}
 	closed := httptest.NewServer(nil)
@@ -369,21 +369,21 @@ func TestTrailNamesReasons(t *testing.T) {
 	for rawURL, want := range map[string]string{
 		closed.URL:    "connection refused",
 		untrusted.URL: "certificate is not trusted",
-		broken.URL:    "the connection broke off",
+		broken.URL:    "connection closed",
 		strings.Replace(base, "http://", "https://", 1): "not a TLS server; try http://",
 	} {
 		_, trail, err := discovery.FindServer(t.Context(), client(t), rawURL)
-		if len(trail) == 0 || len(trail) > 1 && rawURL != broken.URL || !strings.Contains(trail[0].Verdict, want) {
+		if len(trail) == 0 || len(trail) > 1 && rawURL != broken.URL || !strings.Contains(trail[0].Result, want) {
 			t.Errorf("%s: %+v, %v, want %q", rawURL, trail, err, want)
 		}
 	}
 }
 
-// A host without an address is named as one, whatever resolver there is.
+// An unknown host is reported as such, whatever the resolver.
 func TestTrailNamesUnknownHosts(t *testing.T) {
 	c := &safehttp.Client{Transport: failing{&net.DNSError{Name: "auth.example", IsNotFound: true}}}
 	_, trail, err := discovery.FindServer(t.Context(), c, "https://auth.example")
-	if len(trail) != 1 || !strings.Contains(trail[0].Verdict, "no such host") {
+	if len(trail) != 1 || !strings.Contains(trail[0].Result, "no such host") {
 		t.Errorf("%+v, %v", trail, err)
 	}
 }

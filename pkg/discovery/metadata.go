@@ -17,9 +17,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// Problem is a member of a metadata document that cannot be used and so counts
-// as absent. It matters only to who needs that member: see [Server.Endpoint]. It
-// is the error of a document whose member is needed in any case.
+// Problem is a metadata member that is not valid and therefore counts as absent.
+// It matters only to callers that need the member, see [Server.Endpoint]. If the
+// member is always required, Problem is the error of the document.
 type Problem struct {
 	Member string
 	Err    *diagnosis.Diagnosis
@@ -31,20 +31,20 @@ func (p *Problem) Error() string { return p.Err.Error() }
 // Unwrap returns the Diagnosis.
 func (p *Problem) Unwrap() error { return p.Err }
 
-// document reads the members of one metadata document. A member that cannot be
-// used is noted and counts as absent, since most are needed by few: a server must
-// not become unusable by one that is not needed.
+// document reads the members of one metadata document. An invalid member is noted
+// and counts as absent, so that a fault in a member that is not needed does not
+// make a server unusable.
 type document struct {
 	members  map[string]jsontext.Value
 	twice    map[string]bool
 	problems []Problem
 }
 
-// byteOrderMark may be skipped by a parser (RFC 8259, section 8.1).
+// byteOrderMark may be ignored by a parser (RFC 8259, section 8.1).
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// readDocument reads one JSON object. Duplicate names and bytes that are not
-// UTF-8 concern the members in which they occur.
+// readDocument parses one JSON object. Duplicate names and invalid UTF-8 only
+// affect the members in which they occur.
 func readDocument(data []byte) (*document, error) {
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	d := &document{members: map[string]jsontext.Value{}, twice: map[string]bool{}}
@@ -86,8 +86,8 @@ func (d *document) ignore(member string, err *diagnosis.Diagnosis) {
 	d.problems = append(d.problems, Problem{member, err})
 }
 
-// value returns a member's value, nil where it is absent or null. A member that
-// occurs twice is ignored: two readers could take different ones.
+// value returns a member's value, or nil if it is absent, null or a duplicate.
+// Parsers disagree on which of two values to use.
 func (d *document) value(name string) jsontext.Value {
 	v := d.members[name]
 	switch {
@@ -124,8 +124,8 @@ func (d *document) list(name string) []string {
 	return list
 }
 
-// flag reads a boolean, and the texts "true" and "false" as the boolean that
-// they mean.
+// flag reads a boolean. The strings "true" and "false" are accepted as
+// booleans.
 func (d *document) flag(name string) (flag bool) {
 	v := d.value(name)
 	switch {
@@ -138,7 +138,7 @@ func (d *document) flag(name string) (flag bool) {
 	return false
 }
 
-// endpoint reads a URL that [checkEndpoint] accepts for owner.
+// endpoint reads a URL and checks it with [checkEndpoint] for owner.
 func (d *document) endpoint(name, owner string) string {
 	rawURL := d.text(name)
 	if err := checkEndpoint(name, rawURL, owner); err != nil {
@@ -148,7 +148,7 @@ func (d *document) endpoint(name, owner string) string {
 	return rawURL
 }
 
-// endpoints reads an object of them. PHP writes an empty one as a list.
+// endpoints reads an object of URLs. PHP encodes an empty one as a list.
 func (d *document) endpoints(name, owner string) map[string]string {
 	v := d.value(name)
 	if v == nil || v.Kind() == '[' && strings.Trim(string(v), "[] \t\r\n") == "" {
@@ -191,8 +191,9 @@ func nameOfKind(v jsontext.Value) string {
 	return "a number"
 }
 
-// checkEndpoint refuses what is not a web address, what is not encrypted, and a
-// public server (or API) at owner that points into this machine or its network.
+// checkEndpoint returns an error for a URL that is not http or https, is not
+// encrypted, or points into this machine or its network although owner is
+// public.
 func checkEndpoint(name, rawURL, owner string) *diagnosis.Diagnosis {
 	if rawURL == "" {
 		return nil
@@ -219,8 +220,8 @@ func hostOf(rawURL string) string {
 	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 }
 
-// isInside reports whether host is, without a look-up, known to be this machine
-// or on a network of its own (RFC 9728, section 7.7).
+// isInside reports whether host is known to be this machine or in a private
+// network (RFC 9728, section 7.7). It does not resolve names.
 func isInside(host string) bool {
 	if safehttp.IsLoopback(host) || strings.HasSuffix(host, ".localhost") {
 		return true

@@ -27,25 +27,26 @@ type Resource struct {
 	DPoPSigningAlgValuesSupported []string
 	DPoPBoundAccessTokensRequired bool
 
-	// ChallengeScope is what the API's own challenge requests (RFC 6750, section
-	// 3); nil where it named no scope or did not challenge.
+	// ChallengeScope is the scope of the API's challenge (RFC 6750, section 3),
+	// or nil if it has none or there was no challenge.
 	ChallengeScope []string
-	// Problems are the members that cannot be used and so count as absent.
+	// Problems lists the invalid members, which count as absent.
 	Problems []Problem
-	// Raw is the document as it came.
+	// Raw is the unparsed document.
 	Raw jsontext.Value
 }
 
 const wellKnownResource = "/.well-known/oauth-protected-resource"
 
-// FindResource reads the metadata of the protected resource at api. It asks the
-// API itself first, whose 401 names the document (RFC 9728, section 5), then
-// the well-known place for the API's path, then the one at the root.
+// FindResource reads the metadata of the protected resource at api. It first
+// sends a request to the API, whose 401 has the URL of the metadata (RFC 9728,
+// section 5), then tries the well-known URL for the API's path, then the one at
+// the root.
 //
-// The document's resource must be what its place says: api itself, at the root
-// also the origin; one that the challenge names may be any path above api at the
-// same origin. A slash on an empty path does not count. A nil client means the
-// zero one; the Trail is there also with an error. Errors are Diagnoses:
+// The document's resource must match its location: api itself; at the root also
+// the origin; for a URL in the challenge any path above api at the same origin.
+// A slash on an empty path is ignored. If client is nil, the zero client is
+// used. The Trail is returned even with an error. Errors are Diagnoses:
 // PRM_RESOURCE_MISMATCH, METADATA_INVALID, INSECURE_ENDPOINT,
 // METADATA_NOT_FOUND, SERVER_ERROR, RATE_LIMITED and those of safehttp.
 func FindResource(ctx context.Context, c *safehttp.Client, api string) (*Resource, Trail, error) {
@@ -54,9 +55,9 @@ func FindResource(ctx context.Context, c *safehttp.Client, api string) (*Resourc
 	return resource, f.trail, err
 }
 
-// FindResourceFrom is [FindResource] for a caller that has the answer of the API
-// to a request without a token, of which status and header are given: the API is
-// not asked again. The Trail begins with that answer.
+// FindResourceFrom is like [FindResource] for a caller that already has the
+// API's response to a request without a token. The API is not requested again.
+// The Trail begins with that response.
 func FindResourceFrom(ctx context.Context, c *safehttp.Client, api, method string, status int, header http.Header) (*Resource, Trail, error) {
 	u, err := checkURL(api)
 	if err != nil {
@@ -73,8 +74,8 @@ func FindResourceFrom(ctx context.Context, c *safehttp.Client, api, method strin
 	return resource, f.trail, err
 }
 
-// resource searches, and reports whether it was the API's own challenge that led
-// to the result, be it an error or not.
+// resource searches for the metadata, and reports whether the result, even if it
+// is an error, is from the API's challenge.
 func (f *finder) resource(ctx context.Context, api string) (*Resource, bool, error) {
 	u, err := checkURL(api)
 	if err != nil {
@@ -92,12 +93,12 @@ func (f *finder) resource(ctx context.Context, api string) (*Resource, bool, err
 		asked = f.challenge(ctx, http.MethodPost, api)
 	}
 	if f.gone {
-		return nil, false, f.failure("no answer")
+		return nil, false, f.failure("no response")
 	}
 	return f.challenged(ctx, u, api, asked)
 }
 
-// challenged searches with what the API's challenge named.
+// challenged tries the metadata URLs in the API's challenge.
 func (f *finder) challenged(ctx context.Context, u *url.URL, api string, asked asked) (*Resource, bool, error) {
 	if asked.place != "" {
 		resource, err := f.document(ctx, asked.place, api, AtChallenge)
@@ -113,27 +114,27 @@ func (f *finder) challenged(ctx context.Context, u *url.URL, api string, asked a
 		if i > 0 {
 			where = AtRoot
 		}
-		// An error is noted in the trail: the next place may be the right one.
+		// The trail has the error; the next URL may be the right one.
 		if resource, _ := f.document(ctx, place, api, where); resource != nil {
 			resource.ChallengeScope = asked.scope
 			return resource, false, nil
 		}
 		if f.gone {
-			return nil, false, f.failure("no answer")
+			return nil, false, f.failure("no response")
 		}
 	}
 	return nil, false, f.failure("no protected resource metadata for " + diagnosis.Quote(api))
 }
 
-// asked is what an API answered to a request without a token.
+// asked is an API's response to a request without a token.
 type asked struct {
 	status int
-	place  string // of the metadata, "" if the challenge names none that can be used
+	place  string // of the metadata, or "" if the challenge has no usable URL
 	scope  []string
 }
 
-// refusesGET reports that the API answers other methods only, so that its
-// challenge may come for those.
+// refusesGET reports that the API requires another method, so its challenge may
+// be sent only for that one.
 func (a asked) refusesGET() bool {
 	switch a.status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
@@ -142,7 +143,7 @@ func (a asked) refusesGET() bool {
 	return a.status >= 400 && a.status < 500
 }
 
-// challenge asks the API without a token and returns what its 401 names.
+// challenge sends a request without a token to the API and reads the 401.
 func (f *finder) challenge(ctx context.Context, method, api string) asked {
 	f.trail = append(f.trail, Step{Method: method, URL: api})
 	ctx, connected, cancel := f.limited(ctx)
@@ -173,8 +174,8 @@ func (f *finder) challenge(ctx context.Context, method, api string) asked {
 	return f.read(res.Header.Values("WWW-Authenticate"), api)
 }
 
-// read takes from a 401 what its challenges name, and notes in the trail what is
-// wrong with them. What can be read beside a syntax error is used.
+// read reads the challenges of a 401, and notes their faults in the trail.
+// Parameters before a syntax error are used.
 func (f *finder) read(fields []string, api string) asked {
 	a := asked{status: http.StatusUnauthorized}
 	all, syntax := challenge.Parse(fields)
@@ -196,7 +197,7 @@ func (f *finder) read(fields []string, api string) asked {
 			a.place = ""
 			return a
 		}
-		f.accept(found, "look there")
+		f.accept(found, "continuing there")
 		return a
 	case len(fields) == 0:
 		f.pass("401 without WWW-Authenticate (RFC 9110, section 11.6.1, requires it)", lookElsewhere)
@@ -210,10 +211,10 @@ func (f *finder) read(fields []string, api string) asked {
 	return a
 }
 
-const lookElsewhere = "look at the well-known places"
+const lookElsewhere = "trying the well-known URLs"
 
-// resourceOfDocument returns the resource that a metadata document's URL is made
-// from, and whether u is such a URL.
+// resourceOfDocument returns the resource that a metadata URL is derived from,
+// and whether u is such a URL.
 func resourceOfDocument(u *url.URL) (resource string, ok bool) {
 	after, found := strings.CutPrefix(u.EscapedPath(), wellKnownResource)
 	if !found || after != "" && after[0] != '/' {
@@ -226,7 +227,7 @@ func resourceOfDocument(u *url.URL) (resource string, ok bool) {
 	return resource, true
 }
 
-// document reads one place. Without a document both results are nil.
+// document reads one URL. Without a document, both results are nil.
 func (f *finder) document(ctx context.Context, place, api string, where Place) (*Resource, error) {
 	body, ok := f.fetch(ctx, place)
 	if !ok {
@@ -241,8 +242,8 @@ func (f *finder) document(ctx context.Context, place, api string, where Place) (
 	return resource, nil
 }
 
-// resourcePlaces inserts the well-known part before the API's path (RFC 9728,
-// section 3.1), then looks at the root, where many APIs put it.
+// resourcePlaces returns the well-known URL for the API's path (RFC 9728,
+// section 3.1), and the one at the root, which many APIs use.
 func resourcePlaces(api *url.URL) []string {
 	origin := api.Scheme + "://" + api.Host
 	path := strings.TrimSuffix(api.EscapedPath(), "/")
@@ -256,27 +257,27 @@ func resourcePlaces(api *url.URL) []string {
 	return []string{origin + wellKnownResource + path + query, origin + wellKnownResource}
 }
 
-// Place is where protected resource metadata was found, which decides what its
-// resource may be (RFC 9728, section 3.3).
+// Place is where protected resource metadata was found. It determines which
+// resource is valid (RFC 9728, section 3.3).
 type Place int
 
-// The places.
+// Places of protected resource metadata.
 const (
-	AtPath      Place = iota // made from the API's URL: the resource is that URL
-	AtRoot                   // made from its origin: the origin too
-	AtChallenge              // named by the API's challenge: any path above too
+	AtPath      Place = iota // derived from the API's URL; the resource must be that URL
+	AtRoot                   // derived from the API's origin; the resource may also be the origin
+	AtChallenge              // in the API's challenge; the resource may also be a path above
 )
 
-// ParseResource reads protected resource metadata that was found for api at
-// where. Its resource must fit as [FindResource] says. Any other member that
-// cannot be used is one of the result's Problems, except for an authorization
-// server that is not https. Errors are Diagnoses.
+// ParseResource parses protected resource metadata that was found for api at
+// where. Its resource must match as in [FindResource]. Other invalid members
+// are reported in Problems, except for an authorization server that is not
+// https, which is an error. Errors are Diagnoses.
 func ParseResource(data []byte, api string, where Place) (*Resource, error) {
 	d, err := readDocument(data)
 	if err != nil {
 		return nil, err
 	}
-	// Some APIs list several; such a document says nothing about this one.
+	// Some APIs list several resources; such a document is not about this one.
 	if v := d.members["resource"]; len(v) > 0 && v.Kind() != '"' {
 		return nil, &diagnosis.Diagnosis{ID: diagnosis.ResourceMismatch, Expected: diagnosis.Values{"resource " + diagnosis.Quote(api)}, Got: diagnosis.Values{"a resource that is not a string"}}
 	}
@@ -334,8 +335,8 @@ func sameResource(got, api string, where Place) error {
 	return d
 }
 
-// withoutRootSlash drops the slash of a URL that has no other path, since
-// https://host and https://host/ are the same resource to every client.
+// withoutRootSlash removes the slash of a URL without another path:
+// https://host and https://host/ are the same resource.
 func withoutRootSlash(u *url.URL, rawURL string) string {
 	if u.Path == "/" && u.RawQuery == "" {
 		return strings.TrimSuffix(rawURL, "/")
@@ -343,7 +344,7 @@ func withoutRootSlash(u *url.URL, rawURL string) string {
 	return rawURL
 }
 
-// above reports whether path lies at or below prefix, by whole segments.
+// above reports whether path is prefix or below it, comparing whole segments.
 func above(prefix, path string) bool {
 	if hasDots(prefix) || hasDots(path) {
 		return false
@@ -352,7 +353,7 @@ func above(prefix, path string) bool {
 	return path == prefix || strings.HasPrefix(path, prefix+"/") || prefix == ""
 }
 
-// hasDots reports a path such as /v1/../v2, which is below /v1 as text only.
+// hasDots reports a path such as /v1/../v2, which is not really below /v1.
 func hasDots(path string) bool {
 	plain, err := url.PathUnescape(path)
 	if err != nil {
@@ -366,8 +367,8 @@ func hasDots(path string) bool {
 	return false
 }
 
-// ResourceOf returns the URL of the resource whose metadata belongs at rawURL, and
-// whether rawURL is such a place.
+// ResourceOf returns the resource whose metadata URL is rawURL, and whether rawURL
+// is a metadata URL.
 func ResourceOf(rawURL string) (resource string, ok bool) {
 	u, err := url.Parse(rawURL)
 	if err != nil {

@@ -14,11 +14,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// Server is an authorization server's metadata (RFC 8414, section 2; OpenID
-// Connect Discovery, section 3). An endpoint that the server does not name, or
-// whose value cannot be used, is the empty string; [Server.Endpoint] says which.
-// One that was found by [FindServer] is https, or loopback where the issuer is
-// loopback.
+// Server is the metadata of an authorization server (RFC 8414, section 2; OpenID
+// Connect Discovery, section 3). An endpoint that is missing or not valid is the
+// empty string; [Server.Endpoint] returns the reason. Endpoints found by
+// [FindServer] are https, or loopback if the issuer is loopback.
 type Server struct {
 	Issuer                             string
 	AuthorizationEndpoint              string
@@ -44,25 +43,25 @@ type Server struct {
 	RequirePushedAuthorizationRequests         bool
 	AuthorizationResponseIssParameterSupported bool
 	// ClientIDMetadataDocumentSupported reports that a client id may be the URL of
-	// a document that describes the client (OAuth Client ID Metadata Document).
+	// a client id metadata document.
 	ClientIDMetadataDocumentSupported bool
 
-	// MTLSEndpointAliases holds, by metadata name, the endpoints for clients
-	// that authenticate by certificate (RFC 8705, section 5).
+	// MTLSEndpointAliases holds the endpoints for clients that authenticate
+	// with a certificate, by metadata name (RFC 8705, section 5).
 	MTLSEndpointAliases map[string]string
 
-	// Problems are the members that cannot be used and so count as absent.
+	// Problems lists the invalid members, which count as absent.
 	Problems []Problem
-	// Raw is the document as it came; nil where the endpoints were configured.
+	// Raw is the unparsed document, or nil if the endpoints were configured.
 	Raw jsontext.Value
 }
 
-// Supports reports whether list holds value. Most lists of the metadata are
-// optional, so an empty one does not mean that nothing is supported: look at its
+// Supports reports whether list contains value. Most lists of the metadata are
+// optional, so an empty one does not mean that nothing is supported: check its
 // length first.
 func Supports(list []string, value string) bool { return slices.Contains(list, value) }
 
-// fields are the endpoints by their metadata names.
+// fields returns the endpoints by their metadata names.
 func (s *Server) fields() map[string]*string {
 	return map[string]*string{
 		"authorization_endpoint":                &s.AuthorizationEndpoint,
@@ -78,10 +77,10 @@ func (s *Server) fields() map[string]*string {
 	}
 }
 
-// Endpoint returns the URL of an endpoint by its metadata name. Without one the
-// error is a Diagnosis that says why: the Problem of that member;
-// METADATA_INVALID where the metadata has to name it (RFC 8414, section 2);
-// ENDPOINT_MISSING where it is optional, or where there is no metadata.
+// Endpoint returns the URL of an endpoint by its metadata name. If it is
+// missing, the error is a Diagnosis: the Problem of that member;
+// METADATA_INVALID if the metadata must have it (RFC 8414, section 2);
+// ENDPOINT_MISSING if it is optional or there is no metadata.
 func (s *Server) Endpoint(name string) (string, error) {
 	if field := s.fields()[name]; field != nil && *field != "" {
 		return *field, nil
@@ -96,9 +95,9 @@ func (s *Server) Endpoint(name string) (string, error) {
 	return "", d
 }
 
-// Alias returns the endpoint's URL for clients that authenticate by certificate
-// (RFC 8705, section 5): the one of MTLSEndpointAliases, or that of
-// [Server.Endpoint] where there is none.
+// Alias returns the URL of an endpoint for clients that authenticate with a
+// certificate (RFC 8705, section 5): the one in MTLSEndpointAliases, or
+// otherwise that of [Server.Endpoint].
 func (s *Server) Alias(name string) (string, error) {
 	if alias := s.MTLSEndpointAliases[name]; alias != "" {
 		return alias, nil
@@ -118,9 +117,9 @@ func (s *Server) problem(member string) *diagnosis.Diagnosis {
 	return nil
 }
 
-// requires reports whether the metadata, by what else it announces, has to name
-// the endpoint. A document that announces no grant at all, such as one that only
-// publishes keys, has to name neither.
+// requires reports whether the metadata must have the endpoint, according to the
+// grants it lists. A document without any grant, such as one that only publishes
+// keys, needs neither endpoint.
 func (s *Server) requires(name string) bool {
 	if s.Raw == nil {
 		return false
@@ -141,8 +140,8 @@ func hasCode(responseType string) bool {
 	return slices.Contains(strings.Fields(responseType), "code")
 }
 
-// check returns why nobody could log in at the server, which is no reason to
-// refuse its keys.
+// check returns why a login at the server is impossible. Its keys can be used
+// anyway.
 func (s *Server) check() error {
 	if s.TokenEndpoint == "" && s.requires("token_endpoint") {
 		_, err := s.Endpoint("token_endpoint")
@@ -152,28 +151,27 @@ func (s *Server) check() error {
 }
 
 // FindServer reads the metadata of the authorization server that is issuer. It
-// asks the places of RFC 8414 and OpenID Connect Discovery in turn, for an
-// issuer with a path in both path forms, and takes the first document whose
-// issuer is identical to the one asked for. The URL of such a document stands
-// for the issuer that it is made from.
+// tries the well-known URLs of RFC 8414 and OpenID Connect Discovery in turn, in
+// both forms if the issuer has a path, and uses the first document whose issuer
+// is identical. Instead of the issuer, the URL of such a document is accepted.
 //
-// A nil client means the zero one. The Trail lists each place and what was found
-// there, also with an error. Errors are Diagnoses: ISS_DISCOVERY_MISMATCH, or
-// ISS_SLASH where only a trailing slash differs (both Unsafe),
-// METADATA_INVALID, METADATA_NOT_FOUND, INSECURE_URL, SERVER_ERROR,
-// RATE_LIMITED and those of safehttp.
+// If client is nil, the zero client is used. The Trail lists each URL and its
+// result, even with an error. Errors are Diagnoses: ISS_DISCOVERY_MISMATCH, or
+// ISS_SLASH if only a trailing slash differs (both Unsafe), METADATA_INVALID,
+// METADATA_NOT_FOUND, INSECURE_URL, SERVER_ERROR, RATE_LIMITED and those of
+// safehttp.
 func FindServer(ctx context.Context, c *safehttp.Client, issuer string) (*Server, Trail, error) {
 	f := finder{client: c}
 	server, err := f.server(ctx, issuer)
 	return server, f.trail, err
 }
 
-// FindServerAt reads the metadata of issuer from metadataURL, the URL of the
-// document itself, for servers whose document is not at a place that is made
-// from the issuer. The document's issuer must be issuer all the same; where it
-// holds {tenantid}, as Entra ID's documents for all tenants do, the issuer is one
-// with another path segment in its place. Who calls this trusts metadataURL as
-// much as the issuer (RFC 8414, section 6.2). Results are as of [FindServer].
+// FindServerAt reads the metadata of issuer from metadataURL, for servers whose
+// document is not at a URL derived from the issuer. The document's issuer must
+// still be issuer; if it contains {tenantid}, as in Entra ID's documents for all
+// tenants, the issuer may have any one path segment there. The caller must trust
+// metadataURL as much as the issuer (RFC 8414, section 6.2). Results are those of
+// [FindServer].
 func FindServerAt(ctx context.Context, c *safehttp.Client, metadataURL, issuer string) (*Server, Trail, error) {
 	if _, err := checkIssuer(issuer); err != nil {
 		return nil, nil, err
@@ -194,7 +192,7 @@ func FindServerAt(ctx context.Context, c *safehttp.Client, metadataURL, issuer s
 	return server, f.trail, nil
 }
 
-// tenantTemplate is what Entra ID writes in place of a tenant.
+// tenantTemplate is the placeholder of Entra ID for a tenant.
 const tenantTemplate = "{tenantid}"
 
 func matchesTemplate(template, issuer string) bool {
@@ -207,7 +205,7 @@ func matchesTemplate(template, issuer string) bool {
 	return ok && tenant != "" && !strings.ContainsAny(tenant, "/{}")
 }
 
-// server searches the places of issuer, or reads the document whose URL it is.
+// server tries the URLs of issuer, or reads the document if issuer is its URL.
 func (f *finder) server(ctx context.Context, issuer string) (*Server, error) {
 	u, err := checkIssuer(issuer)
 	if err != nil {
@@ -215,8 +213,8 @@ func (f *finder) server(ctx context.Context, issuer string) (*Server, error) {
 	}
 	places, fits := serverPlaces(u), func(got string) (string, error) { return got, sameIssuer(got, issuer) }
 	if of, ok := issuerOfDocument(u); ok {
-		// The place is made from the issuer without its last slash, so either
-		// spelling is the one meant.
+		// The URL is derived from the issuer without its last slash, so both
+		// spellings are accepted.
 		places = []string{issuer}
 		fits = func(got string) (string, error) {
 			if got == of+"/" {
@@ -236,8 +234,8 @@ func (f *finder) server(ctx context.Context, issuer string) (*Server, error) {
 	return nil, f.failure("no authorization server metadata for " + diagnosis.Quote(issuer))
 }
 
-// serverAt reads one place. Fits returns the issuer to go on with, or why the
-// document's is not it. The result is nil where there is no usable document.
+// serverAt reads one URL. Fits returns the issuer to use, or the error of a
+// document with another one. The result is nil if there is no usable document.
 func (f *finder) serverAt(ctx context.Context, place string, fits func(got string) (string, error)) *Server {
 	body, ok := f.fetch(ctx, place)
 	if !ok {
@@ -255,7 +253,7 @@ func (f *finder) serverAt(ctx context.Context, place string, fits func(got strin
 	return server
 }
 
-// checkIssuer applies RFC 8414, section 2: an https URL without query and
+// checkIssuer checks RFC 8414, section 2: an https URL without query and
 // fragment. Loopback may be http.
 func checkIssuer(issuer string) (*url.URL, error) {
 	u, err := checkURL(issuer)
@@ -270,8 +268,7 @@ func checkIssuer(issuer string) (*url.URL, error) {
 	return u, nil
 }
 
-// checkURL names what is not a URL at all as what it is to a user: a URL that is
-// not https.
+// checkURL returns the error INSECURE_URL also for text that is not a URL.
 func checkURL(rawURL string) (*url.URL, error) {
 	u, err := safehttp.CheckURL(rawURL)
 	var d *diagnosis.Diagnosis
@@ -289,9 +286,9 @@ const (
 	wellKnownOpenID = "/.well-known/openid-configuration"
 )
 
-// serverPlaces lists the URLs in the order of RFC 8414, sections 3.1 and 5, and
-// OpenID Connect Discovery, section 4: the well-known part inserted before the
-// issuer's path, then appended to it as OpenID providers do.
+// serverPlaces returns the URLs in the order of RFC 8414, sections 3.1 and 5,
+// and OpenID Connect Discovery, section 4: the well-known part inserted before
+// the issuer's path, then appended to it as OpenID providers do.
 func serverPlaces(issuer *url.URL) []string {
 	origin := issuer.Scheme + "://" + issuer.Host
 	path := strings.TrimSuffix(issuer.EscapedPath(), "/")
@@ -306,8 +303,8 @@ func serverPlaces(issuer *url.URL) []string {
 	}
 }
 
-// IsServerDocument reports whether rawURL is that of a document at one of the
-// places where the metadata of an authorization server belongs.
+// IsServerDocument reports whether rawURL is a well-known URL of authorization
+// server metadata.
 func IsServerDocument(rawURL string) bool {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -317,8 +314,8 @@ func IsServerDocument(rawURL string) bool {
 	return ok
 }
 
-// issuerOfDocument returns the issuer that a metadata document's URL is made
-// from, and whether u is such a URL.
+// issuerOfDocument returns the issuer that a metadata URL is derived from, and
+// whether u is such a URL.
 func issuerOfDocument(u *url.URL) (issuer string, ok bool) {
 	path := u.EscapedPath()
 	for _, wellKnown := range []string{wellKnownServer, wellKnownOpenID} {
@@ -330,10 +327,10 @@ func issuerOfDocument(u *url.URL) (issuer string, ok bool) {
 	return "", false
 }
 
-// ParseServer reads authorization server metadata that was found for issuer.
+// ParseServer parses authorization server metadata that was found for issuer.
 // Its issuer must be identical, character for character (RFC 8414, section 3.3).
-// Any other member that cannot be used is one of the result's Problems. Errors
-// are Diagnoses as of [FindServer].
+// Other invalid members are reported in Problems. Errors are Diagnoses as of
+// [FindServer].
 func ParseServer(data []byte, issuer string) (*Server, error) {
 	return parseServer(data, func(got string) (string, error) { return got, sameIssuer(got, issuer) })
 }

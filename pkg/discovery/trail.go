@@ -20,37 +20,37 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// Step is one place that was looked at.
+// Step is one request of a search.
 type Step struct {
-	Method  string // "GET", or "POST" for the request that [Options.Post] allows
-	URL     string
-	Found   string // what is there, such as "401 with a challenge"
-	Verdict string // what follows from it, such as "issuer is identical"
-	Err     error  // why it cannot be used; nil where it can, or where nothing is there
+	Method string // "GET", or "POST" for the request that [Options.Post] allows
+	URL    string
+	Found  string // the response, such as "401 with a challenge"
+	Result string // its result, such as "issuer is identical"
+	Err    error  // why the response cannot be used, or nil
 }
 
-// Trail is the way a search went, in order, fit to be shown: it shows where a
-// server has to put what is missing.
+// Trail lists the steps of a search in order, for display. It shows where a
+// server has to publish missing metadata.
 type Trail []Step
 
 const (
 	documentLimit = 1 << 20
-	// documentTime bounds one document as a whole; safehttp bounds only the
-	// waiting for the next byte.
+	// documentTime limits the time for one document; safehttp limits only the
+	// wait for the next byte.
 	documentTime = 10 * time.Second
-	// impatience bounds the documents after one that did not come.
+	// impatience limits the time for documents after a timeout.
 	impatience = 2 * time.Second
 )
 
-// finder collects the trail and the most severe reason why nothing was found.
+// finder collects the trail and the most severe error.
 type finder struct {
 	client *safehttp.Client
-	login  bool // the server has to be one that somebody can log in at
+	login  bool // the metadata must allow a login
 	post   bool
 	trail  Trail
-	worst  error
-	gone   bool // the host does not answer at all, so its other places are not tried
-	slow   bool // a place did not answer in time
+	err    error
+	gone   bool // the host does not respond, so its other paths are not tried
+	slow   bool // a request has timed out
 }
 
 func (f *finder) http() *safehttp.Client {
@@ -60,7 +60,7 @@ func (f *finder) http() *safehttp.Client {
 	return f.client
 }
 
-// fetch reads the document at rawURL, and whether there is one.
+// fetch reads the document at rawURL, and reports whether it exists.
 func (f *finder) fetch(ctx context.Context, rawURL string) ([]byte, bool) {
 	f.trail = append(f.trail, Step{Method: http.MethodGet, URL: rawURL})
 	ctx, connected, cancel := f.limited(ctx)
@@ -75,12 +75,12 @@ func (f *finder) fetch(ctx context.Context, rawURL string) ([]byte, bool) {
 		return nil, false
 	}
 	if res.Status != http.StatusOK {
-		f.pass(statusText(res.Status), "nothing here")
+		f.pass(statusText(res.Status), "not found")
 		return nil, false
 	}
-	// Many sites answer every path with their front page.
+	// Many sites return their front page for every path.
 	if kind := jsontext.Value(bytes.TrimPrefix(res.Body, byteOrderMark)).Kind(); kind != '{' {
-		f.pass(fmt.Sprintf("200, %s", mediaType(res.Header)), "no JSON object, so no metadata")
+		f.pass(fmt.Sprintf("200, %s", mediaType(res.Header)), "not a JSON object, so not metadata")
 		return nil, false
 	}
 	return res.Body, true
@@ -88,16 +88,16 @@ func (f *finder) fetch(ctx context.Context, rawURL string) ([]byte, bool) {
 
 func (f *finder) step() *Step { return &f.trail[len(f.trail)-1] }
 
-func (f *finder) pass(found, verdict string) { f.step().Found, f.step().Verdict = found, verdict }
+func (f *finder) pass(found, result string) { f.step().Found, f.step().Result = found, result }
 
-func (f *finder) accept(found, verdict string) { f.pass(found, verdict) }
+func (f *finder) accept(found, result string) { f.pass(found, result) }
 
-// refuse notes why the place cannot be used and remembers the most severe such
-// reason: a failed check says more than a server that is down.
+// refuse notes why the document cannot be used, and keeps the most severe
+// error: a failed check is more severe than a server that is down.
 func (f *finder) refuse(found string, err error) {
-	f.step().Found, f.step().Verdict, f.step().Err = found, "refused: "+reason(err), err
-	if f.worst == nil || severe(err) && !severe(f.worst) {
-		f.worst = err
+	f.step().Found, f.step().Result, f.step().Err = found, "refused: "+reason(err), err
+	if f.err == nil || severe(err) && !severe(f.err) {
+		f.err = err
 	}
 }
 
@@ -106,8 +106,8 @@ func severe(err error) bool {
 	return errors.As(err, &d) && d.Kind() == diagnosis.Unsafe
 }
 
-// limit is the time for one document: 10 seconds, or the client's Timeout where
-// that is longer, and less once another place did not answer in time.
+// limit returns the time limit for one document: 10 seconds or the client's
+// Timeout if that is longer, and less after another request has timed out.
 func (f *finder) limit() time.Duration {
 	switch {
 	case f.slow:
@@ -118,8 +118,8 @@ func (f *finder) limit() time.Duration {
 	return documentTime
 }
 
-// limited bounds the time for one place, less where another place did not answer
-// in time. Connected reports whether there was a connection at all.
+// limited limits the time for one document. Connected reports whether a
+// connection was established.
 func (f *finder) limited(ctx context.Context) (limited context.Context, connected func() bool, cancel func()) {
 	limit := f.limit()
 	var got atomic.Bool
@@ -128,17 +128,18 @@ func (f *finder) limited(ctx context.Context) (limited context.Context, connecte
 	return limited, got.Load, cancel
 }
 
-// lost notes a request that was not answered. Without a connection the host's
-// other places are not tried; a path that hangs or breaks off is only one place.
+// lost notes a request without a response. Without a connection, the host's
+// other paths are not tried; a path that hangs or is cut off affects only
+// itself.
 func (f *finder) lost(err error, connected bool) {
 	var d *diagnosis.Diagnosis
 	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &d) {
 		limit := f.limit()
 		err = &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("the whole document within %s", limit)}, Got: diagnosis.Values{"less"}, Err: err}
 	}
-	f.refuse("no answer", err)
+	f.refuse("no response", err)
 	if !errors.As(err, &d) {
-		f.gone = true // the caller gave up
+		f.gone = true // the caller's context has ended
 		return
 	}
 	switch d.ID {
@@ -149,7 +150,7 @@ func (f *finder) lost(err error, connected bool) {
 	}
 }
 
-// reason names in a few words why a place cannot be used.
+// reason summarises why a document cannot be used.
 func reason(err error) string {
 	var (
 		d    *diagnosis.Diagnosis
@@ -163,26 +164,26 @@ func reason(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):
-		return "the connection broke off"
+		return "connection closed"
 	case errors.As(err, &d) && d.ID == diagnosis.Timeout:
-		return "no answer in time"
+		return "no response in time"
 	case errors.As(err, &d):
 		return d.Error()
 	}
 	return err.Error()
 }
 
-// failure is the error of a search that found nothing.
+// failure returns the error of a search without a result.
 func (f *finder) failure(what string) error {
-	if f.worst != nil {
-		return fmt.Errorf("discovery: %w", f.worst)
+	if f.err != nil {
+		return fmt.Errorf("discovery: %w", f.err)
 	}
 	return fmt.Errorf("discovery: %w", &diagnosis.Diagnosis{
 		ID: diagnosis.MetadataNotFound, Got: diagnosis.Values{fmt.Sprintf("%s at %d places", what, len(f.trail))},
 	})
 }
 
-// statusError is the Diagnosis of a status that says "not now".
+// statusError returns the Diagnosis for a status that means "not now".
 func statusError(status int) error {
 	switch {
 	case status == http.StatusTooManyRequests:

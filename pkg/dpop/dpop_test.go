@@ -46,7 +46,7 @@ func refused(t *testing.T, err error, want diagnosis.ID) {
 	}
 }
 
-// The proofs of RFC 9449, figures 2 and 13, which no one here wrote.
+// The proofs of RFC 9449, figures 2 and 13, as independent vectors.
 func TestVectors(t *testing.T) {
 	const (
 		jkt      = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
@@ -74,15 +74,15 @@ func TestVectors(t *testing.T) {
 	refused(t, err, diagnosis.DPoPReplayed)
 }
 
-// proof is what a test signs; go-jose does the signing.
+// proof describes a proof to sign with go-jose.
 type proof struct {
 	alg    jose.SignatureAlgorithm
 	typ    string
-	jwk    any // for the header, nil for the key's public half
+	jwk    any // for the header; nil means the public key
 	key    *ecdsa.PrivateKey
 	header map[string]any
 	claims map[string]any
-	raw    string // instead of all that
+	raw    string // replaces everything else
 }
 
 var signingKey = sync.OnceValue(func() *ecdsa.PrivateKey {

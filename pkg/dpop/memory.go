@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// Memory is a [ReplayStore] for one process. It holds a bounded number of
-// proofs, of one key a tenth of it, and refuses more, since forgetting one would
-// let it in again.
+// Memory is a [ReplayStore] for one process. Its size is limited, and one key
+// may use at most a tenth of it. A full store returns an error, because a proof
+// that is dropped could be used again.
 type Memory struct {
 	limit int
 	now   func() time.Time
 
 	mu    sync.Mutex
 	used  map[string]time.Time
-	keys  map[string]int // proofs that are held, by key
-	sweep time.Time      // when the next sweep is worth while
+	keys  map[string]int // number of stored proofs by key
+	sweep time.Time      // when the next sweep is useful
 }
 
-// NewMemory returns a store for limit proofs that count at the same time, 0
-// meaning 100,000. A nil now means the system's clock.
+// NewMemory returns a store for limit proofs that are valid at the same time.
+// If limit is 0, it is 100,000. If now is nil, the system clock is used.
 func NewMemory(limit int, now func() time.Time) *Memory {
 	if limit <= 0 {
 		limit = 100_000
@@ -38,10 +38,10 @@ var (
 	errKeyFull = errors.New("too many proofs with one key at the same time")
 )
 
-// sweepInterval keeps the work of sweeping small beside that of noting.
+// sweepInterval limits the cost of sweeping.
 const sweepInterval = 10 * time.Second
 
-// Use implements [ReplayStore]. Its error is that the store is full.
+// Use implements [ReplayStore]. It returns an error if the store is full.
 func (m *Memory) Use(_ context.Context, id string, until time.Time) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/dpop"
 )
 
-// One key takes up a tenth of the store and no more; the others go on, and what
-// has expired makes room again.
+// One key can use a tenth of the store. Other keys are not affected, and
+// expired proofs are removed.
 func TestMemoryByKey(t *testing.T) {
 	now := time.Now()
 	m := dpop.NewMemory(100, func() time.Time { return now })
@@ -23,7 +23,7 @@ func TestMemoryByKey(t *testing.T) {
 		}
 	}
 	if err := use("flood", 10); err == nil {
-		t.Error("one key fills the store")
+		t.Error("one key uses the whole store")
 	}
 	if err := use("other", 1); err != nil {
 		t.Errorf("another key: %v", err)

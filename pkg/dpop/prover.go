@@ -1,14 +1,13 @@
-// Package dpop makes and checks proofs of possession (RFC 9449): the signed
-// statement that goes with each request and binds a token to a key.
+// Package dpop creates and verifies DPoP proofs (RFC 9449): a signed JWT that
+// is sent with each request and binds a token to a key.
 //
-// A client starts with [NewProver]: one proof per request, and the nonces that
-// servers hand out are remembered by origin. A server starts with a [Verifier],
-// which checks one proof against the request it came with and needs a
-// [ReplayStore]; [NewMemory] is one for a single process.
+// A client starts with [NewProver], which creates one proof for each request
+// and stores the nonces of servers by origin. A server starts with a
+// [Verifier], which verifies the proof of a request and needs a [ReplayStore];
+// [NewMemory] is one for a single process.
 //
-// The package sends nothing and reads no header field by itself except
-// DPoP-Nonce; whether a token is bound at all is for the caller to look up in
-// its cnf claim.
+// The package sends no requests and reads no header except DPoP-Nonce. Whether
+// a token is bound to a key is for the caller to read from its cnf claim.
 package dpop
 
 import (
@@ -33,25 +32,25 @@ import (
 
 const proofType = "dpop+jwt"
 
-// Prover makes proofs with one key. It is safe for concurrent use.
+// Prover creates proofs with one key. It is safe for concurrent use.
 type Prover struct {
 	key    *jwks.PrivateKey
-	header map[string]any // the same in every proof, never changed
+	header map[string]any // the same in every proof; read-only
 	now    func() time.Time
 
 	mu     sync.Mutex
 	nonces map[string]string // by origin
 }
 
-// NewProver returns a Prover that signs with key's own algorithm, which must be
-// an asymmetric one. A nil now means the system's clock.
+// NewProver returns a Prover that signs with the algorithm of key, which must
+// be asymmetric. If now is nil, the system clock is used.
 func NewProver(key *jwks.PrivateKey, now func() time.Time) (*Prover, error) {
 	if now == nil {
 		now = time.Now
 	}
 	alg := key.Algorithm()
 	if !signsProofs(alg) {
-		return nil, fmt.Errorf("dpop: %q is no algorithm for proofs", alg)
+		return nil, fmt.Errorf("dpop: algorithm %q cannot sign proofs", alg)
 	}
 	public, err := publicJWK(key.Public())
 	if err != nil {
@@ -70,13 +69,13 @@ type proofClaims struct {
 	ServerOnce string `json:"nonce,omitempty"`
 }
 
-// Thumbprint returns the key's JWK thumbprint (RFC 7638): the jkt that tokens
-// are bound to, and the dpop_jkt of an authorization request.
+// Thumbprint returns the key's JWK thumbprint (RFC 7638). It is the jkt of
+// bound tokens and the dpop_jkt of an authorization request.
 func (p *Prover) Thumbprint() string { return p.key.Public().Thumbprint() }
 
-// Proof returns the value of the DPoP header field for one request (RFC 9449,
-// section 4.2). The access token that goes with it is hashed into the proof; it
-// is empty at a token endpoint. A nonce that this origin handed out is in it.
+// Proof returns the value of the DPoP header for one request (RFC 9449, section
+// 4.2). It contains a hash of accessToken, which is empty at a token endpoint,
+// and the last nonce of the origin.
 func (p *Prover) Proof(method, rawURL string, accessToken secret.String) (string, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" {
@@ -104,9 +103,9 @@ const (
 	maxNonce  = 1 << 10
 )
 
-// Learn remembers the nonce of a response's DPoP-Nonce field for the origin of
-// rawURL, and reports whether it is a new one: after a refusal that asks for a
-// nonce, only then is another try worth while (RFC 9449, sections 8 and 9).
+// Learn stores the nonce in the DPoP-Nonce header of a response for the origin
+// of rawURL, and reports whether it is new. A request that was refused for its
+// nonce is worth repeating only if it is (RFC 9449, sections 8 and 9).
 func (p *Prover) Learn(rawURL string, header http.Header) bool {
 	nonce := header.Get("DPoP-Nonce")
 	u, err := url.Parse(rawURL)
@@ -126,7 +125,7 @@ func (p *Prover) Learn(rawURL string, header http.Header) bool {
 	return true
 }
 
-// publicJWK returns the members that make the key and its thumbprint (RFC 7638,
+// publicJWK returns the members that the thumbprint consists of (RFC 7638,
 // section 3.2), and no others.
 func publicJWK(key *jwks.Key) (jsontext.Value, error) {
 	data, err := key.MarshalJSON()
@@ -149,13 +148,13 @@ func publicJWK(key *jwks.Key) (jsontext.Value, error) {
 
 func newID() string {
 	var b [16]byte
-	rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	rand.Read(b[:]) // never fails: crypto/rand crashes the program instead
 	return encode(b[:])
 }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// hash is the ath of an access token (RFC 9449, section 4.2).
+// hash returns the ath of an access token (RFC 9449, section 4.2).
 func hash(accessToken secret.String) string {
 	sum := sha256.Sum256([]byte(accessToken.Reveal()))
 	return encode(sum[:])

@@ -15,8 +15,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/dpop"
 )
 
-// A proof is verified by the rules of tokens: PKCS #1 and PSS are not mixed, a PSS
-// salt is as long as the hash (RFC 7518, section 3.5), and a secret signs nothing.
+// Signatures of proofs follow the rules of tokens: PKCS #1 and PSS are distinct, a
+// PSS salt is as long as the hash (RFC 7518, section 3.5), and HMAC is not
+// allowed.
 func TestSignatureRules(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

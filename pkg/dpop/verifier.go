@@ -21,46 +21,49 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Verifier checks proofs. Replay is needed; the zero value of the rest is the
-// safe choice. It is safe for concurrent use if Replay and Nonce are, and must
-// not be changed after its first use.
+// Verifier verifies proofs. Replay is required; the zero value of the other
+// fields is safe. A Verifier is safe for concurrent use if Replay and Nonce
+// are, and must not be changed after its first use.
 type Verifier struct {
-	// Replay remembers the proofs that were used.
+	// Replay stores the proofs that were used.
 	Replay ReplayStore
-	// Algorithms are the ones allowed; nil means every asymmetric one.
+	// Algorithms lists the allowed algorithms. If nil, every asymmetric
+	// algorithm is allowed.
 	Algorithms []string
-	// MaxAge is how far iat may lie back or ahead; 0 means 60 seconds.
+	// MaxAge is the maximum difference between iat and the current time. 0
+	// means 60 seconds.
 	MaxAge time.Duration
-	// Nonce tells whether a nonce is one that this server handed out and still
-	// takes; it is asked with "" where the proof has none. nil demands none.
+	// Nonce reports whether this server issued a nonce and still accepts it. It
+	// is called with "" if the proof has no nonce. If Nonce is nil, no nonce is
+	// required.
 	Nonce func(nonce string) bool
 	Now   func() time.Time
 }
 
-// ReplayStore remembers which proofs were used. Many instances of an API need
-// one that they share.
+// ReplayStore stores which proofs were used. The instances of an API must share
+// one store.
 type ReplayStore interface {
-	// Use notes id until then, and reports false if it was noted already. Both
-	// are one step: of two calls at the same time one gets false. The part of id
-	// before its dot is the thumbprint of the key, by which a store can bound what
-	// one client takes up.
+	// Use stores id until the given time, and returns false if it is already
+	// stored. It is atomic: of two concurrent calls, one returns false. The part
+	// of id before the dot is the thumbprint of the key, so that a store can limit
+	// the proofs of one client.
 	Use(ctx context.Context, id string, until time.Time) (bool, error)
 }
 
-// Request is what a proof is checked against.
+// Request holds the values that a proof must match.
 type Request struct {
 	Method string
-	URL    string   // as the client sees it: behind a proxy, the public one
-	Proofs []string // the DPoP header fields as they came
-	// AccessToken is what came with the proof, empty at a token endpoint, and
-	// Thumbprint the jkt of its cnf claim, which must be there where a token is.
-	// At a token endpoint Thumbprint is the jkt that a refresh token or a code
-	// is bound to, or "".
+	URL    string   // as sent by the client: behind a proxy, the public URL
+	Proofs []string // the values of the DPoP header
+	// AccessToken is the token that was sent with the proof, and Thumbprint the
+	// jkt in its cnf claim, which is required with a token. At a token endpoint,
+	// AccessToken is empty and Thumbprint is the jkt that a refresh token or a
+	// code is bound to, or "".
 	AccessToken secret.String
 	Thumbprint  string
 }
 
-// Proof is one that was found good.
+// Proof is a verified proof.
 type Proof struct {
 	Thumbprint string // of the key: the jkt to bind tokens to
 	ID         string // jti
@@ -74,10 +77,10 @@ const (
 	maxID         = 512
 )
 
-// Verify checks the one proof of a request by every rule of RFC 9449, section
-// 4.3; the last is that it was not used before. Errors are Diagnoses:
+// Verify verifies the proof of a request by all rules of RFC 9449, section 4.3,
+// ending with the check that it was not used before. Errors are Diagnoses:
 // DPOP_MISSING, DPOP_INVALID, DPOP_KEY, DPOP_NONCE, DPOP_REPLAYED, and
-// REPLAY_UNKNOWN where the store cannot tell.
+// REPLAY_UNKNOWN if the store fails.
 func (v *Verifier) Verify(ctx context.Context, req Request) (*Proof, error) {
 	p, err := v.verify(req)
 	if err == nil {
@@ -126,14 +129,14 @@ func invalid(expected, got string) error {
 }
 
 // signsProofs reports whether a proof may be signed with that algorithm (RFC
-// 9449, section 4.2): with a private key, so neither none nor HMAC.
+// 9449, section 4.2): neither none nor HMAC is allowed.
 func signsProofs(alg string) bool {
 	a, ok := jwks.LookupAlgorithm(alg)
 	return ok && !a.Symmetric()
 }
 
-// checkSignature checks the header and the signature by the key within it, and
-// returns that key's thumbprint.
+// checkSignature verifies the signature with the key in the header, and returns
+// that key's thumbprint.
 func (v *Verifier) checkSignature(t *token.Token) (string, error) {
 	var header struct {
 		Type string         `json:"typ"`
@@ -162,8 +165,8 @@ func (v *Verifier) checkSignature(t *token.Token) (string, error) {
 	return key.Thumbprint(), nil
 }
 
-// publicKey reads the header's jwk. One with private members has been given
-// away.
+// publicKey parses the jwk header. A key with private members is refused,
+// because it is no longer secret.
 func publicKey(data jsontext.Value) (*jwks.Key, error) {
 	var members map[string]jsontext.Value
 	if len(data) == 0 || json.Unmarshal(data, &members) != nil {
@@ -190,7 +193,7 @@ func checkRequest(t *token.Token, req Request) error {
 		return invalid(fmt.Sprintf("htu %s", diagnosis.Quote(withoutQuery(req.URL))), htu)
 	}
 	if t.ID() == "" || len(t.ID()) > maxID {
-		return invalid("a jti", "none, or an endless one")
+		return invalid("a jti", "none, or one that is too long")
 	}
 	return nil
 }
@@ -212,13 +215,13 @@ func (v *Verifier) checkNonce(nonce string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.DPoPNonce}
 }
 
-// checkBinding ties proof, key and access token together. A token that names no
-// key is no bound token, whatever proof comes with it.
+// checkBinding checks that proof, key and access token belong together. A token
+// without a key is not bound, whatever the proof.
 func checkBinding(t *token.Token, req Request, thumbprint string) error {
 	if !req.AccessToken.IsZero() {
 		ath, ok := text(t, "ath")
 		if !ok || subtle.ConstantTimeCompare([]byte(ath), []byte(hash(req.AccessToken))) != 1 {
-			return invalid("ath of the access token", "another or none")
+			return invalid("ath of the access token", "a different one or none")
 		}
 		if req.Thumbprint == "" {
 			return &diagnosis.Diagnosis{ID: diagnosis.DPoPKey, Expected: diagnosis.Values{"a token bound to a key (cnf.jkt)"}, Got: diagnosis.Values{"one that is not"}}
@@ -230,12 +233,12 @@ func checkBinding(t *token.Token, req Request, thumbprint string) error {
 	return nil
 }
 
-// once is the last check, so that only good proofs take room in the store.
+// once is the last check, so that only valid proofs are stored.
 func (v *Verifier) once(ctx context.Context, p *Proof) error {
 	if v.Replay == nil {
-		return &diagnosis.Diagnosis{ID: diagnosis.ReplayUnknown, Err: errors.New("no store is set")}
+		return &diagnosis.Diagnosis{ID: diagnosis.ReplayUnknown, Err: errors.New("no replay store is configured")}
 	}
-	// The key is part of the name: two clients may draw the same jti.
+	// The key is part of the id, because two clients may use the same jti.
 	sum := sha256.Sum256([]byte(p.Thumbprint + "\x00" + p.ID))
 	fresh, err := v.Replay.Use(ctx, p.Thumbprint+"."+encode(sum[:]), p.IssuedAt.Add(v.maxAge()+time.Second))
 	switch {
@@ -267,8 +270,8 @@ func text(t *token.Token, name string) (string, bool) {
 	return s, ok
 }
 
-// samePlace compares two URLs without query and fragment, as RFC 9449, section
-// 4.3, has it: after the normalisation of RFC 3986, sections 6.2.2 and 6.2.3.
+// samePlace compares two URLs without query and fragment (RFC 9449, section
+// 4.3), after the normalization of RFC 3986, sections 6.2.2 and 6.2.3.
 func samePlace(htu, rawURL string) bool {
 	a, aErr := url.Parse(htu)
 	b, bErr := url.Parse(rawURL)
@@ -278,8 +281,8 @@ func samePlace(htu, rawURL string) bool {
 	return safehttp.Origin(a) == safehttp.Origin(b) && normal(a) == normal(b)
 }
 
-// normal is the path with each octet encoded in one way. An encoded slash is not
-// a slash, so it is kept apart.
+// normal returns the path with each byte encoded in one way. An encoded slash
+// stays encoded.
 func normal(u *url.URL) string {
 	segments := strings.Split(u.EscapedPath(), "/")
 	for i, segment := range segments {

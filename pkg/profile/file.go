@@ -16,11 +16,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// maxFile bounds a profile file, in bytes.
+// maxFile is the size limit of a profile file in bytes.
 const maxFile = 1 << 20
 
-// File is the profile file as it was read. Its YAML tree is kept, so that
-// comments and order survive a change.
+// File is a profile file. Its YAML tree is retained, so that comments and order
+// survive a change.
 type File struct {
 	path     string
 	tree     *yaml.Node // the top mapping
@@ -28,10 +28,10 @@ type File struct {
 	profiles map[string]Values
 }
 
-// Load reads a profile file; one that does not exist is empty, and so is the
-// path "". A file that others can change is refused, since it decides where
-// secrets go and which commands are run. Errors are Diagnoses, CONFIG_INVALID
-// and CONFIG_INSECURE.
+// Load reads a profile file. If it does not exist, or path is "", the result is
+// empty. A file that other users can change is refused, because it decides
+// where secrets are sent and which commands are run. Errors are Diagnoses:
+// CONFIG_INVALID or CONFIG_INSECURE.
 func Load(path string) (*File, error) {
 	empty := &File{path: path, tree: newMapping(), profiles: map[string]Values{}}
 	if path == "" {
@@ -69,7 +69,7 @@ func readAtMost(r io.Reader, path string) ([]byte, error) {
 	return data, err
 }
 
-// bare is an error without the path, which the message has already.
+// bare returns an error without its path, which is already part of the message.
 func bare(err error) string {
 	var inner *fs.PathError
 	if errors.As(err, &inner) {
@@ -78,7 +78,7 @@ func bare(err error) string {
 	return err.Error()
 }
 
-// Parse reads the text of a profile file. Errors begin with line:column.
+// Parse parses a profile file. Errors begin with line:column.
 func Parse(data []byte) (*File, error) {
 	c := &File{tree: newMapping(), profiles: map[string]Values{}}
 	if len(bytes.TrimSpace(data)) == 0 {
@@ -142,26 +142,26 @@ func parseProfile(body *yaml.Node) (Values, error) {
 	return values, nil
 }
 
-// scalar reads the value of a setting: text or, for a setting that holds
-// several values, a sequence of texts.
+// scalar reads the value of a setting: a string, or a sequence of strings for a
+// setting with several values.
 func scalar(s Setting, value *yaml.Node) (string, error) {
 	switch {
 	case value.Kind == yaml.ScalarNode:
 		return value.Value, nil
 	case value.Kind != yaml.SequenceNode || !s.List:
-		return "", at(value, "%s: expected text", s.Key)
+		return "", at(value, "%s: expected a string", s.Key)
 	}
 	var list []string
 	for _, item := range value.Content {
 		if item.Kind != yaml.ScalarNode {
-			return "", at(item, "%s: expected text", s.Key)
+			return "", at(item, "%s: expected a string", s.Key)
 		}
 		list = append(list, item.Value)
 	}
 	return JoinList(list), nil
 }
 
-// Path is where the file is.
+// Path returns the path of the file.
 func (f *File) Path() string { return f.path }
 
 // Names returns the names of the profiles, in order.
@@ -174,28 +174,28 @@ func (f *File) Names() []string {
 	return names
 }
 
-// Current is the profile that commands use unless another one is named, "" for
-// the profile "default".
+// Current returns the profile that commands use unless another one is selected,
+// or "" for the profile "default".
 func (f *File) Current() string { return f.current }
 
-// Values returns what the file says of a profile, and whether it holds it. The
-// map must not be changed.
+// Values returns the values of a profile in the file, and whether the profile
+// exists. The caller must not change the map.
 func (f *File) Values(name string) (Values, bool) {
 	values, ok := f.profiles[name]
 	return values, ok
 }
 
-// Query says which profile is wanted and what is laid over it.
+// Query selects a profile and the values that override it.
 type Query struct {
-	Name   string              // by a flag, "" if none was named
+	Name   string              // from a flag, or ""
 	Getenv func(string) string // nil means an empty environment
 	Flags  Values
 }
 
-// Resolve returns the profile in force. Its name comes from the query, the
-// variable OAUTHCTL_PROFILE, the file's current profile, or is "default"; each
-// value from a flag, its variable or the file. A profile that does not exist is
-// empty; see [Profile.Exists].
+// Resolve returns the effective profile. Its name is from the query, the
+// variable OAUTHCTL_PROFILE, or the file's current profile; otherwise it is
+// "default". Each value is from a flag, its variable or the file. A profile
+// that does not exist is empty, see [Profile.Exists].
 func (f *File) Resolve(q Query) (*Profile, error) {
 	getenv := q.Getenv
 	if getenv == nil {
@@ -223,8 +223,8 @@ func (f *File) Resolve(q Query) (*Profile, error) {
 	return p.With(Saved, saved).With(Environment, environment).With(Flag, q.Flags), nil
 }
 
-// variables reads the settings that the environment holds. The secret itself
-// stays there: the setting only says where it is.
+// variables returns the settings from the environment. A secret is not read;
+// its setting only refers to the variable.
 func variables(getenv func(string) string) (Values, error) {
 	values := Values{}
 	for _, s := range Settings() {
@@ -242,10 +242,10 @@ func variables(getenv func(string) string) (Values, error) {
 	return values, nil
 }
 
-// Set changes settings of a profile and leaves its others as they are; an empty
-// value removes one. A profile that does not exist is made. Where the changes
-// name another server, the credentials that they do not name are removed, since
-// they were configured for the server before; Set returns these.
+// Set changes settings of a profile; an empty value removes a setting. If the
+// profile does not exist, it is created. If the changes select another server,
+// credentials of the previous server are removed unless they are set too; Set
+// returns the removed ones.
 func (f *File) Set(name string, changes Values) (dropped []Key) {
 	body := child(child(f.tree, "profiles"), name)
 	values := maps.Clone(f.profiles[name])
@@ -269,8 +269,8 @@ func (f *File) Set(name string, changes Values) (dropped []Key) {
 	return dropped
 }
 
-// withoutMisplaced adds to changes the removal of the credentials that belong to
-// the server before them.
+// withoutMisplaced adds to changes the removal of credentials that belong to the
+// previous server.
 func withoutMisplaced(before, changes Values) (Values, []Key) {
 	after := maps.Clone(before)
 	maps.Copy(after, changes)
@@ -289,7 +289,8 @@ func withoutMisplaced(before, changes Values) (Values, []Key) {
 	return changes, dropped
 }
 
-// Delete removes a profile, and makes no profile current if it was.
+// Delete removes a profile. If it was the current one, there is no current
+// profile.
 func (f *File) Delete(name string) {
 	remove(child(f.tree, "profiles"), name)
 	delete(f.profiles, name)
@@ -298,7 +299,7 @@ func (f *File) Delete(name string) {
 	}
 }
 
-// Use makes a profile the current one; "" makes none.
+// Use makes a profile the current one, or none if name is "".
 func (f *File) Use(name string) {
 	f.current = name
 	if name == "" {
@@ -308,8 +309,8 @@ func (f *File) Use(name string) {
 	}
 }
 
-// text returns the file as it would be written. YAML can hold things that do not
-// survive being written; then the file stays as it is.
+// text returns the text to write. Some YAML is not the same after it is written;
+// then text returns an error.
 func (f *File) text() ([]byte, error) {
 	data, err := yaml.Dump(f.tree, yaml.WithIndent(2))
 	if err != nil {

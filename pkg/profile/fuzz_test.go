@@ -8,7 +8,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
-// A profile file that can be read can be changed and read again.
+// Every profile file that can be parsed can be changed and parsed again.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("current: a\nprofiles:\n  a:\n    issuer: https://x # y\n"))
 	f.Add([]byte("profiles: {a: {}, b: null}"))
@@ -27,14 +27,14 @@ func FuzzParse(f *testing.F) {
 			return nil
 		})
 		if err != nil {
-			t.Skip() // what YAML can hold but not write
+			t.Skip() // YAML that cannot be written
 		}
 		after, err := profile.Load(path)
 		if err != nil {
-			t.Fatalf("%q reads back with %v", data, err)
+			t.Fatalf("%q is parsed with %v", data, err)
 		}
 		if values, _ := after.Values("fuzz"); values[profile.Issuer] != "https://auth.example.com" {
-			t.Errorf("%q reads back as %v", data, values)
+			t.Errorf("%q is parsed as %v", data, values)
 		}
 		for _, name := range before.Names() {
 			if _, ok := after.Values(name); !ok {

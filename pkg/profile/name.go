@@ -1,4 +1,4 @@
-// Package profile holds the rule for the names of profiles, in [CheckName].
+// Package profile checks the names of profiles, in [CheckName].
 package profile
 
 import (
@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// CheckName returns an error unless name can be the name of a profile: 1 to 64
-// ASCII letters, digits, dots, dashes and underscores, of which the first is a
-// letter, a digit or an underscore. The names of devices on Windows (con, prn,
-// aux, nul, com0 to com9, lpt0 to lpt9), in any case and with any extension, are
-// refused on every system, since a profile's files are named after it and
-// profiles are copied between systems.
+// CheckName returns an error unless name is a valid profile name: 1 to 64 ASCII
+// letters, digits, dots, dashes and underscores, starting with a letter, a digit
+// or an underscore. Device names of Windows (con, prn, aux, nul, com0 to com9,
+// lpt0 to lpt9), in any case and with any extension, are refused on every
+// system, because the name is also a file name and profiles are copied between
+// systems.
 func CheckName(name string) error {
 	switch {
 	case name == "":
-		return errors.New("the name of a profile is empty")
+		return errors.New("the profile name is empty")
 	case len(name) > 64 || strings.ContainsFunc(name, isForeign) || name[0] == '.' || name[0] == '-':
 		return fmt.Errorf("profile %.200q: expected at most 64 letters, digits, dots, dashes and underscores, not starting with a dot or a dash", name)
 	case isDevice(name):
@@ -29,7 +29,7 @@ func isForeign(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_'
 }
 
-// isDevice reports whether Windows opens a device for name, whatever follows its
+// isDevice reports whether Windows opens a device for name, whatever follows the
 // first dot.
 func isDevice(name string) bool {
 	base, _, _ := strings.Cut(strings.ToLower(name), ".")

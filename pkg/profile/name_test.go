@@ -10,7 +10,7 @@ import (
 func TestCheckName(t *testing.T) {
 	good := []string{
 		"default", "a", "7", "_x", "prod.eu-1", "A.B_c", strings.Repeat("x", 64),
-		// Near to a device, and none.
+		// Similar to a device name, but allowed.
 		"console", "com", "com10", "coms", "lpt", "lptx", "null", "auxiliary", "my.con", "x-nul", "_com1", "prn2", "com_1",
 	}
 	for _, name := range good {

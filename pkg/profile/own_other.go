@@ -4,6 +4,6 @@ package profile
 
 import "os"
 
-// checkOwner leaves it to the system's access control lists who may write: the
-// user's own directories grant others nothing.
+// checkOwner does nothing: access control lists decide who may write, and a
+// user's own directories do not allow others.
 func checkOwner(*os.File, string) error { return nil }

@@ -11,9 +11,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// checkOwner refuses a file that another user than root can
-// change, by its own mode or by its directory's: whoever can write it can have
-// commands run and secrets sent elsewhere.
+// checkOwner refuses a file that a user other than root can change, through its
+// own mode or that of its directory. Such a user could run commands and have
+// secrets sent elsewhere.
 func checkOwner(f *os.File, path string) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -33,8 +33,8 @@ func checkOwner(f *os.File, path string) error {
 	return safe(info, dir, info.Mode()&os.ModeSticky != 0)
 }
 
-// safe looks at one file or directory. In a sticky directory nobody replaces
-// another user's file.
+// safe checks one file or directory. In a sticky directory, users cannot
+// replace each other's files.
 func safe(info os.FileInfo, path string, sticky bool) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -43,7 +43,7 @@ func safe(info os.FileInfo, path string, sticky bool) error {
 	d := &diagnosis.Diagnosis{ID: diagnosis.ConfigInsecure}
 	switch mode := info.Mode().Perm(); {
 	case int64(stat.Uid) != int64(os.Geteuid()) && stat.Uid != 0:
-		d.Expected, d.Got = diagnosis.Values{"a file of yours or of root"}, diagnosis.Values{path, "owned by another user"}
+		d.Expected, d.Got = diagnosis.Values{"a file that you or root own"}, diagnosis.Values{path, "owned by another user"}
 	case mode&0o022 != 0 && !sticky:
 		d.Expected, d.Got = diagnosis.Values{"write access for you only"}, diagnosis.Values{path, fmt.Sprintf("mode %04o", mode)}
 	default:

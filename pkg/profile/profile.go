@@ -1,16 +1,16 @@
-// Package profile holds what a user has settled about one authorization server
-// and API, so that later commands need no flags: the profile file, and what a
-// profile comes to when the environment and the flags are laid over it.
+// Package profile manages the settings for an authorization server and an API, so
+// that later commands need no flags: the profile file, and the effective profile
+// with overrides from the environment and flags.
 //
-// Start with [Load] and [File.Resolve]; a program that has no file starts with
-// [New]. A [Profile] is immutable and is resolved once: everything that is done
-// with it concerns the same server, client and API until the program ends.
-// [Update] changes the file under a lock, so that parallel writers lose nothing.
+// Start with [Load] and [File.Resolve]. A program without a profile file starts
+// with [New]. A [Profile] is immutable and is resolved once, so that all its uses
+// concern the same server, client and API. [Update] changes the file under a lock,
+// so that concurrent writers lose no change.
 //
-// A value knows its [Origin], and a credential the server that it was configured
-// for: [Profile.Credential] refuses a secret that was meant for another one, since
-// equal client ids mean nothing (RFC 6749, section 2.2). The package opens no
-// connection and reads no secret.
+// Each value has an [Origin], and each credential belongs to the server that it
+// was configured for: [Profile.Credential] does not return a secret for another
+// server, because a client id is unique only at one server (RFC 6749, section
+// 2.2). The package opens no connection and reads no secret.
 package profile
 
 import (
@@ -24,68 +24,69 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Values are settings by key. An empty value is an absent one.
+// Values holds settings by key. An empty value means that the setting is
+// absent.
 type Values map[Key]string
 
-// Origin says where a value came from. A higher origin hides a lower one.
+// Origin is the source of a value. A higher origin overrides a lower one.
 type Origin int
 
-// The origins, from the lowest to the highest.
+// Origins, from lowest to highest precedence.
 const (
-	Unset       Origin = iota // there is no value
-	Preset                    // what is known of a provider
+	Unset       Origin = iota // no value
+	Preset                    // a provider preset
 	Saved                     // the profile file
-	Environment               // a variable
+	Environment               // an environment variable
 	Flag                      // the command line
 	Found                     // discovery or registration, during this run
 	origins
 )
 
-// Profile is a profile in force. It is immutable and safe for concurrent use.
+// Profile is an effective profile. It is immutable and safe for concurrent use.
 type Profile struct {
 	name     string
 	nameFrom Origin
 	path     string
 	exists   bool
 	layers   [origins]Values
-	owners   [origins]Owner // of the credentials of each origin
+	owners   [origins]Owner // of the credentials, by origin
 }
 
-// Owner is the server and the client that a credential was configured for. An
-// empty field means that nothing was said.
+// Owner identifies the server and the client of a credential. An empty field
+// means unknown.
 type Owner struct {
-	Server   string // the issuer or, where there is none, the token endpoint
+	Server   string // the issuer, or the token endpoint if there is none
 	ClientID string
 }
 
-// New returns a profile of the values given, which no file holds.
+// New returns a profile with the given values that is not stored in a file.
 func New(name string, values Values) *Profile {
 	p := &Profile{name: name, nameFrom: Flag}
 	return p.With(Flag, values)
 }
 
-// Name is the profile's name.
+// Name returns the profile's name.
 func (p *Profile) Name() string { return p.name }
 
-// NameOrigin says who chose the profile: Flag, Environment, Saved (the file's
-// current profile) or Unset (the default).
+// NameOrigin returns the source of the profile's name: Flag, Environment, Saved
+// (the file's current profile) or Unset (the default).
 func (p *Profile) NameOrigin() Origin { return p.nameFrom }
 
-// Exists reports whether the file holds the profile.
+// Exists reports whether the profile is in the file.
 func (p *Profile) Exists() bool { return p.exists }
 
-// Path is the profile file, "" where there is none.
+// Path returns the path of the profile file, or "".
 func (p *Profile) Path() string { return p.path }
 
-// Get returns the text of a setting, "" if it is not set.
+// Get returns the value of a setting, or "" if it is not set.
 func (p *Profile) Get(key Key) string {
 	return p.layers[p.Origin(key)][key]
 }
 
-// List returns the values of a setting that holds several; see [ParseList].
+// List returns the values of a setting with several values, see [ParseList].
 func (p *Profile) List(key Key) []string { return ParseList(p.Get(key)) }
 
-// Origin says where the value of a setting came from.
+// Origin returns the source of a setting's value.
 func (p *Profile) Origin(key Key) Origin {
 	lowest := Unset
 	if describesServer(key) {
@@ -99,9 +100,9 @@ func (p *Profile) Origin(key Key) Origin {
 	return Unset
 }
 
-// describesServer reports whether a setting is part of saying which server it
-// is. These go together: an issuer of the environment does not mix with
-// endpoints of the file, or a secret could reach them.
+// describesServer reports whether a setting identifies the server. These
+// settings are used together: an issuer of the environment is not combined with
+// endpoints of the file, because a secret could be sent to them.
 func describesServer(key Key) bool {
 	switch key {
 	case Issuer, MetadataURL, AuthorizationEndpoint, TokenEndpoint, DeviceAuthorizationEndpoint, IntrospectionEndpoint, RevocationEndpoint, UserinfoEndpoint, JWKSURI:
@@ -110,7 +111,7 @@ func describesServer(key Key) bool {
 	return false
 }
 
-// serverBase is the lowest origin whose server is the one in force.
+// serverBase returns the lowest origin whose server is the effective one.
 func (p *Profile) serverBase() Origin {
 	base, server := Unset, ""
 	for o := origins - 1; o > Unset; o-- {
@@ -136,8 +137,8 @@ func serverOf(v Values) string {
 	return v[TokenEndpoint]
 }
 
-// Server identifies the authorization server in force: its issuer or, where
-// there is none, its token endpoint; "" where none is named.
+// Server returns the issuer of the effective authorization server, its token
+// endpoint if there is no issuer, or "" if there is neither.
 func (p *Profile) Server() string {
 	if issuer := p.Get(Issuer); issuer != "" {
 		return issuer
@@ -145,8 +146,8 @@ func (p *Profile) Server() string {
 	return p.Get(TokenEndpoint)
 }
 
-// With returns the profile with values laid on at one origin. Empty values
-// change nothing.
+// With returns the profile with values added at one origin. Empty values are
+// ignored.
 func (p *Profile) With(origin Origin, values Values) *Profile {
 	next := *p
 	layer := maps.Clone(p.layers[origin])
@@ -165,9 +166,9 @@ func (p *Profile) With(origin Origin, values Values) *Profile {
 	return &next
 }
 
-// owner is whom the credentials of an origin belong to: what that origin and the
-// lower ones say. Those of a higher origin were given for this run and belong to
-// whatever the run is about.
+// owner returns the owner of the credentials of an origin: the server and client
+// at that origin and the lower ones. Credentials of a higher origin are for this
+// run and belong to the effective server.
 func (p *Profile) owner(origin Origin) Owner {
 	below := *p
 	for o := origin + 1; o < origins; o++ {
@@ -176,8 +177,8 @@ func (p *Profile) owner(origin Origin) Owner {
 	return Owner{Server: below.Server(), ClientID: below.Get(ClientID)}
 }
 
-// Without returns the profile without what one origin says of some settings, so
-// that a lower origin, or nothing, is in force for them.
+// Without returns the profile without the values of one origin for some
+// settings, so that values of lower origins apply.
 func (p *Profile) Without(origin Origin, keys ...Key) *Profile {
 	next := *p
 	next.layers[origin] = maps.Clone(p.layers[origin])
@@ -187,9 +188,9 @@ func (p *Profile) Without(origin Origin, keys ...Key) *Profile {
 	return &next
 }
 
-// At returns the profile for a login at a server that was found. What the file
-// holds of another server does not belong to it and is left out: a secret must
-// not go to another server because a new setting was not thought of.
+// At returns the profile for a login at a discovered server. Values in the file
+// that belong to another server are removed, so that a secret is never sent to
+// the wrong server.
 func (p *Profile) At(server Values) *Profile {
 	next := p
 	if id := serverOf(server); id != serverOf(p.layers[Saved]) {
@@ -202,10 +203,10 @@ func (p *Profile) At(server Values) *Profile {
 	return next.With(Found, server)
 }
 
-// Credential returns the value of a setting that proves the client's identity,
-// for use as one client at one server. One that was configured for another
-// server or client is not returned; where there is no other, the error is a
-// Diagnosis, CREDENTIAL_ELSEWHERE, that names both.
+// Credential returns the value of a setting that authenticates one client at
+// one server. It does not return a value that was configured for another server
+// or client; if there is no other value, the error is a Diagnosis
+// CREDENTIAL_ELSEWHERE with both.
 func (p *Profile) Credential(key Key, target Owner) (string, error) {
 	var misplaced error
 	for o := origins - 1; o > Unset; o-- {
@@ -228,9 +229,9 @@ func elsewhere(key Key, owner, target string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.CredentialElsewhere, Expected: diagnosis.Values{string(key) + " configured for " + target}, Got: diagnosis.Values{"one configured for " + owner}}
 }
 
-// Changes returns what the file has to change to hold the profile: the values of
-// this run's flags and discovery, and the removal of what belonged to another
-// server. What the environment says is not the file's; an empty value removes a
+// Changes returns the changes to the file that store this profile: the values
+// from flags and discovery, and the removal of values that belonged to another
+// server. Values of the environment are not included. An empty value removes a
 // setting.
 func (p *Profile) Changes(before Values) Values {
 	changes := Values{}
@@ -251,16 +252,16 @@ func (p *Profile) Changes(before Values) Values {
 	return changes
 }
 
-// fromEnvironment reports whether a value is the environment's, which discovery
-// may only have confirmed.
+// fromEnvironment reports whether a value is from the environment, even if
+// discovery confirmed it.
 func (p *Profile) fromEnvironment(key Key) bool {
 	v := p.layers[Environment][key]
 	found := p.layers[Found][key]
 	return v != "" && p.layers[Flag][key] == "" && (found == "" || found == v)
 }
 
-// TLS returns the TLS settings in force, nil where the system's are enough.
-// Errors are Diagnoses: CONFIG_INVALID, and CREDENTIAL_ELSEWHERE for a certificate
+// TLS returns the effective TLS settings, or nil if the system's are sufficient.
+// Errors are Diagnoses: CONFIG_INVALID, or CREDENTIAL_ELSEWHERE for a certificate
 // that was configured for another server.
 func (p *Profile) TLS() (*tls.Config, error) {
 	ca, key := p.Get(CACert), p.Get(ClientKey)
@@ -279,7 +280,7 @@ func (p *Profile) TLS() (*tls.Config, error) {
 			pool = x509.NewCertPool()
 		}
 		if !pool.AppendCertsFromPEM(data) {
-			return nil, invalid(string(CACert), ca+" holds no PEM certificate")
+			return nil, invalid(string(CACert), ca+" contains no PEM certificate")
 		}
 		config.RootCAs = pool
 	}
@@ -302,7 +303,7 @@ func readRegular(path string) ([]byte, error) {
 	return readAtMost(f, path)
 }
 
-// invalid says why something that the configuration names cannot be used.
+// invalid returns the error for an invalid value in the configuration.
 func invalid(what, why string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid, Err: fmt.Errorf("%s: %s", what, why)}
 }

@@ -59,7 +59,8 @@ func idOf(err error) diagnosis.ID {
 	return ""
 }
 
-// Flag over variable over file, each with its origin; what describes the server goes together.
+// A flag overrides a variable, and a variable the file. Values have an origin, and the
+// settings of a server are used together.
 func TestResolve(t *testing.T) {
 	f, _ := load(t, file)
 	p := resolve(t, f, "", map[string]string{"OAUTHCTL_SCOPE": "read"}, profile.Values{profile.ClientID: "mine"})
@@ -80,19 +81,20 @@ func TestResolve(t *testing.T) {
 	if diff := cmp.Diff([]string{"one", "Order Service"}, p.List(profile.Audience)); diff != "" {
 		t.Error(diff)
 	}
-	// An endpoint of the file does not serve an issuer of the environment.
+	// An endpoint of the file is not used with an issuer of the environment.
 	p = resolve(t, f, "other", map[string]string{"OAUTHCTL_ISSUER": "https://c.example"}, nil)
 	if got := p.Get(profile.TokenEndpoint); got != "" || p.Server() != "https://c.example" {
 		t.Errorf("the file's token endpoint %q is used at %s", got, p.Server())
 	}
-	// One beside the same issuer does.
+	// It is used if the issuer is the same.
 	p = resolve(t, f, "work", map[string]string{"OAUTHCTL_ISSUER": "https://a.example", "OAUTHCTL_INTROSPECTION_ENDPOINT": "https://a.example/i"}, nil)
 	if p.Get(profile.IntrospectionEndpoint) == "" {
 		t.Error("the variable's endpoint is lost")
 	}
 }
 
-// A credential is given only for the server and the client that it was configured for.
+// A credential is returned only for the server and the client that it was configured
+// for.
 func TestCredential(t *testing.T) {
 	f, _ := load(t, file)
 	a, app := "https://a.example", "app"
@@ -120,12 +122,12 @@ func TestCredential(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 		if err != nil && (!strings.Contains(err.Error(), a) && !strings.Contains(err.Error(), app)) {
-			t.Errorf("%s: %v does not name both", name, err)
+			t.Errorf("%s: %v does not contain both", name, err)
 		}
 	}
 }
 
-// A login at another server leaves behind what belongs to the server before, and keeps what does not.
+// A login at another server drops the values that belong to the previous server, and no others.
 func TestAt(t *testing.T) {
 	f, _ := load(t, file+"  machine:\n    issuer: https://a.example\n    client_id: app\n    client_secret: env:S\n    client_cert: /c\n    client_key: /k\n    ca_cert: /ca\n    store: file\n    redirect_uri: http://127.0.0.1:1/cb\n")
 	p := resolve(t, f, "machine", nil, nil).At(profile.Values{profile.Issuer: "https://new.example"})
@@ -140,7 +142,7 @@ func TestAt(t *testing.T) {
 	if diff := cmp.Diff(want, p.Changes(before)); diff != "" {
 		t.Error(diff)
 	}
-	// The environment's values are not the file's.
+	// Values of the environment are not stored in the file.
 	p = resolve(t, f, "machine", map[string]string{"OAUTHCTL_ISSUER": "https://new.example", "OAUTHCTL_CLIENT_ID": "ci"}, nil)
 	if diff := cmp.Diff(profile.Values{}, p.Changes(before)); diff != "" {
 		t.Error(diff)
@@ -155,7 +157,7 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// Parallel writers of one file lose nothing, and leave what they do not change as it was.
+// Concurrent writers of one file lose no change and leave everything else unchanged.
 func TestUpdateLosesNothing(t *testing.T) {
 	_, path := load(t, file)
 	var writers sync.WaitGroup
@@ -188,7 +190,8 @@ func TestUpdateLosesNothing(t *testing.T) {
 	}
 }
 
-// What nothing changed is not written, and what cannot be replaced is written in place.
+// An unchanged file is not written, and a file that cannot be replaced is written in
+// place.
 func TestUpdateWritesOnlyWhatDiffers(t *testing.T) {
 	_, path := load(t, file)
 	before, err := os.Stat(path)
@@ -208,7 +211,7 @@ func TestUpdateWritesOnlyWhatDiffers(t *testing.T) {
 	if f, err := profile.Load(path); err != nil || len(f.Names()) != 2 {
 		t.Errorf("a change that failed was written: %v", err)
 	}
-	// A link stays a link.
+	// A symbolic link remains a link.
 	link := filepath.Join(t.TempDir(), "linked.yaml")
 	if err := os.Symlink(path, link); err != nil {
 		t.Skip(err)
@@ -224,7 +227,7 @@ func TestUpdateWritesOnlyWhatDiffers(t *testing.T) {
 	}
 }
 
-// A profile that moves to another server leaves its credentials behind, unless they are given with the move.
+// A profile that moves to another server loses its credentials, unless they are set too.
 func TestSetAtAnotherServer(t *testing.T) {
 	f, _ := load(t, file)
 	if dropped := f.Set("work", profile.Values{profile.Issuer: "https://b.example"}); !cmp.Equal(dropped, []profile.Key{profile.ClientSecret}) {
@@ -243,7 +246,7 @@ func TestSetAtAnotherServer(t *testing.T) {
 	}
 }
 
-// A file that others can change decides nothing, and one without an end is not read to it.
+// A file that others can change is not used, and an endless file is not read completely.
 func TestLoadRefusesWhatOthersCanChange(t *testing.T) {
 	_, path := load(t, file)
 	for mode, refused := range map[os.FileMode]bool{0o600: false, 0o644: false, 0o400: false, 0o660: true, 0o666: true, 0o602: true} {
@@ -277,14 +280,14 @@ func TestLoadRefusesWhatOthersCanChange(t *testing.T) {
 	}
 }
 
-// Faults are named with line and column.
+// Errors have a line and a column.
 func TestParseRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"profiles: {a: {isuer: x}}":                       `1:16: unknown key "isuer"`,
-		"profiles:\n  a:\n    issuer: x\n    issuer: y\n": `4:5: the key "issuer" is there twice`,
+		"profiles:\n  a:\n    issuer: x\n    issuer: y\n": `4:5: the key "issuer" is set twice`,
 		"other: 1":                                `1:1: unknown key "other"`,
-		"profiles: {a: {scope: {b: c}}}":          "scope: expected text",
-		"profiles: {a: {issuer: [b]}}":            "issuer: expected text",
+		"profiles: {a: {scope: {b: c}}}":          "scope: expected a string",
+		"profiles: {a: {issuer: [b]}}":            "issuer: expected a string",
 		"profiles: {a: {client_secret: hunter2}}": "never the secret itself",
 		"profiles: {NUL: {}}":                     "NUL",
 		"- a":                                     "expected the keys current and profiles",
@@ -298,7 +301,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// Every setting that proves an identity is bound alike, and so are the TLS settings that are made of one.
+// Every credential is bound to its server, and so are TLS settings that use one.
 func TestEveryCredentialIsBound(t *testing.T) {
 	text := "profiles:\n  work:\n    issuer: https://a.example\n    client_id: app\n"
 	keys := map[profile.Key]string{}

@@ -6,7 +6,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Key names one setting of a profile, as the file spells it.
+// Key is the name of a setting, as in the file.
 type Key string
 
 // The settings.
@@ -44,61 +44,60 @@ const (
 	ClientKey                   Key = "client_key"
 )
 
-// A Setting is a row of the table of what a profile holds. The file's key and
-// the variable OAUTHCTL_<KEY> are made from it.
+// A Setting is a row of the table of settings. The file's key and the variable
+// OAUTHCTL_<KEY> are derived from it.
 type Setting struct {
 	Key  Key
 	Help string
-	// Forms are the prefixes of a value that only says where a secret is; such a
-	// setting never holds the secret itself.
+	// Forms are the prefixes of a value that refers to a secret. Such a setting
+	// never contains the secret itself.
 	Forms []string
-	// List says that the setting holds several values; see [ParseList].
+	// List means that the setting has several values, see [ParseList].
 	List bool
-	// Server says that the value is a property of one authorization server, and
-	// means nothing at another one.
+	// Server means that the value belongs to one authorization server.
 	Server bool
-	// Credential says that the value proves the client's identity.
+	// Credential means that the value authenticates the client.
 	Credential bool
 }
 
-// Settings returns the table, in the order in which it is documented.
+// Settings returns the table, in the order of the documentation.
 func Settings() []Setting {
 	return []Setting{
 		{Key: Issuer, Help: "the authorization server's issuer URL", Server: true},
-		{Key: Provider, Help: "the provider whose settings are known: keycloak, auth0, okta, entra, google, github, gitlab or cognito", Server: true},
-		{Key: MetadataURL, Help: "the URL of the server's metadata, where it is not at a place made from the issuer", Server: true},
-		{Key: AuthorizationEndpoint, Help: "the URL of that endpoint, for a server whose metadata lacks it", Server: true},
-		{Key: TokenEndpoint, Help: "the URL of that endpoint, for a server whose metadata lacks it", Server: true},
-		{Key: DeviceAuthorizationEndpoint, Help: "the URL of that endpoint, for a server whose metadata lacks it", Server: true},
-		{Key: IntrospectionEndpoint, Help: "the URL of that endpoint, for a server whose metadata lacks it", Server: true},
-		{Key: RevocationEndpoint, Help: "the URL of that endpoint, for a server whose metadata lacks it", Server: true},
-		{Key: UserinfoEndpoint, Help: "the URL of that endpoint, for a server whose metadata lacks it", Server: true},
-		{Key: JWKSURI, Help: "the URL of the server's key set, for a server whose metadata lacks it", Server: true},
-		{Key: ClientID, Help: "the client's id at that server", Server: true},
-		{Key: ClientSecret, Help: "where the client's secret is: env:NAME, file:PATH or command:CMD", Forms: []string{"env:", "file:", "command:"}, Server: true, Credential: true},
-		{Key: AuthMethod, Help: "how the client authenticates, for instance client_secret_basic", Server: true},
-		{Key: SigningKey, Help: "the private key file for private_key_jwt", Server: true, Credential: true},
-		{Key: ClientAssertion, Help: "where the client's assertion is: ci:github, ci:gitlab:NAME or @FILE", Forms: []string{"ci:", "@"}, Server: true, Credential: true},
-		{Key: ClientMetadataURL, Help: "the https URL of a document that describes the client, for servers that accept it as client id"},
+		{Key: Provider, Help: "the provider, for its preset settings: keycloak, auth0, okta, entra, google, github, gitlab or cognito", Server: true},
+		{Key: MetadataURL, Help: "the URL of the server's metadata, if it is not derived from the issuer", Server: true},
+		{Key: AuthorizationEndpoint, Help: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
+		{Key: TokenEndpoint, Help: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
+		{Key: DeviceAuthorizationEndpoint, Help: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
+		{Key: IntrospectionEndpoint, Help: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
+		{Key: RevocationEndpoint, Help: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
+		{Key: UserinfoEndpoint, Help: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
+		{Key: JWKSURI, Help: "the URL of the server's key set, if the server's metadata lacks it", Server: true},
+		{Key: ClientID, Help: "the client id", Server: true},
+		{Key: ClientSecret, Help: "the client secret: env:NAME, file:PATH or command:CMD", Forms: []string{"env:", "file:", "command:"}, Server: true, Credential: true},
+		{Key: AuthMethod, Help: "the client authentication method, for example client_secret_basic", Server: true},
+		{Key: SigningKey, Help: "the file of the private key for private_key_jwt", Server: true, Credential: true},
+		{Key: ClientAssertion, Help: "the client assertion: ci:github, ci:gitlab:NAME or @FILE", Forms: []string{"ci:", "@"}, Server: true, Credential: true},
+		{Key: ClientMetadataURL, Help: "the https URL of a client id metadata document, for servers that support it"},
 		{Key: AssertionAudience, Help: "the audience of client assertions (default: the issuer)", Server: true},
-		{Key: Assertion, Help: "where the assertion of the grant jwt-bearer is: ci:github, ci:gitlab:NAME or @FILE", Forms: []string{"ci:", "@"}, Server: true, Credential: true},
-		{Key: GrantType, Help: "how a login gets its token: authorization_code, device_code, client_credentials or jwt-bearer", Server: true},
-		{Key: Scope, Help: "the scopes a login asks for, separated by spaces", List: true, Server: true},
+		{Key: Assertion, Help: "the assertion for the jwt-bearer grant: ci:github, ci:gitlab:NAME or @FILE", Forms: []string{"ci:", "@"}, Server: true, Credential: true},
+		{Key: GrantType, Help: "the grant of a login: authorization_code, device_code, client_credentials or jwt-bearer", Server: true},
+		{Key: Scope, Help: "the scopes to request, separated by spaces", List: true, Server: true},
 		{Key: API, Help: "the API's base URL, to which `call` appends paths", Server: true},
-		{Key: Audience, Help: "the audiences `verify` expects and a login asks for, separated by spaces", List: true, Server: true},
-		{Key: Resource, Help: "the resource indicators sent on every token request (RFC 8707), separated by spaces", List: true, Server: true},
-		{Key: Param, Help: "further parameters of the login's requests, NAME=VALUE, separated by spaces", List: true, Server: true},
+		{Key: Audience, Help: "the audiences that `verify` expects and a login requests, separated by spaces", List: true, Server: true},
+		{Key: Resource, Help: "the resource indicators of every token request (RFC 8707), separated by spaces", List: true, Server: true},
+		{Key: Param, Help: "additional parameters of login requests, NAME=VALUE, separated by spaces", List: true, Server: true},
 		{Key: RedirectURI, Help: "the redirect URI, exactly as registered"},
-		{Key: AccessTokenTTL, Help: "how long access tokens live at a server that does not say, for instance 1h", Server: true},
-		{Key: AssumeBearer, Help: "true for a server whose token responses lack token_type or use one of their own", Server: true},
-		{Key: StoreKind, Help: "where new sessions are kept: auto, keyring, file or memory"},
-		{Key: CACert, Help: "a PEM file of certificates to trust as well"},
-		{Key: ClientCert, Help: "the PEM file of the certificate to present (mTLS)", Server: true, Credential: true},
-		{Key: ClientKey, Help: "the PEM file of that certificate's private key", Server: true, Credential: true},
+		{Key: AccessTokenTTL, Help: "the lifetime of access tokens without expires_in, for example 1h", Server: true},
+		{Key: AssumeBearer, Help: "true if the server's token responses lack token_type or use an own one", Server: true},
+		{Key: StoreKind, Help: "where to store new sessions: auto, keyring, file or memory"},
+		{Key: CACert, Help: "a PEM file of additional CA certificates to trust"},
+		{Key: ClientCert, Help: "the PEM file of the client certificate (mTLS)", Server: true, Credential: true},
+		{Key: ClientKey, Help: "the PEM file of the client certificate's private key", Server: true, Credential: true},
 	}
 }
 
-// Lookup returns the setting of a key, and whether there is one.
+// Lookup returns the setting with that key, and whether it exists.
 func Lookup(key Key) (Setting, bool) {
 	for _, s := range Settings() {
 		if s.Key == key {
@@ -117,11 +116,12 @@ func Keys() []string {
 	return keys
 }
 
-// Variable returns the name of the environment variable that sets the key.
+// Variable returns the environment variable for the key.
 func (k Key) Variable() string { return "OAUTHCTL_" + strings.ToUpper(string(k)) }
 
-// Holds reports whether a profile may hold value: a setting that says where a
-// secret is holds nothing else. An empty value removes a setting.
+// Holds reports whether value is allowed in a profile: a setting that refers to
+// a secret must have one of its forms. An empty value removes a setting and is
+// allowed.
 func (s Setting) Holds(value string) bool {
 	if len(s.Forms) == 0 || value == "" {
 		return true
@@ -134,9 +134,9 @@ func (s Setting) Holds(value string) bool {
 	return false
 }
 
-// ParseList splits the text of a setting that holds several values: a JSON array
-// of strings, or values separated by white space. Only the array can express a
-// value that contains a space.
+// ParseList parses the value of a setting with several values: a JSON array of
+// strings, or values separated by white space. Only an array can express a value
+// with a space.
 func ParseList(text string) []string {
 	var list []string
 	if strings.HasPrefix(text, "[") && json.Unmarshal([]byte(text), &list) == nil {
@@ -145,7 +145,7 @@ func ParseList(text string) []string {
 	return strings.Fields(text)
 }
 
-// JoinList is the inverse of [ParseList]; it writes an array only where a value
+// JoinList is the inverse of [ParseList]. It uses an array only if a value
 // needs one.
 func JoinList(list []string) string {
 	text := strings.Join(list, " ")
@@ -153,7 +153,7 @@ func JoinList(list []string) string {
 		return text
 	}
 	array, err := json.Marshal(list)
-	if err != nil { // not for strings; invalid UTF-8 is replaced
+	if err != nil { // cannot happen for strings; invalid UTF-8 is replaced
 		return text
 	}
 	return string(array)

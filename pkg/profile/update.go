@@ -19,16 +19,16 @@ const (
 	lockRetry = 5 * time.Millisecond
 )
 
-// Update changes the profile file: under a lock it reads the file as it is now,
-// lets change edit it, and writes it if that changed anything, in one step. The
-// order in which parallel writers come does not matter, and nobody's change is
-// lost. An error of change leaves the file as it is. Errors are Diagnoses:
-// CONFIG_INVALID, CONFIG_INSECURE, CONFIG_UNWRITABLE.
+// Update changes the profile file. Under a lock, it reads the file, calls
+// change, and writes the file atomically if it differs, so that concurrent
+// writers lose no change. If change returns an error, the file is not written.
+// Errors are Diagnoses: CONFIG_INVALID, CONFIG_INSECURE or CONFIG_UNWRITABLE.
 func Update(ctx context.Context, path string, change func(*File) error) error {
 	if path == "" {
 		return &diagnosis.Diagnosis{ID: diagnosis.ConfigUnwritable, Got: diagnosis.Values{"no home directory"}}
 	}
-	// A link stays a link: dot files are often kept elsewhere.
+	// A symbolic link remains a link: configuration files are often stored
+	// elsewhere.
 	target := resolved(path)
 	unlock, err := lock(ctx, target)
 	if err != nil {
@@ -53,9 +53,9 @@ func Update(ctx context.Context, path string, change func(*File) error) error {
 	return write(target, after)
 }
 
-// Writable reports whether [Update] could write the file, so that nobody spends
-// time on a login whose result could not be kept. It changes nothing but makes
-// the directory. Errors are Diagnoses.
+// Writable reports whether [Update] could write the file, so that a login can
+// check it in advance. It changes nothing, except that it creates the
+// directory. Errors are Diagnoses.
 func Writable(ctx context.Context, path string) error {
 	if path == "" {
 		return &diagnosis.Diagnosis{ID: diagnosis.ConfigUnwritable, Got: diagnosis.Values{"no home directory"}}
@@ -72,7 +72,8 @@ func Writable(ctx context.Context, path string) error {
 		os.Remove(draft.Name())
 		return nil
 	}
-	// A file that is mounted alone can be written where its directory cannot.
+	// A file that is mounted on its own may be writable in a directory that is
+	// not.
 	f, err := os.OpenFile(target, os.O_WRONLY, 0)
 	if err != nil {
 		return unwritable(target, err)
@@ -88,8 +89,8 @@ func resolved(path string) string {
 	return path
 }
 
-// lock takes the lock of a profile file: a file of its own that is never
-// removed or, where the directory cannot be written, the file itself.
+// lock locks a profile file with a separate lock file that is never removed or,
+// if the directory is not writable, with the file itself.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, unwritable(path, err)
@@ -118,8 +119,8 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// write replaces the file in one step, so that a reader sees the old one or the
-// new one. Where no file can take its place (one that is mounted alone), it is
+// write replaces the file atomically, so that a reader sees the old file or the
+// new one. A file that cannot be replaced, because it is mounted on its own, is
 // written in place.
 func write(path string, data []byte) error {
 	mode := os.FileMode(0o600)
@@ -150,7 +151,7 @@ func write(path string, data []byte) error {
 	return nil
 }
 
-// inPlace writes a file that is there and cannot be replaced, because of why.
+// inPlace writes an existing file that cannot be replaced, because of why.
 func inPlace(path string, data []byte, why error) error {
 	if !isFile(path) {
 		return unwritable(path, why)

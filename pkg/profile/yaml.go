@@ -12,7 +12,7 @@ func at(n *yaml.Node, format string, args ...any) error {
 
 func newMapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"} }
 
-// pairs yields the keys and values of a mapping.
+// pairs iterates over the keys and values of a mapping.
 func pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
 	return func(yield func(key, value *yaml.Node) bool) {
 		if n.Kind != yaml.MappingNode {
@@ -26,12 +26,12 @@ func pairs(n *yaml.Node) func(func(key, value *yaml.Node) bool) {
 	}
 }
 
-// unique refuses a duplicate key, at any depth.
+// unique returns an error for a duplicate key at any depth.
 func unique(n *yaml.Node) error {
 	seen := map[string]bool{}
 	for key, value := range pairs(n) {
 		if seen[key.Value] {
-			return at(key, "the key %q is there twice", key.Value)
+			return at(key, "the key %q is set twice", key.Value)
 		}
 		seen[key.Value] = true
 		if err := unique(value); err != nil {
@@ -50,7 +50,7 @@ func lookup(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// child returns the mapping under key, made if it is missing.
+// child returns the mapping under key. It creates the mapping if it is missing.
 func child(n *yaml.Node, key string) *yaml.Node {
 	v := lookup(n, key)
 	if v == nil {
