@@ -90,17 +90,19 @@ func noteRefusal(r *http.Request, d *diagnosis.Diagnosis) {
 }
 
 const apiPage markup = `<h1>Demo API</h1>
-<p>It accepts access tokens of <code>%s</code>, for the resource <code>%s</code>.</p>
+<p>This API accepts access tokens from <code>%s</code> for the resource <code>%s</code>.</p>
 <ul>
 <li>List items <code>GET /api/items</code> <code>items:read</code></li>
 <li>Add an item <code>POST /api/items</code> <code>items:write</code></li>
 <li>Delete a user <code>DELETE /api/users/{id}</code> <code>users:delete</code></li>
 </ul>
-<p><a href="%s">Its metadata</a></p>
-<p class="soft">Try <code>oauthctl login %s</code>, then <code>oauthctl call GET /api/items</code></p>
+<p><a href="%s">Metadata of this API</a></p>
+<h2>Next commands</h2>
+<pre tabindex="0"><code>oauthctl login %s
+oauthctl call GET /api/items</code></pre>
 `
 
-// serveAPIIndex says what the API offers.
+// serveAPIIndex shows the operations of the API and the next commands.
 func (s *Server) serveAPIIndex(w http.ResponseWriter, _ *http.Request) {
 	show(w, http.StatusOK, "Demo API", fill(apiPage, s.config.Issuer, s.config.API, resourceMetadata, s.config.API), "")
 }

@@ -44,12 +44,12 @@ func (q *authorizationRequest) prompts(value string) bool { return slices.Contai
 func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 	if err := r.ParseForm(); err != nil {
-		s.showError(w, http.StatusBadRequest, "The request cannot be read.")
+		s.showError(w, http.StatusBadRequest, "The request could not be parsed.")
 		return
 	}
 	if name := r.Form.Get("request_uri"); strings.HasPrefix(name, pushedPrefix) {
 		if r.Form = s.grants.pull(name, r.Form.Get("client_id"), s.now()); r.Form == nil {
-			s.showError(w, http.StatusBadRequest, "The request_uri is unknown, was used before, has expired, or is another client's.")
+			s.showError(w, http.StatusBadRequest, "The request_uri is unknown, expired or already used, or belongs to another client.")
 			return
 		}
 	}
@@ -58,13 +58,19 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	q := &authorizationRequest{client: s.clientOf(r.Context(), r.Form.Get("client_id")), redirectURI: r.Form.Get("redirect_uri")}
 	switch {
 	case len(r.Form["client_id"]) > 1 || len(r.Form["redirect_uri"]) > 1:
-		s.showError(w, http.StatusBadRequest, "client_id or redirect_uri is present twice. Send each of them once.")
+		s.showError(w, http.StatusBadRequest, "Duplicate client_id or redirect_uri. Send each parameter once.")
+		return
+	case r.Form.Get("client_id") == "":
+		s.showError(w, http.StatusBadRequest, "client_id is missing. The client must send it with the authorization request (RFC 6749, section 4.1.1).")
 		return
 	case q.client == nil:
 		s.showRefusal(w, http.StatusBadRequest, diagnosis.ClientRefused, s.whyUnknown(r.Context(), r.Form.Get("client_id")))
 		return
+	case q.redirectURI == "":
+		s.showRefusal(w, http.StatusBadRequest, diagnosis.RedirectMismatch, "redirect_uri is missing. "+registered(q.client))
+		return
 	case !q.client.redirectsTo(q.redirectURI), faultsOf(r).has(FaultRedirectMismatch):
-		s.showRefusal(w, http.StatusBadRequest, diagnosis.RedirectMismatch, "The redirect_uri "+quoted(q.redirectURI)+" is not one of those that the client registered: "+strings.Join(q.client.redirectURIs, ", ")+".")
+		s.showRefusal(w, http.StatusBadRequest, diagnosis.RedirectMismatch, "The redirect_uri "+quoted(q.redirectURI)+" is not registered for this client. "+registered(q.client))
 		return
 	}
 	if refused := s.read(q, r.Form); refused != nil {
@@ -72,6 +78,14 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.begin(w, r, q)
+}
+
+// registered lists the redirect URIs of a client for the user.
+func registered(c *client) string {
+	if len(c.redirectURIs) == 0 {
+		return "The client has no registered redirect URI."
+	}
+	return "Registered: " + strings.Join(c.redirectURIs, ", ") + "."
 }
 
 // unreserved are the characters of a code_verifier (RFC 7636, section 4.1); a
@@ -186,7 +200,7 @@ func (s *Server) autoApprove(w http.ResponseWriter, r *http.Request, q *authoriz
 // approve sends the browser back with a code (RFC 6749, section 4.1.2).
 func (s *Server) approve(w http.ResponseWriter, r *http.Request, q *authorizationRequest, login userLogin) {
 	if faultsOf(r).has(FaultConsentDenied) {
-		s.redirectError(w, r, q, refuse("access_denied", "the user refused"))
+		s.redirectError(w, r, q, refuse("access_denied", "the user denied the request"))
 		return
 	}
 	agreed := &grant{

@@ -23,8 +23,8 @@ func TestRedirectHoldsCodeStateAndIssuer(t *testing.T) {
 	}
 }
 
-// Nothing is sent to an address that is not known to be the client's.
-func TestNoRedirectToStrangers(t *testing.T) {
+// Nothing is sent to an address that is not registered for the client.
+func TestNoRedirectToOtherAddresses(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	own := d.register("https://app.example/cb", "com.example.app:/cb", "http://127.0.0.1:8000/cb?tenant=1")
 	for _, test := range []struct {
@@ -60,7 +60,27 @@ func TestNoRedirectToStrangers(t *testing.T) {
 	}
 }
 
-// What the client got wrong it is told, with state and issuer.
+// The error page says which parameter is missing or not registered.
+func TestAuthorizeErrorPages(t *testing.T) {
+	d := newDesk(t, devserver.Config{})
+	for _, test := range []struct {
+		client, uri, want string
+		status            int
+	}{
+		{"oauthctl-dev", redirectURI, "Sign in", http.StatusOK},
+		{"", redirectURI, "client_id is missing", http.StatusBadRequest},
+		{"oauthctl-dev", "", "redirect_uri is missing", http.StatusBadRequest},
+		{"unknown", redirectURI, "No client with the client_id", http.StatusBadRequest},
+		{"oauthctl-dev", "https://other.example/cb", "is not registered for this client", http.StatusBadRequest},
+	} {
+		got := d.get(d.issuer + "/authorize?" + parameters("client_id", test.client, "redirect_uri", test.uri).Encode())
+		if got.StatusCode != test.status || !strings.Contains(got.text, test.want) {
+			t.Errorf("client_id %q, redirect_uri %q: %d, want %q in\n%s", test.client, test.uri, got.StatusCode, test.want, got.text)
+		}
+	}
+}
+
+// The client receives the error with state and issuer.
 func TestRedirectError(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	for _, test := range []struct {

@@ -3,7 +3,7 @@ if (steps && steps.dataset.events && window.EventSource) {
   const source = new EventSource(steps.dataset.events);
   const atEnd = () => window.innerHeight + window.scrollY > document.body.scrollHeight - 120;
   source.onopen = () => { live.textContent = 'New requests appear here.'; };
-  source.onerror = () => { live.textContent = 'The server does not answer.'; };
+  source.onerror = () => { live.textContent = 'The server does not respond.'; };
   source.addEventListener('step', (event) => {
     const follow = atEnd();
     steps.insertAdjacentHTML('beforeend', JSON.parse(event.data));

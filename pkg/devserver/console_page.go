@@ -36,8 +36,8 @@ const consoleLayout markup = `<!doctype html>
 </html>
 `
 
-// showConsole writes a page of the console: it runs the console's own script and
-// reads from this server alone.
+// showConsole writes a page of the console. It may run only the console's script
+// and connect only to this server.
 func showConsole(w http.ResponseWriter, title string, body markup) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -54,7 +54,7 @@ func showConsole(w http.ResponseWriter, title string, body markup) {
 
 const consolePage markup = `<header>
 <h1>Development authorization server</h1>
-<p>For development only: its passwords are public. Issuer <code>%s</code>, demo API <code>%s</code></p>
+<p>For development only: the passwords of its users are public. Issuer <code>%s</code>, demo API <code>%s</code></p>
 </header>
 <main>
 <section aria-labelledby="flow-title" class="flow">
@@ -94,7 +94,7 @@ const stepItem markup = `<li id="step-%s" class="step%s">
 </li>
 `
 
-// item is a step in the list.
+// item returns a step as an item of the list.
 func (c *console) item(n *step) markup {
 	class, id, why := "", markup(""), markup("")
 	if n.refusal != nil {
@@ -112,14 +112,14 @@ func (c *console) item(n *step) markup {
 		n.method, n.path, n.at.UTC().Format(time.RFC3339Nano), n.at.Format("15:04:05.000"), why, c.body(n, false))
 }
 
-// body is what a step shows when it is opened.
+// body returns the details of a step.
 func (c *console) body(n *step, reveal bool) markup {
 	var b markup
 	if n.refusal != nil {
 		b += explained(n.refusal)
 	}
 	if n.returned {
-		b += fill("<p>%s</p>\n", "The browser goes to the client with this response.")
+		b += fill("<p>%s</p>\n", "The browser is redirected to the client with this response.")
 	}
 	if len(n.faults) > 0 {
 		b += fill("<p class=\"soft\">Active faults: %s</p>\n", strings.Join(n.faults, ", "))
@@ -162,7 +162,7 @@ func table(caption string, fields []field, reveal bool) markup {
 	return fill("<table><caption>%s</caption>\n%s</table>\n", caption, rows)
 }
 
-// shortened is a secret's beginning, enough to recognize it.
+// shortened returns the beginning of a secret, to recognise it.
 func shortened(value string) string {
 	scheme, rest, ok := strings.Cut(value, " ")
 	if !ok {
@@ -196,11 +196,11 @@ func (t *shownToken) markup() markup {
 	return fill("<section class=\"token\"><h3>%s: %s</h3>\n%s%s</section>\n", t.name, t.kind, list, text)
 }
 
-// serveStep shows one step, with its secrets where the developer requests them.
+// serveStep shows one step, with its secrets if requested.
 func (c *console) serveStep(w http.ResponseWriter, r *http.Request) {
 	n := c.find(r.PathValue("id"))
 	if n == nil {
-		http.Error(w, "this step is no longer there", http.StatusNotFound)
+		http.Error(w, "this request is no longer stored", http.StatusNotFound)
 		return
 	}
 	body := fill("<header><h1>%s</h1>\n<p><code>%s %s</code>, %s. <a href=\"%s\">Back to the flow</a></p></header>\n<main class=\"single\">\n%s</main>\n",
@@ -271,7 +271,7 @@ const switchesForm markup = `<section><details><summary><h2>Faults</h2></summary
 </details></section>
 `
 
-// switches is the form of the faults.
+// switches returns the form for the faults.
 func (c *console) switches() markup {
 	active := c.server.activeFaults()
 	var tokens, endpoints markup

@@ -137,12 +137,12 @@ func (g *grants) poll(code string, c *client, now time.Time) (*grant, *oauthErro
 	d := g.devices[key]
 	switch {
 	case d == nil || d.client.id != c.id:
-		return nil, refuse("invalid_grant", "the device code is unknown, was used before, or is another client's")
+		return nil, refuse("invalid_grant", "the device code is unknown or already used, or belongs to another client")
 	case !now.Before(d.expires):
 		return nil, refuse("expired_token", "the device code has expired")
 	case !d.asked.IsZero() && now.Sub(d.asked) < d.interval*9/10:
 		d.asked, d.interval = now, d.interval+5*time.Second
-		return nil, refuse("slow_down", "asked again too soon")
+		return nil, refuse("slow_down", "the client polls faster than the interval allows")
 	}
 	d.asked = now
 	switch {
@@ -150,7 +150,7 @@ func (g *grants) poll(code string, c *client, now time.Time) (*grant, *oauthErro
 		return nil, refuse("authorization_pending", "the user has not decided yet")
 	case d.grant == nil:
 		delete(g.devices, key)
-		return nil, refuse("access_denied", "the user refused")
+		return nil, refuse("access_denied", "the user denied the request")
 	}
 	delete(g.devices, key)
 	return d.grant, nil
@@ -177,7 +177,7 @@ const devicePage markup = `<h1>Connect a device</h1>
 <input id="user_code" name="user_code" value="%s" autocomplete="off" autocapitalize="characters" spellcheck="false" required autofocus%s>
 <button type="submit">Continue</button>
 </form>
-<p class="soft">Go on only if you have just started this yourself.</p>
+<p class="soft">Continue only if you started this login yourself.</p>
 `
 
 // serveDevicePage shows the form for the code (RFC 8628, section 3.3).
@@ -194,26 +194,26 @@ func (s *Server) showDevice(w http.ResponseWriter, status int, userCode, problem
 	show(w, status, "Connect a device", fill(devicePage, alert, s.at("/device"), userCode, invalid), s.base)
 }
 
-// serveDevice takes the code, and asks its user to log in and to agree.
+// serveDevice checks the code, then asks the user to log in and to consent.
 func (s *Server) serveDevice(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 	if r.ParseForm() != nil || http.NewCrossOriginProtection().Check(r) != nil {
-		s.showError(w, http.StatusForbidden, "This form was not sent from this server's own page.")
+		s.showError(w, http.StatusForbidden, "This form was not sent by a page of this server.")
 		return
 	}
 	d := s.grants.enter(r.PostForm.Get("user_code"), s.now())
 	if d == nil {
-		s.showDevice(w, http.StatusUnprocessableEntity, r.PostForm.Get("user_code"), "The code is unknown, has expired, or was entered before. Check what the device shows.")
+		s.showDevice(w, http.StatusUnprocessableEntity, r.PostForm.Get("user_code"), "The code is unknown, expired or already used. Check the code on the device.")
 		return
 	}
 	s.begin(w, r, &authorizationRequest{client: d.client, scope: d.scope, resource: d.resource, maxAge: -1, device: d})
 }
 
-// showDecided ends what the user does here for a device.
+// showDecided shows the result of the login of a device.
 func (s *Server) showDecided(w http.ResponseWriter, agreed bool) {
-	title, text := "The device is connected", "Go back to it. You can close this page."
+	sign, title := signSuccess, "The device is connected"
 	if !agreed {
-		title = "The device was refused"
+		sign, title = signNone, "The device was not connected"
 	}
-	show(w, http.StatusOK, title, fill("<h1>%s</h1>\n<p>%s</p>\n", title, text), "")
+	showMessage(w, http.StatusOK, sign, title, "You can close this page and return to the device.")
 }

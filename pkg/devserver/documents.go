@@ -55,12 +55,12 @@ func (s *Server) clientOf(ctx context.Context, id string) *client {
 	return s.documents.get(ctx, id, s.now(), s.config.AnyRedirectURI).client
 }
 
-// whyUnknown says why there is no client of that id.
+// whyUnknown returns why there is no client with that id.
 func (s *Server) whyUnknown(ctx context.Context, id string) string {
 	if s.documents.isID(id) {
-		return "The client id metadata document " + quoted(id) + " cannot be used: " + s.documents.get(ctx, id, s.now(), s.config.AnyRedirectURI).problem + "."
+		return "The client id metadata document " + quoted(id) + " is not valid: " + s.documents.get(ctx, id, s.now(), s.config.AnyRedirectURI).problem + "."
 	}
-	return "No client is registered with the client_id " + quoted(id) + ". Registrations are lost when the server ends, unless a state file stores them: register the client again, or configure it when the server starts."
+	return "No client with the client_id " + quoted(id) + " is registered. Without a state file, registrations are lost when the server stops: register the client again, or configure it at start."
 }
 
 // isID reports whether a client_id is the URL of a document: https, with a path,

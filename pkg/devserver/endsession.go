@@ -46,7 +46,7 @@ func (s *Server) readLogout(r *http.Request) (*logout, string) {
 		named := s.clientOf(r.Context(), id)
 		switch {
 		case named == nil:
-			return nil, "No client is registered with the client_id " + quoted(id) + "."
+			return nil, "No client with the client_id " + quoted(id) + " is registered."
 		case l.client != nil && l.client.id != id:
 			return nil, "The client_id is not the client of the id_token_hint."
 		}
@@ -57,9 +57,9 @@ func (s *Server) readLogout(r *http.Request) (*logout, string) {
 	case raw == "":
 		return l, ""
 	case l.client == nil:
-		return nil, "The post_logout_redirect_uri needs an id_token_hint or a client_id, so that it can be checked."
+		return nil, "A post_logout_redirect_uri needs an id_token_hint or a client_id."
 	case !l.client.leavesTo(raw):
-		return nil, "The post_logout_redirect_uri " + quoted(raw) + " is not one of those of the client."
+		return nil, "The post_logout_redirect_uri " + quoted(raw) + " is not registered for this client."
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -76,12 +76,12 @@ func (s *Server) readLogout(r *http.Request) (*logout, string) {
 	return l, ""
 }
 
-// serveEndSession signs the browser's user out. Without an ID token of that user
-// it asks first, since any page could have sent the browser here.
+// serveEndSession signs the user of the browser out. Without an ID token of that
+// user it asks first, because any page could have sent the browser here.
 func (s *Server) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 	if err := r.ParseForm(); err != nil {
-		s.showError(w, http.StatusBadRequest, "The request cannot be read.")
+		s.showError(w, http.StatusBadRequest, "The request could not be parsed.")
 		return
 	}
 	l, problem := s.readLogout(r)
@@ -97,7 +97,7 @@ func (s *Server) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	confirmed := r.Method == http.MethodPost && r.PostForm.Get("confirmed") == "yes"
 	switch {
 	case confirmed && http.NewCrossOriginProtection().Check(r) != nil:
-		s.showError(w, http.StatusForbidden, "This form was not sent from this server's own page.")
+		s.showError(w, http.StatusForbidden, "This form was not sent by a page of this server.")
 	case confirmed, s.config.AutoApprove, l.subject != "" && (!loggedIn || login.user == l.subject):
 		s.visits.forget(browser)
 		s.showLoggedOut(w, l)
@@ -112,7 +112,7 @@ func (s *Server) serveEndSession(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) showLoggedOut(w http.ResponseWriter, l *logout) {
 	if l.target == "" {
-		show(w, http.StatusOK, "Signed out", fill("<h1>%s</h1>\n<p>%s</p>\n", "You are signed out", "You can close this page."), "")
+		showMessage(w, http.StatusOK, signSuccess, "You are signed out", "You can close this page.")
 		return
 	}
 	w.Header().Set("Location", l.target)

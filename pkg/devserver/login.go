@@ -201,17 +201,17 @@ func (s *Server) formOf(w http.ResponseWriter, r *http.Request) (id, browser str
 	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 	c, err := r.Cookie(s.cookieName())
 	if err != nil || r.ParseForm() != nil || http.NewCrossOriginProtection().Check(r) != nil {
-		s.showError(w, http.StatusForbidden, "This form was not sent from this server's own page, or your browser refuses its cookie.")
+		s.showError(w, http.StatusForbidden, "This form was not sent by a page of this server, or your browser blocks cookies.")
 		return "", "", false
 	}
 	id = r.PostForm.Get("request")
 	v, found := s.visits.find(id, c.Value, s.now())
 	if !found {
-		s.showError(w, http.StatusBadRequest, "This login is over, or took longer than ten minutes. Start it again from the application.")
+		s.showError(w, http.StatusBadRequest, "This login has ended, or took longer than ten minutes. Start again from the application.")
 		return "", "", false
 	}
 	if subtle.ConstantTimeCompare([]byte(r.PostForm.Get("csrf")), []byte(v.csrf)) != 1 {
-		s.showError(w, http.StatusForbidden, "This form was not sent from this server's own page.")
+		s.showError(w, http.StatusForbidden, "This form was not sent by a page of this server.")
 		return "", "", false
 	}
 	return id, c.Value, true
@@ -227,7 +227,7 @@ func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 	if !known || subtle.ConstantTimeCompare([]byte(r.PostForm.Get("password")), []byte(who.Password)) != 1 {
 		v, found := s.visits.find(id, browser, s.now())
 		if !found {
-			s.showError(w, http.StatusBadRequest, "This login is over.")
+			s.showError(w, http.StatusBadRequest, "This login has already ended.")
 			return
 		}
 		s.showLogin(w, http.StatusUnprocessableEntity, id, &v, r.PostForm.Get("username"), "User name or password is wrong. The users are alice and bob, the password is password, unless others are configured.")
@@ -235,7 +235,7 @@ func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	renamed, found := s.visits.loggedIn(id, browser, userLogin{who.Name, s.now()}, s.now())
 	if !found {
-		s.showError(w, http.StatusBadRequest, "This login is over.")
+		s.showError(w, http.StatusBadRequest, "This login has already ended.")
 		return
 	}
 	s.setBrowser(w, renamed)
@@ -247,12 +247,12 @@ func (s *Server) serveConsentPage(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("request")
 	c, err := r.Cookie(s.cookieName())
 	if err != nil {
-		s.showError(w, http.StatusForbidden, "Your browser refuses this server's cookie.")
+		s.showError(w, http.StatusForbidden, "Your browser blocks the cookies of this server.")
 		return
 	}
 	v, found := s.visits.find(id, c.Value, s.now())
 	if !found || v.login.user == "" {
-		s.showError(w, http.StatusBadRequest, "This login is over. Start it again from the application.")
+		s.showError(w, http.StatusBadRequest, "This login has already ended. Start again from the application.")
 		return
 	}
 	s.showConsent(w, id, &v)
@@ -271,11 +271,11 @@ func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
 	v, found := s.visits.take(id, browser, s.now())
 	switch {
 	case !found:
-		s.showError(w, http.StatusBadRequest, "This login is over.")
+		s.showError(w, http.StatusBadRequest, "This login has already ended.")
 	case r.PostForm.Get("decision") == "allow":
 		s.visits.agree(v.login.user, v.request.client.id, v.request.scope)
 		s.approve(w, r, v.request, v.login)
 	default:
-		s.redirectError(w, r, v.request, refuse("access_denied", "the user refused"))
+		s.redirectError(w, r, v.request, refuse("access_denied", "the user denied the request"))
 	}
 }

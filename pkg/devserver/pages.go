@@ -20,13 +20,13 @@ import (
 //go:embed style.css
 var style string
 
-// markup is text that is HTML already; [fill] escapes everything else.
+// markup is HTML. [fill] escapes any other text.
 type markup string
 
-// fill puts values into HTML, between tags or inside double quotes, each escaped
-// unless it is markup. The standard library's templates would do it too, but
-// they call methods by name, for which the linker keeps every method of the
-// program: 2.5 MB and a slower start of each command.
+// fill inserts values into HTML, between tags or inside double quotes. Values are
+// escaped unless they are markup. The templates of the standard library call
+// methods by name, so the linker could not remove unused methods, which would
+// add 2.5 MB to the program.
 func fill(format markup, values ...any) markup {
 	for i, v := range values {
 		if text, ok := v.(string); ok {
@@ -36,7 +36,7 @@ func fill(format markup, values ...any) markup {
 	return markup(fmt.Sprintf(string(format), values...))
 }
 
-// permission is a scope in a person's words.
+// permission describes a scope for the user.
 type permission struct {
 	Scope, Words string
 	Danger       bool
@@ -65,12 +65,12 @@ func permissions(scope []string) []permission {
 	return all
 }
 
-// placeOf says where a redirect goes in a person's words.
+// placeOf describes the target of a redirect for the user.
 func placeOf(redirectURI string) string {
 	u, err := url.Parse(redirectURI)
 	switch {
 	case err != nil:
-		return "an unknown place"
+		return "an invalid address"
 	case safehttp.IsLoopback(u.Hostname()):
 		return "a program on this computer"
 	case u.Host != "":
@@ -79,7 +79,7 @@ func placeOf(redirectURI string) string {
 	return "the application " + u.Scheme
 }
 
-// place says where the answer goes.
+// place describes where the user returns to.
 func (q *authorizationRequest) place() string {
 	if q.device != nil {
 		return "the device whose code you entered"
@@ -105,7 +105,7 @@ const loginPage markup = `<h1>Sign in</h1>
 <input id="password" name="password" type="password" autocomplete="current-password" required%s>
 <button type="submit">Sign in</button>
 </form>
-<p class="soft">A development server. Users: <code>alice</code>, <code>bob</code>. Password: <code>password</code></p>
+<p class="soft">Development server: sign in as <code>alice</code> or <code>bob</code> with the password <code>password</code>.</p>
 `
 
 func (s *Server) showLogin(w http.ResponseWriter, status int, id string, v *visit, name, problem string) {
@@ -114,7 +114,7 @@ func (s *Server) showLogin(w http.ResponseWriter, status int, id string, v *visi
 		alert = fill("<p class=\"problem\" role=\"alert\" id=\"problem\">%s</p>\n", problem)
 		invalid = ` aria-invalid="true" aria-describedby="problem"`
 	}
-	// The caret is where the user has to type next.
+	// The caret is in the field to fill in next.
 	user, password := invalid+" autofocus", invalid
 	if name != "" {
 		user, password = password, user
@@ -124,10 +124,10 @@ func (s *Server) showLogin(w http.ResponseWriter, status int, id string, v *visi
 }
 
 const consentPage markup = `<h1>Allow access?</h1>
-<p><strong>%s</strong> asks <strong>%s</strong> for:</p>
+<p><strong>%s</strong> requests access to the account of <strong>%s</strong>:</p>
 <ul>
 %s</ul>
-<p class="soft">At %s. The answer goes to %s.</p>
+<p class="soft">API: %s. You will return to %s.</p>
 <form method="post" action="%s">
 <input type="hidden" name="request" value="%s">
 <input type="hidden" name="csrf" value="%s">
@@ -149,31 +149,44 @@ func (s *Server) showConsent(w http.ResponseWriter, id string, v *visit) {
 	show(w, http.StatusOK, "Allow access?", body, v.request.target(s.base))
 }
 
-// showError shows a user what cannot be sent to a client.
+// showError shows the user an error that cannot be sent to a client.
 func (s *Server) showError(w http.ResponseWriter, status int, problem string) {
 	s.showRefusal(w, status, diagnosis.RequestRefused, problem)
 }
 
-// showRefusal is showError with the id of the refusal for the console.
+// showRefusal is like showError, with the id of the refusal for the console.
 func (s *Server) showRefusal(w http.ResponseWriter, status int, id diagnosis.ID, problem string) {
 	refusedPage(w, id, problem)
-	const title = "This does not work"
-	show(w, status, title, fill("<h1>%s</h1>\n<p>%s</p>\n", title, problem), "")
+	showMessage(w, status, signFailure, "Something went wrong", problem)
+}
+
+// The signs of a message page.
+const (
+	signNone    markup = ""
+	signSuccess markup = "<p class=\"sign success\" aria-hidden=\"true\">✓</p>\n"
+	signFailure markup = "<p class=\"sign failure\" aria-hidden=\"true\">✗</p>\n"
+)
+
+// showMessage shows a page with a sign, a title and a text.
+func showMessage(w http.ResponseWriter, status int, sign markup, title, text string) {
+	show(w, status, title, fill("%s<h1>%s</h1>\n<p>%s</p>\n", sign, title, text), "")
 }
 
 const indexPage markup = `<h1>Development authorization server</h1>
-<p>For development only: its passwords are public.</p>
+<p>For development only: the passwords of its users are public.</p>
 <dl>
 <dt>Issuer</dt><dd><code>%s</code></dd>
 <dt>Metadata</dt><dd><a href="%s">RFC 8414</a>, <a href="%s">OpenID Connect</a>, <a href="%s">keys</a></dd>
 <dt>Protected API</dt><dd><code>%s</code></dd>
 <dt>Users</dt><dd><code>alice</code> and <code>bob</code>, password <code>password</code></dd>
 </dl>
-<p class="soft">Try <code>oauthctl login %s</code></p>
+<h2>Next commands</h2>
+<pre tabindex="0"><code>oauthctl login %s
+oauthctl call GET /api/items</code></pre>
 `
 
-// serveIndex shows the console, to browsers on this machine if it is on, and to
-// others what this server is.
+// serveIndex shows the console to browsers on this machine if it is enabled, and
+// a description of the server to others.
 func (s *Server) serveIndex(w http.ResponseWriter, r *http.Request) {
 	if s.console != nil && isLocal(r) {
 		s.console.serveIndex(w, r)
@@ -188,7 +201,7 @@ const formPostPage markup = `<h1>Continue</h1>
 </form>
 `
 
-// formPostScript sends the form without a click, where scripts run.
+// formPostScript submits the form automatically if scripts are enabled.
 const formPostScript = "document.forms[0].submit()"
 
 // showFormPost sends an authorization response as a form (OAuth 2.0 Form Post
@@ -216,12 +229,12 @@ const layout markup = `<!doctype html>
 </html>
 `
 
-// show writes a page that runs nothing, loads nothing and is shown in no frame.
+// show writes a page without scripts and external resources that cannot be framed.
 func show(w http.ResponseWriter, status int, title string, body markup, redirectURI string) {
 	showWith(w, status, title, body, redirectURI, "")
 }
 
-// showWith is show for a page that runs that one script.
+// showWith is like show, for a page with one script.
 func showWith(w http.ResponseWriter, status int, title string, body markup, redirectURI, script string) {
 	var allowed string
 	var run markup
@@ -243,14 +256,14 @@ func showWith(w http.ResponseWriter, status int, title string, body markup, redi
 	_, _ = io.WriteString(w, string(fill(layout, title, markup(style), body, run)))
 }
 
-// hashOf is how a Content-Security-Policy names an inline text.
+// hashOf returns the hash of an inline text for a Content-Security-Policy.
 func hashOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// formTargets are where the page's forms may lead: here, and to the client,
-// since browsers hold the redirect that follows a form to it as well.
+// formTargets returns the allowed targets of a page's forms: this server, and the
+// client, because browsers also check the redirect after a form.
 func formTargets(redirectURI string) string {
 	u, err := url.Parse(redirectURI)
 	switch {
@@ -259,7 +272,7 @@ func formTargets(redirectURI string) string {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return "'self' " + u.Scheme + ":"
 	case strings.ContainsAny(u.Host, "[;, '"):
-		// A policy cannot name an IPv6 address.
+		// A policy cannot contain an IPv6 address.
 		return "'self' " + u.Scheme + ":"
 	}
 	return "'self' " + u.Scheme + "://" + u.Host

@@ -261,7 +261,7 @@ func TestReceiveReadsAnyQuery(t *testing.T) {
 func TestPageIsLocked(t *testing.T) {
 	w := start(t, "")
 	a := request(t, "GET", w.receiver.RedirectURI(), "")
-	style := regexp.MustCompile(`<style>(.*)</style>`).FindStringSubmatch(a.body)
+	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(a.body)
 	sum := sha256.Sum256([]byte(style[1]))
 	hash := base64.StdEncoding.EncodeToString(sum[:])
 	redirect := request(t, "GET", w.receiver.RedirectURI()+"?state=other&code=x", "")

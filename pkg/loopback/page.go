@@ -1,16 +1,19 @@
 package loopback
 
 import (
+	"crypto/sha256"
+	_ "embed" // for the style
+	"encoding/base64"
 	"io"
 	"net/http"
 )
 
-// Outcome is what the browser is shown at the end of a login.
+// Outcome is the result of a login, as the browser shows it.
 type Outcome int
 
 // The outcomes.
 const (
-	InTerminal Outcome = iota // not known here: the terminal shows it
+	InTerminal Outcome = iota // not known yet: the terminal shows it
 	Succeeded                 // every check passed and the session is stored
 	Failed
 )
@@ -18,17 +21,17 @@ const (
 func (o Outcome) page() page {
 	switch o {
 	case Succeeded:
-		return page{"You are logged in", "You can close this window and return to the terminal."}
+		return page{"You are logged in", "You can close this window and return to the terminal.", `<p class="sign success" aria-hidden="true">✓</p>` + "\n"}
 	case Failed:
-		return page{"The login failed", "The terminal shows the reason. You can close this window."}
+		return page{"The login failed", "The terminal shows the reason. You can close this window.", `<p class="sign failure" aria-hidden="true">✗</p>` + "\n"}
 	}
-	return page{"Return to the terminal to finish", "The terminal shows whether the login succeeded. You can close this window."}
+	return page{"Return to the terminal to finish", "The terminal shows whether the login succeeded. You can close this window.", `<p class="sign" aria-hidden="true">…</p>` + "\n"}
 }
 
-// A page is constant text: nothing that came with a request is ever shown.
-type page struct{ title, text string }
+// A page is constant text. It never contains anything from a request.
+type page struct{ title, text, sign string }
 
-var strayPage = page{"Nothing to do here", "This address waits for the end of a login, and this request is not it."}
+var strayPage = page{"Nothing to do here", "This page only completes a login that is in progress.", ""}
 
 func (p page) write(w http.ResponseWriter, status int) {
 	writeHeader(w)
@@ -39,12 +42,12 @@ func (p page) write(w http.ResponseWriter, status int) {
 	}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"+
-		"<meta name=\"viewport\" content=\"width=device-width\">\n<title>"+p.title+" · oauthctl</title>\n"+
-		"<style>"+style+"</style>\n<main>\n<h1>"+p.title+"</h1>\n<p>"+p.text+"</p>\n</main>\n</html>\n")
+		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>"+p.title+" · oauthctl</title>\n"+
+		"<style>"+style+"</style>\n<main>\n"+p.sign+"<h1>"+p.title+"</h1>\n<p>"+p.text+"</p>\n</main>\n</html>\n")
 }
 
-// writeRedirect sends the browser to path by a GET, which replaces the address
-// with its parameters in the history.
+// writeRedirect redirects the browser to path with a GET. In the history, path
+// replaces the address with its parameters.
 func writeRedirect(w http.ResponseWriter, path string) {
 	writeHeader(w)
 	w.Header().Set("Location", path)
@@ -53,15 +56,18 @@ func writeRedirect(w http.ResponseWriter, path string) {
 
 func writeHeader(w http.ResponseWriter) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+styleHash+"'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+styleHash()+"'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Connection", "close")
 }
 
-const style = `:root{color-scheme:light dark}body{display:grid;place-items:center;min-height:90vh;margin:0;padding:1rem;font:1.1rem/1.5 system-ui,sans-serif}main{max-width:32rem}h1{font-size:1.5rem;margin:0 0 .5rem}p{margin:0}`
+//go:embed page.css
+var style string
 
-// styleHash is the SHA-256 of style in base64, which the policy names so that no
-// other style runs. The test computes it anew.
-const styleHash = "CidxNwIZ78BLlhR8F3nkSjpvuMHVrdFC7yHFFHzoVRI="
+// styleHash returns the hash of style that allows it in the Content-Security-Policy.
+func styleHash() string {
+	sum := sha256.Sum256([]byte(style))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
