@@ -29,10 +29,8 @@ func (r *revocationsFlag) addFlags(f *pflag.FlagSet) {
 
 // open returns the store, or nil where none is named. Nothing is sent yet.
 func (r revocationsFlag) open(env *Env, o redis.Options) (*redis.Store, error) {
-	if u, err := url.Parse(r.url); err == nil && u.User != nil {
-		if _, has := u.User.Password(); has {
-			return nil, &usageError{what: "--revocations: a password on the command line is visible to other users", hint: "set " + variableRevocations + " to the URL instead"}
-		}
+	if holdsPassword(r.url) {
+		return nil, &usageError{what: "--revocations: a password on the command line is visible to other users", hint: "set " + variableRevocations + " to the URL instead"}
 	}
 	address := cmp.Or(r.url, env.Getenv(variableRevocations))
 	if address == "" {
@@ -45,6 +43,17 @@ func (r revocationsFlag) open(env *Env, o redis.Options) (*redis.Store, error) {
 		return nil, usage("--revocations: %w", err)
 	}
 	return store, nil
+}
+
+// holdsPassword reports whether a URL has a password: in front of the host, or as
+// the parameter by which sentinels pass one on.
+func holdsPassword(rawURL string) bool {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return false
+	}
+	_, has := u.User.Password()
+	return has || u.Query().Has("password")
 }
 
 // must is open for a command of an operator, which may wait longer than a request.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,7 +30,8 @@ type State struct {
 	Entries int           // that are held
 	Age     time.Duration // since the stream was read last; 0 where it never was
 	Loaded  bool          // the stream was read to its end once
-	// Lost says that Redis lost what was revoked: it came back with another epoch.
+	// Lost says that Redis lost what was revoked: it came back with another epoch,
+	// or its stream ends before what this instance has read.
 	// This instance goes on with what it knows. One that starts afterwards does
 	// not accept tokens until [Store.Confirm].
 	Lost     bool
@@ -39,11 +41,11 @@ type State struct {
 // follower is where a follower is.
 type follower struct {
 	mu       sync.Mutex
-	last     string // the id of the last line that was read
+	last     position // of the last line that was read
 	epoch    string
 	loaded   bool
 	read     time.Time
-	lost     bool // the epoch changed while this instance ran
+	lost     bool // Redis lost something while this instance ran
 	empty    bool // others say that Redis lost something, and this instance knows no more than Redis
 	failures uint64
 	failed   error
@@ -89,7 +91,7 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // step looks whether Redis is the one of before, and reads what is new.
 func (s *Store) step(ctx context.Context) error {
-	if err := s.lookAtEpoch(ctx); err != nil {
+	if err := s.lookForLoss(ctx); err != nil {
 		return err
 	}
 	lines, err := s.next(ctx)
@@ -103,7 +105,9 @@ func (s *Store) step(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(lines) > 0 {
-		f.last = lines[len(lines)-1].ID
+		if f.last, err = parsePosition(lines[len(lines)-1].ID); err != nil {
+			return err
+		}
 	}
 	if len(lines) < batch {
 		f.loaded = true
@@ -113,44 +117,88 @@ func (s *Store) step(ctx context.Context) error {
 	return nil
 }
 
-// lookAtEpoch notices a Redis that lost what it held.
-func (s *Store) lookAtEpoch(ctx context.Context) error {
+// lookForLoss notices a Redis that lost what it held, as after a restart without
+// its file, from an old copy, or as a replica that was behind its primary.
+func (s *Store) lookForLoss(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	pipe := s.client.Pipeline()
-	current, lost := pipe.Get(ctx, s.epoch()), pipe.Exists(ctx, s.lost())
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, goredis.Nil) {
+	current, lost, stream := pipe.Get(ctx, s.epoch()), pipe.Exists(ctx, s.lost()), pipe.XInfoStream(ctx, s.stream())
+	_, _ = pipe.Exec(ctx) // each reply has its own error
+	epoch, err := current.Result()
+	if errors.Is(err, goredis.Nil) {
+		epoch, err = s.begin(ctx)
+	}
+	end, streamErr := endOf(stream)
+	if err = errors.Join(err, lost.Err(), streamErr); err != nil {
 		return err
 	}
-	epoch, reported := current.Val(), lost.Val()
-	if epoch == "" {
-		if err := s.client.SetNX(ctx, s.epoch(), newEpoch(), 0).Err(); err != nil {
-			return err
-		}
-		var err error
-		if epoch, err = s.client.Get(ctx, s.epoch()).Result(); err != nil {
-			return err
-		}
-	}
 	f := &s.follower
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch {
-	case f.epoch == "":
-		f.epoch = epoch
-	case f.epoch != epoch:
-		f.epoch, f.last, f.lost = epoch, "", true
+	if f.lostSomething(epoch, end) {
+		// Noted only when the others can know it: until then each look finds it again.
 		if err := s.client.Set(ctx, s.lost(), time.Now().UTC().Format(time.RFC3339), 0).Err(); err != nil {
-			f.epoch = "another" // so that it is reported next time
 			return err
 		}
+		f.startAgain(epoch)
 		return nil
 	}
-	if reported == 0 {
-		f.lost = false
-	}
-	f.empty = reported > 0 && !f.lost
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.epoch = epoch
+	f.lost = f.lost && lost.Val() > 0
+	f.empty = lost.Val() > 0 && !f.lost
 	return nil
+}
+
+// lostSomething compares the Redis of now with the one of before.
+func (f *follower) lostSomething(epoch string, end position) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.epoch != "" && (f.epoch != epoch || end.before(f.last))
+}
+
+// startAgain reads the stream from its beginning; what is known stays.
+func (f *follower) startAgain(epoch string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.epoch, f.last, f.lost = epoch, position{}, true
+}
+
+// begin gives a new Redis its epoch.
+func (s *Store) begin(ctx context.Context) (string, error) {
+	if err := s.client.SetNX(ctx, s.epoch(), newEpoch(), 0).Err(); err != nil {
+		return "", err
+	}
+	return s.client.Get(ctx, s.epoch()).Result()
+}
+
+// position is the id of a line of the stream; the zero value is before the first.
+type position struct{ ms, seq uint64 }
+
+func parsePosition(id string) (position, error) {
+	var p position
+	ms, seq, _ := strings.Cut(id, "-")
+	var err, err2 error
+	p.ms, err = strconv.ParseUint(ms, 10, 64)
+	p.seq, err2 = strconv.ParseUint(seq, 10, 64)
+	return p, errors.Join(err, err2)
+}
+
+func (p position) before(q position) bool { return p.ms < q.ms || p.ms == q.ms && p.seq < q.seq }
+
+func (p position) String() string { return fmt.Sprintf("%d-%d", p.ms, p.seq) }
+
+// endOf returns the position of the last line that a stream ever had. A stream
+// that does not exist has none.
+func endOf(info *goredis.XInfoStreamCmd) (position, error) {
+	found, err := info.Result()
+	if goredis.HasErrorPrefix(err, "no such key") {
+		return position{}, nil
+	}
+	if err != nil {
+		return position{}, err
+	}
+	return parsePosition(found.LastGeneratedID)
 }
 
 // next reads lines of the stream; it waits for the first of them once it has
@@ -163,12 +211,9 @@ func (s *Store) next(ctx context.Context) ([]goredis.XMessage, error) {
 	if loaded {
 		block = blockFor
 	}
-	if last == "" {
-		last = "0"
-	}
 	ctx, cancel := context.WithTimeout(ctx, max(block, 0)+s.options.Timeout+5*time.Second)
 	defer cancel()
-	found, err := s.client.XRead(ctx, &goredis.XReadArgs{Streams: []string{s.stream(), last}, Count: batch, Block: block}).Result()
+	found, err := s.client.XRead(ctx, &goredis.XReadArgs{Streams: []string{s.stream(), last.String()}, Count: batch, Block: block}).Result()
 	if errors.Is(err, goredis.Nil) || err == nil && len(found) == 0 {
 		return nil, nil
 	}

@@ -16,7 +16,8 @@
 // and the API answers 503, unless InsecureAllowWhenAway is set.
 //
 // An entry that Redis loses is a token accepted again: give it an append-only
-// file and the eviction policy noeviction. A Redis that comes back empty is
+// file and the eviction policy noeviction, and where it has replicas
+// min-replicas-to-write. A Redis that comes back empty or with less than before is
 // detected by the instances that follow it; see [Store.State].
 package redis
 
@@ -40,7 +41,6 @@ const (
 	defaultMaxAge  = time.Second
 	defaultTimeout = 250 * time.Millisecond
 	defaultPrefix  = "oauthctl:"
-	clusterPrefix  = "{oauthctl}:" // one slot, so that a script may use several keys
 
 	defaultMaxStale = 10 * time.Minute
 	retryAfter      = 100 * time.Millisecond // between trials while Redis is away
@@ -56,7 +56,8 @@ type Options struct {
 	Timeout time.Duration
 	// InsecureAllowWhenAway lets tokens pass while Redis cannot be asked.
 	InsecureAllowWhenAway bool
-	// Prefix stands before each key; "" means "oauthctl:".
+	// Prefix begins each key; "" means "oauthctl:". In a cluster it is made a hash
+	// tag, such as "{oauthctl}:".
 	Prefix string
 	Now    func() time.Time // nil means time.Now
 	// Follow keeps all that is revoked in memory, about 8 bytes for each token;
@@ -104,11 +105,13 @@ func Open(rawURL string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	client, prefix, err := connect(rawURL, o.Timeout)
+	client, cluster, err := connect(rawURL, o.Timeout)
 	if err != nil {
 		return nil, err
 	}
-	o.Prefix = cmp.Or(o.Prefix, prefix)
+	if o.Prefix = cmp.Or(o.Prefix, defaultPrefix); cluster {
+		o.Prefix = inOneSlot(o.Prefix)
+	}
 	s := &Store{client: client, options: o, young: map[revocation.Key]state{}}
 	if o.Follow {
 		s.known = newKnown()

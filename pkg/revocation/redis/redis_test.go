@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,6 +41,15 @@ type server struct {
 // until it answers. It stores nothing unless options say so.
 func startRedis(t testing.TB, port string, options ...string) *server {
 	t.Helper()
+	if port == "" {
+		port = freePort(t)
+	}
+	return startServer(t, port, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(), "--daemonize", "no"}, options...)...)
+}
+
+// startServer starts redis-server with these arguments and waits until it answers.
+func startServer(t testing.TB, port string, arguments ...string) *server {
+	t.Helper()
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		if strings.Contains(os.Getenv("OAUTHCTL_TEST_REQUIRE"), "redis") {
@@ -49,15 +57,7 @@ func startRedis(t testing.TB, port string, options ...string) *server {
 		}
 		t.Skip("redis-server is not installed (Debian: redis-server)")
 	}
-	if port == "" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-		l.Close()
-	}
-	s := &server{port, exec.Command(program, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(), "--daemonize", "no"}, options...)...)}
+	s := &server{port, exec.Command(program, arguments...)}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

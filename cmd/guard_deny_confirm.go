@@ -1,0 +1,36 @@
+package cmd
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+func newGuardDenyConfirm(env *Env) *cobra.Command {
+	var o revocationsFlag
+	cmd := &cobra.Command{
+		Use:   "confirm --revocations URL",
+		Short: "Use a Redis that lost what was revoked",
+		Long: `Say that the guards may use a Redis that came back empty. Guards that ran before
+go on with what they knew; those that started afterwards answer 503 until this
+command is run. Revoke again first what has not expired.`,
+		Example: `  oauthctl guard deny confirm --revocations redis://127.0.0.1:6379/0`,
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runGuardDenyConfirm(cmd.Context(), env, o) },
+	}
+	o.addFlags(cmd.Flags())
+	return cmd
+}
+
+func runGuardDenyConfirm(ctx context.Context, env *Env, o revocationsFlag) error {
+	store, err := o.must(env, "guard deny confirm")
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	if err := store.Confirm(ctx); err != nil {
+		return err
+	}
+	env.say("confirmed: the guards use this Redis")
+	return nil
+}

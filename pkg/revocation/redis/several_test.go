@@ -1,0 +1,256 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/revocation"
+	"github.com/oauthctl/oauthctl/pkg/revocation/redis"
+)
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// admin speaks to one server as an operator would.
+func (s *server) admin(t testing.TB) *goredis.Client {
+	t.Helper()
+	c := goredis.NewClient(&goredis.Options{Addr: "127.0.0.1:" + s.port})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// do sends one command and returns the reply as text.
+func (s *server) do(t testing.TB, words ...any) string {
+	t.Helper()
+	reply, err := s.admin(t).Do(context.Background(), words...).Result()
+	if err != nil {
+		t.Fatalf("%v: %v", words, err)
+	}
+	return fmt.Sprint(reply)
+}
+
+// replicated waits until the replica of s has all that was written.
+func (s *server) replicated(t testing.TB) {
+	t.Helper()
+	if n := s.do(t, "WAIT", 1, 10_000); n != "1" {
+		t.Fatalf("%s replicas have what was written, want 1", n)
+	}
+}
+
+// startCluster runs three primaries, and a replica of the one that holds the
+// keys with a prefix. It returns them with that primary first.
+func startCluster(t *testing.T, prefix string) []*server {
+	t.Helper()
+	nodes := make([]*server, 4)
+	bus := make([]string, len(nodes))
+	for i := range nodes {
+		bus[i] = freePort(t)
+		nodes[i] = startRedis(t, "", "--cluster-enabled", "yes", "--cluster-port", bus[i], "--cluster-node-timeout", "1000",
+			"--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0")
+	}
+	for i := range nodes[1:] {
+		nodes[0].do(t, "CLUSTER", "MEET", "127.0.0.1", nodes[i+1].port, bus[i+1])
+	}
+	const slots = 16384
+	for i := range 3 {
+		nodes[i].do(t, "CLUSTER", "ADDSLOTSRANGE", i*slots/3, (i+1)*slots/3-1)
+	}
+	slot, err := strconv.Atoi(nodes[0].do(t, "CLUSTER", "KEYSLOT", prefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := slot * 3 / slots
+	nodes[0], nodes[owner] = nodes[owner], nodes[0]
+	id := nodes[0].do(t, "CLUSTER", "MYID")
+	for _, node := range nodes {
+		eventually(t, 30*time.Second, func() bool { return len(strings.Split(strings.TrimSpace(node.do(t, "CLUSTER", "NODES")), "\n")) == 4 })
+	}
+	eventually(t, 30*time.Second, func() bool {
+		return nodes[3].admin(t).Do(context.Background(), "CLUSTER", "REPLICATE", id).Err() == nil
+	})
+	for _, node := range nodes {
+		eventually(t, 30*time.Second, func() bool { return strings.Contains(node.do(t, "CLUSTER", "INFO"), "cluster_state:ok") })
+	}
+	eventually(t, 30*time.Second, func() bool { return strings.Contains(nodes[0].do(t, "INFO", "replication"), "state=online") })
+	return nodes
+}
+
+// startSentinel runs a primary, a replica and a sentinel that knows them as main.
+func startSentinel(t *testing.T) (sentinel, primary, replica *server) {
+	t.Helper()
+	primary = startRedis(t, "", "--repl-diskless-sync-delay", "0")
+	replica = startRedis(t, "", "--replicaof", "127.0.0.1 "+primary.port, "--repl-diskless-sync-delay", "0")
+	eventually(t, 30*time.Second, func() bool { return strings.Contains(primary.do(t, "INFO", "replication"), "state=online") })
+	port := freePort(t)
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := fmt.Sprintf("sentinel monitor main 127.0.0.1 %s 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n", primary.port)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sentinel = startServer(t, port, file, "--sentinel", "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir())
+	eventually(t, 30*time.Second, func() bool { return strings.Contains(sentinel.do(t, "INFO", "sentinel"), "slaves=1") })
+	return sentinel, primary, replica
+}
+
+// outlives checks that what is revoked counts before and after the primary is
+// lost, for a store that follows and for one that asks.
+func outlives(t *testing.T, url string, primary *server) {
+	t.Helper()
+	o := redis.Options{MaxAge: time.Millisecond, Timeout: time.Second}
+	stores := map[string]*redis.Store{"asking": open(t, url, o), "following": follow(t, url, o)}
+	loaded(t, stores["following"])
+	key := newKey(t)
+	good := signed(t, key, map[string]any{"jti": "good", "sub": "carol", "sid": "s3"})
+	answers := func(when, jti string, want bool) {
+		t.Helper()
+		tok := signed(t, key, map[string]any{"jti": jti, "sub": "bob", "sid": "s2"})
+		for how, store := range stores {
+			var got, accepted bool
+			var err, err2 error
+			for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(5 * time.Millisecond) {
+				got, err = store.Revoked(t.Context(), tok)
+				if accepted, err2 = store.Revoked(t.Context(), good); err == nil && err2 == nil && got == want {
+					break
+				}
+			}
+			if err != nil || got != want || err2 != nil || accepted {
+				t.Fatalf("%s, %s: %s is %v, %v, want %v; a good token is %v, %v", when, how, jti, got, err, want, accepted, err2)
+			}
+		}
+	}
+	revoke := func(jti string) {
+		t.Helper()
+		var err error
+		for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(10 * time.Millisecond) {
+			if err = stores["asking"].Revoke(t.Context(), revocation.ID(issuer, jti, time.Now().Add(time.Hour))); err == nil {
+				return
+			}
+		}
+		t.Fatalf("Revoke: %v", err)
+	}
+	answers("at first", "before", false)
+	revoke("before")
+	answers("revoked", "before", true)
+	if err := stores["asking"].RevokeAs(t.Context(), revocation.Subject(issuer, "dave", time.Now()), redis.Description{Issuer: issuer, Kind: "sub", Value: "dave"}); err != nil {
+		t.Fatal(err)
+	}
+	primary.replicated(t)
+	primary.kill()
+	answers("the primary is lost", "before", true)
+	revoke("after")
+	answers("revoked at the new primary", "after", true)
+	all, err := stores["following"].List(t.Context())
+	if err != nil || len(all) != 1 || all[0].Value != "dave" {
+		t.Errorf("List: %v, %v", all, err)
+	}
+	if state := stores["following"].State(); state.Lost || state.Entries != 3 {
+		t.Errorf("the state afterwards: %+v", state)
+	}
+	late := follow(t, url, o)
+	loaded(t, late)
+	if err := late.Ready(t.Context()); err != nil || late.State().Entries != 3 {
+		t.Errorf("a store that starts afterwards: %v, %+v", err, late.State())
+	}
+}
+
+func TestCluster(t *testing.T) {
+	nodes := startCluster(t, "{oauthctl}:")
+	outlives(t, "redis+cluster://127.0.0.1:"+nodes[1].port+"?addr=127.0.0.1:"+nodes[2].port, nodes[0])
+}
+
+// A prefix of one's own works in a cluster, and reading from replicas is refused
+// whatever the URL says.
+func TestClusterPrefix(t *testing.T) {
+	nodes := startCluster(t, "{acme}:")
+	for _, prefix := range []string{"acme:", "a{acme}b:"} {
+		store := open(t, "redis+cluster://127.0.0.1:"+nodes[1].port+"?read_only=true", redis.Options{Prefix: prefix, MaxAge: time.Millisecond, Timeout: time.Second})
+		tok := signed(t, newKey(t), nil)
+		if got, err := store.Revoked(t.Context(), tok); err != nil || got {
+			t.Errorf("%s, positive control: %v, %v", prefix, got, err)
+		}
+		if err := store.Revoke(t.Context(), revocation.Token(tok)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := store.Revoked(t.Context(), tok); err != nil || !got {
+			t.Errorf("%s: %v, %v", prefix, got, err)
+		}
+	}
+	if replica := nodes[3].do(t, "INFO", "commandstats"); strings.Contains(replica, "cmdstat_readonly") {
+		t.Error("the replica was asked")
+	}
+}
+
+func TestSentinel(t *testing.T) {
+	sentinel, primary, _ := startSentinel(t)
+	outlives(t, "redis+sentinel://127.0.0.1:"+sentinel.port+"/0?master_name=main", primary)
+}
+
+// A replica that takes over without the last lines is noticed as a Redis that
+// lost something, and so is a server that was restored from an old copy.
+func TestFollowBehind(t *testing.T) {
+	primary := startRedis(t, "", "--repl-diskless-sync-delay", "0")
+	replica := startRedis(t, "", "--replicaof", "127.0.0.1 "+primary.port, "--repl-diskless-sync-delay", "0")
+	key := newKey(t)
+	early, late := signed(t, key, map[string]any{"jti": "early"}), signed(t, key, map[string]any{"jti": "late"})
+	store := follow(t, primary.url(), redis.Options{Timeout: time.Second})
+	loaded(t, store)
+	if err := store.Revoke(t.Context(), revocation.Token(early)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 30*time.Second, func() bool { return strings.Contains(primary.do(t, "INFO", "replication"), "state=online") })
+	primary.replicated(t)
+	replica.do(t, "REPLICAOF", "NO", "ONE")
+	if err := store.Revoke(t.Context(), revocation.Token(late)); err != nil {
+		t.Fatal(err)
+	}
+	// One line more was read than the replica has.
+	reader := follow(t, primary.url(), redis.Options{Timeout: time.Second})
+	loaded(t, reader)
+	eventually(t, 5*time.Second, func() bool { return store.State().Entries == 2 && reader.State().Entries == 2 && !store.State().Lost })
+
+	primary.kill()
+	// The replica takes the place and the address of the primary.
+	replica.do(t, "SAVE")
+	dir := replica.admin(t).ConfigGet(t.Context(), "dir").Val()["dir"]
+	replica.kill()
+	startRedis(t, primary.port, "--dir", dir)
+	eventually(t, 10*time.Second, func() bool { return store.State().Lost && reader.State().Lost })
+	for name, tok := range map[string]bool{"early": true, "late": true, "other": false} {
+		if got, err := reader.Revoked(t.Context(), signed(t, key, map[string]any{"jti": name, "sub": "bob"})); got != tok || err != nil {
+			t.Errorf("%s at an instance that knows better: %v, %v", name, got, err)
+		}
+	}
+	fresh := follow(t, primary.url(), redis.Options{Timeout: time.Second})
+	loaded(t, fresh)
+	eventually(t, 5*time.Second, func() bool {
+		_, err := fresh.Revoked(t.Context(), signed(t, key, map[string]any{"jti": "late", "sub": "bob"}))
+		return idOf(err) == diagnosis.RevocationUnknown
+	})
+	if err := store.Revoke(t.Context(), revocation.Token(late)); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Confirm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 5*time.Second, func() bool {
+		got, err := fresh.Revoked(t.Context(), late)
+		return got && err == nil && !store.State().Lost && !reader.State().Lost
+	})
+}
