@@ -2,6 +2,7 @@ package guard_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -59,6 +60,9 @@ func serveCost(role string) error {
 		if handler, err = costGuard(); err != nil {
 			return err
 		}
+	}
+	if role == "guard" {
+		return guard.Serve(context.Background(), l, handler, time.Second)
 	}
 	return (&http.Server{Handler: handler}).Serve(l)
 }
@@ -148,33 +152,39 @@ func (s costServer) load(t *testing.T, tokens []string, n int) float64 {
 	return float64(n) / (float64(s.cpu(t)-before) / 100)
 }
 
-// TestCost compares the requests per CPU second of a guard with those of a bare
-// httputil.ReverseProxy, with tokens that repeat and tokens that never do. It
-// reports medians and asserts nothing but that requests succeed: the machine of a
-// test is busy.
-func TestCost(t *testing.T) {
+// costSetup returns n distinct tokens and what the servers before the API need.
+func costSetup(t *testing.T, n int) (tokens, env []string) {
+	t.Helper()
 	if os.Getenv("GUARD_COST") == "" {
 		t.Skip("set GUARD_COST=1 to measure (docs/performance.md)")
 	}
-	n, rounds := 6000, 5
 	key, err := jwks.GenerateRSA("RS256", 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens := make([]string, n)
 	now := time.Now().Unix()
-	for i := range tokens {
-		tokens[i], err = token.Sign(key, "at+jwt", map[string]any{"iss": issuer, "aud": audience, "sub": "alice", "client_id": "app", "jti": strconv.Itoa(i), "iat": now, "exp": now + 3600, "scope": "items:read"})
+	for i := range n {
+		raw, err := token.Sign(key, "at+jwt", map[string]any{"iss": issuer, "aud": audience, "sub": "alice", "client_id": "app", "jti": strconv.Itoa(i), "iat": now, "exp": now + 3600, "scope": "items:read"})
 		if err != nil {
 			t.Fatal(err)
 		}
+		tokens = append(tokens, raw)
 	}
 	keys, err := json.Marshal(jwks.NewSet(key.Public()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	api := startCost(t, "api")
-	env := []string{"GUARD_COST_API=" + api.url, "GUARD_COST_KEYS=" + string(keys)}
+	return tokens, []string{"GUARD_COST_API=" + api.url, "GUARD_COST_KEYS=" + string(keys)}
+}
+
+// TestCost compares the requests per CPU second of a guard with those of a bare
+// httputil.ReverseProxy, with tokens that repeat and tokens that never do. It
+// reports medians and asserts nothing but that requests succeed: the machine of a
+// test is busy.
+func TestCost(t *testing.T) {
+	n, rounds := 6000, 5
+	tokens, env := costSetup(t, n)
 	bare := startCost(t, "bare", env...)
 	var distinct, repeated []float64
 	for range rounds {
@@ -188,4 +198,62 @@ func TestCost(t *testing.T) {
 	slices.Sort(distinct)
 	slices.Sort(repeated)
 	t.Logf("requests per CPU second of a bare ReverseProxy: %.2f distinct RS256 tokens, %.2f repeated", distinct[rounds/2], repeated[rounds/2])
+}
+
+// latencies sends n requests at a steady rate, each when it is due whether the
+// ones before were answered or not, and returns how long each took, sorted.
+func (s costServer) latencies(t *testing.T, tokens []string, n, perSecond int) []time.Duration {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	defer client.CloseIdleConnections()
+	took := make([]time.Duration, n)
+	var group sync.WaitGroup
+	began := time.Now()
+	for i := range n {
+		due := began.Add(time.Duration(i) * time.Second / time.Duration(perSecond))
+		time.Sleep(time.Until(due))
+		group.Go(func() {
+			req, _ := http.NewRequest("GET", s.url+"/api/items", http.NoBody)
+			req.Header.Set("Authorization", "Bearer "+tokens[i%len(tokens)])
+			res, err := client.Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			res.Body.Close()
+			if took[i] = time.Since(due); res.StatusCode != 200 {
+				t.Errorf("status %d", res.StatusCode)
+			}
+		})
+	}
+	group.Wait()
+	slices.Sort(took)
+	return took
+}
+
+// TestLatency reports what a guard adds to the time of a request at 300 requests
+// a second, compared with a bare httputil.ReverseProxy: medians of interleaved
+// rounds, with tokens that never repeat. Like [TestCost] it asserts no time.
+func TestLatency(t *testing.T) {
+	n, rounds := 3000, 5
+	tokens, env := costSetup(t, n)
+	bare := startCost(t, "bare", env...)
+	added := map[int][]time.Duration{50: nil, 99: nil}
+	for range rounds {
+		g := startCost(t, "guard", env...)
+		for _, server := range []costServer{bare, g} { // connections and code are warm afterwards
+			server.latencies(t, tokens[:100], 300, 300)
+		}
+		plain, guarded := bare.latencies(t, tokens, n, 300), g.latencies(t, tokens, n, 300)
+		for percentile := range added {
+			i := n * percentile / 100
+			t.Logf("p%d: bare %s, guard %s", percentile, plain[i], guarded[i])
+			added[percentile] = append(added[percentile], guarded[i]-plain[i])
+		}
+	}
+	for percentile, all := range added {
+		slices.Sort(all)
+		t.Logf("added p%d: %s", percentile, all[rounds/2])
+	}
 }

@@ -2,7 +2,6 @@ package guard
 
 import (
 	"errors"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -63,7 +62,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 	} else if !h.introduce(w, n, t) {
 		return
 	}
-	maps.Copy(w.Header(), n.who)
+	n.who.write(w.Header())
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 }

@@ -92,10 +92,6 @@ type Config struct {
 	Service string
 }
 
-// ClaimHeader names a header field that tells the API a claim. A list is joined
-// with commas. Where the claim is missing the field is not sent.
-type ClaimHeader struct{ Header, Claim string }
-
 // Handler is the guard. It is safe for concurrent use.
 type Handler struct {
 	config   Config
@@ -161,21 +157,6 @@ func (c *Config) setDefaults() {
 	if c.Recheck <= 0 {
 		c.Recheck = 5 * time.Second
 	}
-}
-
-func (ch ClaimHeader) check() error {
-	if ch.Claim == "" || ch.Header == "" || !isPlain(ch.Header) {
-		return fmt.Errorf("guard: expected a header name of letters, digits and dashes, and a claim, got %q and %q", ch.Header, ch.Claim)
-	}
-	class := fields{}.classOf(ch.Header)
-	switch name := string(fold(nil, ch.Header)); {
-	case name == "x-auth-subject", name == "x-auth-scope", name == "x-auth-issuer", name == "x-auth-client-id", name == "x-request-id",
-		name == "host", name == "connection", name == "content-length", name == "transfer-encoding", name == "te", name == "trailer", name == "upgrade":
-		return fmt.Errorf("guard: the header %q cannot hold a claim", ch.Header)
-	case class == credential, class == forwarding, class == override:
-		return fmt.Errorf("guard: the header %q cannot hold a claim", ch.Header)
-	}
-	return nil
 }
 
 // SetPolicy replaces the policy in use, for requests that come from now on. On
@@ -345,101 +326,10 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request) {
 	} else if !h.introduce(w, n, t) {
 		return
 	}
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
-	life := h.supervise(r, t, cancel)
+	life := h.supervise(r, t, n.cancel)
 	defer func() {
 		life.end()
-		n.cut, n.ended = endOf(ctx)
+		n.cut, n.ended = endOf(n)
 	}()
-	h.proxy.ServeHTTP(w, r.WithContext(ctx))
-}
-
-// introduce makes the header fields that say who asks; where the API would read
-// something else in them the request is refused.
-func (h *Handler) introduce(w http.ResponseWriter, n *note, t *token.Token) bool {
-	n.knows(t)
-	who, d := h.identityOf(n.rules, t)
-	if d != nil {
-		n.refuse(d)
-		problem(w, http.StatusForbidden, d.Summary(), d.ID)
-		return false
-	}
-	n.who = who
-	return true
-}
-
-const (
-	headerSubject  = "X-Auth-Subject"
-	headerScope    = "X-Auth-Scope"
-	headerIssuer   = "X-Auth-Issuer"
-	headerClientID = "X-Auth-Client-Id"
-)
-
-// identityOf returns the header fields that tell the API about the caller.
-func (h *Handler) identityOf(x *rules, t *token.Token) (http.Header, *diagnosis.Diagnosis) {
-	subject := t.Subject()
-	if subject == "" && !h.config.AllowNoSubject {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a sub that says who asks"), Got: diagnosis.None}
-	}
-	who := http.Header{headerIssuer: {t.Issuer()}, headerScope: {strings.Join(x.scopes(t), " ")}}
-	if subject != "" {
-		who[headerSubject] = []string{subject}
-	}
-	if client := t.ClientID(); client != "" {
-		who[headerClientID] = []string{client}
-	}
-	for _, ch := range h.config.ClaimHeaders {
-		value, there := t.Claim(ch.Claim)
-		if !there || value == nil {
-			continue
-		}
-		text, ok := claimText(value)
-		if !ok {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a claim " + ch.Claim + " that a header field can hold"), Got: diagnosis.Values{fmt.Sprint(value)}}
-		}
-		who[http.CanonicalHeaderKey(ch.Header)] = []string{text}
-	}
-	for name, values := range who {
-		if !fitsHeader(values[0]) {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a value of " + name + " that a header field can hold"), Got: diagnosis.Values{values[0]}}
-		}
-	}
-	return who, nil
-}
-
-// claimText writes a claim as one field value; a list with commas between its
-// elements, none of which may have a comma.
-func claimText(value any) (string, bool) {
-	switch v := value.(type) {
-	case string:
-		return v, true
-	case bool, float64:
-		return fmt.Sprint(v), true
-	case []any:
-		all := make([]string, len(v))
-		for i, element := range v {
-			text, ok := claimText(element)
-			if _, nested := element.([]any); !ok || nested || text == "" || strings.Contains(text, ",") || !fitsHeader(text) {
-				return "", false
-			}
-			all[i] = text
-		}
-		return strings.Join(all, ","), true
-	}
-	return "", false
-}
-
-// fitsHeader reports whether a text arrives as it is in a header field (RFC
-// 9110, section 5.5).
-func fitsHeader(text string) bool {
-	return strings.TrimSpace(text) == text && !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == '\x7f' })
-}
-
-// scopes are those that a header field can hold, which is all that RFC 6749,
-// section 3.3, allows.
-func (x *rules) scopes(t *token.Token) []string {
-	return slices.DeleteFunc(t.Scopes(x.policy.ScopeClaims...), func(scope string) bool {
-		return !fitsHeader(scope) || strings.Contains(scope, " ")
-	})
+	h.proxy.ServeHTTP(w, r)
 }

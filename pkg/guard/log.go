@@ -31,13 +31,14 @@ const (
 // note is one request under way: its context, and what the log will say of it.
 type note struct {
 	context.Context
+	cancel    context.CancelCauseFunc
 	rules     *rules // by which it is checked
 	began     time.Time
 	id        string // of the request
 	route     string // the pattern, "" where none is listed
 	decision  string
 	token     *token.Token
-	who       http.Header // what the API is told about the caller
+	who       introduction // what the API learns about the caller
 	diagnosis *diagnosis.Diagnosis
 	reason    error  // for which the client is to blame
 	err       error  // of the API behind
@@ -66,7 +67,8 @@ func noteOf(r *http.Request) *note {
 // begin notes a request that came.
 func (h *Handler) begin(r *http.Request) *note {
 	h.metrics.underway.Add(1)
-	n := &note{Context: r.Context(), rules: h.current.Load(), began: time.Now(), id: requestID(r), decision: "allowed"}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	n := &note{Context: ctx, cancel: cancel, rules: h.current.Load(), began: time.Now(), id: requestID(r), decision: "allowed"}
 	n.offered = h.config.Carriers.Subprotocol && strings.Contains(r.Header.Get("Sec-Websocket-Protocol"), subprotocol)
 	return n
 }
@@ -74,6 +76,7 @@ func (h *Handler) begin(r *http.Request) *note {
 // end counts and logs a request that was answered, or cut.
 func (h *Handler) end(r *http.Request, n *note) {
 	h.metrics.underway.Add(-1)
+	n.cancel(nil)
 	n.body.finish()
 	took := time.Since(n.began)
 	status := n.recorder.status

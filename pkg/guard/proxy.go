@@ -3,7 +3,6 @@ package guard
 import (
 	"context"
 	"errors"
-	"maps"
 	"mime"
 	"net/http"
 	"net/http/httputil"
@@ -33,7 +32,7 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 	}
 	h.trusted.forward(p.Out.Header, p.In)
 	p.Out.Header["X-Request-Id"] = []string{n.id}
-	maps.Copy(p.Out.Header, n.who)
+	n.who.write(p.Out.Header)
 }
 
 // removeUpgrade leaves only a WebSocket, which begins with a GET that was

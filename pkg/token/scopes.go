@@ -36,8 +36,8 @@ func (t *Token) ScopeClaim(scope string, claims ...string) string {
 
 func (t *Token) claimHasScope(name, scope string) bool {
 	text := t.lookup(name)
-	if text != "" && text[0] == '"' && strings.IndexByte(text, '\\') < 0 {
-		for granted := range strings.FieldsSeq(text[1 : len(text)-1]) {
+	if words, ok := unescaped(text); ok {
+		for granted := range strings.FieldsSeq(words) {
 			if granted == scope {
 				return true
 			}
@@ -47,9 +47,20 @@ func (t *Token) claimHasScope(name, scope string) bool {
 	return (text != "" || strings.IndexByte(name, '.') >= 0) && slices.Contains(t.claimScopes(name), scope)
 }
 
+// unescaped returns the string that a JSON text is, if it is one without escapes.
+func unescaped(text string) (string, bool) {
+	if text == "" || text[0] != '"' || strings.IndexByte(text, '\\') >= 0 {
+		return "", false
+	}
+	return text[1 : len(text)-1], true
+}
+
 // claimScopes are the scopes in one claim: a string separated by spaces, or a
 // list.
 func (t *Token) claimScopes(name string) []string {
+	if words, ok := unescaped(t.lookup(name)); ok {
+		return strings.Fields(words)
+	}
 	value, _ := t.Claim(name)
 	var scopes []string
 	switch v := value.(type) {

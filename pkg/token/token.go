@@ -91,8 +91,8 @@ func (t *Token) IssuedAt() time.Time { return t.time("iat") }
 // when they are named, since permissions or roles may hold more than was
 // granted to this client.
 func (t *Token) Scopes(claims ...string) []string {
-	var scopes []string
-	for _, name := range slices.Concat([]string{"scope", "scp"}, claims) {
+	scopes := append(t.claimScopes("scope"), t.claimScopes("scp")...)
+	for _, name := range claims {
 		scopes = append(scopes, t.claimScopes(name)...)
 	}
 	slices.Sort(scopes)

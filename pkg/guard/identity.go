@@ -1,0 +1,133 @@
+package guard
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/token"
+)
+
+// ClaimHeader names a header field that tells the API a claim. A list is joined
+// with commas. Where the claim is missing the field is not sent.
+type ClaimHeader struct{ Header, Claim string }
+
+func (ch ClaimHeader) check() error {
+	if ch.Claim == "" || ch.Header == "" || !isPlain(ch.Header) {
+		return fmt.Errorf("guard: expected a header name of letters, digits and dashes, and a claim, got %q and %q", ch.Header, ch.Claim)
+	}
+	class := fields{}.classOf(ch.Header)
+	switch name := string(fold(nil, ch.Header)); {
+	case name == "x-auth-subject", name == "x-auth-scope", name == "x-auth-issuer", name == "x-auth-client-id", name == "x-request-id",
+		name == "host", name == "connection", name == "content-length", name == "transfer-encoding", name == "te", name == "trailer", name == "upgrade":
+		return fmt.Errorf("guard: the header %q cannot hold a claim", ch.Header)
+	case class == credential, class == forwarding, class == override:
+		return fmt.Errorf("guard: the header %q cannot hold a claim", ch.Header)
+	}
+	return nil
+}
+
+// introduce makes the header fields that say who asks; where the API would read
+// something else in them the request is refused.
+func (h *Handler) introduce(w http.ResponseWriter, n *note, t *token.Token) bool {
+	n.knows(t)
+	who, d := h.identityOf(n.rules, t)
+	if d != nil {
+		n.refuse(d)
+		problem(w, http.StatusForbidden, d.Summary(), d.ID)
+		return false
+	}
+	n.who = who
+	return true
+}
+
+const (
+	headerSubject  = "X-Auth-Subject"
+	headerScope    = "X-Auth-Scope"
+	headerIssuer   = "X-Auth-Issuer"
+	headerClientID = "X-Auth-Client-Id"
+)
+
+// introduction is what the API learns about a caller, as header fields.
+type introduction []field
+
+type field struct{ name, value string }
+
+// write sets the fields in h.
+func (who introduction) write(h http.Header) {
+	values := make([]string, len(who))
+	for i, f := range who {
+		values[i] = f.value
+		h[f.name] = values[i : i+1 : i+1]
+	}
+}
+
+// identityOf returns the header fields that tell the API about the caller.
+func (h *Handler) identityOf(x *rules, t *token.Token) (introduction, *diagnosis.Diagnosis) {
+	subject := t.Subject()
+	if subject == "" && !h.config.AllowNoSubject {
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a sub that says who asks"), Got: diagnosis.None}
+	}
+	who := append(make(introduction, 0, 4+len(h.config.ClaimHeaders)), field{headerIssuer, t.Issuer()}, field{headerScope, strings.Join(x.scopes(t), " ")})
+	if subject != "" {
+		who = append(who, field{headerSubject, subject})
+	}
+	if client := t.ClientID(); client != "" {
+		who = append(who, field{headerClientID, client})
+	}
+	for _, ch := range h.config.ClaimHeaders {
+		value, there := t.Claim(ch.Claim)
+		if !there || value == nil {
+			continue
+		}
+		text, ok := claimText(value)
+		if !ok {
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a claim " + ch.Claim + " that a header field can hold"), Got: diagnosis.Values{fmt.Sprint(value)}}
+		}
+		who = append(who, field{http.CanonicalHeaderKey(ch.Header), text})
+	}
+	for _, f := range who {
+		if !fitsHeader(f.value) {
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a value of " + f.name + " that a header field can hold"), Got: diagnosis.Values{f.value}}
+		}
+	}
+	return who, nil
+}
+
+// claimText writes a claim as one field value; a list with commas between its
+// elements, none of which may have a comma.
+func claimText(value any) (string, bool) {
+	switch v := value.(type) {
+	case string:
+		return v, true
+	case bool, float64:
+		return fmt.Sprint(v), true
+	case []any:
+		all := make([]string, len(v))
+		for i, element := range v {
+			text, ok := claimText(element)
+			if _, nested := element.([]any); !ok || nested || text == "" || strings.Contains(text, ",") || !fitsHeader(text) {
+				return "", false
+			}
+			all[i] = text
+		}
+		return strings.Join(all, ","), true
+	}
+	return "", false
+}
+
+// fitsHeader reports whether a text arrives as it is in a header field (RFC
+// 9110, section 5.5).
+func fitsHeader(text string) bool {
+	return strings.TrimSpace(text) == text && !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == '\x7f' })
+}
+
+// scopes are those that a header field can hold, which is all that RFC 6749,
+// section 3.3, allows.
+func (x *rules) scopes(t *token.Token) []string {
+	return slices.DeleteFunc(t.Scopes(x.policy.ScopeClaims...), func(scope string) bool {
+		return !fitsHeader(scope) || strings.Contains(scope, " ")
+	})
+}
