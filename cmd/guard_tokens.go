@@ -111,7 +111,11 @@ func (t guardTokenFlags) fillIntrospection(env *Env, c *guard.Config) error {
 	if err != nil {
 		return err
 	}
-	opaque, err := revocation.NewOpaque(find, c.Policy.Issuer, c.Policy.Audience, revocation.IntrospectionOptions{Concurrency: 64, Now: env.Now})
+	verifier, err := c.Policy.ResponseVerifier(token.Options{Now: env.Now})
+	if err != nil {
+		return usage("--introspect: %w", err)
+	}
+	opaque, err := revocation.NewOpaque(find, verifier, revocation.IntrospectionOptions{Concurrency: 64, Now: env.Now})
 	if err != nil {
 		return usage("--introspect: %w", err)
 	}

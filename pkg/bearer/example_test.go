@@ -108,7 +108,11 @@ func ExampleRequire_opaque() {
 		Server: &discovery.Server{Issuer: "https://auth.example.com", IntrospectionEndpoint: "https://auth.example.com/introspect"},
 	}
 	find := func(context.Context) (*oauth.Client, error) { return client, nil }
-	verifier, err := revocation.NewOpaque(find, "https://auth.example.com", []string{"https://api.example.com"}, revocation.IntrospectionOptions{})
+	responses, err := token.NewResponseVerifier("https://auth.example.com", []string{"https://api.example.com"}, token.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	verifier, err := revocation.NewOpaque(find, responses, revocation.IntrospectionOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 func certificate(t *testing.T) []byte {
@@ -115,7 +116,11 @@ func TestOpaqueTokens(t *testing.T) {
 	}))
 	defer as.Close()
 	client := &oauth.Client{ID: "api", Secret: secret.New("s3cret"), Server: &discovery.Server{Issuer: as.URL, IntrospectionEndpoint: as.URL + "/introspect"}}
-	opaque, err := revocation.NewOpaque(func(context.Context) (*oauth.Client, error) { return client, nil }, issuer, []string{audience}, revocation.IntrospectionOptions{})
+	responses, err := token.NewResponseVerifier(issuer, []string{audience}, token.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opaque, err := revocation.NewOpaque(func(context.Context) (*oauth.Client, error) { return client, nil }, responses, revocation.IntrospectionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,16 +77,7 @@ func (p *Policy) VerifierOf(keys func(Trust) (token.KeySet, error), o token.Opti
 		if err != nil {
 			return nil, err
 		}
-		o := o
-		o.Algorithms, o.Accept = one.Algorithms, one.Accept
-		if p.Types != nil {
-			o.Types = p.Types
-		}
-		o.RFC9068 = o.RFC9068 || p.RFC9068
-		if one.Audience == nil {
-			o.InsecureSkipAudience, o.ClientIDs = true, p.clients()
-		}
-		v, err := token.NewVerifier(one.Issuer, one.Audience, set, o)
+		v, err := token.NewVerifier(one.Issuer, one.Audience, set, p.options(one, o))
 		if err != nil {
 			return nil, fmt.Errorf("policy: %w", err)
 		}
@@ -100,6 +91,31 @@ func (p *Policy) VerifierOf(keys func(Trust) (token.KeySet, error), o token.Opti
 		return nil, fmt.Errorf("policy: %w", err)
 	}
 	return v, nil
+}
+
+// ResponseVerifier returns a verifier of opaque tokens by introspection responses
+// of the policy's first issuer. What the policy says takes the place of what o
+// says.
+func (p *Policy) ResponseVerifier(o token.Options) (*token.ResponseVerifier, error) {
+	one := p.Trusted[0]
+	v, err := token.NewResponseVerifier(one.Issuer, one.Audience, p.options(one, o))
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	return v, nil
+}
+
+// options are those of a verifier of one issuer's tokens.
+func (p *Policy) options(one Trust, o token.Options) token.Options {
+	o.Algorithms, o.Accept = one.Algorithms, one.Accept
+	if p.Types != nil {
+		o.Types = p.Types
+	}
+	o.RFC9068 = o.RFC9068 || p.RFC9068
+	if one.Audience == nil {
+		o.InsecureSkipAudience, o.ClientIDs = true, p.clients()
+	}
+	return o
 }
 
 // clients are the values of client_id that the routes name.

@@ -15,6 +15,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 	"github.com/oauthctl/oauthctl/pkg/secret"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // An opaque token is refused within the stated time after it was revoked; a
@@ -34,7 +35,7 @@ func TestOpaque(t *testing.T) {
 		}
 		return &oauth.Client{ID: "api", Secret: secret.New("s"), Server: &discovery.Server{Issuer: issuer, IntrospectionEndpoint: as.URL}}, nil
 	}
-	o, err := revocation.NewOpaque(find, issuer, []string{"api"}, revocation.IntrospectionOptions{MaxAge: 10 * time.Second, Now: c.now})
+	o, err := revocation.NewOpaque(find, responses(t, c.now), revocation.IntrospectionOptions{MaxAge: 10 * time.Second, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,9 +67,49 @@ func TestOpaque(t *testing.T) {
 	active.Store(true)
 	c.move(95 * time.Second)
 	step("expired", diagnosis.Expired)
-	for name, audience := range map[string][]string{"no audience": nil, "an audience": {"api"}} {
-		if o, err := revocation.NewOpaque(find, issuer, audience, revocation.IntrospectionOptions{}); (err == nil) != (audience != nil) {
-			t.Errorf("%s: %v, %v", name, o, err)
+	for name, wrong := range map[string]func() (*revocation.Opaque, error){
+		"no client": func() (*revocation.Opaque, error) {
+			return revocation.NewOpaque(nil, responses(t, nil), revocation.IntrospectionOptions{})
+		},
+		"no verifier": func() (*revocation.Opaque, error) {
+			return revocation.NewOpaque(find, nil, revocation.IntrospectionOptions{})
+		},
+	} {
+		if o, err := wrong(); err == nil {
+			t.Errorf("%s: %v", name, o)
+		}
+	}
+}
+
+// responses returns a verifier of the responses about tokens for the API.
+func responses(t testing.TB, now func() time.Time) *token.ResponseVerifier {
+	t.Helper()
+	v, err := token.NewResponseVerifier(issuer, []string{"api"}, token.Options{Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// A JWT that was verified by its signature is revoked if the server calls it
+// inactive, and not because of what else is in the response.
+func TestOpaqueAsksAboutJWTs(t *testing.T) {
+	var answer atomic.Value
+	as := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, answer.Load())
+	}))
+	defer as.Close()
+	client := &oauth.Client{ID: "api", Secret: secret.New("s"), Server: &discovery.Server{Issuer: issuer, IntrospectionEndpoint: as.URL}}
+	key := newKey(t, "EdDSA")
+	for text, want := range map[string]bool{`{"active":true}`: false, `{"active":true,"aud":"another"}`: false, `{"active":false}`: true} {
+		answer.Store(text)
+		o, err := revocation.NewOpaque(func(context.Context) (*oauth.Client, error) { return client, nil }, responses(t, nil), revocation.IntrospectionOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if revoked, err := o.Revoked(t.Context(), signed(t, key, nil)); revoked != want || err != nil {
+			t.Errorf("%s: Revoked = %v, %v", text, revoked, err)
 		}
 	}
 }
@@ -88,7 +129,7 @@ func FuzzOpaque(f *testing.F) {
 	client := &oauth.Client{ID: "api", Secret: secret.New("s"), Server: &discovery.Server{Issuer: issuer, IntrospectionEndpoint: as.URL}}
 	f.Fuzz(func(t *testing.T, text string) {
 		answer.Store(text)
-		o, err := revocation.NewOpaque(func(context.Context) (*oauth.Client, error) { return client, nil }, issuer, []string{"api"}, revocation.IntrospectionOptions{})
+		o, err := revocation.NewOpaque(func(context.Context) (*oauth.Client, error) { return client, nil }, responses(t, nil), revocation.IntrospectionOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -47,6 +47,11 @@ func (w *workspace) readClaims(t *Token, p parts) error {
 		return err
 	}
 	w.part = data
+	return w.readMembers(t, data)
+}
+
+// readMembers reads the JSON object of claims.
+func (w *workspace) readMembers(t *Token, data []byte) error {
 	text := string(data)
 	claims, err := w.readObject(data, text, diagnosis.PayloadInvalid)
 	if err != nil {

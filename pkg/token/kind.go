@@ -123,13 +123,9 @@ func (t *Token) kindOfClaims() (kind Kind, evidence string) {
 			return kind, evidence
 		case "at_hash", "c_hash":
 			kind, evidence = KindIDToken, m.name
-		case "token_use":
-			if m.value == `"id"` {
-				kind, evidence = KindIDToken, m.name
-			}
-			access = access || m.value == `"access"`
-		case "typ":
-			switch use := keycloakUse(m.value); use {
+		// Cognito and Ory Hydra, Keycloak, Simple JWT.
+		case "token_use", "typ", "token_type":
+			switch use := useOf(m.value); use {
 			case KindUnknown:
 			case KindAccessToken:
 				access = true
@@ -153,17 +149,20 @@ func (t *Token) kindOfClaims() (kind Kind, evidence string) {
 	return KindUnknown, ""
 }
 
-// keycloakUse is what Keycloak's claim typ says.
-func keycloakUse(text string) Kind {
+// useOf is what a claim says about the use of a token, by the names of OAuth's
+// token types (RFC 6749, section 7.1; RFC 8693, section 3) and of providers.
+func useOf(text string) Kind {
 	use, _ := unquote(text)
+	use = strings.TrimPrefix(use, "urn:ietf:params:oauth:token-type:")
+	is := func(name string) bool { return strings.EqualFold(use, name) }
 	switch {
-	case strings.EqualFold(use, "bearer"), strings.EqualFold(use, "dpop"):
+	case is("bearer"), is("dpop"), is("access"), is("access_token"):
 		return KindAccessToken
-	case strings.EqualFold(use, "id"):
+	case is("id"), is("id_token"):
 		return KindIDToken
-	case strings.EqualFold(use, "refresh"), strings.EqualFold(use, "offline"):
+	case is("refresh"), is("refresh_token"), is("offline"):
 		return KindRefreshToken
-	case strings.EqualFold(use, "logout"):
+	case is("logout"), is("logout_token"):
 		return KindLogoutToken
 	}
 	return KindUnknown

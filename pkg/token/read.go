@@ -22,14 +22,22 @@ const (
 // parts are the three parts of a token in compact form, still encoded.
 type parts struct{ header, payload, signature, signed, raw string }
 
+// checkSize returns an error for a token that is empty or too large to be read.
+func checkSize(raw string) error {
+	switch {
+	case raw == "":
+		return &diagnosis.Diagnosis{ID: diagnosis.TokenMissing}
+	case len(raw) > MaxBytes:
+		return &diagnosis.Diagnosis{ID: diagnosis.TokenTooLarge, Expected: diagnosis.Values{fmt.Sprintf("at most %d bytes", MaxBytes)}, Got: diagnosis.Values{strconv.Itoa(len(raw))}}
+	}
+	return nil
+}
+
 // split takes a token apart. It looks at each byte at most once, and at none of
 // a token that is too large.
 func split(raw string) (parts, error) {
-	if raw == "" {
-		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.TokenMissing}
-	}
-	if len(raw) > MaxBytes {
-		return parts{}, &diagnosis.Diagnosis{ID: diagnosis.TokenTooLarge, Expected: diagnosis.Values{fmt.Sprintf("at most %d bytes", MaxBytes)}, Got: diagnosis.Values{strconv.Itoa(len(raw))}}
+	if err := checkSize(raw); err != nil {
+		return parts{}, err
 	}
 	header, rest, found := strings.Cut(raw, ".")
 	if !found {

@@ -27,13 +27,14 @@ const (
 	checkIssuedAt
 	checkClientID
 	checkRequired
+	checkActive // of an introspection response
 )
 
 // String returns the name of the check as a report has it.
 func (c checkNumber) String() string {
 	return [...]string{
 		"structure", "header", "algorithm", "type", "key", "signature", "claims",
-		"issuer", "audience", "expiry", "not_before", "issued_at", "client_id", "required",
+		"issuer", "audience", "expiry", "not_before", "issued_at", "client_id", "required", "active",
 	}[c]
 }
 
@@ -148,6 +149,12 @@ func (j *judge) report(ctx context.Context, raw string) *Report {
 	for c := checkStructure; c <= checkClaims; c++ {
 		r.add(c, j.check(x, c, true))
 	}
+	j.reportClaims(x, r)
+	return r
+}
+
+// reportClaims adds the checks of the claims, and what follows from all checks.
+func (j *judge) reportClaims(x *examination, r *Report) {
 	for i := range claimChecks {
 		c := &claimChecks[i]
 		r.add(c.check, j.check(x, c.check, j.asks(c)))
@@ -168,7 +175,6 @@ func (j *judge) report(ctx context.Context, raw string) *Report {
 	if r.Read = x.read; r.Read == nil && x.token != nil && x.token.claims != nil {
 		r.Read = x.token
 	}
-	return r
 }
 
 // asks reports whether there is an expectation for a check.

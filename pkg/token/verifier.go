@@ -94,19 +94,11 @@ type Verifier struct {
 // signed with one of keys. Issuer and audience are compared character for
 // character; it errs if either is missing.
 func NewVerifier(issuer string, audience []string, keys KeySet, o Options) (*Verifier, error) {
-	switch {
-	case issuer == "":
-		return nil, errors.New("token: a verifier needs an issuer")
-	case keys == nil:
+	if err := o.check(issuer, audience); err != nil {
+		return nil, err
+	}
+	if keys == nil {
 		return nil, errors.New("token: a verifier needs keys")
-	case o.InsecureSkipAudience && len(o.ClientIDs) == 0:
-		return nil, errors.New("token: InsecureSkipAudience needs ClientIDs")
-	case !o.InsecureSkipAudience && len(audience) == 0, slices.Contains(audience, ""):
-		return nil, errors.New("token: a verifier needs an audience")
-	case o.OpaquePayload:
-		return nil, errors.New("token: a verifier needs claims")
-	case o.InsecureSkipAudience && o.Strict:
-		return nil, errors.New("token: Strict requires the check of the audience that InsecureSkipAudience leaves out")
 	}
 	if o.InsecureSkipAudience {
 		audience = nil
@@ -116,6 +108,24 @@ func NewVerifier(issuer string, audience []string, keys KeySet, o Options) (*Ver
 		return nil, err
 	}
 	return &Verifier{j: j, cache: newCache(o)}, nil
+}
+
+// check returns an error for options, an issuer or an audience that a verifier
+// cannot guard an API with.
+func (o *Options) check(issuer string, audience []string) error {
+	switch {
+	case issuer == "":
+		return errors.New("token: a verifier needs an issuer")
+	case o.InsecureSkipAudience && len(o.ClientIDs) == 0:
+		return errors.New("token: InsecureSkipAudience needs ClientIDs")
+	case !o.InsecureSkipAudience && len(audience) == 0, slices.Contains(audience, ""):
+		return errors.New("token: a verifier needs an audience")
+	case o.OpaquePayload:
+		return errors.New("token: a verifier needs claims")
+	case o.InsecureSkipAudience && o.Strict:
+		return errors.New("token: Strict requires the check of the audience that InsecureSkipAudience leaves out")
+	}
+	return nil
 }
 
 // Verify returns the token if every check passes; otherwise the first that
@@ -306,7 +316,7 @@ func (j *judge) examine(ctx context.Context, raw string, x *examination) {
 	}
 }
 
-// examineClaims reads the payload and holds it against what is expected.
+// examineClaims reads the payload and compares it with what is expected.
 func (j *judge) examineClaims(w *workspace, p parts, x *examination) {
 	if j.options.OpaquePayload {
 		payload, err := decodePart(nil, "payload", p.payload)
@@ -318,9 +328,13 @@ func (j *judge) examineClaims(w *workspace, p parts, x *examination) {
 	if err == nil {
 		err = checkTexts(x.token)
 	}
-	if x.fail(checkClaims, err) {
-		return
+	if !x.fail(checkClaims, err) {
+		j.checkClaims(x)
 	}
+}
+
+// checkClaims compares the claims with what is expected.
+func (j *judge) checkClaims(x *examination) {
 	if d := j.checkKind(x.token); d != nil {
 		x.failed = append(x.failed, fault{checkType, d})
 		if !x.thorough {
