@@ -87,8 +87,12 @@ func (env *Env) fail(cmd *cobra.Command, err error) int {
 			out = env.Stderr
 		}
 		var shown any = map[string]failure{"error": f}
-		if cmd != nil && (cmd.Name() == "verify" || cmd.Name() == "check") {
+		switch {
+		case cmd == nil:
+		case cmd.Name() == "verify" || cmd.Name() == "check":
 			shown = failedReport(f)
+		case cmd.Name() == "introspect":
+			shown = failedIntrospection(f)
 		}
 		if env.writeJSON(out, shown) == nil {
 			return f.ExitCode

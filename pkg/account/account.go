@@ -172,6 +172,16 @@ func (a *Account) actsForItself(s *session.Session) bool {
 	if grant := p.Get(profile.GrantType); grant != "" {
 		return grant == GrantClientCredentials
 	}
+	return a.canAuthenticate()
+}
+
+// canAuthenticate reports whether the profile names a client with credentials of
+// its own.
+func (a *Account) canAuthenticate() bool {
+	p := a.profile
+	if p.Get(profile.ClientID) == "" || p.Server() == "" {
+		return false
+	}
 	for _, key := range []profile.Key{profile.ClientSecret, profile.SigningKey, profile.ClientAssertion} {
 		if p.Get(key) != "" {
 			return true

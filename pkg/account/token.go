@@ -304,10 +304,15 @@ func validUntil(expires time.Time) diagnosis.Values {
 	return diagnosis.Values{"a token that is valid until " + expires.UTC().Format(time.RFC3339)}
 }
 
-// Introspect asks the server whether a token is active (RFC 7662). If it is the
-// session's own and is not, the session's next use refreshes.
+// Introspect asks the server whether a token is active (RFC 7662), as the
+// session's client; as the one that the profile names where no session fits, since
+// an API has credentials of its own (section 2.1). If it is the session's own
+// token and is not active, the session's next use refreshes.
 func (a *Account) Introspect(ctx context.Context, value secret.String) (*oauth.Introspection, error) {
 	s, client, err := a.signedIn(ctx)
+	if d, ok := errors.AsType[*diagnosis.Diagnosis](err); ok && (d.ID == diagnosis.LoginRequired || d.ID == diagnosis.SessionElsewhere) && a.canAuthenticate() {
+		return a.IntrospectAsClient(ctx, value)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -316,6 +321,20 @@ func (a *Account) Introspect(ctx context.Context, value secret.String) (*oauth.I
 		err = a.store.MarkRevoked(ctx, s.Profile, value)
 	}
 	return answer, err
+}
+
+// IntrospectAsClient is [Account.Introspect] as the client that the profile
+// names, whether or not there is a session.
+func (a *Account) IntrospectAsClient(ctx context.Context, value secret.String) (*oauth.Introspection, error) {
+	server, err := a.Server(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client, err := a.configuredClient(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	return client.Introspect(ctx, value, "access_token")
 }
 
 // Userinfo returns what the server says of the user, who must be the one that

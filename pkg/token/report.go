@@ -271,6 +271,8 @@ func (j *judge) found(x *examination, c checkNumber) diagnosis.Values {
 		return nonEmpty(t.ClientID())
 	case checkRequired:
 		return j.options.Require
+	case checkActive:
+		return diagnosis.Values{t.lookup("active")}
 	}
 	return nil
 }
