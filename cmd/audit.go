@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oauthctl/oauthctl/pkg/apicall"
 	"github.com/oauthctl/oauthctl/pkg/audit"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/policy"
@@ -64,6 +65,7 @@ type auditOptions struct {
 	command []string
 	// listens is set if --issuer-listen was given, typed if --typ was.
 	listens, typed bool
+	given          []givenFlag
 }
 
 func newAudit(env *Env) *cobra.Command {
@@ -97,7 +99,7 @@ accepts or refuses what it must not, 6 that something could not be proven.`,
 			return between(1, 1)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.listens, o.typed = cmd.Flags().Changed("issuer-listen"), cmd.Flags().Changed("typ")
+			o.listens, o.typed, o.given = cmd.Flags().Changed("issuer-listen"), cmd.Flags().Changed("typ"), givenFlags(cmd)
 			return runAudit(cmd.Context(), env, args[0], o)
 		},
 	}
@@ -115,19 +117,19 @@ func (o *auditOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.issuer, "issuer", "", "the issuer's `URL`")
 	f.StringVar(&o.issuerListen, "issuer-listen", "127.0.0.1:9000", "serve the issuer in this process at `ADDRESS`")
 	f.BoolVar(&o.insecureListen, "insecure-listen", false, "allow an --issuer-listen that others can reach")
-	f.StringVar(&o.alg, "alg", "", "sign with this algorithm (default ES256)")
+	f.StringVar(&o.alg, "alg", "", "sign with this `ALGORITHM` (default ES256)")
 	f.StringVar(&o.key, "key", "", "sign with the issuer's private key, a PEM or JWK `FILE`")
 	f.StringVar(&o.kid, "kid", "", "with --key, the `ID` of that key in the issuer's key set")
-	f.StringVar(&o.token, "token", "", "use one real token: @FILE, or - for standard input")
+	f.StringVar(&o.token, "token", "", "use one real `TOKEN`: @FILE, or - for standard input")
 	f.StringVar(&o.clientID, "client-id", "", "request tokens from --issuer as the client `ID`")
 	f.StringVar(&o.secretFile, "client-secret-file", "", "read the client's secret from `FILE`, - for standard input")
 	f.BoolVar(&o.allowRefresh, "allow-refresh", false, "with -p, get tokens with fewer scopes by the session's refresh token")
 	f.StringVar(&o.otherResource, "other-resource", "", "the `URL` of another API of the issuer, for the wrong audience")
-	f.StringVar(&o.audience, "audience", "", "the audience of valid tokens (default: the policy's, else the origin of URL)")
-	f.StringVar(&o.subject, "subject", "", "the subject of valid tokens")
+	f.StringVar(&o.audience, "audience", "", "the `AUDIENCE` of valid tokens (default: the policy's, else the origin of URL)")
+	f.StringVar(&o.subject, "subject", "", "the `SUBJECT` of valid tokens")
 	f.StringArrayVar(&o.claims, "claim", nil, "add the claim `NAME=VALUE` or NAME:=JSON to valid tokens (repeatable)")
 	f.StringVar(&o.scopeClaim, "scope-claim", "", "the `CLAIM` with the scopes (default scope)")
-	f.StringVar(&o.typ, "typ", "at+jwt", "the typ header of valid tokens")
+	f.StringVar(&o.typ, "typ", "at+jwt", "the `TYPE` in the header of valid tokens")
 	f.StringArrayVar(&o.params, "param", nil, "the value of a parameter, `NAME=VALUE` (repeatable)")
 	f.StringArrayVar(&o.headers, "header", nil, "add this `NAME:VALUE` to each request (repeatable)")
 	f.BoolVar(&o.revocation, "revocation", false, "also ask whether revoked tokens are refused")
@@ -335,10 +337,13 @@ func (env *Env) newAuditOf(run *auditRun, tokens audit.Tokens) (*audit.Audit, er
 	header := http.Header{}
 	for _, text := range o.headers {
 		name, value, ok := strings.Cut(text, ":")
-		if !ok || name == "" || strings.EqualFold(name, "Authorization") {
-			return nil, usage("--header: expected NAME:VALUE other than Authorization, got %q", name)
+		if !ok {
+			return nil, usage("--header: expected NAME:VALUE")
 		}
 		header.Add(name, strings.TrimSpace(value))
+	}
+	if err := apicall.CheckHeader(header, true); err != nil {
+		return nil, usage("--header: %w", err)
 	}
 	c := audit.Config{
 		Target: run.target, Operations: run.asked, Unlisted: run.unlisted, Tokens: tokens, Cases: o.cases, Unsafe: audit.Mode(o.unsafe),
@@ -369,8 +374,8 @@ func (env *Env) newAuditOf(run *auditRun, tokens audit.Tokens) (*audit.Audit, er
 // announceAudit says what is going to be sent, and asks a person before it is
 // sent to another machine.
 func (env *Env) announceAudit(run *auditRun, p audit.Plan) error {
-	what := fmt.Sprintf("%s, at most %d requests (%s), about %s; %s",
-		plural(p.Operations, "operation"), p.Requests, strings.Join(p.Methods, ", "), max(p.Duration.Round(time.Second), time.Second), p.Source)
+	what := fmt.Sprintf("%s, at most %d requests (%s), about %.0f s; %s",
+		plural(p.Operations, "operation"), p.Requests, strings.Join(p.Methods, ", "), max(p.Duration.Seconds(), 1), p.Source)
 	env.say("%s", wrap(clean(what), ""))
 	if run.options.unsafe == "real" {
 		env.warn("--unsafe real sends valid requests that change data at %s", clean(run.target.Host))

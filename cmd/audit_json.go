@@ -142,7 +142,11 @@ func (env *Env) writeAuditFiles(run *auditRun) error {
 		{"--junit", o.junit, run.junit},
 		{"--write-baseline", o.writeBaseline, func() ([]byte, error) { return audit.WriteBaseline(run.report) }},
 	} {
-		if file.path == "" {
+		switch {
+		case file.path == "":
+			continue
+		case file.flag == "--write-baseline" && run.report.Interrupted:
+			env.warn("%s is not written: the audit was interrupted", clean(file.path))
 			continue
 		}
 		text, err := file.make()

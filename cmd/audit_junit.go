@@ -39,6 +39,9 @@ type (
 // decided is skipped, never passed.
 func (run *auditRun) junit() ([]byte, error) {
 	all := junitSuites{Name: "oauthctl audit " + run.target.Redacted()}
+	if partial := run.partial(); partial != "" {
+		all.Name += " (" + partial + ")"
+	}
 	for _, row := range run.report.Operations {
 		if row.Status == audit.NotAsked {
 			continue

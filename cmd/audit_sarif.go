@@ -134,6 +134,9 @@ func sarifRuleOf(f audit.Finding) sarifRule {
 // invocation lists what was not decided: SARIF has no result for it.
 func (run *auditRun) invocation() sarifInvocation {
 	v := sarifInvocation{Successful: !run.report.Interrupted && run.report.Unreachable == nil && run.report.Refused == nil}
+	if partial := run.partial(); partial != "" {
+		v.Notifications = append(v.Notifications, sarifNotification{Level: "error", Message: sarifText{partial}})
+	}
 	for _, row := range run.report.Operations {
 		for _, cell := range row.Cells {
 			if cell.Result == audit.Inconclusive {

@@ -289,32 +289,15 @@ func (run *auditRun) operationFlag(name string) string {
 
 // reproduce is a command that sends one case again.
 func (run *auditRun) reproduce(f audit.Finding) string {
-	o := run.options
 	args := []string{"audit", run.rawURL}
-	add := func(flag, value string) {
-		if value != "" {
-			args = append(args, flag, value)
+	for _, given := range run.options.given {
+		if f.Case.Group == audit.GroupState || !given.onlyState {
+			args = append(args, given.args...)
 		}
 	}
-	add("--openapi", o.openapi)
-	add("--policy", o.policy)
-	add("--issuer", o.issuer)
-	add("--key", o.key)
-	add("--token", o.token)
-	add("--client-id", o.clientID)
-	add("--client-secret-file", o.secretFile)
-	add("--audience", o.audience)
-	add("--scope-claim", o.scopeClaim)
-	add("--unsafe", o.unsafe)
-	add("--i-own", o.iOwn)
-	for _, param := range o.params {
-		add("--param", param)
-	}
-	add("--operation", run.operationFlag(f.Operation))
-	add("--case", f.Case.Name)
-	args = append(args, "-v")
-	if len(o.command) > 0 {
-		args = append(append(args, "--"), o.command...)
+	args = append(args, "--operation", run.operationFlag(f.Operation), "--case", f.Case.Name, "-v")
+	if len(run.options.command) > 0 {
+		args = append(append(args, "--"), run.options.command...)
 	}
 	return hintContext{}.run(args...)
 }
@@ -322,6 +305,8 @@ func (run *auditRun) reproduce(f audit.Finding) string {
 func (env *Env) showUndecided(s *screen, run *auditRun, marks signs) {
 	r := run.report
 	switch {
+	case r.Interrupted:
+		s.line("%s %s", s.bad(marks.fail), run.partial())
 	case r.Unreachable != nil:
 		s.line("%s %s", s.bad(marks.fail), continued(clean("no answer from "+run.target.Host+": "+r.Unreachable.Error()), 2))
 		return
@@ -345,6 +330,14 @@ func (env *Env) showUndecided(s *screen, run *auditRun, marks signs) {
 		}
 		s.line("%s %s", s.warn(marks.open), continued(clean(row.Operation.Name()+": "+reason), 2))
 	}
+}
+
+// partial says that the report is one of a part, "" if it is whole.
+func (run *auditRun) partial() string {
+	if !run.report.Interrupted {
+		return ""
+	}
+	return fmt.Sprintf("interrupted after %s: this report is partial", plural(run.report.Requests, "request"))
 }
 
 // undecided says why an operation, or which cases of it, are not decided.

@@ -174,6 +174,8 @@ func TestAuditExitCodes(t *testing.T) {
 		"a token as an argument":       {2, nil, append([]string{api.url, "--token", "eyJ"}, get...)},
 		"SARIF without a file":         {2, nil, append(api.args(get...), "--sarif", "x")},
 		"an issuer for other machines": {2, nil, append([]string{api.url, "--issuer-listen", "0.0.0.0:0"}, get...)},
+		"no name of a field":           {2, nil, append(api.args(get...), "--header", "[X: 1")},
+		"a token in a header":          {2, nil, append(api.args(get...), "--header", "authorization: Bearer x")},
 		"an unknown mode":              {2, nil, append(api.args(get...), "--unsafe", "wet")},
 	} {
 		t.Run(name, func(t *testing.T) {

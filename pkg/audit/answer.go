@@ -58,6 +58,16 @@ func (a *Answer) without(raw string) *Answer {
 // minHidden is the length from which a text is taken for a token.
 const minHidden = 16
 
+type constant string
+
+func (c constant) Error() string { return string(c) }
+
+// Why a request was not answered, where it is not the network's error.
+const (
+	errTimeout     = constant("timeout")
+	errInterrupted = constant("interrupted")
+)
+
 // noAnswer is a request that was not answered.
 func noAnswer(err error) *Answer { return &Answer{Err: err} }
 

@@ -139,10 +139,6 @@ func (r *RealTokens) fetch(ctx context.Context, scopes []string, resource string
 	return r.fetched[key], nil
 }
 
-type constant string
-
-func (c constant) Error() string { return string(c) }
-
 // Why a token of the issuer does not show what a case asks.
 const (
 	errOpaque        = constant("the token is opaque")

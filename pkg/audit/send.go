@@ -23,7 +23,7 @@ const (
 func (a *Audit) send(ctx context.Context, m *message) *Answer {
 	for waits := 0; ; waits++ {
 		if err := a.pace.wait(ctx); err != nil {
-			return noAnswer(err)
+			return noAnswer(cause(ctx, err))
 		}
 		answer := a.sendOnce(ctx, m)
 		if answer.Status != http.StatusTooManyRequests || waits == maxRateWaits {
@@ -72,8 +72,11 @@ func (a *Audit) sendOnce(ctx context.Context, m *message) *Answer {
 
 // cause says what went wrong without the URL, which may hold a token.
 func cause(ctx context.Context, err error) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return errors.New("timeout")
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return errTimeout
+	case ctx.Err() != nil:
+		return errInterrupted
 	}
 	for {
 		inner := errors.Unwrap(err)

@@ -1,0 +1,57 @@
+package cmd
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// givenFlag is a flag of the command line that decides what is sent.
+type givenFlag struct {
+	args []string
+	// onlyState is set if it concerns the cases of the issuer's state only.
+	onlyState bool
+}
+
+// givenFlags are the flags with which a case is sent again as it was: all but
+// those that choose cases and those of the output. A header may hold a secret, so
+// only its name is kept.
+func givenFlags(cmd *cobra.Command) []givenFlag {
+	var all []givenFlag
+	others := []string{
+		"operation", "case", "quick", "baseline", "write-baseline", "sarif", "junit", "strict", "min-coverage",
+		"json", "jq", "quiet", "verbose", "no-color", "no-input", "show-secrets",
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if slices.Contains(others, f.Name) {
+			return
+		}
+		given := givenFlag{onlyState: f.Name == "revocation" || f.Name == "rotation"}
+		for _, value := range valuesOf(f) {
+			switch {
+			case f.Value.Type() == "bool":
+				given.args = append(given.args, strings.TrimSuffix("--"+f.Name+"="+value, "=true"))
+			case f.Name == "header":
+				name, _, _ := strings.Cut(value, ":")
+				given.args = append(given.args, "--header", name+":…")
+			default:
+				given.args = append(given.args, "--"+f.Name, value)
+			}
+		}
+		all = append(all, given)
+	})
+	return all
+}
+
+func valuesOf(f *pflag.Flag) []string {
+	value := f.Value
+	if strict, ok := value.(*strictValue); ok {
+		value = strict.Value
+	}
+	if list, ok := value.(pflag.SliceValue); ok {
+		return list.GetSlice()
+	}
+	return []string{value.String()}
+}
