@@ -346,7 +346,7 @@ func (env *Env) newAuditOf(run *auditRun, tokens audit.Tokens) (*audit.Audit, er
 		return nil, usage("--header: %w", err)
 	}
 	c := audit.Config{
-		Target: run.target, Operations: run.asked, Unlisted: run.unlisted, Tokens: tokens, Cases: o.cases, Unsafe: audit.Mode(o.unsafe),
+		Target: run.target, Operations: run.asked, Scopes: audit.Scopes(run.listed), Unlisted: run.unlisted, Tokens: tokens, Cases: o.cases, Unsafe: audit.Mode(o.unsafe),
 		Header: header, Rate: o.rate, Revocation: o.revocation, Rotation: o.rotation, Timeout: env.global.timeout,
 		AnyAudience: run.anyAudience,
 	}

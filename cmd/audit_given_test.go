@@ -38,9 +38,10 @@ func TestAuditReproduces(t *testing.T) {
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(picky.Close)
-	args := append([]string{picky.URL}, api.args("--subject", "bob", "--claim", "tenant=a b", "--header", "X-Key:s3cret", "--timeout", "9s", "--strict", "--operation", "GET /items=items:read")[1:]...)
+	document := writeFile(t, "openapi.yaml", auditedDocument) // where other operations have other scopes
+	args := append([]string{picky.URL}, api.args("--subject", "bob", "--claim", "tenant=a b", "--header", "X-Key:s3cret", "--timeout", "9s", "--strict", "--openapi", document, "--param", "id=1")[1:]...)
 	report, code := w.auditJSON(t, args...)
-	if code != 7 || len(report.Findings) != 3 {
+	if code != 7 || len(report.Findings) != 4 {
 		t.Fatalf("%d\n%s", code, report)
 	}
 	for _, f := range report.Findings {

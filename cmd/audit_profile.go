@@ -40,7 +40,7 @@ func (env *Env) profileTokens(ctx context.Context, run *auditRun) (audit.Tokens,
 		others["id-token-as-access-token"] = t.IDToken.Reveal()
 	}
 	tokens := &audit.RealTokens{
-		From: "the real token of profile " + a.Profile().Name(), Others: others, OtherScopes: audit.Scopes(run.listed),
+		From: "the real token of profile " + a.Profile().Name(), Others: others,
 		NarrowsScopes: run.options.allowRefresh,
 		Fetch: func(ctx context.Context, scopes []string, _ string) (string, []string, error) {
 			narrower := slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !slices.Contains(t.Scope, s) })

@@ -61,7 +61,7 @@ func (env *Env) auditOperations(ctx context.Context, run *auditRun) error {
 		if !ok || name == "" || value == "" {
 			return usage("--param: expected NAME=VALUE, got %q", text)
 		}
-		if !audit.SetParam(run.asked, name, value) {
+		if !audit.SetParam(run.listed, name, value) {
 			return usage("--param: no operation has a parameter %q", name)
 		}
 	}
@@ -212,7 +212,7 @@ func (env *Env) auditTokens(ctx context.Context, run *auditRun) (audit.Tokens, f
 	}
 	signer := &audit.Signer{
 		Issuer: run.issuer, Audience: run.audience, Subject: o.subject, Type: o.typ, ScopeClaim: o.scopeClaim, Claims: claims,
-		OtherScopes: audit.Scopes(run.listed), Now: env.Now,
+		Now: env.Now,
 	}
 	if o.key != "" {
 		data, err := env.readInput(o.key, maxSecretFile)
@@ -316,7 +316,7 @@ func (env *Env) realToken(run *auditRun) (audit.Tokens, error) {
 		return nil, err
 	}
 	return &audit.RealTokens{
-		From: "one real token", OtherScopes: audit.Scopes(run.listed),
+		From:  "one real token",
 		Fetch: func(context.Context, []string, string) (string, []string, error) { return raw.Reveal(), nil, nil },
 	}, nil
 }
@@ -342,7 +342,7 @@ func (env *Env) requestedTokens(ctx context.Context, run *auditRun) (audit.Token
 	if err != nil {
 		return nil, err
 	}
-	tokens := &audit.RealTokens{From: "tokens from " + run.issuer, NarrowsScopes: true, OtherResource: o.otherResource, OtherScopes: audit.Scopes(run.listed)}
+	tokens := &audit.RealTokens{From: "tokens from " + run.issuer, NarrowsScopes: true, OtherResource: o.otherResource}
 	tokens.Fetch = func(ctx context.Context, scopes []string, resource string) (string, []string, error) {
 		if resource == "" {
 			resource = run.audience

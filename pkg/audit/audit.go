@@ -21,6 +21,8 @@ type Config struct {
 	Target     *url.URL
 	Operations []Operation
 	Tokens     Tokens
+	// Scopes are all scopes of the API; nil means those of Operations.
+	Scopes []string
 	// Unlisted are operations that one of two documents does not list.
 	Unlisted []string
 	// Transport carries the requests; nil means HTTP. No redirect is followed.
@@ -192,7 +194,12 @@ func (a *Audit) hasOtherScopes(o *Operation) bool {
 	return slices.ContainsFunc(a.scopes(), func(scope string) bool { return !slices.Contains(granting, scope) })
 }
 
-func (a *Audit) scopes() []string { return Scopes(a.config.Operations) }
+func (a *Audit) scopes() []string {
+	if a.config.Scopes != nil {
+		return a.config.Scopes
+	}
+	return Scopes(a.config.Operations)
+}
 
 // Scopes returns the scopes that operations need, each once.
 func Scopes(operations []Operation) []string {

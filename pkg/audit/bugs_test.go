@@ -1,72 +1,25 @@
 package audit_test
 
 import (
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/audit"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-const audience = "http://api.test"
-
-// operations are those of the planted API.
-func operations() []audit.Operation {
-	id := func(value, absent string) []audit.Param {
-		return []audit.Param{{Name: "id", In: "path", Value: value, Absent: absent, Required: true}}
-	}
-	return []audit.Operation{
-		{Method: "GET", Path: "/health", Access: audit.Public},
-		{Method: "GET", Path: "/items", Scopes: []string{"items:read"}},
-		{Method: "GET", Path: "/me"},
-		{Method: "GET", Path: "/items/{id}", Scopes: []string{"items:read"}, Params: id("1", "999")},
-		{Method: "POST", Path: "/items", Scopes: []string{"items:write"}, Body: &audit.Body{MediaType: "application/json", Valid: []byte(`{"name":"x"}`), Invalid: []byte(`{}`)}},
-		{Method: "DELETE", Path: "/users/{id}", Scopes: []string{"users:delete"}, Params: id("1", "999")},
-	}
-}
-
-// setup is the planted API with its issuer, and the configuration that audits it in process.
-func setup(t testing.TB, bugs ...string) (*planted, audit.Config) {
-	t.Helper()
-	issuer, err := audit.NewIssuer("http://issuer.test", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &planted{
-		bugs: map[string]bool{}, issuer: issuer.URL(), audience: audience, keySet: issuer.JWKSURI(),
-		http: &http.Client{Transport: audit.Within(issuer.Handler())}, revoked: issuer.IsRevoked,
-	}
-	for _, bug := range bugs {
-		p.bugs[bug] = true
-	}
-	target, err := url.Parse("http://localhost")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p, audit.Config{
-		Target: target, Operations: operations(), Transport: audit.Within(p), Unsafe: audit.Dry,
-		Tokens:     &audit.Signer{Issuer: issuer.URL(), Audience: audience, Own: issuer},
-		Revocation: true, Rotation: 50 * time.Millisecond,
-	}
-}
-
-func run(t testing.TB, c audit.Config) *audit.Report {
-	t.Helper()
-	a, err := audit.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a.Run(t.Context())
-}
-
 // The hardened twin: every cell is decided, and there is no finding.
 func TestHardenedTwin(t *testing.T) {
-	_, c := setup(t)
-	report := run(t, c)
+	t.Run("handler", func(t *testing.T) {
+		_, c := setup(t)
+		checkTwin(t, run(t, c))
+	})
+	t.Run("process", func(t *testing.T) { checkTwin(t, run(t, process(t))) })
+}
+
+func checkTwin(t *testing.T, report *audit.Report) {
+	t.Helper()
 	for _, f := range report.Findings {
 		t.Errorf("%s: %s %s: %s", f.Operation, f.Case.Name, f.ID, f.Got)
 	}
@@ -171,21 +124,30 @@ func TestPlantedBugs(t *testing.T) {
 		{"stack-trace", "GET /items", "no-token", "REFUSAL_LEAKS", audit.Warning},
 	}
 	for _, tt := range tests {
-		t.Run(tt.bug+"/"+tt.name, func(t *testing.T) {
-			t.Parallel()
-			_, c := setup(t, tt.bug)
-			report := run(t, c)
+		check := func(t *testing.T, report *audit.Report) {
+			t.Helper()
 			found := slices.ContainsFunc(report.Findings, func(f audit.Finding) bool {
 				return f.Operation == tt.operation && f.Case.Name == tt.name && f.ID == tt.id && f.Level == tt.level
 			})
 			if !found {
-				t.Errorf("%s %s is not found", tt.name, tt.id)
+				t.Errorf("%s %s is not found: %+v", tt.name, tt.id, report.Coverage())
 			}
 			for _, f := range report.Findings {
 				if !found || f.Class == audit.Deny && tt.id != f.ID {
 					t.Errorf("%s: %s %s %s: %s", f.Operation, f.Level, f.Case.Name, f.ID, f.Got)
 				}
 			}
+		}
+		t.Run(tt.bug+"/"+tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, c := setup(t, tt.bug)
+			check(t, run(t, c))
+		})
+		t.Run(tt.bug+"/"+tt.name+"/process", func(t *testing.T) {
+			t.Parallel()
+			c := process(t, tt.bug)
+			c.Cases = []string{"good", "no-token", "public-without-token", tt.name} // the handler is asked all cases
+			check(t, run(t, c))
 		})
 	}
 }

@@ -15,9 +15,6 @@ import (
 	"testing"
 
 	"github.com/oauthctl/oauthctl/pkg/audit"
-	"github.com/oauthctl/oauthctl/pkg/bearer"
-	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
-	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // What arrives: no method but GET and HEAD unless asked, and with dry nothing changes.
@@ -82,23 +79,18 @@ func TestDryOpen(t *testing.T) {
 
 // A real token goes to the target only, never into a query, and no redirect is followed.
 func TestRealToken(t *testing.T) {
-	issuer, err := audit.NewIssuer("http://issuer.test", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer := &audit.Signer{Issuer: issuer.URL(), Audience: audience, Own: issuer}
-	op := audit.Operation{Method: "GET", Path: "/items", Scopes: []string{"items:read"}}
-	raw, err := signer.Token(t.Context(), "good", &op)
+	p, c := setup(t)
+	op := operations()[1]
+	raw, err := c.Tokens.Token(t.Context(), "good", &op)
 	if err != nil {
 		t.Fatal(err)
 	}
 	elsewhere := 0
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }))
 	defer other.Close()
-	p := &planted{issuer: issuer.URL(), audience: audience, keySet: issuer.JWKSURI(), http: &http.Client{Transport: audit.Within(issuer.Handler())}}
 	var mu sync.Mutex
 	var queries []string
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	overHTTP(t, &c, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		queries = append(queries, r.URL.RawQuery)
 		mu.Unlock()
@@ -108,17 +100,12 @@ func TestRealToken(t *testing.T) {
 		}
 		p.ServeHTTP(w, r)
 	}))
-	defer api.Close()
-	target, err := url.Parse(api.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c.Operations, c.Unsafe = []audit.Operation{op, {Method: "GET", Path: "/moved"}}, audit.Safe
+	c.Revocation, c.Rotation = false, 0
+	c.Tokens = &audit.RealTokens{From: "one real token", Fetch: func(context.Context, []string, string) (string, []string, error) { return raw, nil, nil }}
 	var seen []audit.Exchange
-	report := run(t, audit.Config{
-		Target: target, Operations: []audit.Operation{op, {Method: "GET", Path: "/moved"}},
-		Tokens:  &audit.RealTokens{From: "one real token", Fetch: func(context.Context, []string, string) (string, []string, error) { return raw, nil, nil }},
-		Observe: func(e audit.Exchange) { seen = append(seen, e) },
-	})
+	c.Observe = func(e audit.Exchange) { seen = append(seen, e) }
+	report := run(t, c)
 	if elsewhere != 0 {
 		t.Errorf("%d requests followed a redirect", elsewhere)
 	}
@@ -227,73 +214,13 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// 300 requests to an API in process.
-func BenchmarkInProcess(b *testing.B) {
-	_, c := setup(b)
-	c.Rotation, c.Revocation = 0, false
-	a, err := audit.New(c)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportMetric(float64(a.Plan().Requests), "requests")
-	for b.Loop() {
-		run(b, c)
-	}
-}
-
 // An API whose policy accepts any audience is not asked about audiences.
 func TestAnyAudience(t *testing.T) {
-	issuer, err := audit.NewIssuer("http://issuer.test", "RS256")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules, err := policyfile.Load([]byte("issuer: http://issuer.test\naudience: none\nroutes:\n  \"GET /items\": {scopes: [items:read], claims: {client_id: app}}\n"), "policy.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	verifier, err := rules.Verifier(issuer, token.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	api := bearer.Require(verifier, bearer.Policy(rules))(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "items") }))
-	report := run(t, audit.Config{
-		Target: &url.URL{Scheme: "http", Host: "localhost"}, Operations: audit.FromPolicy(rules, "policy.yaml", nil), AnyAudience: true,
-		Tokens: &audit.Signer{Issuer: "http://issuer.test", Audience: "http://api.test", Own: issuer}, Transport: audit.Within(api),
-	})
+	c := behind(t, "audience: none\nroutes:\n  \"GET /items\": {scopes: [items:read], claims: {client_id: app}}\n", "RS256",
+		func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "items") })
+	c.AnyAudience = true
+	report := run(t, c)
 	if got := report.Coverage(); got.Proven != 1 || len(report.Findings) != 0 {
 		t.Errorf("%+v\n%s", got, failures(report))
-	}
-}
-
-// An API over HTTP on loopback, 300 requests and more.
-func BenchmarkLoopback(b *testing.B) {
-	p, c := setup(b)
-	server := httptest.NewServer(p)
-	defer server.Close()
-	target, err := url.Parse(server.URL)
-	if err != nil {
-		b.Fatal(err)
-	}
-	c.Target, c.Transport, c.Rotation, c.Revocation = target, nil, 0, false
-	for b.Loop() {
-		b.ReportMetric(float64(run(b, c).Requests), "requests")
-	}
-}
-
-// A hundred operations over HTTP.
-func BenchmarkHundredOperations(b *testing.B) {
-	p, c := setup(b)
-	server := httptest.NewServer(p)
-	defer server.Close()
-	target, err := url.Parse(server.URL)
-	if err != nil {
-		b.Fatal(err)
-	}
-	c.Target, c.Transport, c.Rotation, c.Revocation, c.Operations = target, nil, 0, false, nil
-	for i := range 100 {
-		c.Operations = append(c.Operations, audit.Operation{Method: "GET", Path: fmt.Sprintf("/items/%d", i), Scopes: []string{"items:read"}})
-	}
-	for b.Loop() {
-		b.ReportMetric(float64(run(b, c).Requests), "requests")
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -15,9 +14,6 @@ import (
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/audit"
-	"github.com/oauthctl/oauthctl/pkg/bearer"
-	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
-	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // noFalse checks that nothing fails, and that no token case is passed unless it is refused by the planted API.
@@ -221,30 +217,14 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 
 // The middleware of this module, alone and with a policy, has no finding.
 func TestBearerHasNoFinding(t *testing.T) {
-	issuer, err := audit.NewIssuer("http://issuer.test", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules, err := policyfile.Load([]byte("issuer: http://issuer.test\naudience: http://api.test\nroutes:\n  \"GET /items\": {scopes: [items:read]}\n  \"POST /items\": {any_scopes: [items:write, items:admin], claims: {tenant: acme}}\n  \"GET /health\": {public: true}\n"), "policy.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	verifier, err := rules.Verifier(issuer, token.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	api := bearer.Require(verifier, bearer.Policy(rules))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost {
-			w.WriteHeader(http.StatusUnprocessableEntity)
-			return
-		}
-		io.WriteString(w, "items")
-	}))
-	c := audit.Config{
-		Target: &url.URL{Scheme: "http", Host: "localhost"}, Operations: audit.FromPolicy(rules, "policy.yaml", nil), Unsafe: audit.Dry,
-		Tokens: &audit.Signer{Issuer: "http://issuer.test", Audience: "http://api.test", Own: issuer}, Transport: audit.Within(api),
-	}
-	report := run(t, c)
+	report := run(t, behind(t, "audience: http://api.test\nroutes:\n  \"GET /items\": {scopes: [items:read]}\n  \"POST /items\": {any_scopes: [items:write, items:admin], claims: {tenant: acme}}\n  \"GET /health\": {public: true}\n", "",
+		func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				w.WriteHeader(http.StatusUnprocessableEntity)
+				return
+			}
+			io.WriteString(w, "items")
+		}))
 	for _, f := range report.Findings {
 		t.Errorf("%s: %s %s: %s", f.Operation, f.Case.Name, f.ID, f.Got)
 	}
