@@ -68,7 +68,7 @@ func (r audited) String() string {
 	return strings.Join(all, "\n")
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -152,7 +152,7 @@ func TestAuditFindsPlantedBugsInFastAPI(t *testing.T) {
 func TestAuditOfPlainPythonJose(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	issuer := freeAddress(t)
-	api := startFastAPI(t, "items", func(address string) []string { return []string{"ISSUER=http://" + issuer, "AUDIENCE=" + address} })
+	api := startFastAPI(t, "items", func(address string) []string { return []string{"OAUTH_ISSUER=http://" + issuer, "OAUTH_AUDIENCE=" + address} })
 	report, code := w.auditJSON(t, api, "--issuer-listen", issuer, "--operation", "GET /api/items=items:read")
 	var got []string
 	for _, f := range report.Findings {
@@ -176,7 +176,7 @@ func TestAuditReadsTheDocumentOfItsCommand(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	issuer, address := freeAddress(t), freeAddress(t)
 	policy := writeFile(t, "policy.yaml", "issuer: http://"+issuer+"\naudience: http://"+address+"\nroutes:\n  \"GET /api/items\": {scopes: [items:read]}\n  \"POST /api/items\": {scopes: [items:write]}\n")
-	script := "cd testdata/fastapi && PYTHONDONTWRITEBYTECODE=1 ISSUER=$OAUTH_ISSUER AUDIENCE=$OAUTH_AUDIENCE exec " + python + " -m uvicorn items:app --host 127.0.0.1 --port $PORT --log-level warning"
+	script := "cd testdata/fastapi && PYTHONDONTWRITEBYTECODE=1 exec " + python + " -m uvicorn items:app --host 127.0.0.1 --port $PORT --log-level warning"
 	report, code := w.auditJSON(t, "http://"+address, "--openapi", "http://"+address+"/openapi.json", "--policy", policy, "--unsafe", "dry", "--", "/bin/sh", "-c", script)
 	if code != 7 || !report.has("GET /api/items", "no-audience", "AUD_MISSING", "fail") || !report.has("POST /api/items", "no-audience", "AUD_MISSING", "fail") {
 		t.Errorf("%d\n%s", code, report)

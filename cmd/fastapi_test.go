@@ -29,7 +29,7 @@ func findPython() (python, missing string) {
 }
 
 // startFastAPI runs a module of testdata/fastapi until the test ends, and returns its URL.
-func startFastAPI(t *testing.T, module string, environ func(address string) []string) string {
+func startFastAPI(t testing.TB, module string, environ func(address string) []string) string {
 	t.Helper()
 	python, missing := findPython()
 	need(t, "fastapi", missing)
@@ -74,7 +74,7 @@ func startFastAPI(t *testing.T, module string, environ func(address string) []st
 func TestFastAPI(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	// Its audience is the one that the development server gives tokens for.
-	api := startFastAPI(t, "items", func(string) []string { return []string{"ISSUER=" + w.issuer, "AUDIENCE=" + w.api} })
+	api := startFastAPI(t, "items", func(string) []string { return []string{"OAUTH_ISSUER=" + w.issuer, "OAUTH_AUDIENCE=" + w.api} })
 	for _, step := range []struct {
 		code   int
 		args   string

@@ -27,7 +27,7 @@ const interopDir = "testdata/interop"
 
 // need skips the test where something other than Go is missing, with the reason, and fails it where
 // OAUTHCTL_TEST_REQUIRE (comma separated) says that it has to be there, as CI does.
-func need(t *testing.T, what string, missing string) {
+func need(t testing.TB, what string, missing string) {
 	t.Helper()
 	switch {
 	case missing == "":

@@ -1,5 +1,5 @@
 # An API that verifies its tokens itself, with python-jose: signature, issuer, audience, expiry and scope.
-#   ISSUER=http://127.0.0.1:9000 AUDIENCE=http://127.0.0.1:8000 uvicorn items:app
+#   OAUTH_ISSUER=http://127.0.0.1:9000 OAUTH_AUDIENCE=http://127.0.0.1:8000 uvicorn items:app
 import json
 import os
 import urllib.request
@@ -9,7 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from jose import JWTError, jwt
 from pydantic import BaseModel
 
-ISSUER, AUDIENCE = os.environ["ISSUER"], os.environ["AUDIENCE"]
+ISSUER, AUDIENCE = os.environ["OAUTH_ISSUER"], os.environ["OAUTH_AUDIENCE"]
 app = FastAPI()
 items = [{"id": 1, "name": "Widget"}]
 
@@ -24,12 +24,16 @@ def keys():
         return json.load(answer)
 
 
+def verify(raw):
+    return jwt.decode(raw, keys(), algorithms=["ES256"], audience=AUDIENCE, issuer=ISSUER)
+
+
 def needs(scope):
     def check(credentials: HTTPAuthorizationCredentials = Depends(HTTPBearer(auto_error=False))):
         if credentials is None:
             raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
         try:
-            claims = jwt.decode(credentials.credentials, keys(), algorithms=["ES256"], audience=AUDIENCE, issuer=ISSUER)
+            claims = verify(credentials.credentials)
         except JWTError as error:
             raise HTTPException(401, str(error), headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
         if scope not in claims.get("scope", "").split():
