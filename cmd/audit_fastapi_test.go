@@ -152,7 +152,9 @@ func TestAuditFindsPlantedBugsInFastAPI(t *testing.T) {
 func TestAuditOfPlainPythonJose(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	issuer := freeAddress(t)
-	api := startFastAPI(t, "items", func(address string) []string { return []string{"OAUTH_ISSUER=http://" + issuer, "OAUTH_AUDIENCE=" + address} })
+	api := startFastAPI(t, "items", func(address string) []string {
+		return []string{"OAUTH_ISSUER=http://" + issuer, "OAUTH_AUDIENCE=" + address}
+	})
 	report, code := w.auditJSON(t, api, "--issuer-listen", issuer, "--operation", "GET /api/items=items:read")
 	var got []string
 	for _, f := range report.Findings {
