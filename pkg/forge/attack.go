@@ -19,8 +19,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// breakBase64 makes the signature one character longer than base64 can be: four
-// characters hold three bytes, and one left over holds nothing.
+// breakBase64 makes the length of the signature impossible for base64: four
+// characters encode three bytes, so a single one left over encodes nothing.
 func breakBase64(d *Draft) (string, error) {
 	raw, err := d.valid()
 	for dot := strings.LastIndexByte(raw, '.'); err == nil && (len(raw)-dot-1)%4 != 1; {
@@ -29,7 +29,7 @@ func breakBase64(d *Draft) (string, error) {
 	return raw, err
 }
 
-// breakHeader leaves out the last brace of the header.
+// breakHeader removes the last brace of the header.
 func breakHeader(d *Draft) (string, error) {
 	raw, err := d.valid()
 	if err != nil {
@@ -78,7 +78,7 @@ func signAsSibling(d *Draft) (string, error) {
 	return d.signBy(d.Sibling)
 }
 
-// signUnderOwnKid signs as an attacker who does not hide whose key it is.
+// signUnderOwnKid signs with the attacker's key and its kid.
 func signUnderOwnKid(d *Draft) (string, error) {
 	key, err := d.attacker()
 	if err != nil {
@@ -88,7 +88,7 @@ func signUnderOwnKid(d *Draft) (string, error) {
 	return d.signBy(key)
 }
 
-// embedKey offers the key in the header (RFC 7515, section 4.1.3).
+// embedKey puts the key into the header (RFC 7515, section 4.1.3).
 func embedKey(d *Draft) (string, error) {
 	key, err := d.attacker()
 	if err != nil {
@@ -102,7 +102,8 @@ func embedKey(d *Draft) (string, error) {
 	return signUnderOwnKid(d)
 }
 
-// pointToKey offers a key set by its URL (RFC 7515, section 4.1.2).
+// pointToKey puts the URL of a key set into the header (RFC 7515, section
+// 4.1.2).
 func pointToKey(d *Draft) (string, error) {
 	d.Header["jku"] = d.KeyURL
 	if d.KeyURL == "" {
@@ -111,8 +112,8 @@ func pointToKey(d *Draft) (string, error) {
 	return signUnderOwnKid(d)
 }
 
-// embedCertificate offers the key in a certificate that it signed itself (RFC
-// 7515, section 4.1.6).
+// embedCertificate puts a self-signed certificate of the key into the header
+// (RFC 7515, section 4.1.6).
 func embedCertificate(d *Draft) (string, error) {
 	key, err := d.attacker()
 	if err != nil {
@@ -131,7 +132,7 @@ func embedCertificate(d *Draft) (string, error) {
 	return signUnderOwnKid(d)
 }
 
-// leaveUnsigned writes a token without a signature, under that alg.
+// leaveUnsigned writes a token with that alg and without a signature.
 func leaveUnsigned(alg string) func(*Draft) (string, error) {
 	return func(d *Draft) (string, error) {
 		d.Header["alg"] = alg
@@ -160,8 +161,8 @@ func signWithSecret(alg string, secret []byte) func(*Draft) (string, error) {
 	}
 }
 
-// confuse signs with the public key as the secret of an HMAC, in one of the
-// forms in which a verifier may hold it (RFC 8725, section 2.1).
+// confuse signs with the public key as the HMAC secret, in one of the encodings
+// that a verifier may use (RFC 8725, section 2.1).
 func confuse(form func(*jwks.Key) ([]byte, error)) func(*Draft) (string, error) {
 	return func(d *Draft) (string, error) {
 		key, err := d.public()

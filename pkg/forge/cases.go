@@ -10,7 +10,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// An issuer, an API and a key set that no one has (RFC 2606).
+// An issuer, an API and a key set with reserved names (RFC 2606).
 const (
 	otherIssuer = "https://issuer.example"
 	otherAPI    = "https://api.example"
@@ -18,12 +18,12 @@ const (
 	otherTenant = "other-tenant"
 )
 
-// thumbprint is the SHA-256 thumbprint of a key that no one has.
+// thumbprint is the SHA-256 thumbprint of a key that does not exist.
 const thumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 
-// table has one row per case. The order is that of the documentation: accepted,
-// form, key, algorithm, issuer, audience, time, type, scope, and two that are no
-// fault of the issuer.
+// table has one row for each case, in the order of the documentation: accepted,
+// format, key, algorithm, issuer, audience, time, type, scope, and two that are
+// not the issuer's fault.
 var table = []Case{
 	{"good", "that is valid", "", true, false, func(*Draft) {}},
 	{"audience-array", "whose aud is a list with the right audience in it", "", true, false, func(d *Draft) {
@@ -98,14 +98,14 @@ var table = []Case{
 		d.Claims["nbf"] = d.seconds("iat") + int64((2 * time.Hour).Seconds())
 		d.shift(2*time.Hour, "exp")
 	}},
-	{"expiry-as-text", "whose exp is a text, two hours ago", diagnosis.TimeInvalid, true, false, func(d *Draft) {
+	{"expiry-as-text", "whose exp is a string, two hours ago", diagnosis.TimeInvalid, true, false, func(d *Draft) {
 		d.expire(2 * time.Hour)
 		d.Claims["exp"] = strconv.FormatInt(d.seconds("exp"), 10)
 	}},
 
 	{"id-token-as-access-token", "that is an ID token", diagnosis.IDTokenAsAccess, true, false, func(d *Draft) { makeIDToken(d, false) }},
 	{"id-token-with-scope", "that is an ID token with scopes", diagnosis.IDTokenAsAccess, true, true, func(d *Draft) { makeIDToken(d, true) }},
-	{"crit", "with a critical extension that no one knows", diagnosis.CritUnsupported, true, false, func(d *Draft) {
+	{"crit", "with a critical extension that is not known", diagnosis.CritUnsupported, true, false, func(d *Draft) {
 		d.Header["crit"], d.Header["https://issuer.example/extension"] = []string{"https://issuer.example/extension"}, true
 	}},
 	{"bound-token", "that is bound to a key, without a proof of that key", diagnosis.TokenBound, true, false, func(d *Draft) {
@@ -144,8 +144,8 @@ var table = []Case{
 	}},
 }
 
-// siblingOf is another tenant at the same host: the last segment of the path is
-// another, or the path is no longer empty.
+// siblingOf returns another tenant at the same host: another last segment of
+// the path, or a path if it is empty.
 func siblingOf(issuer string) string {
 	trimmed := strings.TrimSuffix(issuer, "/")
 	slash := strings.LastIndexByte(trimmed, '/')
@@ -155,7 +155,7 @@ func siblingOf(issuer string) string {
 	return trimmed[:slash+1] + otherTenant
 }
 
-// makeIDToken turns the draft into the ID token of the same login (OpenID
+// makeIDToken changes the draft to the ID token of the same login (OpenID
 // Connect Core, section 2).
 func makeIDToken(d *Draft, keepScopes bool) {
 	d.Header["typ"] = "JWT"

@@ -1,11 +1,11 @@
-// Package forge signs access tokens that a resource server must refuse, each
-// different from a valid one in one thing (RFC 7515, RFC 7519, RFC 8725, RFC
+// Package forge signs access tokens that a resource server must refuse. Each
+// differs from a valid token in one way (RFC 7515, RFC 7519, RFC 8725, RFC
 // 9068).
 //
-// Start with [Cases], the table of what can be changed, and [Sign]. A row names
-// the diagnosis with which a verifier answers such a token. The development
+// Start with [Cases], the table of differences, and [Sign]. Each row has the
+// diagnosis id that a verifier returns for such a token. The development
 // server, the audit of an API and the test kit share the table. The package
-// sends nothing and verifies nothing.
+// sends no requests and verifies nothing.
 package forge
 
 import (
@@ -29,27 +29,27 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Case is one way in which a token can differ from a valid one.
+// Case is one way in which a token differs from a valid one.
 type Case struct {
 	Name string
-	// Phrase completes "a token …", for instance "without an audience".
+	// Phrase completes "a token …", for example "without an audience".
 	Phrase string
-	// Diagnosis is the id with which a verifier refuses the token; "" for a token
-	// that must be accepted.
+	// Diagnosis is the id with which a verifier refuses the token, or "" if it
+	// must accept it.
 	Diagnosis diagnosis.ID
-	// NeedsKey is set where only the issuer's private key can sign the token; any
-	// other token can be made from a valid one, or from none.
+	// NeedsKey means that only the issuer's private key can sign the token. Other
+	// tokens can be made from a valid one, or from none.
 	NeedsKey bool
-	// NeedsScopes is set where the change concerns the scopes of the token.
+	// NeedsScopes means that the case changes the scopes of the token.
 	NeedsScopes bool
 
 	spoil func(*Draft)
 }
 
-// Cases returns the table in the order in which it is documented.
+// Cases returns the table in the order of the documentation.
 func Cases() []Case { return slices.Clone(table) }
 
-// Lookup returns the case of that name, and whether there is one.
+// Lookup returns the case with that name, and whether it exists.
 func Lookup(name string) (Case, bool) {
 	i := slices.IndexFunc(table, func(c Case) bool { return c.Name == name })
 	if i < 0 {
@@ -58,40 +58,40 @@ func Lookup(name string) (Case, bool) {
 	return table[i], true
 }
 
-// Draft is a valid access token before it is signed, with what the cases need
-// to change it.
+// Draft is a valid access token before it is signed, with the values that the
+// cases need.
 type Draft struct {
-	// Key is the issuer's key. A kid in Header is not compared with it.
+	// Key is the issuer's key. It is used whatever the kid in Header.
 	Key *jwks.PrivateKey
-	// Raw is a valid token, and Public the key that verifies it, where Key is
-	// unknown: then only cases without NeedsKey can be signed. See [FromToken].
+	// If Key is unknown, Raw is a valid token and Public the key that verifies
+	// it. Then only cases without NeedsKey can be signed. See [FromToken].
 	Raw    secret.String
 	Public *jwks.Key
-	// Sibling is another key of the same key set, that of a second tenant; nil
-	// stands for Key.
+	// Sibling is another key of the same key set, that of a second tenant. If
+	// nil, Key is used.
 	Sibling *jwks.PrivateKey
-	// Attacker has the keys of someone else; nil generates one.
+	// Attacker holds the keys of an attacker. If nil, one is generated.
 	Attacker *Attacker
 	Header   map[string]any
 	Claims   map[string]any
-	// ScopeClaim names the claim that holds the scopes: a text in scope and scp, a
-	// list in any other; "" stands for scope.
+	// ScopeClaim is the claim with the scopes: a string in scope and scp, a list
+	// in any other. "" means scope.
 	ScopeClaim string
-	// OtherScopes are scopes that exist and are not in the token.
+	// OtherScopes lists scopes that exist but are not in the token.
 	OtherScopes []string
-	// KeyURL is where the case jku-header says that the key is; "" stands for an
-	// address that no one has.
+	// KeyURL is the URL of the key in the case jku-header. "" means an address
+	// that does not exist.
 	KeyURL string
 
 	rawAlgorithm string
 	finish       func(*Draft) (string, error)
 }
 
-// Spoil changes the draft as the case says. Several cases can follow each other.
+// Spoil changes the draft. Several cases can be combined.
 func (c Case) Spoil(d *Draft) { c.spoil(d) }
 
-// Sign returns the token of the case with that name; the draft is not changed.
-// It errs if the name is unknown or the key cannot sign.
+// Sign returns the token of the case with that name, without changing the
+// draft. It returns an error if the name is unknown or the key cannot sign.
 func Sign(name string, d Draft) (string, error) {
 	c, ok := Lookup(name)
 	if !ok {
@@ -102,7 +102,7 @@ func Sign(name string, d Draft) (string, error) {
 	return d.Sign()
 }
 
-// Sign returns the token as it is now, valid or spoiled.
+// Sign returns the token in its current state.
 func (d *Draft) Sign() (string, error) {
 	if d.Key == nil && d.Raw.IsZero() {
 		return "", errors.New("forge: a draft needs a key")
@@ -118,8 +118,8 @@ func (d *Draft) Sign() (string, error) {
 	return raw, nil
 }
 
-// valid signs with the issuer's key; without that key it returns the token that
-// the issuer signed.
+// valid signs with the issuer's key. Without that key, it returns the original
+// token.
 func (d *Draft) valid() (string, error) {
 	if d.Key == nil {
 		return d.Raw.Reveal(), nil
@@ -127,7 +127,7 @@ func (d *Draft) valid() (string, error) {
 	return d.signBy(d.Key)
 }
 
-// algorithm is the alg of a valid token.
+// algorithm returns the alg of a valid token.
 func (d *Draft) algorithm() string {
 	if d.Key == nil {
 		return d.rawAlgorithm
@@ -146,9 +146,9 @@ func (d *Draft) public() (*jwks.Key, error) {
 	return nil, errors.New("the issuer's public key is unknown")
 }
 
-// FromToken returns the draft of a token that the issuer signed, so that cases
-// without NeedsKey can be made from it. It errs if the token is not a JWT. The
-// members keep the text that the issuer wrote.
+// FromToken returns the draft of a token that the issuer signed, for cases
+// without NeedsKey. It returns an error if the token is not a JWT. The members
+// keep the issuer's encoding.
 func FromToken(raw string) (Draft, error) {
 	read, err := token.Decode(raw)
 	if err != nil {
@@ -171,7 +171,7 @@ func FromToken(raw string) (Draft, error) {
 	return d, nil
 }
 
-// signBy signs header and claims; the header is not made to fit the key.
+// signBy signs header and claims without adapting the header to the key.
 func (d *Draft) signBy(key *jwks.PrivateKey) (string, error) {
 	claims, err := encode(d.Claims)
 	if err != nil {
@@ -180,7 +180,7 @@ func (d *Draft) signBy(key *jwks.PrivateKey) (string, error) {
 	return d.signText(key, claims)
 }
 
-// signText signs a payload that may not be what JSON can be made of.
+// signText signs a payload that need not be JSON.
 func (d *Draft) signText(key *jwks.PrivateKey, payload []byte) (string, error) {
 	input, err := d.input(payload)
 	if err != nil {
@@ -201,7 +201,7 @@ func (d *Draft) signText(key *jwks.PrivateKey, payload []byte) (string, error) {
 	return input + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
-// input is what a signature covers (RFC 7515, section 5.1).
+// input returns the input of a signature (RFC 7515, section 5.1).
 func (d *Draft) input(payload []byte) (string, error) {
 	header, err := encode(d.Header)
 	if err != nil {
@@ -214,7 +214,7 @@ func encode(members map[string]any) ([]byte, error) {
 	return json.Marshal(members, json.Deterministic(true))
 }
 
-// attacker returns a key that the issuer does not have, of the same algorithm.
+// attacker returns a key of the same algorithm that is not the issuer's.
 func (d *Draft) attacker() (*jwks.PrivateKey, error) {
 	if d.Attacker == nil {
 		d.Attacker = &Attacker{}
@@ -223,14 +223,14 @@ func (d *Draft) attacker() (*jwks.PrivateKey, error) {
 }
 
 // Attacker has one key for each algorithm, generated when it is first needed.
-// The zero value is ready, and safe for concurrent use.
+// The zero value is ready to use and safe for concurrent use.
 type Attacker struct {
 	mu   sync.Mutex
 	keys map[string]*jwks.PrivateKey
 }
 
-// Key returns the attacker's key for an algorithm. It errs for one that
-// [jwks.Generate] does not know.
+// Key returns the attacker's key for an algorithm. It returns an error if
+// [jwks.Generate] does not support the algorithm.
 func (a *Attacker) Key(alg string) (*jwks.PrivateKey, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -248,7 +248,7 @@ func (a *Attacker) Key(alg string) (*jwks.PrivateKey, error) {
 	return key, nil
 }
 
-// seconds reads a time claim of the draft; 0 if it is missing.
+// seconds returns a time claim of the draft, or 0 if it is missing.
 func (d *Draft) seconds(claim string) int64 {
 	switch v := d.Claims[claim].(type) {
 	case int64:
@@ -261,7 +261,7 @@ func (d *Draft) seconds(claim string) int64 {
 	return 0
 }
 
-// shift moves the times that the draft has.
+// shift moves the times of the draft.
 func (d *Draft) shift(by time.Duration, claims ...string) {
 	for _, claim := range claims {
 		if _, ok := d.Claims[claim]; ok {
@@ -270,8 +270,7 @@ func (d *Draft) shift(by time.Duration, claims ...string) {
 	}
 }
 
-// expire makes the draft a token that expired that long before it would have
-// been issued.
+// expire makes the draft a token that expired before it would have been issued.
 func (d *Draft) expire(ago time.Duration) {
 	lifetime := time.Duration(d.seconds("exp")-d.seconds("iat")) * time.Second
 	d.shift(-ago-lifetime, "iat", "nbf", "exp")
@@ -284,7 +283,7 @@ func (d *Draft) scopeClaim() string {
 	return d.ScopeClaim
 }
 
-// scopes reads the scopes of the draft.
+// scopes returns the scopes of the draft.
 func (d *Draft) scopes() []string {
 	switch v := d.Claims[d.scopeClaim()].(type) {
 	case string:
@@ -295,8 +294,8 @@ func (d *Draft) scopes() []string {
 	return nil
 }
 
-// SetScopes writes scopes in the form that the scope claim has; none removes the
-// claim.
+// SetScopes writes scopes in the form of the scope claim. Without scopes, it
+// removes the claim.
 func (d *Draft) SetScopes(scopes []string) {
 	switch claim := d.scopeClaim(); {
 	case len(scopes) == 0:
@@ -326,5 +325,5 @@ func (d *Draft) text(claim string) string {
 	return s
 }
 
-// randomText is an unguessable string, in the place of an opaque token.
+// randomText returns an unguessable string, in the form of an opaque token.
 func randomText() string { return rand.Text() + rand.Text() }

@@ -51,8 +51,8 @@ func draft(key *jwks.PrivateKey, now time.Time) forge.Draft {
 	}
 }
 
-// Each token differs from the valid one in what its row says, and in nothing else. The parts are read by another
-// library than the one that wrote them.
+// Each token differs from the valid one as its row says, and in no other way. The parts are read
+// with another library than the one that wrote them.
 func TestOneChange(t *testing.T) {
 	key, now := generate(t, "ES256"), time.Unix(1_800_000_000, 0)
 	const hour = 3600
@@ -129,7 +129,7 @@ func TestOneChange(t *testing.T) {
 			t.Errorf("%s changed the draft itself:\n%s", c.Name, diff)
 		}
 		if !isJWT {
-			continue // malformed on purpose: see TestMalformed
+			continue // malformed intentionally, see TestMalformed
 		}
 		changed, claims := differences(t, raw, d)
 		if diff := cmp.Diff(expected, changed); diff != "" {
@@ -169,7 +169,8 @@ func differences(t *testing.T, raw string, valid forge.Draft) (changed []string,
 	return slices.Compact(changed), claims
 }
 
-// keyOrSignature tells another key from a damaged signature by trying each key that may have signed.
+// keyOrSignature distinguishes another key from a damaged signature by trying each key that may have
+// signed.
 func keyOrSignature(parsed *jose.JSONWebSignature, header map[string]any, valid forge.Draft) string {
 	if header["alg"] == "ES256" && header["kid"] == valid.Key.ID() && parsed.UnsafePayloadWithoutVerification() != nil {
 		key, _ := valid.Attacker.Key("ES256")
@@ -207,7 +208,7 @@ func roundTrip(t *testing.T, m map[string]any) map[string]any {
 	return unmarshal(t, text)
 }
 
-// The middleware refuses each token with the id of its row and accepts those that are right, for each kind of key.
+// The middleware refuses each token with the id of its row and accepts the valid ones, for each kind of key.
 func TestBearerAnswersWithTheRow(t *testing.T) {
 	for _, alg := range []string{"ES256", "RS256", "Ed25519"} {
 		key, attacker := generate(t, alg), &forge.Attacker{}
@@ -241,7 +242,7 @@ func TestBearerAnswersWithTheRow(t *testing.T) {
 	}
 }
 
-// What the public key becomes as a secret: whoever verifies with the form of the row's name accepts the token.
+// A verifier that uses the public key as a secret, in the encoding of the row, accepts the token.
 func TestConfusion(t *testing.T) {
 	key := generate(t, "RS256")
 	pemText, err := key.Public().MarshalPEM()
@@ -299,7 +300,7 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// The scopes are where the API looks for them.
+// The scopes are in the claim that the API reads.
 func TestScopeClaim(t *testing.T) {
 	for claim, want := range map[string]any{"scope": "a b", "scp": "a b", "permissions": []string{"a", "b"}} {
 		d := forge.Draft{ScopeClaim: claim, Claims: map[string]any{}}
@@ -339,7 +340,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// What a verifier says of a token without an audience.
+// The diagnosis for a token without an audience.
 func ExampleSign() {
 	key, err := jwks.Generate("ES256")
 	if err != nil {
@@ -367,8 +368,8 @@ func ExampleSign() {
 	// Output: true AUD_MISSING
 }
 
-// Without the issuer's key, the tokens that need none are made from a valid one, with the claims as the issuer wrote
-// them.
+// Without the issuer's key, tokens that do not need it are made from a valid one, with the claims
+// as the issuer wrote them.
 func TestFromToken(t *testing.T) {
 	key := generate(t, "ES256")
 	d := draft(key, time.Now())

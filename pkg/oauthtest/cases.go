@@ -2,8 +2,8 @@ package oauthtest
 
 import "github.com/oauthctl/oauthctl/pkg/forge"
 
-// Case is one thing that can be wrong with an access token, a row of
-// [forge.Cases]. [Good] and the two after it have to be accepted.
+// Case is a fault of an access token, a row of [forge.Cases]. [Good] and the
+// two after it have to be accepted.
 type Case string
 
 // The cases. The comment completes "an access token …".
@@ -43,10 +43,10 @@ const (
 	Expired30m           Case = "expired-30m"              // that expired 30 minutes ago
 	NoExpiry             Case = "no-expiry"                // that never expires
 	NotYetValid          Case = "not-yet-valid"            // that becomes valid in two hours
-	ExpiryAsText         Case = "expiry-as-text"           // whose exp is a text, two hours ago
+	ExpiryAsText         Case = "expiry-as-text"           // whose exp is a string, two hours ago
 	IDTokenAsAccessToken Case = "id-token-as-access-token" // that is an ID token
 	IDTokenWithScope     Case = "id-token-with-scope"      // that is an ID token with scopes
-	Crit                 Case = "crit"                     // with a critical extension that no one knows
+	Crit                 Case = "crit"                     // with a critical extension that is not known
 	BoundToken           Case = "bound-token"              // that is bound to a key, without a proof of that key
 	MemberCase           Case = "member-case"              // with its scopes in SCOPE
 	DuplicateMember      Case = "duplicate-member"         // with two audiences in two members aud
@@ -58,7 +58,7 @@ const (
 	OpaqueToken          Case = "opaque-token"             // that is a random string, not a JWT
 )
 
-// Cases returns every case, in the order in which it is documented.
+// Cases returns every case, in the order of the documentation.
 func Cases() []Case {
 	var all []Case
 	for _, c := range forge.Cases() {
@@ -67,8 +67,8 @@ func Cases() []Case {
 	return all
 }
 
-// Accepted reports whether an API has to accept a token of this case, provided
-// that the token has the scopes that it needs.
+// Accepted reports whether an API has to accept a token of this case, if the
+// token has the required scopes.
 func (c Case) Accepted() bool {
 	row, ok := forge.Lookup(string(c))
 	return ok && row.Diagnosis == ""

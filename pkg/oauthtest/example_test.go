@@ -12,7 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// reader is the API under test: it greets whoever has the scope orders:read.
+// reader is the API under test. It requires the scope orders:read.
 func reader(issuer string, keys token.KeySet) http.Handler {
 	verifier, err := token.NewVerifier(issuer, []string{"https://shop.example"}, keys, token.Options{})
 	if err != nil {
@@ -73,7 +73,7 @@ func ExampleStart() {
 	// 401
 }
 
-// exampleT stands for a *testing.T, which examples do not have.
+// exampleT replaces a *testing.T, which examples do not have.
 type exampleT struct {
 	testing.TB
 	ends []func()

@@ -76,15 +76,15 @@ func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// Mint returns an access token of alice: a valid one, or one that is wrong as the
-// case says. Without scope it has items:read and items:write, or those of [Scope].
+// Mint returns an access token of alice: a valid one, or one with the fault of the
+// case. Without scope, it has items:read and items:write, or those of [Scope].
 func (i *Issuer) Mint(c Case, scope ...string) string {
 	i.t.Helper()
 	return i.MintToken(Token{Case: c, Scope: scope})
 }
 
-// MintToken returns the access token that is described. It fails the test for an
-// unknown case, and for claims that the issuer sets itself.
+// MintToken returns an access token with these properties. It fails the test for
+// an unknown case, and for claims that the issuer sets itself.
 func (i *Issuer) MintToken(t Token) string {
 	i.t.Helper()
 	raw, err := i.dev.MintToken(t.dev())
@@ -94,25 +94,25 @@ func (i *Issuer) MintToken(t Token) string {
 	return raw
 }
 
-// Rotate signs with a new key from now on. The key before it stays published
+// Rotate signs with a new key from now on. The previous key remains published
 // until the next rotation.
 func (i *Issuer) Rotate() { i.dev.Rotate() }
 
-// Revoke revokes a token. [Issuer.Revocation] then reports it, and introspection
-// at the issuer answers that it is not active.
+// Revoke revokes a token. [Issuer.Revocation] and introspection then report it
+// as revoked.
 func (i *Issuer) Revoke(raw string) { i.dev.RevokeToken(raw) }
 
-// Revocation says which tokens were revoked.
+// Revocation reports which tokens were revoked.
 func (i *Issuer) Revocation() bearer.RevocationChecker { return i.dev.Revocation() }
 
 // Token describes an access token. The zero value is a valid one of alice.
 type Token struct {
-	Case     Case           // what is wrong with it; "" means nothing
+	Case     Case           // its fault; "" means none
 	Subject  string         // "" means alice
 	ClientID string         // "" means oauthctl-dev
 	Audience []string       // nil means the default API
 	Scope    []string       // nil means the default scopes
-	Claims   map[string]any // in addition; iss, exp and the others that the issuer sets are refused
+	Claims   map[string]any // additional claims; iss, exp and others that the issuer sets are refused
 	TTL      time.Duration  // 0 means 5 minutes
 }
 

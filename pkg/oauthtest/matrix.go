@@ -18,11 +18,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 )
 
-// Matrix proves which tokens of the issuer an API accepts and which it refuses,
-// operation by operation, as [audit.Audit] does: each case is a subtest such as
-// GET_/items/no-audience. A case that fails is a test that fails, one that cannot
-// be decided is skipped with its reason, and a warning is logged. The operations
-// come from [OpenAPI], [Policy] or [Operation].
+// Matrix tests which tokens of the issuer an API accepts and which it refuses,
+// for each operation, as [audit.Audit] does. Each case is a subtest such as
+// GET_/items/no-audience. A failed case is a failed test, an undecided one is
+// skipped with its reason, and a warning is logged. The operations come from
+// [OpenAPI], [Policy] or [Operation].
 //
 // It may run in parallel with other tests. No network is used.
 func Matrix(t *testing.T, api http.Handler, issuer *Issuer, options ...MatrixOption) {
@@ -44,7 +44,7 @@ func Matrix(t *testing.T, api http.Handler, issuer *Issuer, options ...MatrixOpt
 	m.show(t, a.Run(t.Context()))
 }
 
-// MatrixOption says what [Matrix] asks.
+// MatrixOption is an option of [Matrix].
 type MatrixOption func(*matrix) error
 
 type matrix struct {
@@ -79,8 +79,8 @@ func OpenAPI(file string) MatrixOption {
 	}
 }
 
-// Policy reads the operations from a policy file. With [OpenAPI] too, the policy
-// says what each operation needs.
+// Policy reads the operations from a policy file. Combined with [OpenAPI], the
+// policy decides what each operation needs.
 func Policy(file string) MatrixOption {
 	return func(m *matrix) error {
 		data, err := os.ReadFile(file)
@@ -96,7 +96,7 @@ func Policy(file string) MatrixOption {
 	}
 }
 
-// Operation asks an operation such as "GET /items", which needs these scopes.
+// Operation adds an operation such as "GET /items" that needs these scopes.
 func Operation(name string, scopes ...string) MatrixOption {
 	return func(m *matrix) error {
 		op, err := audit.ParseOperation(name)
@@ -109,8 +109,8 @@ func Operation(name string, scopes ...string) MatrixOption {
 	}
 }
 
-// Audience is the audience of valid tokens; without it they are for the issuer's
-// default API.
+// Audience is the audience of valid tokens. Without it, they are for the
+// issuer's default API.
 func Audience(audience string) MatrixOption {
 	return func(m *matrix) error {
 		m.tokens.audience = audience
@@ -118,7 +118,7 @@ func Audience(audience string) MatrixOption {
 	}
 }
 
-// Claim adds a claim to valid tokens. Give it before [Policy].
+// Claim adds a claim to valid tokens. Use it before [Policy].
 func Claim(name string, value any) MatrixOption {
 	return func(m *matrix) error {
 		m.tokens.claims[name] = value
@@ -126,7 +126,7 @@ func Claim(name string, value any) MatrixOption {
 	}
 }
 
-// Param gives a value to every parameter of that name.
+// Param sets the value of every parameter with that name.
 func Param(name, value string) MatrixOption {
 	return func(m *matrix) error {
 		m.params = append(m.params, [2]string{name, value})
@@ -134,7 +134,7 @@ func Param(name, value string) MatrixOption {
 	}
 }
 
-// Unsafe also asks operations that change data: [audit.Dry] with requests that
+// Unsafe also tests operations that change data: [audit.Dry] with requests that
 // are not valid, [audit.Real] with the examples of the document.
 func Unsafe(mode audit.Mode) MatrixOption {
 	return func(m *matrix) error {
@@ -143,7 +143,8 @@ func Unsafe(mode audit.Mode) MatrixOption {
 	}
 }
 
-// Only asks the cases whose names match one of these patterns of [path.Match].
+// Only selects the cases whose names match one of these patterns of
+// [path.Match].
 func Only(patterns ...string) MatrixOption {
 	return func(m *matrix) error {
 		m.config.Cases = append(m.config.Cases, patterns...)
@@ -151,7 +152,7 @@ func Only(patterns ...string) MatrixOption {
 	}
 }
 
-// Strict makes warnings fail.
+// Strict treats warnings as failures.
 func Strict() MatrixOption {
 	return func(m *matrix) error {
 		m.strict = true
@@ -159,9 +160,9 @@ func Strict() MatrixOption {
 	}
 }
 
-// Known accepts that a case of an operation fails, for now and with a reason. It
-// fails the test once the case passes. The name of a fault in the answers is its
-// id, for instance CHALLENGE_MISSING.
+// Known accepts the failure of a case of an operation, with a reason. It fails
+// the test once the case passes. For a fault in the responses, the case is its
+// id, for example CHALLENGE_MISSING.
 func Known(operation, name, reason string) MatrixOption {
 	return func(m *matrix) error {
 		if reason == "" {
@@ -180,7 +181,7 @@ func (m *matrix) finish() error {
 		m.config.Operations = slices.Concat(m.document, m.rules)
 	}
 	if len(m.config.Operations) == 0 {
-		return fmt.Errorf("give OpenAPI, Policy or Operation, so that Matrix knows the operations")
+		return fmt.Errorf("no operations: use OpenAPI, Policy or Operation")
 	}
 	m.config.Target.Path = m.base
 	for _, p := range m.params {
@@ -193,7 +194,7 @@ func (m *matrix) finish() error {
 	return nil
 }
 
-// show makes a subtest of each case, and of each fault in the answers.
+// show runs a subtest for each case, and for each fault in the responses.
 func (m *matrix) show(t *testing.T, r *audit.Report) {
 	t.Helper()
 	if r.Refused != nil {
@@ -224,8 +225,8 @@ func (m *matrix) show(t *testing.T, r *audit.Report) {
 	}
 }
 
-// answers are the ids of what was found in the refusals of an operation, and that
-// is not a case of its own.
+// answers returns the ids of the faults in the refusals of an operation that are
+// not cases themselves.
 func answers(r *audit.Report, row audit.OperationReport) []diagnosis.ID {
 	var ids []diagnosis.ID
 	for _, f := range r.Findings {
@@ -259,7 +260,8 @@ func (m *matrix) showFindings(t *testing.T, r *audit.Report, operation string, c
 	}
 }
 
-// decided reports whether the case of a known fault was asked and has a result.
+// decided reports whether the case of a known fault was tested and has a
+// result.
 func (m *matrix) decided(r *audit.Report, k known) bool {
 	for _, row := range r.Operations {
 		if row.Operation.Name() != k.operation {
@@ -270,11 +272,11 @@ func (m *matrix) decided(r *audit.Report, k known) bool {
 			return c.Case.Name == k.name && c.Result != audit.Inconclusive
 		})
 	}
-	return true // the operation is gone
+	return true // the operation no longer exists
 }
 
-// minted makes the tokens of a matrix: the issuer knows each, so that it can be
-// introspected.
+// minted signs the tokens of a matrix. The issuer records each, so that it can
+// be introspected.
 type minted struct {
 	issuer   *Issuer
 	audience string
@@ -282,11 +284,11 @@ type minted struct {
 	scopes   []string // of the whole API
 }
 
-// Source says who signs.
+// Source describes the issuer.
 func (m *minted) Source() string { return "tokens from " + m.issuer.URL() }
 
-// Lacks says that nothing is missing, except where the API reads scopes from the
-// claims in which they must not count.
+// Lacks returns an error if the API reads scopes from claims in which they must
+// not count.
 func (m *minted) Lacks(c *audit.Case, o *audit.Operation) string {
 	if c.Name == "scope-elsewhere" && (slices.Contains(o.ScopeClaims, "permissions") || slices.Contains(o.ScopeClaims, "roles")) {
 		return "the API reads scopes from permissions or roles"
@@ -304,7 +306,7 @@ func (m *minted) Token(_ context.Context, name string, o *audit.Operation) (stri
 	}
 	switch {
 	case name == "scope-other":
-		// What else there is depends on the API, which the issuer does not know.
+		// Everything else depends on the API, which the issuer does not know.
 		granting := slices.Concat(o.Scopes, o.AnyScopes)
 		t.Case = Good
 		t.Scope = slices.DeleteFunc(slices.Clone(m.scopes), func(s string) bool { return slices.Contains(granting, s) })

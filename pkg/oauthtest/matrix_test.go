@@ -30,7 +30,7 @@ paths:
     get: {parameters: [{name: id, in: path, required: true}]}
 `
 
-// itemsAPI is protected by the middleware of this module, except for what a bug leaves out.
+// itemsAPI is protected by the middleware of this module, except for the bug.
 func itemsAPI(issuer *oauthtest.Issuer, bug string) http.Handler {
 	verifier, err := token.NewVerifier(issuer.URL(), []string{"https://api.test"}, issuer.KeySet(), token.Options{})
 	if err != nil {
@@ -81,7 +81,8 @@ func TestMatrixOfOneOperation(t *testing.T) {
 		oauthtest.Known("GET /items/{id}", "no-token", "public until March"))
 }
 
-// What Matrix reports of an API with a fault: this test runs itself in another process, since it has to fail there.
+// The report of Matrix for an API with a fault. This test runs itself in another process, because it has to fail
+// there.
 func TestMatrixFails(t *testing.T) {
 	if bug := os.Getenv("OAUTHTEST_BUG"); bug != "" {
 		issuer := oauthtest.NewIssuer(t)

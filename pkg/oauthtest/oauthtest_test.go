@@ -19,7 +19,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// The constants and the table are the same, and each token is answered as its row says.
+// The constants and the table are the same, and each token has the response of its row.
 func TestCases(t *testing.T) {
 	constants := []oauthtest.Case{
 		oauthtest.Good, oauthtest.AudienceArray, oauthtest.ScopeAsArray, oauthtest.MalformedText, oauthtest.MalformedBase64,
@@ -54,7 +54,7 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// Keys change and tokens are revoked without a network.
+// Keys are rotated and tokens are revoked without a network.
 func TestIssuerChanges(t *testing.T) {
 	issuer := oauthtest.NewIssuer(t)
 	verifier, err := token.NewVerifier(issuer.URL(), []string{"https://api.test"}, issuer.KeySet(), token.Options{CacheTokens: 10})
@@ -97,7 +97,7 @@ func TestIssuerChanges(t *testing.T) {
 	}
 }
 
-// One line gives a server at which a client logs in.
+// Start gives a server at which a client can log in.
 func TestStart(t *testing.T) {
 	s := oauthtest.Start(t, oauthtest.Resource("https://shop.example"), oauthtest.Scope("orders:read"), oauthtest.AutoApprove("carol"),
 		oauthtest.User("carol", map[string]any{"tenant": "acme"}), oauthtest.Client("web", "s3cret", "http://127.0.0.1/cb"),
@@ -114,7 +114,7 @@ func TestStart(t *testing.T) {
 		t.Fatalf("%v, %v", location, err)
 	}
 	if got := s.Get(t.Context(), "/api/items", s.MintToken(oauthtest.Token{Audience: []string{s.API()}, Scope: []string{"items:read"}})); got != http.StatusOK {
-		t.Errorf("the demo API answers %d", got)
+		t.Errorf("the demo API returned %d", got)
 	}
 	decoded, err := token.Decode(s.Mint(oauthtest.Good))
 	if err != nil || fmt.Sprint(decoded.Audience(), decoded.Scopes()) != "[https://shop.example] [orders:read]" {

@@ -28,7 +28,7 @@ type Option func(*devserver.Config)
 func Configure(change func(*devserver.Config)) Option { return change }
 
 // Resource makes the server issue tokens for these APIs too. The first one is the
-// audience of tokens that name none.
+// default audience.
 func Resource(urls ...string) Option {
 	return func(c *devserver.Config) { c.Resources = append(c.Resources, urls...) }
 }
@@ -38,8 +38,8 @@ func Scope(names ...string) Option {
 	return func(c *devserver.Config) { c.Scopes = append(c.Scopes, names...) }
 }
 
-// User adds a user with the password "password" and these claims. One named alice
-// or bob replaces the one that is always there.
+// User adds a user with the password "password" and these claims. A user named
+// alice or bob replaces the default one.
 func User(name string, claims map[string]any) Option {
 	return func(c *devserver.Config) {
 		c.Users = append(c.Users, devserver.User{Name: name, FullName: name, Email: name + "@example.com", Claims: claims})
@@ -64,12 +64,12 @@ func Fault(names ...string) Option {
 	return func(c *devserver.Config) { c.Faults = append(c.Faults, names...) }
 }
 
-// Start starts a development server and ends it with the test. It fails the test
-// if the options cannot be used.
+// Start starts a development server that stops at the end of the test. It fails
+// the test if an option is not valid.
 func Start(t testing.TB, options ...Option) *Server {
 	t.Helper()
 	s := &Server{t: t, transport: &http.Transport{}}
-	// The URLs are part of the server's configuration, so the listeners come first.
+	// The listeners come first, because the server's configuration has the URLs.
 	var ready sync.WaitGroup
 	ready.Add(1)
 	serve := func(handler func() http.Handler) *httptest.Server {
@@ -108,7 +108,8 @@ func (s *Server) API() string { return s.api.URL }
 // JWKSURI returns the address of the key set.
 func (s *Server) JWKSURI() string { return s.as.URL + "/jwks" }
 
-// Client returns an HTTP client whose connections end with the test.
+// Client returns an HTTP client whose connections are closed at the end of the
+// test.
 func (s *Server) Client() *http.Client { return &http.Client{Transport: s.transport} }
 
 // KeySet returns the key set as a verifier needs it.
@@ -116,18 +117,18 @@ func (s *Server) KeySet() *jwks.Remote {
 	return jwks.NewRemote(s.JWKSURI(), jwks.RemoteOptions{})
 }
 
-// Dev returns the server itself.
+// Dev returns the server.
 func (s *Server) Dev() *devserver.Server { return s.dev }
 
-// Mint returns an access token of alice: a valid one, or one that is wrong as the
-// case says. Without scope it has those of the demo API, or those of [Scope].
+// Mint returns an access token of alice: a valid one, or one with the fault of
+// the case. Without scope, it has those of the demo API, or those of [Scope].
 func (s *Server) Mint(c Case, scope ...string) string {
 	s.t.Helper()
 	return s.MintToken(Token{Case: c, Scope: scope})
 }
 
-// MintToken returns the access token that is described. It fails the test for
-// an unknown case, and for claims that the server sets itself.
+// MintToken returns an access token with these properties. It fails the test
+// for an unknown case, and for claims that the server sets itself.
 func (s *Server) MintToken(t Token) string {
 	s.t.Helper()
 	raw, err := s.dev.MintToken(t.dev())
@@ -137,11 +138,11 @@ func (s *Server) MintToken(t Token) string {
 	return raw
 }
 
-// Advance moves the server's clock, and that of the demo API, into the future.
+// Advance moves the clock of the server and the demo API into the future.
 func (s *Server) Advance(d time.Duration) { s.dev.Advance(d) }
 
-// Get requests a path of the demo API with an access token, "" for none, and
-// returns the status.
+// Get sends a GET for a path of the demo API with an access token, or without
+// one if it is "", and returns the status.
 func (s *Server) Get(ctx context.Context, path, token string) int {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.api.URL+path, http.NoBody)

@@ -1,11 +1,11 @@
 // Package openapi reads the operations of an OpenAPI document, version 3.0, 3.1
-// or 3.2, in YAML or JSON: for each its line, what its security demands, its
-// parameters and its body.
+// or 3.2, in YAML or JSON: the line, the security requirement, the parameters and
+// the body of each.
 //
-// Start with [Load]. Only references inside the document are followed, nothing is
-// fetched, and schemas are read only as far as a request needs a value: from
-// example, examples, default, const and the first of enum. A value that the
-// document does not have is never invented.
+// Start with [Load]. Only references inside the document are followed, and
+// nothing is fetched. A schema is read only to find a value for a request: from
+// example, examples, default, const and the first of enum. Values that are not in
+// the document are never invented.
 package openapi
 
 import (
@@ -21,18 +21,18 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// maxBytes bounds a document.
+// maxBytes is the size limit of a document.
 const maxBytes = 16 << 20
 
-// Document is what was read of an OpenAPI document.
+// Document is a parsed OpenAPI document.
 type Document struct {
 	Version string // "3.1.0"
-	// BasePath is the path of the first server, with the defaults of its variables;
-	// "" if it has none.
+	// BasePath is the path of the first server, with the defaults of its variables,
+	// or "".
 	BasePath string
-	// Server is the URL of the first server; "" if it is not absolute.
+	// Server is the URL of the first server, or "" if it is not absolute.
 	Server string
-	// Issuer is that of the first scheme of type openIdConnect, "" if there is none.
+	// Issuer is that of the first scheme of type openIdConnect, or "".
 	Issuer     string
 	Operations []Operation
 }
@@ -45,17 +45,17 @@ type Operation struct {
 	Line       int
 	Security   Security
 	Parameters []Parameter
-	Body       *Body // nil if it takes none
+	Body       *Body // nil if it has none
 }
 
-// Security is what an operation demands of a request (OpenAPI, Security
+// Security is the security requirement of an operation (OpenAPI, Security
 // Requirement Object).
 type Security struct {
-	// Public is set if no alternative demands anything, Optional if one does not.
+	// Public means that every alternative is empty, Optional that one of them is.
 	Public, Optional bool
 	// Scopes of the first alternative with a bearer token.
 	Scopes []string
-	// Other names the schemes if none of them is a bearer token, for instance
+	// Other lists the schemes if none of them is a bearer token, for example
 	// "basic (http)".
 	Other string
 }
@@ -68,22 +68,21 @@ type Parameter struct {
 	Type     string // of its schema, "" if unknown
 	Format   string
 	Value    string
-	HasValue bool // false if the document has no value for it
+	HasValue bool // false if the document has no value
 }
 
 // Body is the body of a request.
 type Body struct {
 	MediaType string
 	Required  bool
-	// Example is a body that the document has, as JSON where MediaType is JSON; nil
-	// if it has none.
+	// Example is a body in the document, as JSON if MediaType is JSON, or nil.
 	Example []byte
 	// Type is the type of the schema, and Members the required members of an object.
 	Type    string
 	Members []string
 }
 
-// Load reads a document. Name is the file's, for errors, which begin with
+// Load parses a document. Name is the name of the file; errors begin with
 // name:line:column.
 func Load(data []byte, name string) (*Document, error) {
 	d, err := parse(data)
@@ -138,8 +137,8 @@ func parse(data []byte) (*Document, error) {
 	return d, nil
 }
 
-// plain rewrites what JSON allows and YAML does not: tabs, which JSON has only
-// between its tokens, and pairs of surrogates.
+// plain rewrites what is valid in JSON but not in YAML: tabs between tokens,
+// and surrogate pairs.
 func plain(data []byte) []byte {
 	trimmed := bytes.TrimLeft(data, " \t\r\n\ufeff")
 	if len(trimmed) == 0 || trimmed[0] != '{' {
@@ -166,7 +165,7 @@ func plain(data []byte) []byte {
 	return out
 }
 
-// escape reads \uXXXX; 0 if there is none.
+// escape parses \uXXXX. It returns 0 if there is none.
 func escape(text []byte) rune {
 	var r rune
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
@@ -178,7 +177,7 @@ func escape(text []byte) rune {
 	return r
 }
 
-// syntax puts the position of YAML's own errors in front.
+// syntax adds the position to YAML's own errors.
 func syntax(err error) error {
 	var wrong *yaml.LoadError
 	if errors.As(err, &wrong) && wrong.Mark.Line > 0 {
@@ -191,8 +190,8 @@ func at(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("%d:%d: %w", max(n.Line, 1), max(n.Column, 1), fmt.Errorf(format, args...))
 }
 
-// issuer reads the issuer from the URL of its metadata (OpenID Connect Discovery,
-// section 4).
+// issuer returns the issuer that a metadata URL belongs to (OpenID Connect
+// Discovery, section 4).
 func (r *reader) issuer() string {
 	for _, scheme := range r.members(r.member(r.member(r.top, "components"), "securitySchemes")) {
 		if issuer, ok := strings.CutSuffix(r.text(r.follow(scheme), "openIdConnectUrl"), "/.well-known/openid-configuration"); ok {
@@ -202,7 +201,7 @@ func (r *reader) issuer() string {
 	return ""
 }
 
-// server is the URL of the first server, and its path.
+// server returns the URL of the first server, and its path.
 func (r *reader) server() (address, path string) {
 	servers := r.member(r.top, "servers")
 	if servers == nil || servers.Kind != yaml.SequenceNode || len(servers.Content) == 0 {
@@ -253,7 +252,7 @@ func (r *reader) pathItem(path string, item *yaml.Node) []Operation {
 	return all
 }
 
-// security reads the requirement of an operation, or that of the document.
+// security returns the requirement of an operation, or that of the document.
 func (r *reader) security(operation *yaml.Node) Security {
 	list := r.member(operation, "security")
 	if list == nil || list.Kind != yaml.SequenceNode {
@@ -288,7 +287,7 @@ func (r *reader) security(operation *yaml.Node) Security {
 	return s
 }
 
-// scheme says of which type a security scheme is, and whether it takes a bearer
+// scheme returns the type of a security scheme, and whether it is a bearer
 // token.
 func (r *reader) scheme(name string) (kind string, isBearer bool) {
 	scheme := r.member(r.member(r.member(r.top, "components"), "securitySchemes"), name)

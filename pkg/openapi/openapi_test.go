@@ -98,7 +98,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// JSON with what YAML does not allow.
+// JSON that is not valid YAML.
 func TestLoadJSON(t *testing.T) {
 	text := "{\n\t\"openapi\": \"3.0.3\",\t\"info\": {\"title\": \"\\ud83d\\ude00 \\\\ud83d\"},\n\t\"paths\": {\"/a\\/b\": {\"get\": {\"operationId\": \"\\ud83d\\ude00\"}}}\n}"
 	got, err := openapi.Load([]byte(text), "api.json")
@@ -128,7 +128,7 @@ func TestLoadAdditionalOperations(t *testing.T) {
 }
 
 func TestLoadRefuses(t *testing.T) {
-	// References that double at each step: 2^30 paths lead to the end.
+	// References that double at each step: there are 2^30 paths.
 	bomb := "openapi: 3.1.0\npaths:\n  /a:\n    post:\n      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/S0'}}}}\ncomponents:\n  schemas:\n"
 	for i := range 30 {
 		next := "{$ref: '#/components/schemas/S" + string(rune('0'+(i+1)%10)) + "'}"
@@ -158,7 +158,7 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// A document never makes an operation public that it protects, whatever else is wrong in it.
+// A protected operation never becomes public because of another fault in the document.
 func TestUnknownSchemeIsNotPublic(t *testing.T) {
 	text := "openapi: 3.1.0\nsecurity: [{nosuch: []}]\npaths: {/a: {get: {}, put: {security: null}}}"
 	d, err := openapi.Load([]byte(text), "x")

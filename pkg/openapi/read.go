@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	maxNodes = 1 << 20 // that are read in all, since references can multiply them
+	maxNodes = 1 << 20 // in total, because references can multiply them
 	maxDepth = 32
 )
 
-// reader reads a document by its nodes, and follows references inside it.
+// reader reads the nodes of a document and follows references inside it.
 type reader struct {
 	top    *yaml.Node
 	budget int
 }
 
-// follow resolves aliases and references; nil for one that leads nowhere, in a
-// circle or out of the document.
+// follow resolves aliases and references. It returns nil for a reference
+// without a target, in a circle or to another document.
 func (r *reader) follow(n *yaml.Node) *yaml.Node {
 	for range maxDepth {
 		if n == nil || r.budget <= 0 {
@@ -44,8 +44,8 @@ func (r *reader) follow(n *yaml.Node) *yaml.Node {
 	return nil
 }
 
-// pointed finds what a reference such as #/components/parameters/id points to
-// (RFC 6901). A reference on the way there is not followed.
+// pointed returns the target of a reference such as #/components/parameters/id
+// (RFC 6901). References on the way are not followed.
 func (r *reader) pointed(ref string) *yaml.Node {
 	path, ok := strings.CutPrefix(ref, "#/")
 	if !ok {
@@ -61,7 +61,8 @@ func (r *reader) pointed(ref string) *yaml.Node {
 	return n
 }
 
-// own returns the value of a member as it is written; nil if it is missing.
+// own returns the value of a member without following references, or nil if it
+// is missing.
 func (r *reader) own(n *yaml.Node, name string) *yaml.Node {
 	if n == nil || n.Kind != yaml.MappingNode {
 		return nil
@@ -79,7 +80,7 @@ func (r *reader) member(n *yaml.Node, name string) *yaml.Node {
 	return r.follow(r.own(r.follow(n), name))
 }
 
-// members are the keys and values of a mapping, in its order.
+// members iterates over the keys and values of a mapping, in their order.
 func (r *reader) members(n *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
 	return func(yield func(*yaml.Node, *yaml.Node) bool) {
 		n = r.follow(n)
@@ -94,7 +95,7 @@ func (r *reader) members(n *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
 	}
 }
 
-// text returns a member that is a scalar, "" for any other.
+// text returns a scalar member, or "".
 func (r *reader) text(n *yaml.Node, name string) string {
 	if value := r.member(n, name); value != nil && value.Kind == yaml.ScalarNode && value.Tag != "!!null" {
 		return value.Value
@@ -131,8 +132,8 @@ func (r *reader) first(n *yaml.Node) *yaml.Node {
 	return nil
 }
 
-// parameters reads those of the path and those of the operation, which replace
-// them by name and place.
+// parameters returns the parameters of the path and the operation. Those of the
+// operation replace others with the same name and place.
 func (r *reader) parameters(lists ...*yaml.Node) []Parameter {
 	var all []Parameter
 	for _, list := range lists {
@@ -173,7 +174,7 @@ func (r *reader) parameter(n *yaml.Node) Parameter {
 	return p
 }
 
-// example returns what example or the first of examples holds.
+// example returns the value of example, or the first one of examples.
 func (r *reader) example(n *yaml.Node) *yaml.Node {
 	if value := r.member(n, "example"); value != nil {
 		return value
@@ -181,7 +182,7 @@ func (r *reader) example(n *yaml.Node) *yaml.Node {
 	return r.member(r.first(r.member(n, "examples")), "value")
 }
 
-// schemaValue returns a value that a schema names.
+// schemaValue returns a value in a schema.
 func (r *reader) schemaValue(schema *yaml.Node, depth int) *yaml.Node {
 	if schema == nil || depth > maxDepth {
 		return nil
@@ -202,7 +203,7 @@ func (r *reader) schemaValue(schema *yaml.Node, depth int) *yaml.Node {
 	if value := r.first(r.member(schema, "enum")); value != nil {
 		return value
 	}
-	for _, name := range []string{"allOf", "anyOf", "oneOf"} { // FastAPI writes an optional one so
+	for _, name := range []string{"allOf", "anyOf", "oneOf"} { // FastAPI writes optional types like this
 		if value := r.schemaValue(r.first(r.member(schema, name)), depth+1); value != nil {
 			return value
 		}
@@ -210,8 +211,8 @@ func (r *reader) schemaValue(schema *yaml.Node, depth int) *yaml.Node {
 	return nil
 }
 
-// schemaType is the type of a schema; of several (3.1) the first that is not
-// null.
+// schemaType returns the type of a schema; of several types (3.1), the first
+// that is not null.
 func (r *reader) schemaType(schema *yaml.Node) string {
 	if list := r.texts(r.member(schema, "type")); len(list) > 0 {
 		for _, one := range list {
@@ -236,8 +237,8 @@ func (r *reader) schemaType(schema *yaml.Node) string {
 	return ""
 }
 
-// plainText writes a scalar, or a list of scalars with commas, which is what
-// paths and queries have by default.
+// plainText formats a scalar, or a list of scalars separated by commas, as is
+// the default in paths and queries.
 func (r *reader) plainText(n *yaml.Node) (string, bool) {
 	if n == nil {
 		return "", false
@@ -252,7 +253,7 @@ func (r *reader) plainText(n *yaml.Node) (string, bool) {
 	return "", false
 }
 
-// body reads what an operation takes, JSON before any other form.
+// body returns the body of an operation, preferring JSON.
 func (r *reader) body(operation *yaml.Node) *Body {
 	body := r.member(operation, "requestBody")
 	var mediaType string
@@ -290,7 +291,7 @@ func isJSON(mediaType string) bool {
 
 var errNoValue = errors.New("no value")
 
-// json writes a value, or the object that the schema's members have values for.
+// json formats a value, or the object of a schema whose members have values.
 func (r *reader) json(value, schema *yaml.Node) ([]byte, error) {
 	v, ok := r.value(value, 0)
 	if value == nil {
@@ -302,12 +303,12 @@ func (r *reader) json(value, schema *yaml.Node) ([]byte, error) {
 	return json.Marshal(v, json.Deterministic(true))
 }
 
-// maxMembers bounds the members of an example that is put together.
+// maxMembers limits the members of a generated example.
 const maxMembers = 2000
 
-// object makes a value of the values that the members of a schema name; false if
-// a required one has none. Left is how many members may still be looked at, since
-// schemas that contain themselves have no end.
+// object builds an object from the values in a schema. It returns false if a
+// required member has none. Left limits the number of members to visit, because
+// schemas can contain themselves.
 func (r *reader) object(schema *yaml.Node, depth int, left *int) (any, bool) {
 	if *left--; schema == nil || depth > maxDepth || *left < 0 {
 		return nil, false
@@ -337,7 +338,7 @@ func (r *reader) object(schema *yaml.Node, depth int, left *int) (any, bool) {
 	return out, len(out) > 0
 }
 
-// value turns a node into what JSON has.
+// value converts a node to a JSON value.
 func (r *reader) value(n *yaml.Node, depth int) (any, bool) {
 	if n = r.alias(n); n == nil || depth > maxDepth {
 		return nil, false
@@ -369,7 +370,7 @@ func (r *reader) value(n *yaml.Node, depth int) (any, bool) {
 	return nil, false
 }
 
-// alias follows aliases only: in an example, $ref is a name like any other.
+// alias follows only aliases: in an example, $ref is an ordinary name.
 func (r *reader) alias(n *yaml.Node) *yaml.Node {
 	for n != nil && n.Kind == yaml.AliasNode && r.budget > 0 {
 		n = n.Alias
@@ -381,7 +382,7 @@ func (r *reader) alias(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// scalar keeps numbers as they are written; a date stays a text.
+// scalar keeps numbers as they are written. A date remains a string.
 func scalar(n *yaml.Node) any {
 	switch n.Tag {
 	case "!!null":
