@@ -9,21 +9,20 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// FileError is the evidence of a Diagnosis about a file or a directory of a
-// store, as data, so that a program can say what to do about it. Find it with
-// errors.As.
+// FileError describes a fault of a file or a directory of a store, so that a
+// program can suggest a fix. Find it with errors.As.
 type FileError struct {
-	// Path is the file or directory to change: where Err is about a file that does
-	// not exist, the directory that exists and is nearest to it.
+	// Path is the file or directory to change. If Err is about a file that does
+	// not exist, it is the nearest directory that exists.
 	Path string
-	// Dir says that a directory belongs at Path, rather than a file.
+	// Dir reports whether Path should be a directory.
 	Dir bool
-	// Owned says that the user owns Path, and so may change its mode.
+	// Owned reports whether the user owns Path, and so may change its mode.
 	Owned bool
-	// Mode is what was found at Path, 0 if it could not be looked at.
+	// Mode is the mode of Path, or 0 if it is not known.
 	Mode fs.FileMode
-	// Err is the system's error; nil where a file is refused for its owner, its
-	// mode or its type.
+	// Err is the system's error. It is nil if a file is refused for its owner,
+	// its mode or its type.
 	Err error
 }
 
@@ -38,25 +37,25 @@ func (e *FileError) Error() string {
 // Unwrap returns the system's error.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// unwritable is a Diagnosis about the file or directory at path, which cannot be
-// written.
+// unwritable returns a Diagnosis about the file or directory at path, which
+// cannot be written.
 func unwritable(path string, dir bool, err error) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.StoreUnwritable, Err: fileError(path, dir, err)}
 }
 
-// unopened is a Diagnosis about the file or directory at path, which cannot be
-// read.
+// unopened returns a Diagnosis about the file or directory at path, which
+// cannot be read.
 func unopened(path string, dir bool, err error) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Err: fileError(path, dir, err)}
 }
 
-// unreadable is a Diagnosis about a record that is not what it should be.
+// unreadable returns a Diagnosis about a record that is not valid.
 func unreadable(expected, got string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)}
 }
 
-// insecure is a Diagnosis about a file or directory that other users have to do
-// with.
+// insecure returns a Diagnosis about a file or directory that other users can
+// access.
 func insecure(path string, dir bool, expected, got string, info fs.FileInfo) error {
 	found := &FileError{Path: path, Dir: dir}
 	if info != nil {
@@ -65,8 +64,8 @@ func insecure(path string, dir bool, expected, got string, info fs.FileInfo) err
 	return &diagnosis.Diagnosis{ID: diagnosis.StoreInsecure, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got), Err: found}
 }
 
-// fileError looks for what is there at path, or at the nearest directory above it
-// that exists.
+// fileError describes what exists at path, or the nearest directory above it that
+// exists.
 func fileError(path string, dir bool, err error) *FileError {
 	found := &FileError{Path: path, Dir: dir, Err: bare(err)}
 	for at := path; ; at = filepath.Dir(at) {
@@ -81,7 +80,7 @@ func fileError(path string, dir bool, err error) *FileError {
 	}
 }
 
-// bare is the error below one that repeats the path.
+// bare returns an error without its path.
 func bare(err error) error {
 	var inner *fs.PathError
 	if errors.As(err, &inner) {

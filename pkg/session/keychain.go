@@ -9,7 +9,8 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// keychain is the system's: Secret Service, Keychain or Credential Manager.
+// keychain is the system's keychain: Secret Service, Keychain or Credential
+// Manager.
 type keychain struct{}
 
 const keychainService = "oauthctl"

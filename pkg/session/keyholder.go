@@ -9,31 +9,31 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// keychainTime bounds each question to the keychain: a Secret Service that has
-// died, or waits for a password that no one can type, never answers.
+// keychainTime limits each call to the keychain. A Secret Service that has
+// crashed, or waits for a password that cannot be entered, never responds.
 const keychainTime = 3 * time.Second
 
-// ErrNoKey says that a [KeyHolder] has no key of that name.
+// ErrNoKey means that a [KeyHolder] has no key with that name.
 var ErrNoKey = errors.New("session: no such key")
 
-// KeyHolder keeps the keys that files are sealed with, 32 bytes each, away from
-// the files: the system's keychain. It may hang; a store waits for it for at most
-// 3 seconds.
+// KeyHolder stores the keys that encrypt files, 32 bytes each, separately from
+// the files: the system's keychain. It may hang; a store waits at most 3 seconds
+// for it.
 type KeyHolder interface {
-	// Key returns the key of a name, or ErrNoKey.
+	// Key returns the key with that name, or ErrNoKey.
 	Key(name string) ([]byte, error)
 	SetKey(name string, key []byte) error
 	DeleteKey(name string) error
 }
 
-// ask puts one question to the keychain. One that did not answer is not asked
-// again by this process: every further wait would be as long.
+// ask makes one call to the keychain. After a timeout, this process does not
+// call it again, because every further call would take as long.
 func (s *Store) ask(ctx context.Context, question func(KeyHolder) error) error {
 	s.mu.Lock()
 	dead := s.keychainDead
 	s.mu.Unlock()
 	if dead {
-		return keychainFails(errors.New("it did not answer before"))
+		return keychainFails(errors.New("it did not respond earlier"))
 	}
 	answer := make(chan error, 1)
 	go func() { answer <- question(s.keys) }()
@@ -51,16 +51,16 @@ func (s *Store) ask(ctx context.Context, question func(KeyHolder) error) error {
 		s.mu.Lock()
 		s.keychainDead = true
 		s.mu.Unlock()
-		return keychainFails(fmt.Errorf("no answer within %s", s.keychainTime))
+		return keychainFails(fmt.Errorf("no response within %s", s.keychainTime))
 	}
 }
 
-// key completes a seal with its key from the keychain.
+// key adds the key from the keychain to a seal.
 func (s *Store) key(ctx context.Context, at slot, with seal) (seal, error) {
 	if with.id == "" {
 		return with, nil
 	}
-	// A channel, since the answer may come when nobody waits for it any more.
+	// A buffered channel, because the call may return after the timeout.
 	found := make(chan []byte, 1)
 	err := s.ask(ctx, func(keys KeyHolder) error {
 		key, err := keys.Key(with.id)
@@ -79,14 +79,14 @@ func (s *Store) key(ctx context.Context, at slot, with seal) (seal, error) {
 	return with, nil
 }
 
-// keep puts the key of a new seal into the keychain.
+// keep stores the key of a new seal in the keychain.
 func (s *Store) keep(ctx context.Context, with seal) error {
 	return s.ask(ctx, func(keys KeyHolder) error { return keys.SetKey(with.id, with.key) })
 }
 
-// probe asks whether the keychain keeps anything. One that can be read may still
-// store nothing, which would show only after the login. The name is one of its
-// own, since other processes may probe at the same time.
+// probe checks whether the keychain can store a key. One that can be read may be
+// unable to store, which would be noticed only after the login. The name is
+// unique, because other processes may probe at the same time.
 func (s *Store) probe(ctx context.Context) error {
 	if _, err := newCipher(make([]byte, keySize)); err != nil {
 		return keychainFails(err)
@@ -105,8 +105,8 @@ func (s *Store) probe(ctx context.Context) error {
 	return err
 }
 
-// forget removes the key of a seal that no file has any more. A key that stays
-// behind opens nothing, so a failure is of no consequence.
+// forget removes the key of a seal that no file uses any more. The key is
+// useless without its file, so a failure does not matter.
 func (s *Store) forget(with seal) {
 	if with.id != "" {
 		_ = s.ask(context.Background(), func(keys KeyHolder) error { return keys.DeleteKey(with.id) })

@@ -20,7 +20,8 @@ const (
 	lockRetry = 10 * time.Millisecond
 )
 
-// fileLock is a lock that one process at a time holds; flock.Flock is one.
+// fileLock is a lock that one process can hold at a time; flock.Flock
+// implements it.
 type fileLock interface {
 	TryLock() (bool, error)
 	Unlock() error
@@ -29,11 +30,10 @@ type fileLock interface {
 
 func newFileLock(path string) fileLock { return flock.New(path, flock.SetPermissions(0o600)) }
 
-// lock takes the lock of a record, which is a file of its own that is never
-// removed: removing it would let two processes hold two locks of one name. It
-// waits for patience at most. Meanwhile enough is called each time the record was
-// replaced; a session that it returns ends the wait without the lock, and unlock
-// is nil.
+// lock locks a record. The lock file is separate and never removed, because
+// otherwise two processes could hold two locks with the same name. It waits at
+// most for patience. Whenever the record is replaced meanwhile, enough is called;
+// if it returns a session, lock returns it without the lock, and unlock is nil.
 func (s *Store) lock(ctx context.Context, at slot, patience time.Duration, enough func() *Session) (unlock func(), found *Session, err error) {
 	if err := profile.CheckName(at.profile); err != nil {
 		return nil, nil, fmt.Errorf("session: %w", err)
@@ -81,8 +81,8 @@ func (s *Store) lock(ctx context.Context, at slot, patience time.Duration, enoug
 	}
 }
 
-// unlockable is a Diagnosis about a lock that cannot be taken, however long a
-// process waits.
+// unlockable returns a Diagnosis about a lock that cannot be taken, however
+// long a process waits.
 func unlockable(path string, err error) error {
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.ENOLCK) {
 		return &diagnosis.Diagnosis{ID: diagnosis.StoreNoLocks, Err: fileError(filepath.Dir(path), true, err)}
@@ -90,8 +90,8 @@ func unlockable(path string, err error) error {
 	return unwritable(path, false, err)
 }
 
-// tryLock takes a lock of a new file and releases it: whether the file system
-// has locks.
+// tryLock locks and unlocks a new file, to check that the file system supports
+// locks.
 func (s *Store) tryLock(path string) error {
 	l := s.newLock(path)
 	defer l.Close()
@@ -104,8 +104,8 @@ func (s *Store) tryLock(path string) error {
 	return nil
 }
 
-// makeDir makes the state directory, and refuses one that others may write to:
-// they could put any session in the place of this one.
+// makeDir creates the state directory. It refuses one that others may write to,
+// because they could replace the session.
 func (s *Store) makeDir() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return unwritable(s.dir, true, err)
@@ -113,7 +113,7 @@ func (s *Store) makeDir() error {
 	return ownDir(s.dir)
 }
 
-// ofStore reports whether err is a fault of the store, rather than the end of the
+// ofStore reports whether err is an error of the store and not the end of the
 // context.
 func ofStore(err error) bool {
 	var d *diagnosis.Diagnosis

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// memory holds records as a directory would, for as long as the process lives.
+// memory holds records like a directory, for the lifetime of the process.
 type memory struct {
 	mu    sync.Mutex
 	data  map[slot][]byte

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// openOwn opens a file of the store. On Windows the user's profile directory is
-// protected by its access control list; there are no mode bits to look at.
+// openOwn opens a file of the store. On Windows, an access control list
+// protects the user's profile directory; there are no mode bits to check.
 func openOwn(path string) (*os.File, error) {
 	info, err := os.Lstat(path)
 	switch {
@@ -32,9 +32,9 @@ func ownDir(string) error { return nil }
 
 func own(fs.FileInfo) bool { return true }
 
-// replace lets a file take another's place. On Windows that fails while another
-// process has the other one open, and readers take no lock; they are done in a
-// moment.
+// replace renames a file to an existing name. On Windows this fails while
+// another process has the existing file open. Readers take no lock, but finish
+// quickly.
 func replace(from, to string) error {
 	err := os.Rename(from, to)
 	for range 100 {
@@ -47,5 +47,5 @@ func replace(from, to string) error {
 	return err
 }
 
-// syncDir does nothing: Windows writes a rename through.
+// syncDir does nothing: Windows writes renames to the disk.
 func syncDir(string) error { return nil }

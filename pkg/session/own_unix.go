@@ -10,10 +10,10 @@ import (
 	"syscall"
 )
 
-// openOwn opens a file of the store if it is one: no link, of this user, readable
-// by nobody else. What was opened is what is looked at.
+// openOwn opens a file of the store. It must be a regular file of this user that
+// others cannot read. The checks apply to the opened file.
 func openOwn(path string) (*os.File, error) {
-	// Without blocking, so that a pipe in its place does not hang.
+	// Without blocking, so that a named pipe does not hang.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -33,7 +33,7 @@ func openOwn(path string) (*os.File, error) {
 	case !info.Mode().IsRegular():
 		err = insecure(path, false, "a file", "something else", info)
 	case !own(info):
-		err = insecure(path, false, "a file of yours", "a file of another user", info)
+		err = insecure(path, false, "a file that you own", "a file of another user", info)
 	case info.Mode().Perm()&0o077 != 0:
 		err = insecure(path, false, "mode 0600", fmt.Sprintf("mode %04o", info.Mode().Perm()), info)
 	}
@@ -44,12 +44,12 @@ func openOwn(path string) (*os.File, error) {
 	return f, nil
 }
 
-// ownDir refuses a state directory in which others may write, or a link to one
-// that others may point elsewhere. It returns fs.ErrNotExist where there is none.
+// ownDir refuses a state directory that others may write to, or a link that
+// others may change. It returns fs.ErrNotExist if there is none.
 func ownDir(dir string) error {
 	link, err := os.Lstat(dir)
 	if err == nil && link.Mode()&fs.ModeSymlink != 0 && !own(link) && !ofRoot(link) {
-		return insecure(dir, true, "a directory of yours", "a symbolic link of another user", link)
+		return insecure(dir, true, "a directory that you own", "a symbolic link of another user", link)
 	}
 	info, err := os.Stat(dir)
 	switch {
@@ -60,7 +60,7 @@ func ownDir(dir string) error {
 	case !info.IsDir():
 		return unopened(dir, true, syscall.ENOTDIR)
 	case !own(info):
-		return insecure(dir, true, "a directory of yours", "a directory of another user", info)
+		return insecure(dir, true, "a directory that you own", "a directory of another user", info)
 	case info.Mode().Perm()&0o022 != 0:
 		return insecure(dir, true, "mode 0700", fmt.Sprintf("mode %04o", info.Mode().Perm()), info)
 	}
@@ -77,10 +77,10 @@ func ofRoot(info fs.FileInfo) bool {
 	return ok && stat.Uid == 0
 }
 
-// replace lets a file take another's place.
+// replace renames a file to an existing name.
 func replace(from, to string) error { return os.Rename(from, to) }
 
-// syncDir makes a rename outlive a power cut.
+// syncDir makes a rename survive a power failure.
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {

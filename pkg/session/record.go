@@ -11,17 +11,17 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// slot names one record of a store: what it is, and of which profile.
+// slot identifies one record of a store by its kind and profile.
 type slot struct {
-	kind    string // "session" or "client"; a seal binds it
+	kind    string // "session" or "client"; part of the associated data of a seal
 	profile string
 }
 
 func sessionOf(profile string) slot { return slot{kind: "session", profile: profile} }
 func clientOf(profile string) slot  { return slot{kind: "client", profile: profile} }
 
-// file returns the name of the record's file. The names of profiles hold dots,
-// but no two slots have one file, since the suffixes differ.
+// file returns the name of the record's file. Profile names may contain dots,
+// but the suffixes differ, so no two slots have the same file.
 func (s slot) file() string {
 	if s.kind == "session" {
 		return s.profile + ".json"
@@ -37,14 +37,14 @@ func (s slot) lockFile() string {
 	return s.hidden("lock")
 }
 
-// draft returns the name of the file that is about to take the record's place.
+// draft returns the name of the temporary file that replaces the record.
 func (s slot) draft() string { return s.hidden("new") }
 
-// marker returns the name of the file that says that the record was sealed.
+// marker returns the name of the file that notes that the record was sealed.
 func (s slot) marker() string { return s.hidden("sealed") }
 
-// hidden returns the name of a file that belongs to the record. No profile's name
-// begins with a dot.
+// hidden returns the name of an auxiliary file of the record. Profile names do
+// not begin with a dot.
 func (s slot) hidden(purpose string) string {
 	if s.kind == "session" {
 		return "." + s.profile + "." + purpose
@@ -52,8 +52,8 @@ func (s slot) hidden(purpose string) string {
 	return "." + s.profile + "." + s.kind + "-" + purpose
 }
 
-// version returns the version in which the record is written. A member that is
-// added or changes its meaning makes another version.
+// version returns the format version of the record. A new member, or one with a
+// new meaning, needs a new version.
 func (s slot) version() int {
 	if s.kind == "session" {
 		return 2
@@ -61,17 +61,17 @@ func (s slot) version() int {
 	return 1
 }
 
-// record is what a slot holds.
+// record is the content of a slot.
 type record interface {
 	slot() slot
 	client() (issuer, clientID string)
-	// encode returns the record as it is written where it is not sealed.
+	// encode returns the plain form of the record.
 	encode() ([]byte, error)
 }
 
-// envelope is a sealed record as it is written. What stands open is bound to
-// the rest as associated data, so a file neither moves to another profile nor
-// names another issuer.
+// envelope is the stored form of a sealed record. Its plain members are the
+// associated data of the encryption, so a file cannot be moved to another
+// profile, nor its issuer be changed.
 type envelope struct {
 	Version  int    `json:"version"`
 	Profile  string `json:"profile"`
@@ -81,8 +81,8 @@ type envelope struct {
 	Sealed   []byte `json:"sealed"` // nonce, ciphertext and tag
 }
 
-// seal is how a file is sealed: the name of its key in the keychain, and the key once it
-// is known. The zero seal is that of a plain file.
+// seal is how a file is encrypted: the name of its key in the keychain, and the key once
+// it is known. The zero seal is that of a plain file.
 type seal struct {
 	id  string
 	key []byte
@@ -93,15 +93,15 @@ const (
 	idLength = 32 // hexadecimal digits
 )
 
-// newSeal returns a seal with a new key of a new name, so that no two records
-// and no two processes ever meet at one key.
+// newSeal returns a seal with a new key and a new name, so that no key is used
+// for two records or by two processes.
 func newSeal() seal {
 	b := make([]byte, idLength/2+keySize)
-	rand.Read(b) // never fails: crypto/rand ends the program instead
+	rand.Read(b) // never fails: crypto/rand crashes the program instead
 	return seal{id: hex.EncodeToString(b[:idLength/2]), key: b[idLength/2:]}
 }
 
-// encode returns a record as it is written under a seal.
+// encode returns the stored form of a record, sealed with s.
 func encode(r record, with seal) ([]byte, error) {
 	plain, err := r.encode()
 	if err != nil {
@@ -132,7 +132,7 @@ func (e *envelope) box(kind string, key []byte) (cipher.AEAD, []byte, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("session: %w", err)
 	}
-	// JSON, because a separator of our own could be part of a value.
+	// JSON, because a separator could also be part of a value.
 	bound, err := json.Marshal([]any{"oauthctl " + kind, e.Version, e.Profile, e.Issuer, e.ClientID, e.KeyID})
 	if err != nil {
 		return nil, nil, fmt.Errorf("session: %w", err)
@@ -140,8 +140,8 @@ func (e *envelope) box(kind string, key []byte) (cipher.AEAD, []byte, error) {
 	return box, bound, nil
 }
 
-// sealOf returns how a stored record is sealed, without its key. Its errors
-// quote nothing of the text.
+// sealOf returns the seal of a stored record, without its key. Its errors
+// contain no part of the text.
 func sealOf(data []byte, at slot) (seal, error) {
 	var head struct {
 		Version int            `json:"version"`
@@ -165,7 +165,7 @@ func sealOf(data []byte, at slot) (seal, error) {
 	return seal{id: head.KeyID}, nil
 }
 
-// unseal returns the plain text of a stored record, with the key of its seal.
+// unseal decrypts a stored record with the key of its seal.
 func unseal(data []byte, at slot, with seal) ([]byte, error) {
 	if with.id == "" {
 		return data, nil
@@ -174,7 +174,7 @@ func unseal(data []byte, at slot, with seal) ([]byte, error) {
 	if json.Unmarshal(data, &e, json.RejectUnknownMembers(true)) != nil {
 		return nil, unreadable("a sealed "+at.kind, "something else")
 	}
-	// Base64 has bits that carry nothing, and so are not under the seal.
+	// Base64 has unused bits that the encryption does not protect.
 	if again, err := json.Marshal(e); err != nil || !bytes.Equal(again, bytes.TrimSpace(data)) {
 		return nil, unreadable("a sealed "+at.kind+" as it was written", "one that was changed")
 	}
@@ -188,7 +188,7 @@ func unseal(data []byte, at slot, with seal) ([]byte, error) {
 	n := box.NonceSize()
 	plain, err := box.Open(nil, e.Sealed[:n], e.Sealed[n:], bound)
 	if err != nil {
-		return nil, unreadable("a "+at.kind+" sealed with the keychain's key", "one that was changed, or sealed with another key")
+		return nil, unreadable("a "+at.kind+" encrypted with the keychain's key", "one that was changed, or encrypted with another key")
 	}
 	return plain, nil
 }

@@ -1,21 +1,22 @@
-// Package session stores a session between runs: its tokens, where they came
-// from, and when they have to be refreshed.
+// Package session stores sessions between runs: the tokens, their origin, and
+// when to refresh them.
 //
 // Start with [New] for a [Store], and a [Source] to get an access token from it.
-// Any number of processes may share a store: the one that refreshes holds a lock
-// and looks again before it sends its request, so N processes with one expired
-// session send one refresh request. Readers take no lock. A session is replaced
-// in one step, so a crash leaves the old one or the new one.
+// Any number of processes may share a store. A process that refreshes takes a
+// lock and reads the session again before it sends its request, so N processes
+// with one expired session send one refresh request. Readers take no lock. A
+// session is replaced atomically, so a crash leaves the old one or the new one.
 //
-// With a keychain the files are sealed with a key that is stored there; without
-// one they are plain, readable by their owner only, since a key next to the file
-// that it opens would protect nothing. [Store.Place] and [Store.PlaceOf] return
-// which.
+// With a keychain, files are sealed: encrypted with a key in the keychain.
+// Without one they are plain and readable only by their owner, because a key
+// next to the file would protect nothing. [Store.Place] and [Store.PlaceOf]
+// return which of them applies.
 //
-// A store also keeps the client that a server registered for a profile, see
+// A store also holds the client that a server registered for a profile, see
 // [Registration].
 //
-// The package sends no request: what refreshes a session is given to it.
+// The package sends no requests: the caller provides the function that refreshes
+// a session.
 package session
 
 import (
@@ -31,7 +32,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// ErrNotFound says that a store holds no session, or no registration, of a
+// ErrNotFound means that a store has no session, or no registration, of a
 // profile.
 var ErrNotFound = errors.New("session: not found")
 
@@ -39,60 +40,60 @@ var ErrNotFound = errors.New("session: not found")
 type Session struct {
 	Profile  string
 	Issuer   string
-	API      string // the base URL of the API that the session was obtained for, "" if none
+	API      string // the base URL of the session's API, or ""
 	ClientID string
-	// ClientSecret is a secret that was read once from standard input; others are
-	// in the profile or in a [Registration].
+	// ClientSecret is a secret that was read once from standard input; other
+	// secrets are in the profile or in a [Registration].
 	ClientSecret secret.String
 	AuthMethod   string
-	// TokenEndpoint is where the tokens came from. A refresh token is sent to its
-	// origin only; see [Session.SameHost].
+	// TokenEndpoint is the endpoint that issued the tokens. A refresh token is
+	// sent only to its origin, see [Session.SameHost].
 	TokenEndpoint string
-	// Origins are those of the endpoints that may receive the session's tokens or
-	// its client's secret, as they were at the login, in the form of
+	// Origins lists the origins of the endpoints that may receive the session's
+	// tokens or the client secret, as they were at login, in the form of
 	// safehttp.Origin.
 	Origins []string
-	Grant   string // the grant type that the session was obtained by
+	Grant   string // the grant type of the session
 	Asked   Asked
 
 	TokenType string
-	// AccessToken may be empty only in a session that is revoked.
+	// AccessToken may be empty only in a revoked session.
 	AccessToken  secret.String
 	RefreshToken secret.String
 	IDToken      secret.String
 	Scope        []string
 	Resource     []string
 	Subject      string
-	Name         string // what a person calls the subject, "" if not known
+	Name         string // a readable name of the subject, or ""
 	ExpiresAt    time.Time
 	ObtainedAt   time.Time
-	// RefreshExpiresAt is when the refresh token expires and a new login is due,
-	// the zero time if the server does not say.
+	// RefreshExpiresAt is when the refresh token expires and a new login is
+	// needed, or the zero time if it is not known.
 	RefreshExpiresAt time.Time
-	// Revoked says that the access token was revoked, or that an API refused it
-	// and it could not be replaced.
+	// Revoked means that the access token was revoked, or that an API refused
+	// it and it could not be replaced.
 	Revoked bool
 	// DPoPKey is the private key, as a JWK, that the tokens are bound to (RFC
-	// 9449); empty for Bearer tokens.
+	// 9449). It is empty for Bearer tokens.
 	DPoPKey secret.String
 }
 
-// Asked is what a grant requested, so that one which can be repeated, such as
-// client credentials, repeats the same request.
+// Asked holds the parameters of a grant, so that a grant such as client
+// credentials can be repeated with the same request.
 type Asked struct {
 	Scope    []string
 	Audience []string
 	Resource []string
-	Param    url.Values // further parameters
+	Param    url.Values // additional parameters
 }
 
-// skew is by how much a clock may have been ahead at the login.
+// skew is the clock error that is tolerated at login.
 const skew = time.Minute
 
 // Lives reports whether the access token is valid for at least ttl after now. A
-// token whose expiry is not known counts as living. A revoked one does not, and
-// neither does one that was obtained more than a minute after now: the clock was
-// wrong then, and so is the expiry that was computed from it.
+// token without a known expiry counts as valid. A revoked token does not, nor
+// does one that was obtained more than a minute after now: the clock was wrong
+// then, and so is the computed expiry.
 func (s *Session) Lives(now time.Time, ttl time.Duration) bool {
 	switch {
 	case s.Revoked:
@@ -105,8 +106,8 @@ func (s *Session) Lives(now time.Time, ttl time.Duration) bool {
 	return now.Add(ttl).Before(s.ExpiresAt)
 }
 
-// margin is for how long an access token has to live by default: a fifth of its
-// whole life, so that a short-lived one is used more than once, at most a minute.
+// margin returns the default remaining lifetime at which a token is refreshed: a
+// fifth of its lifetime, at most a minute.
 func (s *Session) margin() time.Duration {
 	if s.ObtainedAt.IsZero() || s.ExpiresAt.IsZero() {
 		return time.Minute
@@ -114,9 +115,9 @@ func (s *Session) margin() time.Duration {
 	return min(max(s.ExpiresAt.Sub(s.ObtainedAt)/5, 0), time.Minute)
 }
 
-// SameHost returns an error unless endpoint is of the origin that the session's
-// tokens came from: a refresh token is sent to no other. Call it before a
-// refresh token is sent. The error is a Diagnosis, ENDPOINT_MOVED.
+// SameHost returns an error unless endpoint has the origin of the session's
+// token endpoint. Call it before a refresh token is sent. The error is a
+// Diagnosis ENDPOINT_MOVED.
 func (s *Session) SameHost(endpoint string) error {
 	before, err := url.Parse(s.TokenEndpoint)
 	if err != nil || before.Host == "" {
@@ -124,7 +125,7 @@ func (s *Session) SameHost(endpoint string) error {
 	}
 	now, err := url.Parse(endpoint)
 	if err != nil || safehttp.Origin(now) != safehttp.Origin(before) {
-		got := "something that is no URL"
+		got := "text that is not a URL"
 		if err == nil {
 			got = fmt.Sprintf("%.200q", now.Scheme+"://"+now.Host)
 		}

@@ -10,53 +10,53 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// renewTime bounds a renewal by default.
+// renewTime is the default time limit of Renew.
 const renewTime = 10 * time.Second
 
-// Source gives the access token of a profile's session, refreshed when it is
-// due. It covers every grant: one without a refresh token, such as client
-// credentials, begins a new session when it is asked to renew.
+// Source returns the access token of a profile's session and refreshes it if
+// needed. It supports every grant: for one without a refresh token, such as
+// client credentials, Renew starts a new session.
 type Source struct {
 	Store   *Store
 	Profile string
-	// Fits reports whether the stored session is for what is in force: nil if it
-	// is, an error that wraps [ErrNotFound] if it is for something else and counts
-	// as none, so that Renew begins a new one in its place. Any other error is
-	// returned to the caller as it is. A nil Fits accepts every session.
+	// Fits reports whether the stored session matches the configuration. It
+	// returns nil if it does, or an error that wraps [ErrNotFound] if the session
+	// does not match; then Renew starts a new one. Any other error is returned to
+	// the caller. If Fits is nil, every session matches.
 	Fits func(s *Session) error
-	// Renew asks the authorization server for new tokens. It is given a copy of
-	// the session, nil if there is none, and returns the one to store in its
-	// place. A refresh token is sent only after a call to [Session.SameHost].
+	// Renew requests new tokens from the authorization server. It receives a copy
+	// of the session, or nil if there is none, and returns the session to store
+	// instead. Call [Session.SameHost] before sending a refresh token.
 	//
 	// Renew is called by one process at a time, with a context that outlives the
 	// caller's by up to RenewTime. If it returns both a session and an error, the
 	// session is stored, so that a rotated refresh token is not lost, and the
-	// error is returned to the caller; a new access token in it counts as revoked,
-	// so that the next use renews again. A nil Renew renews nothing.
+	// error is returned to the caller; its access token counts as revoked, so that
+	// the next call refreshes again. If Renew is nil, nothing is refreshed.
 	Renew func(ctx context.Context, s *Session) (*Session, error)
-	// RenewTime is the time limit of Renew; 0 means 10 seconds. It holds even if
-	// the caller gives up: the server may already have rotated the refresh token,
-	// and the new one must be stored.
+	// RenewTime is the time limit of Renew; 0 means 10 seconds. It applies even
+	// if the caller's context ends, because the server may already have rotated
+	// the refresh token, and the new one must be stored.
 	RenewTime time.Duration
 	Now       func() time.Time // nil means time.Now
 }
 
-// Want is what a caller needs of an access token.
+// Want describes the access token that a caller needs.
 type Want struct {
-	// MinTTL is for how long the token must be valid. 0 means the default, which
-	// depends on the token: a fifth of its whole life, at most one minute. A caller
-	// to whom any living token will do sets a nanosecond.
+	// MinTTL is the minimum remaining lifetime of the token. 0 means a fifth of its
+	// lifetime, at most one minute. A caller that accepts any valid token sets a
+	// nanosecond.
 	MinTTL time.Duration
-	// Rejected is a token that an API has just refused, empty if there is none.
+	// Rejected is a token that an API has just refused, or empty.
 	Rejected secret.String
-	// Fresh asks for another token than the one that is stored now, even if that is
-	// valid.
+	// Fresh requests a token other than the stored one, even if that is valid.
 	Fresh bool
 
 	not secret.String // with Fresh, the token that was stored at the beginning
 }
 
-// excludes reports whether the token of a session is one that is not wanted.
+// excludes reports whether the session's token is excluded by Rejected or
+// Fresh.
 func (w *Want) excludes(s *Session) bool {
 	return !w.Rejected.IsZero() && s.holds(w.Rejected) || w.Fresh && s.holds(w.not)
 }
@@ -64,19 +64,18 @@ func (w *Want) excludes(s *Session) bool {
 // Result is a session with a valid access token.
 type Result struct {
 	Session *Session
-	// Warning says what is not as it should be although the token is valid: the
-	// renewal failed for a transient reason, the session could not be stored, or
-	// is no longer sealed. It is a Diagnosis, or nil.
+	// Warning is a fault that does not affect the token: the refresh failed for
+	// a transient reason, the session could not be stored, or it is no longer
+	// encrypted. It is a Diagnosis, or nil.
 	Warning error
 }
 
-// Session returns a session whose access token is as want says.
+// Session returns a session whose access token satisfies want.
 //
-// Errors are Diagnoses: LOGIN_REQUIRED where the profile has no session, what
-// Fits and Renew returned, and those of kind Store; or the context's error. A
-// refresh token is not sent where the session that comes back could not be
-// stored. A rejected token that cannot be replaced is marked as revoked in the
-// store.
+// Errors are Diagnoses: LOGIN_REQUIRED if the profile has no session, the
+// errors of Fits and Renew, and those of kind Store; or the error of the
+// context. A refresh token is not sent if the new session could not be stored.
+// A rejected token that cannot be replaced is marked as revoked in the store.
 func (s *Source) Session(ctx context.Context, want Want) (Result, error) {
 	first, err := s.load(ctx)
 	if err != nil {
@@ -114,8 +113,8 @@ func (s *Source) Session(ctx context.Context, want Want) (Result, error) {
 	return s.renew(ctx, current, want)
 }
 
-// patience is for how long to wait for another process: longer than its renewal
-// may take, which is taken to have the same time limit.
+// patience returns how long to wait for another process: longer than its
+// refresh may take, assuming the same time limit.
 func (s *Source) patience() time.Duration {
 	if s.RenewTime == 0 {
 		return s.Store.lockWait
@@ -123,10 +122,10 @@ func (s *Source) patience() time.Duration {
 	return max(s.Store.lockWait, s.RenewTime+5*time.Second)
 }
 
-// loaded is what the store holds for a source.
+// loaded is the stored session of a source.
 type loaded struct {
-	session *Session // nil if there is none, or none that fits
-	seal    seal     // of the file that is there
+	session *Session // nil if there is none, or none that matches
+	seal    seal     // of the existing file
 	warning error
 }
 
@@ -150,7 +149,7 @@ func (s *Source) load(ctx context.Context) (loaded, error) {
 	return l, nil
 }
 
-// satisfies reports whether a session is what a caller wants.
+// satisfies reports whether a session is acceptable to a caller.
 func (s *Source) satisfies(current *Session, want Want) bool {
 	if current == nil || want.excludes(current) {
 		return false
@@ -162,18 +161,18 @@ func (s *Source) satisfies(current *Session, want Want) bool {
 	return current.Lives(s.now(), ttl)
 }
 
-// suffices reports whether what the store holds now will do for a caller who
-// found something else first. What another process got in the meantime will do
-// even if its whole life is shorter than the caller wants, or N processes would
-// send N requests.
+// suffices reports whether the session that is stored now is acceptable to a
+// caller that read a different one first. A token that another process obtained
+// meanwhile is acceptable even if its lifetime is shorter than required;
+// otherwise N processes would send N requests.
 func (s *Source) suffices(now, first loaded, want Want) bool {
 	renewed := now.session != nil && (first.session == nil || !now.session.holds(first.session.AccessToken))
 	return s.satisfies(now.session, want) || renewed && s.satisfies(now.session, anyTTL(want))
 }
 
-// usable reports whether a session that could not be renewed will do: its token
-// has not expired. Unlike [Session.Lives] it takes an expiry that was computed by
-// a wrong clock, since there is nothing better.
+// usable reports whether a session that could not be refreshed can be used: its
+// token has not expired. Unlike [Session.Lives], it accepts an expiry that was
+// computed with a wrong clock, because nothing better is available.
 func (s *Source) usable(current *Session, want Want) bool {
 	if current == nil || current.Revoked || want.excludes(current) {
 		return false
@@ -196,13 +195,13 @@ func (s *Source) now() time.Time {
 // holds reports whether token is the session's access token.
 func (s *Session) holds(token secret.String) bool { return s.AccessToken.Equal(token) }
 
-// spends reports whether a renewal of the session uses up a refresh token.
+// spends reports whether refreshing the session uses up a refresh token.
 func (s *Session) spends() bool {
 	return s != nil && !s.RefreshToken.IsZero() && s.Grant != "client_credentials"
 }
 
-// unlocked is Session where nothing can be stored. What spends nothing goes on,
-// unless another process is about to do the same.
+// unlocked is Session for a store that cannot be written. Grants that use up no
+// refresh token proceed, unless another process is about to do the same.
 func (s *Source) unlocked(ctx context.Context, current loaded, want Want, unable error) (Result, error) {
 	switch {
 	case s.usable(current.session, want):
@@ -220,7 +219,7 @@ func (s *Source) unlocked(ctx context.Context, current loaded, want Want, unable
 	return Result{Session: next, Warning: unable}, nil
 }
 
-// renew renews and stores under the lock.
+// renew refreshes and stores the session. The caller holds the lock.
 func (s *Source) renew(ctx context.Context, current loaded, want Want) (Result, error) {
 	write, unable := s.Store.begin(ctx, s.Profile, current.session, current.seal)
 	if unable != nil {
@@ -243,12 +242,12 @@ func (s *Source) renew(ctx context.Context, current loaded, want Want) (Result, 
 	case err != nil:
 		return Result{}, err
 	}
-	// The tokens are valid even where they could not be stored, and the old ones
-	// may be spent.
+	// The tokens are valid even if they could not be stored, and the old ones
+	// may be used up.
 	return Result{Session: next, Warning: unable}, nil
 }
 
-// ask calls Renew. It waits for the server's answer even if the caller does not.
+// ask calls Renew. It waits for the response even if the caller's context ends.
 // It may return both a session to store and an error.
 func (s *Source) ask(ctx context.Context, current *Session) (*Session, error) {
 	if s.Renew == nil {
@@ -267,11 +266,11 @@ func (s *Source) ask(ctx context.Context, current *Session) (*Session, error) {
 	next, err := s.Renew(renewing, before)
 	switch {
 	case next == nil && err != nil && renewing.Err() != nil && errors.Is(err, context.DeadlineExceeded):
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{"an answer of the authorization server within " + limit.String()}, Got: diagnosis.None}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{"a response from the authorization server within " + limit.String()}, Got: diagnosis.None}
 	case next == nil && err != nil:
 		return nil, err
 	case next == nil || next.AccessToken.IsZero() && err == nil:
-		return nil, errors.New("session: the renewal gave no access token")
+		return nil, errors.New("session: the refresh returned no access token")
 	case current != nil && !current.RefreshToken.IsZero():
 		if moved := current.SameHost(next.TokenEndpoint); moved != nil {
 			return nil, moved
@@ -280,22 +279,22 @@ func (s *Source) ask(ctx context.Context, current *Session) (*Session, error) {
 	next.Profile = s.Profile
 	switch {
 	case err == nil:
-		next.Revoked = false // a copy of the session before may say otherwise
+		next.Revoked = false // may be true in the copy of the previous session
 	case current == nil || !next.holds(current.AccessToken):
 		next.Revoked = true
 	}
 	return next, err
 }
 
-// failed decides what a failed renewal means: a server that says the grant is
-// gone ends the session; a transient reason leaves a token that still lives.
+// failed handles a failed refresh. If the server says that the grant has ended,
+// so does the session. After a transient failure, a valid token is used.
 func (s *Source) failed(ctx context.Context, current loaded, want Want, err error) (Result, error) {
 	result, err := s.outcome(ctx, current, want, err)
 	if ctx.Err() != nil {
 		return Result{}, fmt.Errorf("session: %w", ctx.Err())
 	}
 	if err != nil && !want.Rejected.IsZero() {
-		// The renewal's error says more than one of the store would.
+		// The error of the refresh is more useful than that of the store.
 		_ = s.Store.markRevoked(context.WithoutCancel(ctx), s.Profile, want.Rejected)
 	}
 	return result, err
@@ -316,8 +315,7 @@ func (s *Source) outcome(ctx context.Context, current loaded, want Want, err err
 }
 
 // spent ends a session whose refresh token the server no longer accepts, unless
-// another one has been stored in the meantime by a process that does not use the
-// lock.
+// a process that does not use the lock has stored another one meanwhile.
 func (s *Source) spent(ctx context.Context, sent *Session, want Want, err error) (Result, error) {
 	stored, _, loadErr := s.Store.load(context.WithoutCancel(ctx), s.Profile)
 	switch {

@@ -19,34 +19,35 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// Kind says where a store keeps sessions.
+// Kind is where a store holds sessions.
 type Kind string
 
-// The kinds of stores.
+// Kinds of stores.
 const (
-	Auto    Kind = "auto"    // sealed, if the keychain answers; else plain files
-	Keyring Kind = "keyring" // sealed, or not at all
+	Auto    Kind = "auto"    // sealed if the keychain responds, otherwise plain files
+	Keyring Kind = "keyring" // sealed only
 	File    Kind = "file"    // plain files
-	Memory  Kind = "memory"  // for this process only
+	Memory  Kind = "memory"  // in this process only
 )
 
-// Kinds returns all kinds, for a flag's help and completion.
+// Kinds returns all kinds, for help and completion.
 func Kinds() []Kind { return []Kind{Auto, Keyring, File, Memory} }
 
-// Options are what a store is made of. Dir is needed, except for Memory.
+// Options configures a store. Dir is required, except for Memory.
 type Options struct {
-	// Dir is the state directory. It is made with mode 0700 when it is first
+	// Dir is the state directory. It is created with mode 0700 when it is first
 	// written to.
 	Dir string
-	// Kind says where new sessions go; "" means Auto. A session that is already
-	// kept is read, and renewed, where it is.
+	// Kind is where new sessions are stored; "" means Auto. An existing session
+	// is read and refreshed where it is.
 	Kind Kind
-	// Keys holds the keys of sealed sessions; nil means the system's keychain.
+	// Keys stores the keys of sealed sessions. If nil, it is the system's
+	// keychain.
 	Keys KeyHolder
 }
 
-// Store keeps sessions, one a profile. It is safe for concurrent use, by any
-// number of processes too.
+// Store holds one session for each profile. It is safe for concurrent use, also
+// by several processes.
 type Store struct {
 	dir    string
 	kind   Kind
@@ -58,13 +59,13 @@ type Store struct {
 	newLock      func(path string) fileLock
 
 	mu           sync.Mutex
-	keychainDead bool // it did not answer once
-	settled      Kind // what Auto came to: Keyring or File, "" before
+	keychainDead bool // it has timed out once
+	settled      Kind // Keyring or File once Auto is decided, otherwise ""
 }
 
 const maxFile = 1 << 20
 
-// New returns a store. Nothing is touched yet; see [Store.Prepare].
+// New returns a store without accessing anything, see [Store.Prepare].
 func New(o Options) (*Store, error) {
 	switch {
 	case o.Kind == "":
@@ -92,11 +93,10 @@ func newStore(dir string, kind Kind, keys KeyHolder) *Store {
 	return &Store{dir: dir, kind: kind, keys: keys, lockWait: lockWait, keychainTime: keychainTime, newLock: newFileLock}
 }
 
-// Prepare decides where new sessions go, before a user spends time on a login
-// that could not be stored: the directory is made, a file is written and locked
-// there, and the keychain is asked, for 3 seconds at most. The warning, a
-// Diagnosis KEYRING_UNAVAILABLE, says that Auto uses plain files; Keyring returns
-// it as the error.
+// Prepare checks that new sessions can be stored, before the user logs in: it
+// creates the directory, writes and locks a file there, and calls the keychain,
+// for at most 3 seconds. The warning, a Diagnosis KEYRING_UNAVAILABLE, means that
+// Auto uses plain files; Keyring returns it as the error.
 func (s *Store) Prepare(ctx context.Context) (warning, err error) {
 	if s.memory != nil {
 		return nil, nil
@@ -110,7 +110,7 @@ func (s *Store) Prepare(ctx context.Context) (warning, err error) {
 	return s.settle(ctx)
 }
 
-// settle decides what Auto comes to.
+// settle decides between Keyring and File for Auto.
 func (s *Store) settle(ctx context.Context) (warning, err error) {
 	if s.kind == File || s.target() != "" {
 		return nil, nil
@@ -131,7 +131,8 @@ func (s *Store) settle(ctx context.Context) (warning, err error) {
 	return unable, nil
 }
 
-// target is where new sessions go: Keyring, File, or "" if Auto is not settled.
+// target returns where new sessions are stored: Keyring, File, or "" if Auto is
+// not decided.
 func (s *Store) target() Kind {
 	if s.kind == File {
 		return File
@@ -143,11 +144,12 @@ func (s *Store) target() Kind {
 
 // Place is where a session is stored.
 type Place struct {
-	// Kind is Keyring, File or Memory; Auto where the keychain was not asked yet.
+	// Kind is Keyring, File or Memory, or Auto if the keychain has not been
+	// called yet.
 	Kind Kind
-	// Dir is the state directory, "" for Memory.
+	// Dir is the state directory, or "" for Memory.
 	Dir string
-	// Sealed says that the file is sealed with a key in the keychain.
+	// Sealed reports whether the file is encrypted with a key in the keychain.
 	Sealed bool
 }
 
@@ -164,8 +166,8 @@ func (s *Store) Place() Place {
 	return Place{Kind: Auto, Dir: s.dir}
 }
 
-// PlaceOf returns where the session of a profile is stored now; where there is
-// none, what [Store.Place] returns.
+// PlaceOf returns where the session of a profile is stored, or the result of
+// [Store.Place] if there is none.
 func (s *Store) PlaceOf(name string) Place {
 	if s.memory == nil && profile.CheckName(name) == nil {
 		if data, err := s.read(sessionOf(name)); err == nil {
@@ -202,7 +204,7 @@ func (s *Store) load(ctx context.Context, profile string) (*Session, seal, error
 	return session, with, err
 }
 
-// open returns the plain text of a record and how it is sealed.
+// open returns the plain text of a record and its seal.
 func (s *Store) open(ctx context.Context, at slot) ([]byte, seal, error) {
 	if err := profile.CheckName(at.profile); err != nil {
 		return nil, seal{}, fmt.Errorf("session: %w", err)
@@ -223,7 +225,7 @@ func (s *Store) open(ctx context.Context, at slot) ([]byte, seal, error) {
 			plain, err := unseal(data, at, with)
 			return plain, with, err
 		}
-		// A login that comes between takes away the key of the file it replaces.
+		// A concurrent login removes the key of the file that it replaces.
 		now, gone := s.read(at)
 		switch {
 		case gone != nil:
@@ -235,8 +237,8 @@ func (s *Store) open(ctx context.Context, at slot) ([]byte, seal, error) {
 	}
 }
 
-// read returns a record as it is stored. Whoever may write to the directory may
-// replace what is in it, so that is looked at too.
+// read returns a record in its stored form. It checks the directory too,
+// because anyone who may write to it may replace the files in it.
 func (s *Store) read(at slot) ([]byte, error) {
 	if s.memory != nil {
 		return s.memory.read(at)
@@ -263,8 +265,8 @@ func (s *Store) read(at slot) ([]byte, error) {
 	return data, nil
 }
 
-// Save stores a session under its profile, in place of the one before, whatever
-// state that is in: a login always recovers.
+// Save stores a session under its profile and replaces any earlier one, even a
+// damaged one, so that a login always helps.
 func (s *Store) Save(ctx context.Context, session *Session) error { return s.save(ctx, session) }
 
 func (s *Store) save(ctx context.Context, r record) error {
@@ -293,8 +295,8 @@ func (s *Store) save(ctx context.Context, r record) error {
 	return nil
 }
 
-// sealNow returns the seal of what is stored, without its key: that of a plain
-// file if it cannot be read.
+// sealNow returns the seal of the stored record, without its key. It is that of
+// a plain file if the record cannot be read.
 func (s *Store) sealNow(at slot) seal {
 	data, err := s.read(at)
 	if err != nil {
@@ -304,8 +306,8 @@ func (s *Store) sealNow(at slot) seal {
 	return with
 }
 
-// newSeal returns the seal of a new record, its key already in the keychain, or
-// the zero seal where records are plain.
+// newSeal returns the seal of a new record, with its key already in the
+// keychain, or the zero seal for a plain record.
 func (s *Store) newSeal(ctx context.Context) (seal, error) {
 	if _, err := s.settle(ctx); err != nil {
 		return seal{}, err
@@ -317,7 +319,7 @@ func (s *Store) newSeal(ctx context.Context) (seal, error) {
 	err := s.keep(ctx, with)
 	var fault *diagnosis.Diagnosis
 	if err != nil && s.kind == Auto && errors.As(err, &fault) {
-		// It can be read but not written, or has gone since it was asked.
+		// The keychain can be read but not written, or is no longer available.
 		s.mu.Lock()
 		s.settled = File
 		s.mu.Unlock()
@@ -326,9 +328,9 @@ func (s *Store) newSeal(ctx context.Context) (seal, error) {
 	return with, err
 }
 
-// MarkRevoked notes that the access token of a profile's session was revoked,
-// so that the next [Source.Session] replaces it. It does nothing where accessToken
-// is not, or no longer, that of the session. It takes the session's lock, so
+// MarkRevoked notes that the access token of a profile's session was revoked, so
+// that the next [Source.Session] replaces it. It does nothing if accessToken is
+// not, or no longer, that of the session. It takes the session's lock, so
 // Source.Renew must not call it.
 func (s *Store) MarkRevoked(ctx context.Context, profile string, accessToken secret.String) error {
 	current, _, err := s.load(ctx, profile)
@@ -346,7 +348,7 @@ func (s *Store) MarkRevoked(ctx context.Context, profile string, accessToken sec
 	return s.markRevoked(ctx, profile, accessToken)
 }
 
-// markRevoked is MarkRevoked under the lock.
+// markRevoked is MarkRevoked for a caller that holds the lock.
 func (s *Store) markRevoked(ctx context.Context, profile string, accessToken secret.String) error {
 	current, with, err := s.load(ctx, profile)
 	switch {
@@ -366,7 +368,7 @@ func (s *Store) markRevoked(ctx context.Context, profile string, accessToken sec
 	return write(next)
 }
 
-// Delete forgets the session of a profile, with its key. It is not an error if
+// Delete removes the session of a profile, with its key. It is not an error if
 // there is none.
 func (s *Store) Delete(ctx context.Context, profile string) error {
 	return s.delete(ctx, sessionOf(profile))
@@ -389,25 +391,25 @@ func (s *Store) delete(ctx context.Context, at slot) error {
 	return s.remove(at)
 }
 
-// remove forgets a record under its lock.
+// remove removes a record under its lock.
 func (s *Store) remove(at slot) error {
 	if s.memory != nil {
 		s.memory.remove(at)
 		return nil
 	}
 	before := s.sealNow(at)
-	// A process that was killed may have left the draft.
+	// A process that was killed may have left a draft.
 	_ = os.Remove(filepath.Join(s.dir, at.draft()))
 	if err := os.Remove(s.path(at)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return unwritable(s.path(at), false, err)
 	}
 	_ = os.Remove(filepath.Join(s.dir, at.marker()))
-	_ = syncDir(s.dir) // a record that comes back after a power cut is no worse than before
+	_ = syncDir(s.dir) // a record that returns after a power failure does no harm
 	s.forget(before)
 	return nil
 }
 
-// Profiles returns the profiles that have a session, in order.
+// Profiles returns the profiles that have a session, sorted.
 func (s *Store) Profiles() ([]string, error) {
 	if s.memory != nil {
 		return s.memory.profiles(), nil

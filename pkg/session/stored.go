@@ -10,8 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// stored is a session as it is written. This and storedClient are the places
-// where secrets are written out.
+// stored is the stored form of a session. Secrets are written only here and in
+// storedClient.
 type stored struct {
 	Version          int         `json:"version"`
 	Profile          string      `json:"profile"`
@@ -39,7 +39,7 @@ type stored struct {
 	DPoPKey          string      `json:"dpop_key,omitempty"`
 }
 
-// storedAsked is what a grant asked for, as it is written.
+// storedAsked is the stored form of Asked.
 type storedAsked struct {
 	Scope    []string   `json:"scope,omitempty"`
 	Audience []string   `json:"audience,omitempty"`
@@ -79,7 +79,7 @@ func (s *Session) encode() ([]byte, error) {
 	}, json.Deterministic(true))
 }
 
-// decodeSession reads the plain text of a session.
+// decodeSession parses the plain text of a session.
 func decodeSession(plain []byte, at slot) (*Session, error) {
 	var s stored
 	if json.Unmarshal(plain, &s, json.RejectUnknownMembers(true)) != nil {
@@ -121,8 +121,8 @@ func decodeSession(plain []byte, at slot) (*Session, error) {
 	}, nil
 }
 
-// originsOf returns the origins of a session of version 1, which kept none: its
-// tokens went to its token endpoint.
+// originsOf returns the origins of a session of version 1, which did not store
+// them: the origin of its token endpoint.
 func originsOf(tokenEndpoint string) []string {
 	u, err := url.Parse(tokenEndpoint)
 	if err != nil || u.Host == "" {
@@ -131,7 +131,7 @@ func originsOf(tokenEndpoint string) []string {
 	return []string{safehttp.Origin(u)}
 }
 
-// storedClient is a registration as it is written.
+// storedClient is the stored form of a registration.
 type storedClient struct {
 	Version           int       `json:"version"`
 	Profile           string    `json:"profile"`
@@ -165,7 +165,7 @@ func (r *Registration) encode() ([]byte, error) {
 	})
 }
 
-// decodeClient reads the plain text of a registration.
+// decodeClient parses the plain text of a registration.
 func decodeClient(plain []byte, at slot) (*Registration, error) {
 	var r storedClient
 	if json.Unmarshal(plain, &r, json.RejectUnknownMembers(true)) != nil {

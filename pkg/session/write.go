@@ -8,19 +8,19 @@ import (
 	"path/filepath"
 )
 
-// room is how much longer than the old one a renewed session is expected to be.
-const room = 4 << 10
+// growth is the additional size that a refreshed session may need.
+const growth = 4 << 10
 
-// draft is the file that will take the place of a record's file.
+// draft is the temporary file that replaces a record's file.
 type draft struct {
 	f    *os.File
 	path string
 }
 
-// reserve makes the draft of a record and room for size bytes, so that a full
-// disk shows before a refresh token is spent. There is one draft per record,
-// since only the holder of the lock writes; what a killed process left is
-// replaced by the next one. The caller holds the lock.
+// reserve creates the draft of a record with size bytes, so that a full disk is
+// noticed before a refresh token is used. There is one draft for each record,
+// because only the holder of the lock writes; a draft of a killed process is
+// replaced. The caller holds the lock.
 func (s *Store) reserve(at slot, size int) (*draft, error) {
 	path := filepath.Join(s.dir, at.draft())
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -38,8 +38,8 @@ func (s *Store) reserve(at slot, size int) (*draft, error) {
 	return d, nil
 }
 
-// fill writes size bytes. It syncs them, since some network file systems report
-// a full disk or quota only then.
+// fill writes size bytes and syncs them, because some network file systems
+// report a full disk or quota only then.
 func fill(f *os.File, size int) error {
 	if size == 0 {
 		return nil
@@ -50,15 +50,15 @@ func fill(f *os.File, size int) error {
 	return f.Sync()
 }
 
-// tryDir writes a file to the directory, locks it and removes it. The file has
-// a name of its own, so that any number of processes can do so at once.
+// tryDir writes a file to the directory, locks it and removes it. Its name is
+// unique, so that several processes can do so at the same time.
 func (s *Store) tryDir() error {
 	f, err := os.CreateTemp(s.dir, ".probe-*")
 	if err != nil {
 		return unwritable(s.dir, true, err)
 	}
 	defer os.Remove(f.Name())
-	err = fill(f, room)
+	err = fill(f, growth)
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
@@ -73,9 +73,9 @@ func (d *draft) discard() {
 	_ = os.Remove(d.path)
 }
 
-// commit writes the record into the draft and lets it take the old file's place
-// in one step: synced, renamed, and the directory synced. It begins a new record
-// or continues the one that is stored.
+// commit writes the record to the draft and replaces the old file atomically: it
+// syncs, renames, and syncs the directory. It starts a new record or continues
+// the stored one.
 func (s *Store) commit(d *draft, r record, with seal, begins bool) error {
 	data, err := encode(r, with)
 	if err != nil {
@@ -107,10 +107,9 @@ func (s *Store) commit(d *draft, r record, with seal, begins bool) error {
 	return nil
 }
 
-// mark notes next to a record that it is sealed, and removes the note of one that
-// is plain from its beginning. A process that can write to the directory can
-// remove the note as well: it is there to notice a file that was copied or
-// restored, and is no protection.
+// mark notes next to a record that it is sealed, and removes the note of a new
+// plain record. The note helps to notice a file that was copied or restored. It
+// is not a protection: a process that can write to the directory can remove it.
 func (s *Store) mark(at slot, with seal, begins bool) {
 	path := filepath.Join(s.dir, at.marker())
 	switch {
@@ -129,10 +128,10 @@ func (s *Store) marked(at slot) bool {
 	return s.memory == nil && err == nil
 }
 
-// begin prepares to replace a session before its refresh token is spent; current
-// is nil where there is none. The function it returns stores the next session,
-// or gives up if that is nil. A session stays sealed with the key it has. The
-// caller holds the lock.
+// begin prepares to replace a session before its refresh token is used; current
+// is nil if there is none. The returned function stores the next session, or
+// gives up if it is nil. A sealed session keeps its key. The caller holds the
+// lock.
 func (s *Store) begin(ctx context.Context, profile string, current *Session, with seal) (write func(next *Session) error, err error) {
 	if s.memory != nil {
 		return s.writeMemory, nil
@@ -144,7 +143,7 @@ func (s *Store) begin(ctx context.Context, profile string, current *Session, wit
 		if err != nil {
 			return nil, err
 		}
-		size = len(old) + room
+		size = len(old) + growth
 	case with.id == "":
 		if fresh, err = s.newSeal(ctx); err != nil {
 			return nil, err
