@@ -11,15 +11,15 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// bodyLimit bounds every request's body, in bytes.
+// bodyLimit is the maximum size of a request's body in bytes.
 const bodyLimit = 64 << 10
 
-// oauthError is an error response (RFC 6749, section 5.2), or what becomes of it
-// in a redirect (section 4.1.2.1).
+// oauthError is an error response (RFC 6749, section 5.2), or the error in a
+// redirect (section 4.1.2.1).
 type oauthError struct {
 	Code        string `json:"error"`
 	Description string `json:"error_description,omitempty"`
-	status      int    // 0 = 400
+	status      int    // 0 means 400
 }
 
 func (e *oauthError) Error() string { return e.Code + ": " + e.Description }
@@ -32,7 +32,7 @@ func serverError(err error) *oauthError {
 	return &oauthError{Code: "server_error", Description: diagnosis.Shorten(err.Error(), 200), status: http.StatusInternalServerError}
 }
 
-// reason is why a verifier refused something, without a value.
+// reason returns why a verifier refused something, without values.
 func reason(err error) string {
 	var d *diagnosis.Diagnosis
 	if errors.As(err, &d) {
@@ -41,7 +41,7 @@ func reason(err error) string {
 	return "it is not valid"
 }
 
-// idOf is the id of a refusal.
+// idOf returns the id of a refusal.
 func idOf(err error) diagnosis.ID {
 	var d *diagnosis.Diagnosis
 	if errors.As(err, &d) {
@@ -58,7 +58,7 @@ func writeError(w http.ResponseWriter, e *oauthError) {
 	writeJSON(w, status, e)
 }
 
-// writeJSON answers with what must not be kept (RFC 6749, section 5.1).
+// writeJSON sends a response that must not be cached (RFC 6749, section 5.1).
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
@@ -75,12 +75,13 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(body, '\n'))
 }
 
-// readForm reads a POST's parameters. Those of the URL do not count, and none but
-// resource and audience may be repeated (RFC 6749, section 3.2; RFC 8707, section 2).
+// readForm reads the parameters of a POST. Parameters in the URL are ignored, and
+// only resource and audience may be repeated (RFC 6749, section 3.2; RFC 8707,
+// section 2).
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *oauthError) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind != "application/x-www-form-urlencoded" {
-		return nil, refuse("invalid_request", "the body has to be application/x-www-form-urlencoded")
+		return nil, refuse("invalid_request", "the body must be application/x-www-form-urlencoded")
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 	if err := r.ParseForm(); err != nil {
@@ -92,7 +93,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *oauthError) 
 func checkRepeated(form url.Values) *oauthError {
 	for name, values := range form {
 		if len(values) > 1 && name != "resource" && name != "audience" {
-			return refuse("invalid_request", "the parameter "+quoted(name)+" is present twice")
+			return refuse("invalid_request", "duplicate parameter "+quoted(name))
 		}
 	}
 	return nil

@@ -20,8 +20,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// api is the protected API: items that can be listed and added, and users that
-// can be deleted.
+// api is the demo API: items can be listed and added, and users can be deleted.
 type api struct {
 	mu    sync.Mutex
 	items []item
@@ -32,15 +31,15 @@ type item struct {
 	Name string `json:"name"`
 }
 
-// apiScopes are the scopes of the API's operations.
+// apiScopes returns the scopes of the API's operations.
 func apiScopes() []string { return []string{"items:read", "items:write", "users:delete"} }
 
 const resourceMetadata = "/.well-known/oauth-protected-resource"
 
-// newAPI protects the API with the packages that this toolkit offers for it.
+// newAPI protects the API with the packages of this module.
 func (s *Server) newAPI() (http.Handler, error) {
-	// The address only names the place: the keys come from the handler itself,
-	// faults included, wherever the server is reached.
+	// The host does not matter: the handler itself serves the keys, including
+	// faults.
 	keys := jwks.NewRemote("http://127.0.0.1"+s.at("/jwks"), jwks.RemoteOptions{
 		HTTP: &safehttp.Client{Transport: within{s.authorizationServer}}, Now: s.now,
 	})
@@ -82,7 +81,7 @@ func (s *Server) newAPI() (http.Handler, error) {
 	return s.withBodyLimit(s.withConsole(laneAPI, withCORSEverywhere(s.withFaults(mux)))), nil
 }
 
-// noteRefusal shows the console why the API refused a request.
+// noteRefusal records the API's refusal for the console.
 func noteRefusal(r *http.Request, d *diagnosis.Diagnosis) {
 	if n := stepOf(r); n != nil {
 		n.refusal = &refusal{d.ID, d.Error()}
@@ -114,7 +113,7 @@ func (a *api) list(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, items)
 }
 
-// maxItems bounds what is kept.
+// maxItems is the maximum number of stored items.
 const maxItems = 1000
 
 func (a *api) add(w http.ResponseWriter, r *http.Request) {
@@ -139,7 +138,7 @@ func (a *api) add(w http.ResponseWriter, r *http.Request) {
 	case i >= 0:
 		a.items[i] = n
 	case len(a.items) >= maxItems:
-		writeProblem(w, http.StatusInsufficientStorage, "there are enough items", nil)
+		writeProblem(w, http.StatusInsufficientStorage, "the maximum number of items is reached", nil)
 		return
 	default:
 		a.items = append(a.items, n)
@@ -147,13 +146,13 @@ func (a *api) add(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, n)
 }
 
-// fieldFault says what is wrong with a field of the body.
+// fieldFault describes an error in a field of the body.
 type fieldFault struct {
 	Field  string `json:"field"`
 	Detail string `json:"detail"`
 }
 
-// readItem reads an item field by field, to name every one at fault.
+// readItem parses an item and returns all fields with errors.
 func readItem(body []byte) (item, []fieldFault, error) {
 	var fields map[string]jsontext.Value
 	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
@@ -164,31 +163,31 @@ func readItem(body []byte) (item, []fieldFault, error) {
 		faults []fieldFault
 	)
 	if json.Unmarshal(fields["id"], &n.ID) != nil || fields["id"].Kind() != '0' || n.ID < 1 {
-		faults = append(faults, fieldFault{"id", "a whole number from 1"})
+		faults = append(faults, fieldFault{"id", "expected an integer of at least 1"})
 	}
 	if json.Unmarshal(fields["name"], &n.Name) != nil || strings.TrimSpace(n.Name) == "" || len(n.Name) > 200 {
-		faults = append(faults, fieldFault{"name", "a text of 1 to 200 bytes"})
+		faults = append(faults, fieldFault{"name", "expected a string of 1 to 200 bytes"})
 	}
 	for name := range fields {
 		if name != "id" && name != "name" {
-			faults = append(faults, fieldFault{name, "there is no such field"})
+			faults = append(faults, fieldFault{name, "unknown field"})
 		}
 	}
 	slices.SortFunc(faults, func(a, b fieldFault) int { return strings.Compare(a.Field, b.Field) })
 	return n, faults, nil
 }
 
-// deleteUser deletes no one: the next test needs the users again.
+// deleteUser does not delete the user, because later tests need it.
 func (a *api) deleteUser(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil || id < 1 {
-		writeProblem(w, http.StatusNotFound, "there is no such user", nil)
+		writeProblem(w, http.StatusNotFound, "user not found", nil)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// writeProblem answers with problem details (RFC 9457).
+// writeProblem sends problem details (RFC 9457).
 func writeProblem(w http.ResponseWriter, status int, title string, faults []fieldFault) {
 	body, err := json.Marshal(struct {
 		Type   string       `json:"type"`
@@ -205,7 +204,7 @@ func writeProblem(w http.ResponseWriter, status int, title string, faults []fiel
 	_, _ = w.Write(append(body, '\n'))
 }
 
-// within answers requests by calling a handler, without a network.
+// within is a transport that calls a handler without a network.
 type within struct{ handler http.Handler }
 
 // RoundTrip calls the handler.

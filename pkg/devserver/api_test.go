@@ -31,13 +31,13 @@ func TestAPI(t *testing.T) {
 		{"POST", "/api/items", good, `{"id":1,"name":"Widget"}`, 201, `{"id":1,"name":"Widget"}`},
 		{"POST", "/api/items", good, `{"id":3,"name":"Gizmo"}`, 201, `{"id":3,"name":"Gizmo"}`},
 		{"GET", "/api/items", good, "", 200, `[{"id":1,"name":"Widget"},{"id":2,"name":"Gadget"},{"id":3,"name":"Gizmo"}]`},
-		{"POST", "/api/items", good, `{"id":"one","price":3}`, 422, `{"type":"about:blank","title":"the item is not valid","status":422,"errors":[{"field":"id","detail":"a whole number from 1"},{"field":"name","detail":"a text of 1 to 200 bytes"},{"field":"price","detail":"there is no such field"}]}`},
-		{"POST", "/api/items", good, `{"id":1.5,"name":" "}`, 422, `{"type":"about:blank","title":"the item is not valid","status":422,"errors":[{"field":"id","detail":"a whole number from 1"},{"field":"name","detail":"a text of 1 to 200 bytes"}]}`},
+		{"POST", "/api/items", good, `{"id":"one","price":3}`, 422, `{"type":"about:blank","title":"the item is not valid","status":422,"errors":[{"field":"id","detail":"expected an integer of at least 1"},{"field":"name","detail":"expected a string of 1 to 200 bytes"},{"field":"price","detail":"unknown field"}]}`},
+		{"POST", "/api/items", good, `{"id":1.5,"name":" "}`, 422, `{"type":"about:blank","title":"the item is not valid","status":422,"errors":[{"field":"id","detail":"expected an integer of at least 1"},{"field":"name","detail":"expected a string of 1 to 200 bytes"}]}`},
 		{"POST", "/api/items", good, `[]`, 400, `{"type":"about:blank","title":"the body is not one JSON object","status":400}`},
 		{"POST", "/api/items", good, `null`, 400, `{"type":"about:blank","title":"the body is not one JSON object","status":400}`},
 		{"POST", "/api/items", good, `{"id":1,"id":2,"name":"x"}`, 400, `{"type":"about:blank","title":"the body is not one JSON object","status":400}`},
 		{"DELETE", "/api/users/1", d.mint("good", "users:delete"), "", 204, ""},
-		{"DELETE", "/api/users/x", d.mint("good", "users:delete"), "", 404, `{"type":"about:blank","title":"there is no such user","status":404}`},
+		{"DELETE", "/api/users/x", d.mint("good", "users:delete"), "", 404, `{"type":"about:blank","title":"user not found","status":404}`},
 	} {
 		got := d.call(test.method, test.path, test.token, test.body)
 		if diff := cmp.Diff(test.want, strings.TrimSpace(got.text)); got.StatusCode != test.status || diff != "" {
@@ -46,7 +46,8 @@ func TestAPI(t *testing.T) {
 	}
 }
 
-// Every token that Mint spoils is refused with its own id; the good one passes.
+// Every faulty token of Mint is refused with its own id; the valid one is
+// accepted.
 func TestMintedTokens(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	for name, want := range map[string]string{

@@ -12,14 +12,14 @@ import (
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-// authMethods are the ways of client authentication that this server knows.
+// authMethods lists the supported methods of client authentication.
 func authMethods() []string {
 	return []string{"none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"}
 }
 
-// authenticate finds the client of a request (RFC 6749, section 2.3): with a
-// secret in the header or in the form, with an assertion (RFC 7523, section 2.2),
-// or a public one by its client_id.
+// authenticate returns the client of a request (RFC 6749, section 2.3). It
+// authenticates with a secret in the header or in the form, or with an assertion
+// (RFC 7523, section 2.2); a public client has only a client_id.
 func (s *Server) authenticate(r *http.Request, form url.Values) (*client, *oauthError) {
 	refused := &oauthError{Code: "invalid_client", Description: "the client is unknown, or its secret is wrong", status: http.StatusUnauthorized}
 	id, password := form.Get("client_id"), form.Get("client_secret")

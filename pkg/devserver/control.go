@@ -13,9 +13,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// ownHost reports whether a request was sent to this server by one of its own
-// names: the issuer's, or one of the loopback interface. A page that reached it by
-// DNS rebinding has another Host.
+// ownHost reports whether a request was sent to one of the server's own hosts: the
+// issuer's, or a loopback name. After DNS rebinding, a page sends another Host.
 func (s *Server) ownHost(r *http.Request) bool {
 	issuer, err := url.Parse(s.base)
 	if err != nil {
@@ -28,8 +27,8 @@ func (s *Server) ownHost(r *http.Request) bool {
 	return strings.EqualFold(r.Host, issuer.Host) || safehttp.IsLoopback(strings.Trim(host, "[]"))
 }
 
-// control answers a request of a program at /_control. No web page can send one:
-// its request has an Origin.
+// control handles a request of a program at /_control. Web pages cannot use it,
+// because their requests have an Origin.
 func (s *Server) control(do func(url.Values) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !s.ownHost(r) || len(r.Header.Values("Origin")) > 0 {
@@ -50,7 +49,7 @@ func (s *Server) control(do func(url.Values) (any, error)) http.HandlerFunc {
 	}
 }
 
-// controlFault replaces the faults of every request by the parameters fault.
+// controlFault replaces the faults of every request with the parameters fault.
 func (s *Server) controlFault(form url.Values) (any, error) {
 	set, err := parseFaults(form["fault"])
 	if err != nil {
@@ -72,7 +71,7 @@ func (s *Server) activeFaults() faultSet {
 	return s.faults
 }
 
-// controlClock moves the clock by the parameter advance.
+// controlClock advances the clock by the parameter advance.
 func (s *Server) controlClock(form url.Values) (any, error) {
 	d, err := time.ParseDuration(form.Get("advance"))
 	if err != nil {
@@ -82,8 +81,8 @@ func (s *Server) controlClock(form url.Values) (any, error) {
 	return map[string]string{"now": s.now().UTC().Format(time.RFC3339)}, nil
 }
 
-// controlToken signs an access token. Parameters: case, sub, client_id, aud (can
-// be repeated), scope (separated by spaces), ttl, and claims as a JSON object.
+// controlToken signs an access token. Parameters: case, sub, client_id, aud
+// (repeatable), scope (separated by spaces), ttl, and claims as a JSON object.
 func (s *Server) controlToken(form url.Values) (any, error) {
 	t := Token{Case: form.Get("case"), Subject: form.Get("sub"), ClientID: form.Get("client_id"), Audience: form["aud"], Scope: strings.Fields(form.Get("scope"))}
 	if text := form.Get("ttl"); text != "" {

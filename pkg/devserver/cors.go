@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// fetched are the endpoints that scripts of any web page may request. The pages,
-// /authorize among them, and /_control are not.
+// fetched lists the endpoints that scripts of any web page may request. It does
+// not include the pages, such as /authorize, and /_control.
 func fetched(path string) bool {
 	switch path {
 	case "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/jwks",
@@ -16,8 +16,8 @@ func fetched(path string) bool {
 	return strings.HasPrefix(path, "/ci/") && !strings.HasSuffix(path, "/token")
 }
 
-// withCORS lets scripts of any web page request the endpoints that clients in
-// browsers fetch (Fetch Standard, section 3.2). None of them reads a cookie.
+// withCORS lets scripts of any web page request the endpoints that browser
+// clients need (Fetch Standard, section 3.2). None of them reads a cookie.
 func withCORS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !fetched(r.URL.Path) || !answerCORS(w, r) {
@@ -26,7 +26,7 @@ func withCORS(next http.Handler) http.Handler {
 	})
 }
 
-// withCORSEverywhere is the same for the whole API.
+// withCORSEverywhere is like withCORS, for every path of the API.
 func withCORSEverywhere(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !answerCORS(w, r) {
@@ -36,13 +36,13 @@ func withCORSEverywhere(next http.Handler) http.Handler {
 }
 
 // answerCORS allows a request from another origin, and reports whether it was a
-// preflight, which is then answered.
+// preflight, which it answers.
 func answerCORS(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	if origin := r.Header.Get("Origin"); origin != "" && r.URL.Path == "/token" {
-		// keycloak-js sends its token requests with cookies. The endpoint reads none,
-		// so that they give a page nothing; a wildcard would not be enough for it.
+		// keycloak-js sends token requests with cookies, for which a wildcard is not
+		// sufficient. The endpoint reads no cookies, so a page gains nothing.
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Allow-Credentials", "true")
 		h.Add("Vary", "Origin")
@@ -52,7 +52,7 @@ func answerCORS(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-	// A wildcard would leave Authorization out.
+	// A wildcard does not include Authorization.
 	if wanted := r.Header.Values("Access-Control-Request-Headers"); len(wanted) > 0 {
 		h.Set("Access-Control-Allow-Headers", strings.Join(wanted, ", "))
 	}

@@ -14,8 +14,9 @@ const (
 	deviceInterval = time.Second
 )
 
-// deviceCode is one device authorization (RFC 8628). Guarded by grants.mu, but
-// for what never changes: client, scope, resource, expires.
+// deviceCode is one device authorization (RFC 8628). It is guarded by
+// grants.mu, except for client, scope, resource and expires, which do not
+// change.
 type deviceCode struct {
 	client   *client
 	scope    []string
@@ -25,7 +26,7 @@ type deviceCode struct {
 	interval time.Duration
 	asked    time.Time // the last poll
 	decided  bool
-	grant    *grant // nil until the user agreed, and again once the tokens were given
+	grant    *grant // nil until the user consents, and again after the tokens were issued
 }
 
 // serveDeviceAuthorization is the device authorization endpoint (RFC 8628,
@@ -58,8 +59,8 @@ func (s *Server) serveDeviceAuthorization(w http.ResponseWriter, r *http.Request
 	})
 }
 
-// newUserCode is a code that people can read out: no vowels, so no words, and no
-// letters that are taken for each other (RFC 8628, section 6.1).
+// newUserCode returns a code that can be read out: without vowels, so that it
+// has no words, and without letters that look alike (RFC 8628, section 6.1).
 func newUserCode() string {
 	const letters = "BCDFGHJKLMNPQRSTVWXZ"
 	var code strings.Builder
@@ -69,14 +70,14 @@ func newUserCode() string {
 		switch n := int(random[0]); {
 		case code.Len() == 4:
 			code.WriteByte('-')
-		case n < 240: // a multiple of 20, so that every letter is as likely
+		case n < 240: // a multiple of 20, so that all letters are equally likely
 			code.WriteByte(letters[n%len(letters)])
 		}
 	}
 	return code.String()
 }
 
-// plainUserCode takes the code as people write it.
+// plainUserCode normalizes a code as entered by a user.
 func plainUserCode(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '-' || r == ' ' {
@@ -107,7 +108,7 @@ func (g *grants) newDevice(d *deviceCode, now time.Time) (code, userCode string)
 	return code, userCode
 }
 
-// enter uses a user code up: the user who enters it decides.
+// enter uses up a user code. The user who entered it decides.
 func (g *grants) enter(userCode string, now time.Time) *deviceCode {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -128,8 +129,8 @@ func (g *grants) decide(d *deviceCode, agreed *grant) {
 	}
 }
 
-// poll returns the grant of a device code once the user agreed, and gives it
-// once (RFC 8628, section 3.5).
+// poll returns the grant of a device code once the user has consented. It
+// returns it only once (RFC 8628, section 3.5).
 func (g *grants) poll(code string, c *client, now time.Time) (*grant, *oauthError) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -156,7 +157,7 @@ func (g *grants) poll(code string, c *client, now time.Time) (*grant, *oauthErro
 	return d.grant, nil
 }
 
-// exchangeDeviceCode gives tokens for a device code (RFC 8628, section 3.4).
+// exchangeDeviceCode issues tokens for a device code (RFC 8628, section 3.4).
 func (s *Server) exchangeDeviceCode(q *tokenRequest) (*tokenResponse, *oauthError) {
 	if q.form.Get("device_code") == "" {
 		return nil, refuse("invalid_request", "device_code is missing")

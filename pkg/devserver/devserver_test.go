@@ -26,13 +26,13 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// desk is a development server that listens, and a client with a browser.
+// desk is a running development server, and a client with a browser.
 type desk struct {
 	t           *testing.T
 	server      *devserver.Server
 	issuer, api string
 	browser     *http.Client
-	fault       string // sent with every request of the browser and of post
+	fault       string // sent with every request
 	offset      atomic.Int64
 }
 
@@ -64,7 +64,7 @@ func newDesk(t *testing.T, c devserver.Config) *desk {
 	return d
 }
 
-// newBrowser is a browser that stops where it would leave the server.
+// newBrowser returns a browser that does not follow redirects to other servers.
 func (d *desk) newBrowser() *http.Client {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -80,7 +80,7 @@ func (d *desk) newBrowser() *http.Client {
 	}}
 }
 
-// answer is a response with its body read.
+// answer is a response with its complete body.
 type answer struct {
 	*http.Response
 	text string
@@ -144,7 +144,7 @@ func challengeOf(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// parameters are those of a good authorization request, changed by pairs.
+// parameters returns a valid authorization request, changed by pairs.
 func parameters(pairs ...string) url.Values {
 	v := url.Values{
 		"response_type": {"code"}, "client_id": {"oauthctl-dev"}, "redirect_uri": {redirectURI}, "state": {"xyz"},
@@ -170,7 +170,7 @@ var (
 	action   = regexp.MustCompile(`<form method="post" action="([^"]*)">`)
 )
 
-// hidden returns the hidden fields of a page's form, and where it goes.
+// hidden returns the hidden fields and the target of a page's form.
 func hidden(page answer) (target string, form url.Values) {
 	form = url.Values{}
 	for _, tag := range inputTag.FindAllStringSubmatch(page.text, -1) {
@@ -182,7 +182,7 @@ func hidden(page answer) (target string, form url.Values) {
 	return target, form
 }
 
-// submit fills in the form of a page.
+// submit fills in and sends the form of a page.
 func (d *desk) submit(page answer, pairs ...string) answer {
 	d.t.Helper()
 	target, form := hidden(page)
@@ -192,7 +192,8 @@ func (d *desk) submit(page answer, pairs ...string) answer {
 	return d.post(d.issuer+target, changed(form, pairs...))
 }
 
-// login walks through login and consent and returns the redirect's parameters.
+// login completes login and consent, and returns the parameters of the
+// redirect.
 func (d *desk) login(p url.Values) url.Values {
 	d.t.Helper()
 	page := d.get(d.issuer + "/authorize?" + p.Encode())
@@ -214,7 +215,7 @@ func (d *desk) redirected(page answer) url.Values {
 	return target.Query()
 }
 
-// codeRequest is a good token request for a code, changed by pairs.
+// codeRequest returns a valid token request for a code, changed by pairs.
 func codeRequest(code string, pairs ...string) url.Values {
 	return changed(url.Values{
 		"grant_type": {"authorization_code"}, "client_id": {"oauthctl-dev"}, "redirect_uri": {redirectURI},
@@ -257,7 +258,7 @@ func decodeInto(t *testing.T, text string, v any) {
 	}
 }
 
-// The whole way with the toolkit's own client, and nothing but the API's URL.
+// The complete flow with this module's own client, starting with the API's URL.
 func TestLoginWithOwnClient(t *testing.T) {
 	for _, alg := range []string{"", "RS256", "EdDSA", "ES512"} {
 		t.Run(alg, func(t *testing.T) {
@@ -312,7 +313,7 @@ func (d *desk) loginWithOwnClient() {
 	d.checkLater(ctx, client, res)
 }
 
-// checkLater refreshes, asks who the user is, and revokes.
+// checkLater refreshes, requests userinfo, and revokes.
 func (d *desk) checkLater(ctx context.Context, client *oauth.Client, res *oauth.TokenResponse) {
 	t := d.t
 	t.Helper()
@@ -333,16 +334,16 @@ func (d *desk) checkLater(ctx context.Context, client *oauth.Client, res *oauth.
 		t.Errorf("a revoked token: %d %s", got.StatusCode, got.text)
 	}
 	if _, err := client.Token(ctx, oauth.Refresh(secret.New("x"), nil, nil)); err == nil {
-		t.Error("a made-up refresh token was taken")
+		t.Error("an invented refresh token was accepted")
 	}
 	var refused *oauth.Error
 	if _, err := client.Token(ctx, oauth.Refresh(res.RefreshToken, nil, nil)); !errors.As(err, &refused) || refused.Code != "invalid_grant" {
 		t.Errorf("a used refresh token: %v", err)
 	}
 	if _, err := client.Token(ctx, oauth.Refresh(renewed.RefreshToken, nil, nil)); err == nil {
-		t.Error("the family lives on after a reuse")
+		t.Error("the grant is still valid after a reuse")
 	}
 	if got := d.call("GET", "/api/items", res.AccessToken.Reveal(), ""); got.StatusCode != http.StatusUnauthorized {
-		t.Errorf("the access token lives on after a reuse: %d", got.StatusCode)
+		t.Errorf("the access token is still valid after a reuse: %d", got.StatusCode)
 	}
 }

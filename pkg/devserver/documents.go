@@ -26,25 +26,25 @@ const (
 	maxDocuments  = 256
 )
 
-// documents fetches client id metadata documents: a client_id that is an https URL
-// names a document that describes the client
+// documents fetches client id metadata documents. A client_id that is an https URL
+// is the URL of a document that describes the client
 // (draft-ietf-oauth-client-id-metadata-document).
 type documents struct {
-	insecure bool // http and private addresses too
+	insecure bool // allow http and private addresses
 
 	mu    sync.Mutex
 	known map[string]*document
 }
 
-// document is the outcome of a fetch.
+// document is the result of a fetch.
 type document struct {
 	client  *client
 	problem string
 	expires time.Time
 }
 
-// clientOf returns a client that is registered, or one whose id is the URL of a
-// document that describes it; nil for no client.
+// clientOf returns a registered client, or one that is described by the
+// document at its id. It returns nil if there is neither.
 func (s *Server) clientOf(ctx context.Context, id string) *client {
 	if c := s.clients.find(id); c != nil {
 		return c
@@ -92,7 +92,7 @@ func (d *documents) get(ctx context.Context, id string, now time.Time, anyRedire
 	}
 	if err != nil {
 		fetched.problem = err.Error()
-		fetched.expires = now.Add(time.Second) // its author is about to correct it
+		fetched.expires = now.Add(time.Second) // its author will probably correct it soon
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -103,8 +103,9 @@ func (d *documents) get(ctx context.Context, id string, now time.Time, anyRedire
 	return fetched
 }
 
-// fetch gets a document without following redirects, and unless insecure from
-// public addresses only: the sender of the request chose the URL.
+// fetch requests a document without following redirects. Unless insecure is
+// set, it connects to public addresses only, because the sender of the request
+// chose the URL.
 func (d *documents) fetch(ctx context.Context, id string) (*registration, error) {
 	ctx, cancel := context.WithTimeout(ctx, documentWait)
 	defer cancel()
@@ -128,18 +129,18 @@ func (d *documents) fetch(ctx context.Context, id string) (*registration, error)
 	var m registration
 	switch {
 	case res.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("the answer has status %d", res.StatusCode)
+		return nil, fmt.Errorf("the response has status %d", res.StatusCode)
 	case kind != "application/json" && !strings.HasSuffix(kind, "+json"):
-		return nil, fmt.Errorf("the answer is %s, not application/json", quoted(kind))
+		return nil, fmt.Errorf("the response is %s, not application/json", quoted(kind))
 	case err != nil || len(body) > documentLimit:
-		return nil, errors.New("the answer is cut off, or larger than 16 KiB")
+		return nil, errors.New("the response is incomplete, or larger than 16 KiB")
 	case json.Unmarshal(body, &m) != nil:
-		return nil, errors.New("the answer is not a JSON object with client metadata")
+		return nil, errors.New("the response is not a JSON object with client metadata")
 	}
 	return &m, nil
 }
 
-// onlyPublic refuses connections to addresses that are not on the public network.
+// onlyPublic refuses connections to addresses that are not public.
 func onlyPublic(_, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -153,7 +154,7 @@ func onlyPublic(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// client makes the client that a document describes.
+// client returns the client that a document describes.
 func (m *registration) client(id string, anyRedirect bool) (*client, error) {
 	switch {
 	case m.ClientID != id:

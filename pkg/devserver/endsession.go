@@ -20,13 +20,13 @@ const endSessionPage markup = `<h1>Sign out?</h1>
 // logout is a client's request to sign the user out (OpenID Connect RP-Initiated
 // Logout 1.0, section 2).
 type logout struct {
-	client  *client // nil where the request names none
-	subject string  // of the ID token, "" without one
-	target  string  // where the browser goes then, "" for nowhere
+	client  *client // nil if the request has none
+	subject string  // of the ID token, or ""
+	target  string  // the URL to redirect to, or ""
 }
 
-// readLogout checks the hint, the client and the place to go to. A hint can have
-// expired, since a logout often comes after that.
+// readLogout checks the hint, the client and the redirect URI. The hint may have
+// expired, because a logout often comes later.
 func (s *Server) readLogout(r *http.Request) (*logout, string) {
 	l := &logout{}
 	form := r.Form
@@ -119,7 +119,7 @@ func (s *Server) showLoggedOut(w http.ResponseWriter, l *logout) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// forget signs the user of a browser out.
+// forget signs out the user of a browser.
 func (v *visits) forget(browser string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -25,17 +25,17 @@ const (
 // party is the subject of a presented token.
 type party struct {
 	subject  string
-	clientID string // "" where the token was not issued to a client of this server
+	clientID string // "" if the token was not issued to a client of this server
 	scope    []string
 	audience []string
 	authTime time.Time
 	foreign  bool
 }
 
-// exchangeToken issues a token for another: for another audience, for less, or in
-// the name of someone who acts for the subject (RFC 8693). It accepts access
-// tokens and ID tokens of this server and JWTs of trusted issuers; a public client
-// exchanges only those that were issued to it.
+// exchangeToken issues a token for another one: for another audience, with less
+// scope, or for a party that acts for the subject (RFC 8693). It accepts access
+// tokens and ID tokens of this server and JWTs of trusted issuers. A public client
+// can exchange only its own tokens.
 func (s *Server) exchangeToken(q *tokenRequest) (*tokenResponse, *oauthError) {
 	subject, refused := s.presented(q, "subject_token")
 	if refused != nil {
@@ -90,9 +90,9 @@ func (s *Server) exchangeForAccess(q *tokenRequest, subject, actor *party) (*tok
 	return answer, refused
 }
 
-// exchangeForIDJAG issues an identity assertion: with it the client requests
-// tokens from the authorization server of another application, without the user
-// (draft-ietf-oauth-identity-assertion-authz-grant, section 4).
+// exchangeForIDJAG issues an identity assertion, with which the client can
+// request tokens from the authorization server of another application without
+// the user (draft-ietf-oauth-identity-assertion-authz-grant, section 4).
 func (s *Server) exchangeForIDJAG(q *tokenRequest, subject *party) (*tokenResponse, *oauthError) {
 	audience := q.form["audience"]
 	if len(audience) != 1 {
@@ -126,7 +126,8 @@ func (s *Server) exchangeForIDJAG(q *tokenRequest, subject *party) (*tokenRespon
 	return &tokenResponse{AccessToken: raw, TokenType: "N_A", IssuedTokenType: typeIDJAG, ExpiresIn: int64(idJAGTTL.Seconds()), Scope: q.form.Get("scope")}, nil
 }
 
-// presented returns the subject of the token in a parameter, nil without a token.
+// presented returns the subject of the token in a parameter, or nil without a
+// token.
 func (s *Server) presented(q *tokenRequest, name string) (*party, *oauthError) {
 	value, kind := q.form.Get(name), q.form.Get(name+"_type")
 	if value == "" && kind == "" {
@@ -138,14 +139,14 @@ func (s *Server) presented(q *tokenRequest, name string) (*party, *oauthError) {
 			return &party{subject: t.grant.subject, clientID: t.grant.clientID, scope: t.scope, audience: t.audience, authTime: t.grant.authTime}, nil
 		}
 		if kind == typeAccessToken {
-			return nil, refuse("invalid_grant", name+" is not an access token of this server that is valid now")
+			return nil, refuse("invalid_grant", name+" is not a valid access token of this server")
 		}
 	case typeIDToken:
 		if t := s.ownIDToken(q.request.Context(), value, false); t != nil {
 			return &party{subject: t.Subject(), clientID: t.Audience()[0], authTime: authTime(t)}, nil
 		}
 	default:
-		return nil, refuse("invalid_request", name+"_type has to be one of "+strings.Join([]string{typeAccessToken, typeIDToken, typeJWT}, " "))
+		return nil, refuse("invalid_request", name+"_type must be one of "+strings.Join([]string{typeAccessToken, typeIDToken, typeJWT}, " "))
 	}
 	t, err := s.foreign(q.request.Context(), value, s.tokenAudience(), nil)
 	if err != nil {
@@ -163,7 +164,7 @@ func authTime(t *token.Token) time.Time {
 	return time.Unix(int64(seconds), 0)
 }
 
-// exchangeAssertion issues a token for a JWT that says for which user the client
+// exchangeAssertion issues a token for a JWT about the user for whom the client
 // acts (RFC 7523, section 2.1): signed by the client with its registered key, by a
 // trusted issuer, or an identity assertion of either.
 func (s *Server) exchangeAssertion(q *tokenRequest) (*tokenResponse, *oauthError) {
@@ -180,7 +181,7 @@ func (s *Server) exchangeAssertion(q *tokenRequest) (*tokenResponse, *oauthError
 		return nil, refused
 	}
 	form := q.form
-	if wanted != nil { // what an identity assertion was issued for
+	if wanted != nil { // the resource of an identity assertion
 		for _, name := range []string{"scope", "resource"} {
 			if !form.Has(name) && wanted[name] != nil {
 				form[name] = wanted[name]
@@ -204,8 +205,8 @@ func (s *Server) exchangeAssertion(q *tokenRequest) (*tokenResponse, *oauthError
 	return s.answer(q, &grant{clientID: q.client.id, subject: subject, scope: scope, resource: resource}, scope, resource, "")
 }
 
-// asserter verifies an assertion and returns its subject, and of an identity
-// assertion the scope and the resource that it was issued for.
+// asserter verifies an assertion and returns its subject, and the scope and
+// resource of an identity assertion.
 func (s *Server) asserter(q *tokenRequest, decoded *token.Token, raw string) (string, map[string][]string, *oauthError) {
 	ctx := q.request.Context()
 	switch {

@@ -13,27 +13,26 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/forge"
 )
 
-// Fault is one way in which the server misbehaves when it is asked to: by
-// Config.Faults, by the request header X-Dev-Fault, or by POST /_control/fault.
+// Fault is one way in which the server can misbehave, enabled by Config.Faults,
+// by the request header X-Dev-Fault, or by POST /_control/fault.
 type Fault struct {
 	Name string
-	// Value is what has to follow the name and an equals sign, "" for
-	// nothing.
+	// Value describes the value after the equals sign, or is "" if there is
+	// none.
 	Value string
-	// Diagnosis is what a client or an API that checks finds; "" where nothing is
-	// wrong that could be found.
+	// Diagnosis is the id that a client or an API reports, or "" if there is
+	// none.
 	Diagnosis diagnosis.ID
 	Effect    string // one sentence
 }
 
-// Faults returns the faults there are, in the order in which they are
-// documented: those of access tokens, which [forge.Cases] lists, then those of
-// the endpoints.
+// Faults returns all faults in the order of the documentation: those of access
+// tokens, from [forge.Cases], then those of the endpoints.
 func Faults() []Fault { return slices.Clone(faultTable) }
 
 var faultTable = slices.Concat(tokenFaults(), endpointFaults)
 
-// tokenFaults are the ways in which access tokens can be wrong.
+// tokenFaults returns the faults of access tokens.
 func tokenFaults() []Fault {
 	var faults []Fault
 	for _, c := range forge.Cases() {
@@ -44,13 +43,13 @@ func tokenFaults() []Fault {
 	return faults
 }
 
-// otherIssuer belongs to no one (RFC 2606).
+// otherIssuer is a reserved name (RFC 2606).
 const otherIssuer = "https://issuer.example"
 
-// goodToken is the case that changes nothing, so that it is no fault.
+// goodToken is the case of a valid token, which is not a fault.
 const goodToken = "good"
 
-// The faults of the endpoints. Those of access tokens have the names of
+// Faults of the endpoints. Those of access tokens have the names of
 // [forge.Cases].
 const (
 	FaultRotate                  = "rotate"
@@ -80,33 +79,33 @@ const (
 )
 
 var endpointFaults = []Fault{
-	{FaultRotate, "", "", "each token is signed with a new key, which is published in addition to the one before it"},
-	{FaultSameKidNewKey, "", diagnosis.KeyChanged, "from the second request on the key set has another key under the same kid"},
-	{FaultJWKS500, "", diagnosis.KeysUnavailable, "the key set answers 500"},
-	{FaultJWKSHang, "", diagnosis.KeysUnavailable, "the key set never answers"},
-	{FaultJWKSSlow, "DURATION", "", "the key set answers after that time"},
+	{FaultRotate, "", "", "each token is signed with a new key, which is published in addition to the previous one"},
+	{FaultSameKidNewKey, "", diagnosis.KeyChanged, "from the second request on, the key set has another key with the same kid"},
+	{FaultJWKS500, "", diagnosis.KeysUnavailable, "the key set returns 500"},
+	{FaultJWKSHang, "", diagnosis.KeysUnavailable, "the key set never responds"},
+	{FaultJWKSSlow, "DURATION", "", "the key set responds after that time"},
 	{FaultEmptyJWKS, "", diagnosis.KeySetEmpty, "the key set has no keys"},
 	{FaultBadKeyInSet, "", "", "the key set has a broken key before the valid one"},
 	{FaultWrongState, "", diagnosis.StateMismatch, "the redirect has another state"},
 	{FaultWrongIssParam, "", diagnosis.IssuerParam, "the redirect has another issuer"},
 	{FaultNoIssParam, "", diagnosis.IssuerParam, "the redirect has no issuer, although the metadata announces one"},
 	{FaultWrongNonce, "", diagnosis.NonceMismatch, "the ID token has another nonce"},
-	{FaultRedirectMismatch, "", diagnosis.RedirectMismatch, "the redirect URI counts as not registered: the user sees it on a page, the client nothing"},
-	{FaultConsentDenied, "", diagnosis.AccessDenied, "the user's consent counts as a refusal"},
-	{FaultToken500, "", diagnosis.ServerError, "the token endpoint answers 500"},
-	{FaultToken429, "", diagnosis.RateLimited, "the token endpoint answers 429 with Retry-After: 1"},
-	{FaultTokenHang, "", diagnosis.Timeout, "the token endpoint never answers"},
-	{FaultTokenHTML, "", diagnosis.TokenEndpointShape, "the token endpoint answers 200 with an HTML page"},
-	{FaultTokenSlow, "DURATION", "", "the token endpoint answers after that time"},
+	{FaultRedirectMismatch, "", diagnosis.RedirectMismatch, "the redirect URI counts as not registered: the user sees an error page, and the client receives no response"},
+	{FaultConsentDenied, "", diagnosis.AccessDenied, "the consent of the user counts as a denial"},
+	{FaultToken500, "", diagnosis.ServerError, "the token endpoint returns 500"},
+	{FaultToken429, "", diagnosis.RateLimited, "the token endpoint returns 429 with Retry-After: 1"},
+	{FaultTokenHang, "", diagnosis.Timeout, "the token endpoint never responds"},
+	{FaultTokenHTML, "", diagnosis.TokenEndpointShape, "the token endpoint returns 200 with an HTML page"},
+	{FaultTokenSlow, "DURATION", "", "the token endpoint responds after that time"},
 	{FaultNarrowerScope, "", diagnosis.ScopeMissing, "the last requested scope is not granted, and the response says so"},
 	{FaultNoExpiresIn, "", "", "the token response does not say when the access token expires"},
 	{FaultNoRefreshRotation, "", "", "a refresh token stays valid and no new one is issued"},
-	{FaultReusedRefresh, "", diagnosis.GrantInvalid, "every refresh token counts as used before"},
-	{FaultDPoPNonce, "", "", "proofs of possession need the server's nonce, which it sends when one is missing"},
+	{FaultReusedRefresh, "", diagnosis.GrantInvalid, "every refresh token counts as already used"},
+	{FaultDPoPNonce, "", "", "DPoP proofs need the server's nonce, which it sends if it is missing"},
 	{FaultDiscoveryIssuerMismatch, "", diagnosis.DiscoveryMismatch, "the metadata has another issuer"},
 }
 
-// faultSet are the faults in force, by name, with their values.
+// faultSet holds the active faults by name, with their values.
 type faultSet map[string]string
 
 func (f faultSet) has(name string) bool {
@@ -114,7 +113,7 @@ func (f faultSet) has(name string) bool {
 	return ok
 }
 
-// delay returns the duration that is the fault's value, 0 if it is not in force.
+// delay returns the duration of a fault, or 0 if it is not active.
 func (f faultSet) delay(name string) time.Duration {
 	d, err := time.ParseDuration(f[name])
 	if err != nil {
@@ -123,7 +122,7 @@ func (f faultSet) delay(name string) time.Duration {
 	return d
 }
 
-// parseFaults reads faults written as NAME or NAME=VALUE.
+// parseFaults parses faults in the form NAME or NAME=VALUE.
 func parseFaults(list []string) (faultSet, error) {
 	set := faultSet{}
 	for _, text := range list {
@@ -131,7 +130,7 @@ func parseFaults(list []string) (faultSet, error) {
 		i := slices.IndexFunc(faultTable, func(f Fault) bool { return f.Name == name })
 		switch {
 		case i < 0:
-			return nil, fmt.Errorf("there is no fault %s%s", diagnosis.Quote(name), near(name, faultNames()))
+			return nil, fmt.Errorf("unknown fault %s%s", diagnosis.Quote(name), near(name, faultNames()))
 		case faultTable[i].Value == "" && value != "":
 			return nil, fmt.Errorf("the fault %s takes no value", name)
 		case faultTable[i].Value != "":
@@ -163,7 +162,7 @@ func faultNames() []string {
 	return names
 }
 
-// near names the most similar of names, as the end of a sentence, or returns "".
+// near returns a suggestion for a mistyped name, as the end of a message, or "".
 func near(text string, names []string) string {
 	best, least := "", 4
 	for _, name := range names {
@@ -179,7 +178,7 @@ func near(text string, names []string) string {
 
 type faultKey struct{}
 
-// withFaults gives each request the faults in force: those of every request, and
+// withFaults adds the active faults to each request: those of every request, and
 // those in its header.
 func (s *Server) withFaults(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -201,7 +200,7 @@ func (s *Server) withFaults(next http.Handler) http.Handler {
 	})
 }
 
-// splitFaults are the faults that a request's header names.
+// splitFaults returns the faults in a request's header.
 func splitFaults(r *http.Request) []string {
 	fields := r.Header.Values("X-Dev-Fault")
 	if len(fields) == 0 {
@@ -215,7 +214,7 @@ func faultsOf(r *http.Request) faultSet {
 	return f
 }
 
-// wait waits for a delay, or until the client has gone.
+// wait waits for a delay, or until the client has closed the connection.
 func wait(r *http.Request, d time.Duration) {
 	if d <= 0 {
 		return
@@ -228,8 +227,8 @@ func wait(r *http.Request, d time.Duration) {
 	}
 }
 
-// hang waits until the client has gone, which is noticed only once its request
-// was read; five minutes at most.
+// hang waits until the client has closed the connection, which is noticed only
+// after its request was read, but at most five minutes.
 func hang(r *http.Request) {
 	if r.Body != nil {
 		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, bodyLimit))

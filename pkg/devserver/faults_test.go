@@ -19,8 +19,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// The loop: every fault fires the diagnosis that its row names, found by the
-// toolkit's own client or by the API; and without a fault there is none.
+// Every fault causes the diagnosis of its row, in this module's client or in
+// the API. Without a fault there is none.
 func TestFaultsFireTheirDiagnosis(t *testing.T) {
 	for _, f := range append(devserver.Faults(), devserver.Fault{}) {
 		t.Run(f.Name, func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestFaultsFireTheirDiagnosis(t *testing.T) {
 }
 
 // wholeWay finds the server, logs in, calls the API and refreshes, and returns
-// the first diagnosis on the way.
+// the first diagnosis.
 func (d *desk) wholeWay() diagnosis.ID {
 	d.t.Helper()
 	ctx, c := d.t.Context(), &safehttp.Client{Timeout: time.Second}
@@ -50,7 +50,8 @@ func (d *desk) wholeWay() diagnosis.ID {
 		return idOf(err)
 	}
 	client := &oauth.Client{ID: "oauthctl-dev", Server: found.Server, HTTP: c, Now: d.now}
-	// A client that judged the keys itself would meet their faults before the API does.
+	// The client does not verify the keys itself, so that the API meets their faults
+	// first.
 	scope := []string{"offline_access", "items:write", "items:read"}
 	if d.faulty("wrong-nonce") {
 		scope = append([]string{"openid"}, scope...)
@@ -64,7 +65,7 @@ func (d *desk) wholeWay() diagnosis.ID {
 		d.t.Fatal(err)
 	}
 	if page := d.get(asked.String()); page.StatusCode == http.StatusBadRequest {
-		return diagnosis.RedirectMismatch // as the login command concludes
+		return diagnosis.RedirectMismatch // like the login command
 	}
 	code, err := request.Code(d.login(asked.Query()))
 	if err != nil {
@@ -79,7 +80,7 @@ func (d *desk) wholeWay() diagnosis.ID {
 			return idOf(err)
 		}
 	}
-	for range 2 { // the second time with a key set that was fetched anew
+	for range 2 { // the second time with a new key set
 		if id := d.apiDiagnosis(res.AccessToken.Reveal()); id != "" {
 			return id
 		}
@@ -101,7 +102,7 @@ func idOf(err error) diagnosis.ID {
 	return diagnosis.ID(fmt.Sprintf("no diagnosis: %v", err))
 }
 
-// apiDiagnosis calls the API and returns why it refused, "" if it did not.
+// apiDiagnosis calls the API and returns the id of its refusal, or "".
 func (d *desk) apiDiagnosis(accessToken string) diagnosis.ID {
 	d.t.Helper()
 	got := d.call("GET", "/api/items", accessToken, "")

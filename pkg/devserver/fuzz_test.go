@@ -11,8 +11,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// Whatever a redirect URI looks like, a code goes to a loopback address with the
-// registered path, or nowhere.
+// For any redirect URI, a code is sent to a loopback address with the registered
+// path, or not at all.
 func FuzzRedirectURI(f *testing.F) {
 	for _, seed := range []string{
 		redirectURI, "http://[::1]:1/callback", "http://localhost/callback", "http://127.0.0.1@evil.example/callback",
@@ -45,7 +45,8 @@ func FuzzRedirectURI(f *testing.F) {
 	})
 }
 
-// A body is taken as an item, or refused as one; it is never the server's fault.
+// Every body is accepted as an item or refused, and never causes an error of the
+// server.
 func FuzzItem(f *testing.F) {
 	for _, seed := range []string{`{"id":1,"name":"Widget"}`, `{"id":1e0,"name":"x"}`, `[`, `{"id":{},"name":[]}`, "null"} {
 		f.Add(seed)

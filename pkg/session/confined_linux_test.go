@@ -19,8 +19,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// confinement makes a state directory impossible to write, in a process of its
-// own that may mount.
+// confinement makes a state directory read-only, in a process that may mount
+// file systems.
 func confinement(name, dir string) error {
 	switch name {
 	case "full":
@@ -54,8 +54,8 @@ func confinement(name, dir string) error {
 	return nil
 }
 
-// asConfined asks for a token where nothing can be stored, and prints what came
-// of it.
+// asConfined requests a token where nothing can be stored, and prints the
+// result.
 func asConfined(dir string) int {
 	if uid, err := strconv.Atoi(os.Getenv("SESSION_TEST_UID")); err == nil {
 		if err := errors.Join(os.Chown(dir, uid, -1), syscall.Setuid(uid)); err != nil {
@@ -84,7 +84,7 @@ func asConfined(dir string) int {
 		fmt.Print("preparing: ", err)
 		return 1
 	}
-	_, unprepared := store.Prepare(ctx) // what a login would see before the browser opens
+	_, unprepared := store.Prepare(ctx) // as before a login opens the browser
 	renewals := 0
 	source := &session.Source{Store: store, Profile: "default", Renew: func(_ context.Context, s *session.Session) (*session.Session, error) {
 		renewals++
@@ -106,9 +106,9 @@ func asConfined(dir string) int {
 	return 0
 }
 
-// Where the new session cannot be stored, no refresh token is sent: a server that
-// rotates would take the next one for a thief's. A token that lives is used, and
-// a grant that spends nothing goes on.
+// If the new session cannot be stored, no refresh token is sent: a server that
+// rotates would treat the next use as theft. A valid token is used, and a grant
+// that uses up no refresh token proceeds.
 func TestUnwritableStoreSpendsNothing(t *testing.T) {
 	const (
 		refused = `none, warning "", error "STORE_UNWRITABLE", 0 renewals, stored access-1, prepared "STORE_UNWRITABLE"`
@@ -140,7 +140,7 @@ func TestUnwritableStoreSpendsNothing(t *testing.T) {
 			switch {
 			case tt.confine != "forbidden":
 				c.SysProcAttr = withMounts()
-			case os.Getuid() == 0: // whom no mode holds off
+			case os.Getuid() == 0: // not restricted by file modes
 				if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
 					t.Fatal(err)
 				}
@@ -160,7 +160,7 @@ func TestUnwritableStoreSpendsNothing(t *testing.T) {
 	}
 }
 
-// withMounts lets a child mount file systems that only it can see.
+// withMounts lets a child process mount file systems that only it can see.
 func withMounts() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,

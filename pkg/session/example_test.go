@@ -10,7 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// A source gives the access token of a session, renewed when it is due; any number of processes may use the same store.
+// A source returns the access token of a session and refreshes it if needed. Any number of processes may use the same
+// store.
 func ExampleSource() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
@@ -30,7 +31,7 @@ func ExampleSource() {
 		panic(err)
 	}
 	source := &session.Source{Store: store, Profile: "default", Renew: func(_ context.Context, s *session.Session) (*session.Session, error) {
-		fmt.Println("renewed") // here the refresh token goes to the token endpoint
+		fmt.Println("renewed") // a real program sends the refresh token here
 		next := *s
 		next.AccessToken, next.RefreshToken, next.ExpiresAt = secret.New("second"), secret.New("r2"), time.Now().Add(time.Hour)
 		return &next, nil

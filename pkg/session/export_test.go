@@ -2,12 +2,12 @@ package session
 
 import "time"
 
-// Hasten shortens what the tests would otherwise wait for: a lock that is held
-// and a keychain that never answers.
+// Hasten shortens waits in tests: for a lock, and for a keychain that does not
+// respond.
 func (s *Store) Hasten(lock, keychain time.Duration) { s.lockWait, s.keychainTime = lock, keychain }
 
-// FailLocks lets every lock of the store fail with err, as on a file system that
-// has none.
+// FailLocks makes every lock of the store fail with err, as on a file system
+// without locks.
 func (s *Store) FailLocks(err error) {
 	s.newLock = func(string) fileLock { return failing{err} }
 }

@@ -17,8 +17,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// Each field is stored as itself. A value of its own in every field shows two
-// that are exchanged.
+// Each field has a different value, so that mixed-up fields are noticed.
 func TestEveryFieldIsStored(t *testing.T) {
 	want := &session.Session{
 		Profile: "default", Issuer: "https://i.example", API: "https://a.example/v1", ClientID: "client", ClientSecret: secret.New("s1"), AuthMethod: "client_secret_post",
@@ -39,12 +38,12 @@ func TestEveryFieldIsStored(t *testing.T) {
 	})
 }
 
-// versionOne is a session as the first version of the format wrote it.
+// versionOne is a session in the first version of the format.
 const versionOne = `{"version":1,"profile":"default","issuer":"https://auth.example.com","client_id":"app","token_endpoint":"https://Login.Example.com/oauth2/token",` +
 	`"grant_type":"authorization_code","token_type":"Bearer","access_token":"access-1","refresh_token":"refresh-1","id_token":"id-1","scope":["items:read"],` +
 	`"resource":["https://api.example.com"],"subject":"alice","name":"Alice","expires_at":"2026-11-24T12:01:00Z","obtained_at":"2026-11-24T12:00:00Z"}`
 
-// sealedAsVersionOne seals text as the first version of the format did, as a
+// sealedAsVersionOne seals text like the first version of the format, as a
 // session or as another kind of record.
 func sealedAsVersionOne(t *testing.T, kind, text string, keys *ring) []byte {
 	t.Helper()
@@ -113,7 +112,7 @@ func TestVersionOneIsRead(t *testing.T) {
 	}
 }
 
-// Only a session that is revoked may have no access token.
+// Only a revoked session may have no access token.
 func TestSessionWithoutAccessToken(t *testing.T) {
 	store, _ := openStore(t)
 	s := example()

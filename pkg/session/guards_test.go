@@ -18,8 +18,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// A store of kind keyring reads nothing that is not sealed: a process that can
-// write to the directory could put its own session there.
+// A store of kind keyring reads only sealed files: a process that can write to
+// the directory could put its own session there.
 func TestKeyringRefusesPlainFiles(t *testing.T) {
 	keys := &ring{}
 	store, dir := openSealed(t, session.Keyring, keys)
@@ -50,7 +50,7 @@ func TestKeyringRefusesPlainFiles(t *testing.T) {
 	if names, err := store.Profiles(); err != nil || len(names) != 1 {
 		t.Errorf("it cannot be found to be removed: %v, %v", names, err)
 	}
-	// It can be forgotten, and a login replaces it.
+	// The session can be deleted, and a login replaces it.
 	if err := errors.Join(store.Delete(ctx, "default"), store.DeleteRegistration(ctx, "default")); err != nil {
 		t.Error(err)
 	}
@@ -59,7 +59,7 @@ func TestKeyringRefusesPlainFiles(t *testing.T) {
 	if _, err := store.Load("default"); err != nil {
 		t.Errorf("after a login: %v", err)
 	}
-	// The other kinds read both.
+	// The other kinds of stores read both.
 	auto, err := session.New(session.Options{Dir: dir, Keys: keys})
 	if err != nil {
 		t.Fatal(err)
@@ -72,8 +72,8 @@ func TestKeyringRefusesPlainFiles(t *testing.T) {
 	}
 }
 
-// With auto, a session that was sealed and has become plain is used with a
-// warning. One that the user made plain is not worth a word.
+// With auto, a session that was sealed and is now plain is used with a warning.
+// There is no warning if the user made it plain.
 func TestAutoWarnsWhereTheSealIsGone(t *testing.T) {
 	other, _ := openStore(t)
 	save(t, other, example())
@@ -146,7 +146,7 @@ func putPlain(t *testing.T, dir string) {
 	}
 }
 
-// Reading looks at the state directory as writing does.
+// Reading checks the state directory as writing does.
 func TestDirectoryIsLookedAt(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no mode bits on Windows")
@@ -155,7 +155,7 @@ func TestDirectoryIsLookedAt(t *testing.T) {
 	for name, tt := range map[string]struct {
 		spoil func(dir string) error
 		want  diagnosis.ID
-		root  bool // only root can do it
+		root  bool // needs root
 		owned bool
 	}{
 		"0700":             {func(d string) error { return os.Chmod(d, 0o700) }, "", false, true},
@@ -216,7 +216,8 @@ func TestDirectoryIsLookedAt(t *testing.T) {
 	}
 }
 
-// Any number of processes may prepare at once, and none leaves anything.
+// Several processes can prepare at the same time, and none leaves a file
+// behind.
 func TestPrepareTogether(t *testing.T) {
 	keys := &recorder{ring: &ring{keys: map[string][]byte{}}, probes: map[string]int{}}
 	dir := filepath.Join(t.TempDir(), "state")
@@ -250,7 +251,7 @@ func TestPrepareTogether(t *testing.T) {
 	}
 }
 
-// recorder is a keychain that notes what it was probed with.
+// recorder is a keychain that notes the names of its probes.
 type recorder struct {
 	*ring
 	probes map[string]int
@@ -265,8 +266,8 @@ func (r *recorder) SetKey(name string, key []byte) error {
 	return r.ring.SetKey(name, key)
 }
 
-// A file system without locks shows before the login; what is stored there
-// already is used as far as that is safe.
+// A file system without locks is noticed before the login. A stored session is
+// used as far as that is safe.
 func TestWithoutLocks(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has errors of its own")
@@ -318,8 +319,8 @@ func TestWithoutLocks(t *testing.T) {
 	}
 }
 
-// A client that acts for itself needs no directory: what it gets is given with a
-// warning. Where a user has to log in, that is what is said.
+// Client credentials need no directory: the token is returned with a warning. If
+// the user has to log in, the error says so.
 func TestNowhereToStore(t *testing.T) {
 	store := session.Open(filepath.Join(t.TempDir(), "x"))
 	store.FailLocks(syscall.EROFS)

@@ -8,7 +8,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// between is a keychain before whose next answer something else happens.
+// between is a keychain that runs a function before its next call returns.
 type between struct {
 	*ring
 	before func()
@@ -22,13 +22,13 @@ func (b *between) Key(name string) ([]byte, error) {
 	return b.ring.Key(name)
 }
 
-// readOnly answers questions and keeps nothing.
+// readOnly is a keychain that cannot store keys.
 type readOnly struct{ *ring }
 
 func (readOnly) SetKey(string, []byte) error { return errors.New("locked for writing") }
 
 // A reader takes no lock, so the file it has read may be replaced, and its key
-// removed, before it has asked for that.
+// removed, before the reader requests the key.
 func TestLoadDuringLoginAndLogout(t *testing.T) {
 	keys := &ring{}
 	writer, dir := openSealed(t, session.Keyring, keys)
@@ -59,7 +59,7 @@ func TestLoadDuringLoginAndLogout(t *testing.T) {
 	}
 }
 
-// That a keychain keeps nothing is told before the login, not after it.
+// A keychain that cannot store keys is reported before the login.
 func TestPrepareNeedsAKeychainThatKeeps(t *testing.T) {
 	keys := &ring{}
 	good, dir := openSealed(t, session.Auto, keys)

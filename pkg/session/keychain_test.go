@@ -19,9 +19,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// TestKeychain keeps sessions with the Secret Service of this machine, in a
-// session bus and a home of its own: unlocked, locked, never
-// made, absent, never answering.
+// TestKeychain stores sessions with the Secret Service of this machine, in a
+// separate session bus and home directory: unlocked, locked, not created,
+// absent, and hanging.
 func TestKeychain(t *testing.T) {
 	for _, program := range []string{"dbus-run-session", "gnome-keyring-daemon", "dbus-send"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -32,7 +32,7 @@ func TestKeychain(t *testing.T) {
 		}
 	}
 	t.Run("unlocked then locked", func(t *testing.T) {
-		// The daemon of the bus ends with it.
+		// The daemon ends with the bus.
 		const script = `printf password | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1 && "$0" -test.run='^$'`
 		inKeychain(t, "with", exec.CommandContext(t.Context(), "dbus-run-session", "--", "sh", "-c", script, os.Args[0]))
 	})
@@ -76,8 +76,8 @@ func inKeychain(t *testing.T, role string, c *exec.Cmd) {
 	}
 }
 
-// asKeychain goes through one life of a session where there is a keychain, or
-// looks for what happens where there is none.
+// asKeychain stores, refreshes and deletes a session with a keychain, or checks
+// the fallback without one.
 func asKeychain(dir string) int {
 	check := withoutKeychain
 	if os.Getenv("SESSION_TEST_KEYCHAIN") == "with" {
@@ -97,7 +97,7 @@ func withKeychain(dir string) error {
 	if err != nil {
 		return err
 	}
-	// The daemon has only just been started.
+	// The daemon may still be starting.
 	for range 100 {
 		if store, err = session.New(session.Options{Dir: dir, Kind: session.Keyring}); err != nil {
 			return err

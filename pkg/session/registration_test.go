@@ -93,8 +93,8 @@ func TestRegistration(t *testing.T) {
 	})
 }
 
-// What a server registered belongs to the client: it outlives the session,
-// however that ends.
+// A registration belongs to the client and survives the session, however the
+// session ends.
 func TestRegistrationOutlivesTheSession(t *testing.T) {
 	each(t, func(t *testing.T, store *session.Store, dir string) {
 		ctx := t.Context()
@@ -131,7 +131,7 @@ func TestRegistrationOutlivesTheSession(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		// And the other way round.
+		// A session survives the deletion of the registration.
 		save(t, store, example())
 		if err := store.DeleteRegistration(ctx, "default"); err != nil {
 			t.Fatal(err)
@@ -142,8 +142,7 @@ func TestRegistrationOutlivesTheSession(t *testing.T) {
 	})
 }
 
-// The names of profiles hold dots. None of them lets a session and a registration,
-// or what lies next to them, meet in one file.
+// Profile names may contain dots. No two records use the same file.
 func TestNamesDoNotMeet(t *testing.T) {
 	names := []string{"a", "a.client", "a.client.json", "a.json", "a.lock", "a.new", "a.client-new", "a.client-lock", "a.sealed", "a.client-sealed", "a.client.client"}
 	each(t, func(t *testing.T, store *session.Store, _ string) {
@@ -172,8 +171,8 @@ func TestNamesDoNotMeet(t *testing.T) {
 	})
 }
 
-// A file of one kind does not pass as one of the other, sealed or not, though
-// both are of one profile, issuer and client.
+// A file of one kind is not accepted as the other, sealed or not, even for the
+// same profile, issuer and client.
 func TestKindsDoNotPassAsEachOther(t *testing.T) {
 	for _, kind := range []session.Kind{session.File, session.Keyring} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -198,7 +197,7 @@ func TestKindsDoNotPassAsEachOther(t *testing.T) {
 					t.Error("a sealed file shows a secret")
 				}
 			}
-			// Of one version, so that only the kind differs.
+			// The versions are the same, so that only the kind differs.
 			versions := [2][]byte{bytes.Replace(both[0], []byte(`"version":2`), []byte(`"version":1`), 1), both[0]}
 			for _, asClient := range versions {
 				if err := os.WriteFile(b, asClient, 0o600); err != nil {
@@ -259,8 +258,8 @@ func TestRegistrationRefuses(t *testing.T) {
 	}
 }
 
-// The kind is under the seal: what was sealed as a session is no registration,
-// even if its text is that of one.
+// The kind is authenticated: a sealed session is not accepted as a
+// registration, even if its text is a registration.
 func TestKindIsSealed(t *testing.T) {
 	const text = `{"version":1,"profile":"default","issuer":"https://auth.example.com","client_id":"app"}`
 	for kind, want := range map[string]diagnosis.ID{"client": "", "session": diagnosis.StoreUnreadable} {

@@ -19,18 +19,18 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// rotation is a token endpoint that rotates strictly: each refresh token works
-// once, and one that is used again ends the session for good.
+// rotation is a token endpoint with strict rotation: each refresh token works
+// once, and a second use ends the session permanently.
 type rotation struct {
 	*httptest.Server
-	before, after time.Duration // how long it takes until the rotation, and from there
+	before, after time.Duration // delays before and after the rotation
 
 	mu       sync.Mutex
 	current  int
 	dead     bool
 	requests int
 	open     int           // connections
-	arrived  chan struct{} // told of each request, if somebody listens
+	arrived  chan struct{} // receives a value for each request, if not nil
 }
 
 func newRotation(t *testing.T) *rotation {
@@ -51,8 +51,8 @@ func newRotation(t *testing.T) *rotation {
 	return s
 }
 
-// settle ends when all has been dealt with that was sent before: connections are
-// taken in the order in which they came, so one of our own is behind them.
+// settle returns when all earlier requests have been handled: connections are
+// accepted in order, so its own request comes last.
 func (s *rotation) settle(t *testing.T) {
 	t.Helper()
 	res, err := s.Client().Get(s.URL)
@@ -75,7 +75,7 @@ func (s *rotation) settle(t *testing.T) {
 
 func (s *rotation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost || r.ParseForm() != nil {
-		return // it asks for nothing, or was cut short
+		return // no request, or an incomplete one
 	}
 	sent := r.FormValue("refresh_token")
 	time.Sleep(s.before)
@@ -98,15 +98,15 @@ func (s *rotation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, next)
 }
 
-// state returns the generation of the good refresh token, and how many requests
-// came.
+// state returns the generation of the valid refresh token, and the number of
+// requests.
 func (s *rotation) state() (current, requests int, dead bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.current, s.requests, s.dead
 }
 
-// begin stores an expired session that is good at the server.
+// begin stores an expired session whose refresh token is valid.
 func (s *rotation) begin(t *testing.T, store *session.Store) {
 	t.Helper()
 	current, _, _ := s.state()
@@ -116,7 +116,7 @@ func (s *rotation) begin(t *testing.T, store *session.Store) {
 	save(t, store, one)
 }
 
-// refresh is what a child process has for Renew.
+// refresh is the Renew function of a child process.
 func refresh(ctx context.Context, s *session.Session) (*session.Session, error) {
 	res, err := (&safehttp.Client{}).PostForm(ctx, s.TokenEndpoint, map[string][]string{"refresh_token": {s.RefreshToken.Reveal()}}, nil, 1<<10)
 	if err != nil {
@@ -131,7 +131,8 @@ func refresh(ctx context.Context, s *session.Session) (*session.Session, error) 
 	return &next, nil
 }
 
-// trials is the full count if the long tests are asked for, a tenth otherwise.
+// trials returns the full count if the long tests are enabled, a tenth
+// otherwise.
 func trials(full int) int {
 	if os.Getenv("OAUTHCTL_TEST_LONG") == "1" {
 		return full
@@ -139,7 +140,7 @@ func trials(full int) int {
 	return full / 10
 }
 
-// child is this test binary as another process of its own, doing what it is told.
+// child runs this test binary in another process with the given role.
 func child(t *testing.T, role, dir string, more ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
@@ -159,7 +160,7 @@ func TestMain(m *testing.M) {
 	os.Exit(play(os.Getenv("SESSION_TEST_DIR")))
 }
 
-// asToken wants the token and prints it.
+// asToken requests the token and prints it.
 func asToken(dir string) int {
 	source := &session.Source{Store: session.Open(dir), Profile: "default", Renew: refresh}
 	s, warning, err := get(context.Background(), source, session.Want{})
@@ -205,7 +206,7 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
-// together runs processes at once and counts those that print want.
+// together runs processes at the same time and counts those that print want.
 func together(t *testing.T, processes int, dir, want string) int {
 	t.Helper()
 	var all sync.WaitGroup
@@ -213,7 +214,7 @@ func together(t *testing.T, processes int, dir, want string) int {
 	good := 0
 	for range processes {
 		all.Go(func() {
-			// Standard error may hold the coverage warning of a process started again.
+			// Standard error may contain the coverage warning of a child process.
 			c := child(t, "token", dir)
 			var stderr strings.Builder
 			c.Stderr = &stderr
@@ -231,15 +232,15 @@ func together(t *testing.T, processes int, dir, want string) int {
 	return good
 }
 
-// isAlive uses the stored refresh token.
+// isAlive reports whether the stored refresh token works.
 func isAlive(t *testing.T, s *session.Session) bool {
 	t.Helper()
 	_, err := refresh(t.Context(), s)
 	return err == nil
 }
 
-// waitingContext calls waits once somebody waits for its end, as a caller does
-// that has seen no session and comes to the lock.
+// waitingContext calls waits when its Done channel is first used, as by a
+// caller without a session that waits for the lock.
 type waitingContext struct {
 	context.Context
 	once  sync.Once
@@ -251,8 +252,8 @@ func (c *waitingContext) Done() <-chan struct{} {
 	return c.Context.Done()
 }
 
-// Eight callers without a session, as with client credentials: one request,
-// between processes and within one.
+// Eight callers without a session, as with client credentials, send one
+// request, in one process and in several.
 func TestColdCallers(t *testing.T) {
 	memory, err := session.New(session.Options{Kind: session.Memory})
 	if err != nil {
@@ -271,7 +272,8 @@ func TestColdCallers(t *testing.T) {
 				mu.Unlock()
 				started.Wait()
 				s := example()
-				// Shorter than the callers want: none of them asks again for that.
+				// The lifetime is shorter than the callers require, but none of
+				// them sends another request.
 				s.RefreshToken, s.ExpiresAt = secret.String{}, now.Add(20*time.Second)
 				return s, nil
 			}

@@ -18,11 +18,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// ring holds keys as long as the test runs: a keychain of one process.
+// ring is a keychain in memory.
 type ring struct {
 	mu   sync.Mutex
 	keys map[string][]byte
-	// hang, if not nil, is waited for before each answer.
+	// hang, if not nil, is received from before each call returns.
 	hang chan struct{}
 	err  error
 }
@@ -79,7 +79,7 @@ func openSealed(t testing.TB, kind session.Kind, keys *ring) (*session.Store, st
 	if err != nil {
 		t.Fatal(err)
 	}
-	wait := 30 * time.Second // a busy machine is no keychain that never answers
+	wait := 30 * time.Second // a busy machine must not look like a keychain that hangs
 	if keys.hang != nil {
 		wait = 50 * time.Millisecond
 	}
@@ -124,7 +124,7 @@ func TestSealed(t *testing.T) {
 	}
 }
 
-// A renewed session stays where it was: sealed under its key, or plain.
+// A refreshed session stays in its form: sealed with its key, or plain.
 func TestRenewalKeepsItsPlace(t *testing.T) {
 	keys := &ring{}
 	sealing, dir := openSealed(t, session.Keyring, keys)
@@ -154,7 +154,8 @@ func TestRenewalKeepsItsPlace(t *testing.T) {
 	}
 }
 
-// Every bit of a sealed file is held by the seal or by the form.
+// Every changed bit of a sealed file is detected by the encryption or by the
+// format.
 func TestSealedBitFlips(t *testing.T) {
 	store, dir := openSealed(t, session.Keyring, &ring{})
 	save(t, store, example())
@@ -193,8 +194,8 @@ func TestSealedBitFlips(t *testing.T) {
 	t.Logf("%d bits flipped, %d lengths", 8*len(whole), len(whole))
 }
 
-// What stands open in a sealed file belongs to it: it cannot be moved to another
-// profile, nor another key be put under it.
+// The plain members of a sealed file are authenticated: it cannot be moved to
+// another profile, and its key name cannot be changed.
 func TestSealedIsBound(t *testing.T) {
 	keys := &ring{}
 	store, dir := openSealed(t, session.Keyring, keys)
@@ -270,8 +271,8 @@ func TestKeychainFails(t *testing.T) {
 	}
 }
 
-// A keychain that is locked now costs no refresh token. One that locks after the
-// key was read is not needed: the renewed session keeps its key.
+// A locked keychain does not cost a refresh token. A keychain that is locked
+// after the key was read is not needed: the refreshed session keeps its key.
 func TestKeychainLocksBeforeARenewal(t *testing.T) {
 	keys := &ring{}
 	store, dir := openSealed(t, session.Auto, keys)

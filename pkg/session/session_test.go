@@ -41,7 +41,7 @@ func save(t testing.TB, store *session.Store, s *session.Session) {
 	}
 }
 
-// get is Source.Session, its result in parts.
+// get calls Source.Session and returns the result in parts.
 func get(ctx context.Context, source *session.Source, want session.Want) (s *session.Session, warning, err error) {
 	result, err := source.Session(ctx, want)
 	return result.Session, result.Warning, err
@@ -140,7 +140,7 @@ func TestLoadRefuses(t *testing.T) {
 			if name == "a directory" {
 				return
 			}
-			save(t, store, example()) // a login always recovers
+			save(t, store, example()) // a login replaces any record
 			if _, err := store.Load("default"); err != nil {
 				t.Errorf("after a login: %v", err)
 			}
@@ -245,7 +245,8 @@ func TestSameHost(t *testing.T) {
 	}
 }
 
-// No damage goes unnoticed that the encoding can show, and a login mends it.
+// Damage is detected as far as the format allows, and a login replaces the
+// record.
 func TestBitFlips(t *testing.T) {
 	store, dir := openStore(t)
 	save(t, store, example())
@@ -264,7 +265,7 @@ func TestBitFlips(t *testing.T) {
 			t.Fatalf("bit flipped in byte %d: %v", i, err)
 		}
 	}
-	save(t, store, example()) // a login recovers it
+	save(t, store, example()) // a login replaces the record
 	if _, err := store.Load("default"); err != nil {
 		t.Errorf("after saving again: %v", err)
 	}

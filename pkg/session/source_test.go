@@ -16,8 +16,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// Somebody who does not know the lock, a copied or restored file, used the
-// refresh token first: what is stored now is taken, not thrown away.
+// If a process that ignores the lock, or a copied file, used the refresh token
+// first, the session that is stored now is used and not removed.
 func TestReusedRefreshToken(t *testing.T) {
 	invalid := &diagnosis.Diagnosis{ID: diagnosis.GrantInvalid}
 	for name, tt := range map[string]struct {
@@ -51,7 +51,7 @@ func TestReusedRefreshToken(t *testing.T) {
 	}
 }
 
-// A token endpoint on another host gets no refresh token.
+// A token endpoint on another host does not receive a refresh token.
 func TestMovedEndpoint(t *testing.T) {
 	var received atomic.Int64
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { received.Add(1) }))
@@ -74,7 +74,7 @@ func TestMovedEndpoint(t *testing.T) {
 	if received.Load() != 0 {
 		t.Error("the other host was asked")
 	}
-	// Renewed there all the same, it is not kept.
+	// Tokens that Renew obtained there anyway are not stored.
 	source.Renew = func(context.Context, *session.Session) (*session.Session, error) {
 		next := example()
 		next.TokenEndpoint = elsewhere.URL
@@ -138,7 +138,7 @@ func TestLockIsHeld(t *testing.T) {
 	}
 }
 
-// A process whose renewals may take long waits as long for that of another.
+// A process whose refresh may take long waits equally long for another process.
 func TestLockIsWaitedForAsLongAsARenewalTakes(t *testing.T) {
 	store, _ := openStore(t)
 	s := example()
@@ -177,8 +177,8 @@ func TestLockIsWaitedForAsLongAsARenewalTakes(t *testing.T) {
 	}
 }
 
-// Nobody can be asked, but the token lives: it is given with a warning. Without
-// a session a login is needed.
+// Without a Renew function, a valid token is returned with a warning. Without a
+// session, a login is needed.
 func TestWithoutRenewal(t *testing.T) {
 	store, _ := openStore(t)
 	source := &session.Source{Store: store, Profile: "default", Now: func() time.Time { return now }}

@@ -23,12 +23,12 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// roles are what this binary does as a child of its own tests.
+// roles are the functions that this binary runs as a child of its own tests.
 func roles() map[string]func(dir string) int {
 	return map[string]func(string) int{"token": asToken, "loop": asLoop, "small": asSmall, "signalled": asSignalled, "keychain": asKeychain, "confined": asConfined}
 }
 
-// asLoop renews without end, until it is killed.
+// asLoop refreshes until it is killed.
 func asLoop(dir string) int {
 	source := &session.Source{Store: session.Open(dir), Profile: "default", Renew: refresh}
 	var rejected secret.String
@@ -43,8 +43,8 @@ func asLoop(dir string) int {
 	}
 }
 
-// A crash leaves a store that can be read, with the last session that was saved
-// or the one before the answer that was on its way.
+// After a crash the store can be read, and has the last saved session, or the
+// one before the response that was on its way.
 func TestKilled(t *testing.T) {
 	n := trials(200)
 	server := newRotation(t)
@@ -68,7 +68,7 @@ func TestKilled(t *testing.T) {
 		time.Sleep(rand.N(15 * time.Millisecond))
 		_ = c.Process.Kill()
 		_ = c.Wait()
-		server.settle(t) // what it had sent may still be at work
+		server.settle(t) // its last request may still be running
 		s, err := store.Load("default")
 		if err != nil {
 			t.Fatalf("trial %d: %v", i, err)
@@ -80,7 +80,7 @@ func TestKilled(t *testing.T) {
 		case generation == strconv.Itoa(current):
 			alive++
 		case generation == strconv.Itoa(current-1):
-			onItsWay++ // no client can keep what was not on its disk yet
+			onItsWay++ // a client cannot keep what was not on its disk yet
 			server.begin(t, store)
 		default:
 			t.Fatalf("trial %d: stored generation %s, the server is at %d", i, generation, current)
@@ -96,7 +96,7 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 // asSmall may write no file larger than a few bytes.
 func asSmall(dir string) int {
 	limit, _ := strconv.ParseUint(os.Getenv("SESSION_TEST_LIMIT"), 10, 64)
-	signal.Ignore(syscall.SIGXFSZ) // the error is what is wanted, not the end
+	signal.Ignore(syscall.SIGXFSZ) // the test needs the error, not the signal
 	var r syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &r); err != nil {
 		fmt.Print(err)
@@ -110,8 +110,8 @@ func asSmall(dir string) int {
 	return asToken(dir)
 }
 
-// A full disk: where the new session cannot be stored, the refresh token is not
-// sent, and what is stored stays as it was.
+// With a full disk, the refresh token is not sent, and the stored session does
+// not change.
 func TestDiskFull(t *testing.T) {
 	for _, limit := range []int{0, 1, 100, 400, 600, 1000, 4000, 1 << 20} {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestDiskFullSpendsNothing(t *testing.T) {
 	s := example()
 	s.ExpiresAt = now.Add(30 * time.Second)
 	save(t, store, s)
-	// A directory that is not empty cannot be replaced by the draft.
+	// The draft cannot replace a directory that is not empty.
 	if err := os.MkdirAll(filepath.Join(dir, ".default.new", "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestDiskFullSpendsNothing(t *testing.T) {
 	}
 }
 
-// asSignalled wants the token and gives up at a signal, as a command does.
+// asSignalled requests the token and gives up at a signal, like a command.
 func asSignalled(dir string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -177,7 +177,7 @@ func asSignalled(dir string) int {
 	return 0
 }
 
-// A signal during a refresh: the command waits for the new tokens to be kept.
+// A signal during a refresh: the command waits until the new tokens are stored.
 func TestInterrupted(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {
@@ -239,8 +239,8 @@ func TestForeignOwner(t *testing.T) {
 	}
 }
 
-// What others may write to is refused before anything is put there; so is what
-// nobody may write to.
+// A directory that others may write to is refused before anything is written,
+// and so is one that is not writable.
 func TestSaveRefuses(t *testing.T) {
 	store, dir := openStore(t)
 	save(t, store, example())

@@ -12,7 +12,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// counted is a Renew that gives access-2 for an hour, and counts.
+// counted is a Renew function that returns access-2 for an hour, and counts its
+// calls.
 func counted(n *int) func(context.Context, *session.Session) (*session.Session, error) {
 	return func(_ context.Context, s *session.Session) (*session.Session, error) {
 		*n++
@@ -50,8 +51,8 @@ func TestLives(t *testing.T) {
 	}
 }
 
-// By default a token is used for four fifths of its life, and renewed at most a
-// minute before its end. What a caller says is exact.
+// By default, a token is used for four fifths of its lifetime, and refreshed at
+// most a minute before its expiry. MinTTL is exact.
 func TestMargin(t *testing.T) {
 	for _, tt := range []struct {
 		life, left, want time.Duration
@@ -97,8 +98,8 @@ func TestMargin(t *testing.T) {
 	})
 }
 
-// A token that an API refused, and that could not be replaced, is not handed out
-// again; one that could not be renewed for another reason is.
+// A token that an API refused and that could not be replaced is not returned
+// again. After a transient failure, it is.
 func TestRejected(t *testing.T) {
 	for name, tt := range map[string]struct {
 		want    session.Want
@@ -141,7 +142,7 @@ func TestRejected(t *testing.T) {
 				if !tt.revoked {
 					return
 				}
-				// The next command renews at once, and the new token is a good one.
+				// The next call refreshes at once and returns a valid token.
 				source.Renew = counted(&renewals)
 				if got, _, err := get(t.Context(), source, session.Want{}); err != nil || got.AccessToken.Reveal() != "access-2" || got.Revoked || renewals != 2 {
 					t.Errorf("the next command: %v after %d renewals", err, renewals)
@@ -175,7 +176,8 @@ func TestMarkRevoked(t *testing.T) {
 				t.Errorf("Load: %v", err)
 			}
 		}
-		// Nobody can renew it: it is not given, though it has not expired.
+		// Without a Renew function it is not returned, although it has not
+		// expired.
 		source := &session.Source{Store: store, Profile: "default", Now: func() time.Time { return now }}
 		if _, err := source.Session(ctx, session.Want{}); idOf(err) != diagnosis.LoginRequired {
 			t.Errorf("Session = %v", err)
@@ -186,8 +188,8 @@ func TestMarkRevoked(t *testing.T) {
 	})
 }
 
-// A renewal whose answer fails a check returns what it got with the error: the
-// rotated refresh token is stored, the access token is not handed out.
+// A refresh whose response fails a check returns the session with the error:
+// the rotated refresh token is stored, the access token is not returned.
 func TestRenewalWithAnError(t *testing.T) {
 	failed := &diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid}
 	for name, change := range map[string]func(next *session.Session){
@@ -218,7 +220,7 @@ func TestRenewalWithAnError(t *testing.T) {
 				if err != nil || stored.RefreshToken.Reveal() != "refresh-2" || stored.Lives(now, 0) {
 					t.Fatalf("stored: %v, %v", stored, err)
 				}
-				// The second renewal works, with the new refresh token.
+				// The second refresh works, with the new refresh token.
 				var sent string
 				renewals := 0
 				source.Renew = func(ctx context.Context, s *session.Session) (*session.Session, error) {
@@ -250,12 +252,12 @@ func TestRenewalWithAnError(t *testing.T) {
 	})
 }
 
-// A session counts only for what is in force.
+// A session is used only if it matches the configuration.
 func TestFits(t *testing.T) {
 	other := &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: diagnosis.Text("the session is for another issuer")}
 	for name, tt := range map[string]struct {
 		fits     error
-		given    bool // Renew was given a session
+		given    bool // whether Renew received a session
 		renewals int
 		want     string
 		err      diagnosis.ID
@@ -275,7 +277,7 @@ func TestFits(t *testing.T) {
 			source := &session.Source{
 				Store: store, Profile: "default", Now: func() time.Time { return now },
 				Fits: func(s *session.Session) error {
-					defer func() { s.Scope[0] = "changed" }() // a copy, so nobody minds
+					defer func() { s.Scope[0] = "changed" }() // it is a copy
 					if s.ClientID != "app" {
 						return nil
 					}
@@ -305,8 +307,8 @@ func TestFits(t *testing.T) {
 	}
 }
 
-// A renewal of what does not fit that fails leaves the stored session, and the
-// key that it is sealed with.
+// A failed refresh of a session that does not match leaves the stored session
+// and its key unchanged.
 func TestFitsFailedRenewal(t *testing.T) {
 	keys := &ring{}
 	store, _ := openSealed(t, session.Keyring, keys)
@@ -325,8 +327,8 @@ func TestFitsFailedRenewal(t *testing.T) {
 	}
 }
 
-// The time limit of a renewal is what the source says, and holds after the caller
-// has given up.
+// The time limit of Renew is that of the source, and applies after the caller's
+// context has ended.
 func TestRenewTime(t *testing.T) {
 	store, _ := openStore(t)
 	s := example()
@@ -355,8 +357,9 @@ func TestRenewTime(t *testing.T) {
 	}
 }
 
-// A clock that was ahead at the login makes no token live for ever, and one
-// that nothing can replace is used until it has expired by this clock too.
+// A clock that was ahead at login does not extend the lifetime of a token. A
+// token that cannot be replaced is used until it has expired by the current
+// clock too.
 func TestClockWasAhead(t *testing.T) {
 	store, _ := openStore(t)
 	s := example()
