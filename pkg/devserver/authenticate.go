@@ -26,7 +26,7 @@ func (s *Server) authenticate(r *http.Request, form url.Values) (*client, *oauth
 	fields := r.Header.Values("Authorization")
 	if assertion := form.Get("client_assertion"); assertion != "" {
 		if password != "" || len(fields) > 0 {
-			return nil, refuse("invalid_request", "the client authenticates in two ways")
+			return nil, refuse("invalid_request", "the client uses two authentication methods")
 		}
 		return s.asserted(r, id, assertion, form.Get("client_assertion_type"), refused)
 	}
@@ -38,7 +38,7 @@ func (s *Server) authenticate(r *http.Request, form url.Values) (*client, *oauth
 		case !ok || len(fields) > 1 || err != nil || secretErr != nil:
 			return nil, refused
 		case password != "" || id != "" && id != unescaped:
-			return nil, refuse("invalid_request", "client_id or client_secret is present twice")
+			return nil, refuse("invalid_request", "duplicate client_id or client_secret")
 		}
 		id, password = unescaped, secretText
 	}
@@ -49,8 +49,8 @@ func (s *Server) authenticate(r *http.Request, form url.Values) (*client, *oauth
 	return found, nil
 }
 
-// signs reports whether the client proves itself by an assertion, and in no
-// weaker way.
+// signs reports whether the client authenticates with an assertion, and with no
+// weaker method.
 func (c *client) signs() bool {
 	return c.authMethod == "private_key_jwt" || c.authMethod == "client_secret_jwt"
 }
@@ -70,8 +70,8 @@ func (s *Server) asserted(r *http.Request, id, assertion, kind string, refused *
 	return c, nil
 }
 
-// assertion verifies what a client signed: issued by it, for this server, not
-// used before (RFC 7523, section 3). It returns nil for anything else.
+// assertion verifies a client assertion: issued by the client, for this server,
+// not used before (RFC 7523, section 3). It returns nil if it is not valid.
 func (s *Server) assertion(r *http.Request, c *client, raw string) *token.Token {
 	keys := c.keys
 	if keys == nil {
@@ -98,7 +98,7 @@ func (s *Server) assertion(r *http.Request, c *client, raw string) *token.Token 
 	return t
 }
 
-// readKeys reads the keys that a client registers with.
+// readKeys parses the keys in a registration.
 func readKeys(data []byte) (*jwks.Set, *oauthError) {
 	set, err := jwks.Parse(data)
 	if err != nil || len(set.All()) == 0 || slices.ContainsFunc(set.All(), func(k *jwks.Key) bool { return k.Secret() != nil }) {

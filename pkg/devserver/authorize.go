@@ -12,8 +12,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// authorizationRequest is what a client asks a user for (RFC 6749, section
-// 4.1.1; OpenID Connect Core, section 3.1.2.1).
+// authorizationRequest is an authorization request (RFC 6749, section 4.1.1;
+// OpenID Connect Core, section 3.1.2.1).
 type authorizationRequest struct {
 	client      *client
 	redirectURI string
@@ -23,14 +23,14 @@ type authorizationRequest struct {
 	scope       []string
 	resource    []string
 	prompt      []string
-	maxAge      time.Duration // -1 where none was requested
+	maxAge      time.Duration // -1 if none was requested
 	mode        string        // response_mode, "" for query
 	loginHint   string
 	jkt         string      // dpop_jkt (RFC 9449, section 10)
-	device      *deviceCode // where the request is a device's, and no browser is redirected
+	device      *deviceCode // for the request of a device, when no browser is redirected
 }
 
-// target is where the user's answer leads.
+// target returns the URL that the consent form leads to.
 func (q *authorizationRequest) target(issuer string) string {
 	if q.device != nil {
 		return issuer
@@ -53,8 +53,8 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	// Until client and redirect URI are known to belong together, nothing is sent
-	// anywhere (RFC 6749, section 4.1.2.1).
+	// Nothing is redirected until the redirect URI is known to belong to the
+	// client (RFC 6749, section 4.1.2.1).
 	q := &authorizationRequest{client: s.clientOf(r.Context(), r.Form.Get("client_id")), redirectURI: r.Form.Get("redirect_uri")}
 	switch {
 	case len(r.Form["client_id"]) > 1 || len(r.Form["redirect_uri"]) > 1:
@@ -97,7 +97,7 @@ func isChallenge(text string) bool {
 	return len(text) == 43 && strings.Trim(text, unreserved) == "" && !strings.ContainsAny(text, ".~")
 }
 
-// read reads what goes beyond client and redirect URI.
+// read reads the other parameters of the request.
 func (s *Server) read(q *authorizationRequest, form url.Values) *oauthError {
 	if len(form["state"]) == 1 {
 		q.state = form.Get("state")
@@ -156,7 +156,7 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, q *authorizationR
 	case q.prompts("none") && !ok:
 		s.redirectError(w, r, q, refuse("login_required", "no user is logged in with this browser"))
 	case q.prompts("none") && !s.visits.agreed(login.user, q.client.id, q.scope):
-		s.redirectError(w, r, q, refuse("consent_required", login.user+" has not agreed to these scopes for this client yet"))
+		s.redirectError(w, r, q, refuse("consent_required", login.user+" has not consented to these scopes for this client"))
 	case q.prompts("none"):
 		s.approve(w, r, q, login)
 	default:
@@ -173,9 +173,9 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, q *authorizationR
 	}
 }
 
-// autoApprove logs a user in and consents without a page: the user of the header
-// X-Dev-User, of login_hint, or the configured one. A login of that user with this
-// browser goes on.
+// autoApprove logs a user in and consents without a page: the user in the header
+// X-Dev-User, in login_hint, or the configured one. If this user is already logged
+// in with the browser, the login is reused.
 func (s *Server) autoApprove(w http.ResponseWriter, r *http.Request, q *authorizationRequest, browser string, login userLogin, ok bool) {
 	name := s.config.AutoUser
 	for _, wanted := range []string{q.loginHint, r.Header.Get("X-Dev-User")} {
@@ -184,7 +184,7 @@ func (s *Server) autoApprove(w http.ResponseWriter, r *http.Request, q *authoriz
 		}
 		who, known := s.hinted(wanted)
 		if !known {
-			s.redirectError(w, r, q, refuse("access_denied", "there is no user "+quoted(wanted)))
+			s.redirectError(w, r, q, refuse("access_denied", "unknown user "+quoted(wanted)))
 			return
 		}
 		name = who.Name
@@ -197,7 +197,7 @@ func (s *Server) autoApprove(w http.ResponseWriter, r *http.Request, q *authoriz
 	s.approve(w, r, q, login)
 }
 
-// approve sends the browser back with a code (RFC 6749, section 4.1.2).
+// approve redirects the browser with a code (RFC 6749, section 4.1.2).
 func (s *Server) approve(w http.ResponseWriter, r *http.Request, q *authorizationRequest, login userLogin) {
 	if faultsOf(r).has(FaultConsentDenied) {
 		s.redirectError(w, r, q, refuse("access_denied", "the user denied the request"))
@@ -225,8 +225,8 @@ func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, q *author
 	s.redirect(w, r, q, url.Values{"error": {e.Code}, "error_description": {e.Description}})
 }
 
-// redirect sends the browser to the client with these parameters, the state and
-// the issuer (RFC 9207).
+// redirect redirects the browser to the client with these parameters, the state
+// and the issuer (RFC 9207).
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request, q *authorizationRequest, values url.Values) {
 	faults := faultsOf(r)
 	if q.state != "" {
@@ -264,6 +264,6 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, q *authorizati
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// responseModes are how an authorization response can be sent (OAuth 2.0 Multiple
-// Response Types, section 2.1; OAuth 2.0 Form Post Response Mode).
+// responseModes returns the supported response modes (OAuth 2.0 Multiple Response
+// Types, section 2.1; OAuth 2.0 Form Post Response Mode).
 func responseModes() []string { return []string{"query", "fragment", "form_post"} }

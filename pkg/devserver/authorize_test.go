@@ -141,7 +141,7 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// A form counts only from the browser and the page it was shown in.
+// A form is accepted only from the browser and the page that it was sent to.
 func TestForgedForm(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	page := d.get(d.issuer + "/authorize?" + parameters().Encode())

@@ -16,24 +16,24 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// behaviour is how one provider's authorization server differs from this one, as
-// far as a client meets it; how its tokens look is in [shape]. The facts are those
-// of package provider.
+// behaviour describes how one provider's authorization server differs from this
+// one, as seen by a client. The form of its tokens is in [shape]. The facts are
+// those of package provider.
 type behaviour struct {
 	name string
-	// paths are the provider's own, with what they stand for here.
+	// paths maps the provider's own paths to those of this server.
 	paths map[string]string
-	// absent are documents and endpoints that it does not have.
+	// absent lists documents and endpoints that the provider does not have.
 	absent []string
-	// unannounced are members that its metadata does not have.
+	// unannounced lists members that are missing in its metadata.
 	unannounced []string
-	exact       bool     // redirect URIs are compared with their port
-	refused     []string // parameters that fail a request
+	exact       bool     // redirect URIs are compared including the port
+	refused     []string // parameters that are refused
 	needsSecret bool     // the code is exchanged only with a secret
-	secretPost  bool     // which may be in the body
-	formEncoded bool     // answers of the token endpoint, unless JSON is asked for
-	offline     bool     // a refresh token comes with access_type=offline alone
-	withoutIss  bool     // the answer has no iss (RFC 9207)
+	secretPost  bool     // the secret may be in the body
+	formEncoded bool     // the token endpoint returns a form unless JSON is accepted
+	offline     bool     // a refresh token is issued only with access_type=offline
+	withoutIss  bool     // the authorization response has no iss (RFC 9207)
 }
 
 const (
@@ -74,11 +74,11 @@ func behaviours() []behaviour {
 	}
 }
 
-// As returns the handler of the authorization server, to serve in place of
-// [Server.AuthorizationServer], with what a client meets at one of [Providers]:
-// how redirect URIs are compared, which parameters and documents there are, in
-// which form responses come. Tokens have that provider's form by
-// [Config.Provider]. It returns an error for an unknown name.
+// As returns the handler of the authorization server with the behaviour of one
+// of [Providers]: how redirect URIs are compared, which parameters and
+// documents exist, and the form of responses. Serve it instead of
+// [Server.AuthorizationServer]. [Config.Provider] sets the form of the tokens.
+// As returns an error for an unknown name.
 func (s *Server) As(provider string) (http.Handler, error) {
 	for _, b := range behaviours() {
 		if b.name == provider {
@@ -88,7 +88,7 @@ func (s *Server) As(provider string) (http.Handler, error) {
 	return nil, fmt.Errorf("devserver: provider: expected one of %s, got %s", strings.Join(Providers(), ", "), diagnosis.Quote(provider))
 }
 
-// disguise makes the server look like a provider's.
+// disguise changes the server's behaviour to that of a provider.
 type disguise struct {
 	behaviour
 	server *Server
@@ -98,13 +98,13 @@ type disguise struct {
 func (d *disguise) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, d.server.path)
 	if path == "/" || strings.HasPrefix(path, "/_console/") {
-		// The console sends events as they happen, which a held answer would keep.
+		// The events of the console must not be buffered.
 		d.server.AuthorizationServer().ServeHTTP(w, r)
 		return
 	}
 	inner, own := d.paths[path]
 	if !own && (slices.Contains(d.absent, path) || slices.ContainsFunc(d.absent, func(place string) bool {
-		// The issuer's path may come after a document's place as well as before it.
+		// The issuer's path may be before or after the well-known path.
 		return strings.HasPrefix(place, "/.well-known/") && strings.HasPrefix(r.URL.Path, place)
 	})) {
 		http.NotFound(w, r)
@@ -129,7 +129,8 @@ func (d *disguise) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pass answers as the server does, without iss where the provider sends none.
+// pass forwards to the server, and removes iss if the provider does not send
+// it.
 func (d *disguise) pass(w http.ResponseWriter, r *http.Request) {
 	answer := d.record(r)
 	if to, err := url.Parse(answer.header.Get("Location")); err == nil && d.withoutIss && to.Query().Has("state") {
@@ -203,7 +204,7 @@ func (d *disguise) token(w http.ResponseWriter, r *http.Request) {
 	answer.send(w)
 }
 
-// disguiseTokens gives the answer the form that the provider's has.
+// disguiseTokens changes a token response to the provider's form.
 func (d *disguise) disguiseTokens(answer *held, asksJSON bool) {
 	var members map[string]any
 	if json.Unmarshal(answer.body.Bytes(), &members) != nil {
@@ -236,7 +237,7 @@ func (d *disguise) metadata(w http.ResponseWriter, r *http.Request) {
 	answer.send(w)
 }
 
-// held is an answer before it is sent.
+// held is a buffered response.
 type held struct {
 	header http.Header
 	status int

@@ -16,11 +16,11 @@ import (
 // ciTTL is the lifetime of a CI job's identity token.
 const ciTTL = 5 * time.Minute
 
-// ciSystems are the CI systems whose identity tokens this server signs, so that a
-// pipeline can be tried out.
+// ciSystems lists the CI systems whose identity tokens this server can sign, to
+// try out pipelines.
 func ciSystems() []string { return []string{"github", "gitlab"} }
 
-// ciIssuers have the key of each CI system, generated when it is first needed.
+// ciIssuers holds the key of each CI system, generated when it is first needed.
 type ciIssuers struct {
 	mu   sync.Mutex
 	keys map[string]*jwks.PrivateKey
@@ -49,14 +49,14 @@ func (c *ciIssuers) keySet(system string) token.KeySet {
 	return jwks.NewSet(key.Public())
 }
 
-// ciSystem returns the CI system that an issuer identifier belongs to.
+// ciSystem returns the CI system of an issuer identifier.
 func (s *Server) ciSystem(issuer string) (string, bool) {
 	system, ok := strings.CutPrefix(issuer, s.base+"/ci/")
 	return system, ok && slices.Contains(ciSystems(), system)
 }
 
-// ciClaims are the claims of a job on the main branch, as the systems document
-// them.
+// ciClaims returns the claims of a job on the main branch, as documented by the
+// systems.
 func ciClaims(system string) map[string]any {
 	if system == "gitlab" {
 		return map[string]any{
@@ -73,9 +73,9 @@ func ciClaims(system string) map[string]any {
 	}
 }
 
-// serveCIToken signs a CI job's identity token. The parameter audience is its
-// audience, and every other parameter replaces the claim of its name. The answer
-// has the form that the system's own has.
+// serveCIToken signs the identity token of a CI job. The parameter audience is
+// its audience; any other parameter replaces the claim with its name. The
+// response has the form of the system's own.
 func (s *Server) serveCIToken(w http.ResponseWriter, r *http.Request) {
 	system := r.PathValue("system")
 	if !slices.Contains(ciSystems(), system) {
@@ -108,7 +108,7 @@ func (s *Server) serveCIToken(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		http.Error(w, "the token cannot be signed", http.StatusInternalServerError)
-	case system == "gitlab": // whose jobs have it in a variable
+	case system == "gitlab": // its jobs get the token in a variable
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("Cache-Control", "no-store")
 		_, _ = io.WriteString(w, raw)
@@ -117,7 +117,7 @@ func (s *Server) serveCIToken(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveCIMetadata is the metadata of a CI system's issuer.
+// serveCIMetadata serves the metadata of a CI system's issuer.
 func (s *Server) serveCIMetadata(w http.ResponseWriter, r *http.Request) {
 	system := r.PathValue("system")
 	if !slices.Contains(ciSystems(), system) {
@@ -131,7 +131,7 @@ func (s *Server) serveCIMetadata(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// serveCIKeys is the key set of a CI system's issuer.
+// serveCIKeys serves the key set of a CI system's issuer.
 func (s *Server) serveCIKeys(w http.ResponseWriter, r *http.Request) {
 	system := r.PathValue("system")
 	if !slices.Contains(ciSystems(), system) {

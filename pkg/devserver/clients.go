@@ -18,7 +18,7 @@ import (
 type client struct {
 	id           string
 	secret       secret.String // empty for a public client, and for one with keys
-	keys         *jwks.Set     // of a client that signs assertions; nil for others
+	keys         *jwks.Set     // of a client that signs assertions, otherwise nil
 	authMethod   string
 	name         string
 	redirectURIs []string
@@ -31,18 +31,18 @@ func (c *client) isPublic() bool { return c.secret.IsZero() && c.keys == nil }
 
 func (c *client) uses(grantType string) bool { return slices.Contains(c.grantTypes, grantType) }
 
-// clients is the register of clients.
+// clients holds the registered clients.
 type clients struct {
 	mu   sync.Mutex
 	byID map[string]*client
 }
 
-// nativeRedirects are the redirect URIs of a native client, at any port.
+// nativeRedirects lists the redirect URIs of a native client, with any port.
 func nativeRedirects() []string {
 	return []string{"http://127.0.0.1/callback", "http://[::1]/callback", "http://localhost/callback"}
 }
 
-// userGrants are the grants with which a client can act for a user.
+// userGrants lists the grants with which a client acts for a user.
 func userGrants() []string {
 	return []string{"authorization_code", "refresh_token", grantDeviceCode, grantTokenExchange, grantJWTBearer}
 }
@@ -66,7 +66,7 @@ func (c *clients) find(id string) *client {
 	return c.byID[id]
 }
 
-// all returns the clients in the order of their ids.
+// all returns the clients sorted by id.
 func (c *clients) all() []*client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,8 +84,8 @@ func (c *clients) add(n *client) {
 	c.byID[n.id] = n
 }
 
-// configure adds a client that is there from the start: a public one can do all
-// that a user can, one with a secret acts for itself as well.
+// configure adds a client at start. A public client may use every grant for
+// users; a client with a secret may also use client credentials.
 func (c *clients) configure(n Client, anyRedirect bool) error {
 	if n.ID == "" {
 		return errors.New("a client needs an id")
@@ -117,15 +117,16 @@ func (c *clients) configure(n Client, anyRedirect bool) error {
 	return nil
 }
 
-// redirectsTo reports whether a redirect URI is one of the client's: the same
-// string, or for a loopback one the same but for the port (RFC 8252, section 7.3).
+// redirectsTo reports whether a redirect URI is registered for the client: it is
+// the same string, or the same loopback URI with another port (RFC 8252, section
+// 7.3).
 func (c *client) redirectsTo(raw string) bool { return isOneOf(c.redirectURIs, raw) }
 
 func isOneOf(registered []string, raw string) bool {
 	return slices.ContainsFunc(registered, func(one string) bool { return one == raw || sameButPort(one, raw) })
 }
 
-// leavesTo reports whether a browser can be sent there after a logout.
+// leavesTo reports whether a browser may be redirected there after a logout.
 func (c *client) leavesTo(raw string) bool {
 	if c.afterLogout != nil {
 		return isOneOf(c.afterLogout, raw)
@@ -154,7 +155,7 @@ func sameButPort(registered, raw string) bool {
 	return a.String() == b.String()
 }
 
-// redirectRule says which redirect URIs can be registered.
+// redirectRule describes which redirect URIs can be registered.
 func redirectRule(anyRedirect bool) string {
 	if anyRedirect {
 		return "expected a redirect URI with http, https or a private-use scheme, without a fragment"
@@ -164,8 +165,8 @@ func redirectRule(anyRedirect bool) string {
 
 // isRedirectURI reports whether a redirect URI can be registered: https, http on
 // a loopback address, or a private-use scheme with a dot (RFC 8252, section 7.1),
-// none of them with a fragment. With anyHost, http can be on any host, and a
-// scheme needs no dot; one that browsers run or read stays refused.
+// without a fragment. With anyHost, http may have any host, and a scheme needs no
+// dot; schemes that browsers handle themselves are never allowed.
 func isRedirectURI(raw string, anyHost bool) bool {
 	u, err := url.Parse(raw)
 	if err != nil || strings.Contains(raw, "#") || u.User != nil {

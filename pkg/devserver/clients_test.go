@@ -31,7 +31,8 @@ func (d *desk) request(method, address, body string, header ...string) answer {
 	return d.do(req)
 }
 
-// A script of any page can fetch what clients fetch, errors included, and nothing else.
+// A script of any page can call the endpoints for clients, including their errors, and
+// nothing else.
 func TestCORS(t *testing.T) {
 	d := newDesk(t, devserver.Config{Console: true})
 	const origin = "http://localhost:5173"
@@ -42,7 +43,7 @@ func TestCORS(t *testing.T) {
 		preflight := d.request(http.MethodOptions, d.issuer+path, "", "Origin", origin, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", "authorization,dpop,x-custom")
 		h := preflight.Header
 		allowed, credentials := "*", ""
-		if path == "/token" { // where keycloak-js sends cookies, which nothing reads
+		if path == "/token" { // keycloak-js sends cookies here
 			allowed, credentials = origin, "true"
 		}
 		if preflight.StatusCode != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != allowed || !strings.Contains(h.Get("Access-Control-Allow-Headers"), "authorization,dpop") ||
@@ -133,7 +134,7 @@ func TestResponseModes(t *testing.T) {
 	}
 }
 
-// A logout with the ID token alone returns to the client, without a question, and contradictions are refused.
+// With an ID token, a logout returns to the client without a question. Contradictions are refused.
 func TestLogoutByHint(t *testing.T) {
 	const web = "http://127.0.0.1:4711/"
 	d := newDesk(t, devserver.Config{Clients: []devserver.Client{
@@ -159,7 +160,7 @@ func TestLogoutByHint(t *testing.T) {
 		if got.Header.Get("Location") != web+"?state=a+b%26c" || isIn() {
 			t.Errorf("%s: %d to %q", method, got.StatusCode, got.Header.Get("Location"))
 		}
-		// Once more, when it is over already, and with a hint that has expired.
+		// Again after the logout, and with an expired hint.
 		d.offset.Store(int64(time.Hour))
 		if got := leave(method, "id_token_hint", hint, "post_logout_redirect_uri", web); got.Header.Get("Location") != web {
 			t.Errorf("%s, expired: %d to %q", method, got.StatusCode, got.Header.Get("Location"))
@@ -192,7 +193,8 @@ func TestLogoutByHint(t *testing.T) {
 	if got := leave("GET", "id_token_hint", access, "post_logout_redirect_uri", web); got.StatusCode != http.StatusBadRequest {
 		t.Errorf("an access token as the hint: %d", got.StatusCode)
 	}
-	// Without a hint, or with one of another user, the user is asked, and no other site can answer.
+	// Without a hint, or with that of another user, the user is asked, and another site cannot
+	// confirm.
 	alice := d.browser
 	d.browser = d.newBrowser()
 	page := d.submit(d.get(d.issuer+"/authorize?"+parameters().Encode()), "username", "bob", "password", "password")
@@ -211,7 +213,7 @@ func TestLogoutByHint(t *testing.T) {
 	}
 }
 
-// What a developer may need to loosen is strict at first, and each switch opens its own part.
+// Checks are strict by default, and each option relaxes only its own.
 func TestLooser(t *testing.T) {
 	confidential := devserver.Client{ID: "web", Secret: "s3cret", RedirectURIs: []string{redirectURI}}
 	plain := parameters("client_id", "web", "code_challenge", "", "code_challenge_method", "")
@@ -252,7 +254,7 @@ func TestLooser(t *testing.T) {
 			if (got.StatusCode == http.StatusCreated) != ok {
 				t.Errorf("any %v, %s: %d %s", any, uri, got.StatusCode, got.text)
 			}
-			// One that is configured is held to the same.
+			// A configured client must use it too.
 			_, err := devserver.New(devserver.Config{Issuer: d.issuer, API: d.api, AnyRedirectURI: any, Clients: []devserver.Client{{ID: "c", RedirectURIs: []string{uri}}}})
 			if (err == nil) != ok {
 				t.Errorf("any %v, configured %s: %v", any, uri, err)
@@ -261,7 +263,7 @@ func TestLooser(t *testing.T) {
 	}
 }
 
-// Automatic logins take the user of the request, and no other in its place.
+// An automatic login uses the user of the request, and no other.
 func TestAutoApproveUser(t *testing.T) {
 	d := newDesk(t, devserver.Config{AutoApprove: true, AutoUser: "bob", Users: []devserver.User{{Name: "carol", Email: "c@corp.example"}}})
 	who := func(header string, pairs ...string) string {
@@ -292,7 +294,7 @@ func TestAutoApproveUser(t *testing.T) {
 	}
 }
 
-// A client_id that is a URL stands for the document there.
+// A client_id that is a URL is described by the document at that URL.
 func TestClientDocuments(t *testing.T) {
 	document := map[string]any{}
 	kind := "application/json"
@@ -343,7 +345,7 @@ func TestClientDocuments(t *testing.T) {
 			t.Errorf("%s: %d %s", name, page.StatusCode, page.text)
 		}
 	}
-	// Unless that is allowed, nothing is fetched over http, or from an address that is not public.
+	// By default, nothing is fetched over http or from an address that is not public.
 	closed := newDesk(t, devserver.Config{AutoApprove: true})
 	secure := strings.Replace(host.URL, "http://", "https://", 1)
 	for _, id := range []string{host.URL + "/client.json", secure + "/client.json", "https://localhost/client.json", "https://[::1]/c", "https://10.0.0.1/c", "https://169.254.169.254/latest", "https://100.64.0.1/c", "https://0.0.0.0/c", "https://[::ffff:127.0.0.1]/c"} {
@@ -354,7 +356,7 @@ func TestClientDocuments(t *testing.T) {
 	}
 }
 
-// A body that is announced and never sent holds no connection, whoever sends it; one that arrives lets a handler wait.
+// A body that is announced but never sent does not block a connection. A body that arrives gives the handler time.
 func TestBodyThatNeverComes(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	d.server.SetBodyWait(100 * time.Millisecond)
@@ -367,7 +369,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 			fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5000\r\n\r\na", line)
 			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 			if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("%s at %s: the connection is held", line, address)
+				t.Errorf("%s at %s: the connection is blocked", line, address)
 			}
 			conn.Close()
 		}

@@ -17,14 +17,14 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// maxSteps is how many steps the console remembers.
+// maxSteps is the number of steps that the console stores.
 const maxSteps = 300
 
-// console remembers the requests to both servers and shows them. It is for
-// browsers on this machine: see [console.guard].
+// console records the requests to both servers and shows them to browsers on
+// this machine, see [console.guard].
 type console struct {
 	server *Server
-	csrf   string // the forms' token against requests from other sites
+	csrf   string // the CSRF token of the forms
 
 	mu       sync.Mutex
 	last     int64
@@ -43,8 +43,8 @@ func (c *console) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /_console/clear", c.guard(c.form(c.takeClear)))
 }
 
-// isLocal reports whether a request comes from this machine, to one of its
-// loopback names, and not through a proxy or a tunnel that others can reach.
+// isLocal reports whether a request comes from this machine, uses one of its
+// loopback names, and did not pass a proxy or a tunnel.
 func isLocal(r *http.Request) bool {
 	remote, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil || !safehttp.IsLoopback(remote) {
@@ -62,25 +62,25 @@ func isLocal(r *http.Request) bool {
 	return safehttp.IsLoopback(strings.Trim(host, "[]"))
 }
 
-// guard serves the console to this machine only.
+// guard serves the console only to this machine.
 func (c *console) guard(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !isLocal(r) {
-			http.Error(w, "the console is shown only to browsers on this machine, at a loopback address", http.StatusForbidden)
+			http.Error(w, "the console is available only to browsers on this machine, at a loopback address", http.StatusForbidden)
 			return
 		}
 		next(w, r)
 	}
 }
 
-// form accepts a form of the console's own page: from the same origin, with the
-// page's token.
+// form checks a form of the console: it must come from the same origin and have
+// the CSRF token.
 func (c *console) form(take func(url.Values) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
 		if r.ParseForm() != nil || http.NewCrossOriginProtection().Check(r) != nil ||
 			subtle.ConstantTimeCompare([]byte(r.PostForm.Get("csrf")), []byte(c.csrf)) != 1 {
-			http.Error(w, "this form was not sent from the console's own page; load the page again", http.StatusForbidden)
+			http.Error(w, "this form was not sent by the console; reload the page", http.StatusForbidden)
 			return
 		}
 		if err := take(r.PostForm); err != nil {
@@ -91,7 +91,7 @@ func (c *console) form(take func(url.Values) error) http.HandlerFunc {
 	}
 }
 
-// takeFaults replaces the active faults by those switched on in the form.
+// takeFaults replaces the active faults with those selected in the form.
 func (c *console) takeFaults(form url.Values) error {
 	var list []string
 	for _, name := range form["fault"] {
@@ -116,7 +116,7 @@ func (c *console) takeClear(url.Values) error {
 	return nil
 }
 
-// add remembers a step and shows it to the open pages.
+// add stores a step and sends it to the open pages.
 func (c *console) add(n *step) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -129,14 +129,15 @@ func (c *console) add(n *step) {
 	c.notify(n)
 }
 
-// changed lets the open pages show the state anew.
+// changed sends the state to the open pages.
 func (c *console) changed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.notify(nil)
 }
 
-// notify sends to every open page; one that does not read loads the page again.
+// notify sends a value to every open page. A page that does not read is
+// disconnected and loads again.
 func (c *console) notify(n *step) {
 	for watcher := range c.watchers {
 		select {
@@ -148,7 +149,7 @@ func (c *console) notify(n *step) {
 	}
 }
 
-// since returns the steps after an id, and a channel for those to come.
+// since returns the steps after an id, and a channel for later steps.
 func (c *console) since(id int64) ([]*step, chan *step) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,13 +191,13 @@ func (c *console) find(id string) *step {
 
 type stepKey struct{}
 
-// stepOf returns the step that a request is shown as; nil where no console is.
+// stepOf returns the step of a request, or nil without a console.
 func stepOf(r *http.Request) *step {
 	n, _ := r.Context().Value(stepKey{}).(*step)
 	return n
 }
 
-// withConsole shows each request to a server as a step.
+// withConsole records each request to a server as a step.
 func (s *Server) withConsole(at lane, next http.Handler) http.Handler {
 	if s.console == nil {
 		return next
@@ -227,7 +228,7 @@ func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// refusalOf is the id for the error codes of the protocols.
+// refusalOf maps the error codes of the protocols to ids.
 func refusalOf(code string) diagnosis.ID {
 	switch code {
 	case "invalid_grant", "expired_token":

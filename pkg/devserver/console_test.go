@@ -15,7 +15,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// csrfOf finds the token of the console's forms.
+// csrfOf returns the CSRF token of the console's forms.
 func csrfOf(t *testing.T, page answer) string {
 	t.Helper()
 	_, form := hidden(page)
@@ -25,8 +25,8 @@ func csrfOf(t *testing.T, page answer) string {
 	return form.Get("csrf")
 }
 
-// The console shows each request with its parameters, each token with its checks, and each refusal with its id and
-// explanation, to a page without scripts as well.
+// The console shows each request with its parameters, each token with its checks, and each refusal
+// with its id and explanation, even without scripts.
 func TestConsoleShowsTheFlow(t *testing.T) {
 	d := newDesk(t, devserver.Config{Console: true})
 	got := d.token(codeRequest(d.login(parameters()).Get("code")))
@@ -72,7 +72,7 @@ func TestConsoleShowsTheFlow(t *testing.T) {
 	}
 }
 
-// What a client sends cannot become markup.
+// Text from a client is not interpreted as markup.
 func TestConsoleEscapes(t *testing.T) {
 	d := newDesk(t, devserver.Config{Console: true})
 	const evil = `<img src=x onerror=alert(1)>"'><script>alert(1)</script>`
@@ -96,7 +96,7 @@ func TestConsoleEscapes(t *testing.T) {
 	}
 }
 
-// New steps come as events, from where the page stopped.
+// New steps are sent as events, starting after the last one on the page.
 func TestConsoleEvents(t *testing.T) {
 	d := newDesk(t, devserver.Config{Console: true})
 	d.get(d.issuer + "/jwks")
@@ -149,7 +149,7 @@ func TestConsoleEvents(t *testing.T) {
 	}
 }
 
-// Nothing but the console's own page changes anything, and only this machine sees it.
+// Only the console's own page can change anything, and only this machine can see it.
 func TestConsoleGuard(t *testing.T) {
 	d := newDesk(t, devserver.Config{Console: true, Faults: []string{"token-slow=1ms"}})
 	csrf := csrfOf(t, d.get(d.issuer+"/"))
@@ -187,7 +187,7 @@ func TestConsoleGuard(t *testing.T) {
 	} {
 		for _, path := range []string{"/", "/_console/events", "/_console/steps/1?secrets=shown"} {
 			over, cancel := context.WithCancel(t.Context())
-			cancel() // an answer that would go on ends at once
+			cancel() // ends a response that would not end
 			r := httptest.NewRequestWithContext(over, http.MethodGet, d.issuer+path, http.NoBody)
 			r.RemoteAddr = "127.0.0.1:1234"
 			change(r)
@@ -206,7 +206,7 @@ func TestConsoleGuard(t *testing.T) {
 	}
 }
 
-// The API says at its root what it offers.
+// The root page of the API lists its operations.
 func TestAPIPage(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	got := d.get(d.api + "/")
@@ -215,7 +215,7 @@ func TestAPIPage(t *testing.T) {
 	}
 }
 
-// A fault with a wrong letter is answered with the one that was meant; text from outside is cut between letters.
+// A mistyped fault is answered with a suggestion. Untrusted text is cut between characters.
 func TestNearFault(t *testing.T) {
 	for wrong, want := range map[string]string{"expird": `"expired"`, "wrong-isuer": `"wrong-issuer"`, "jwks500": `"jwks-500"`} {
 		_, err := devserver.New(devserver.Config{Issuer: "http://127.0.0.1:1", API: "http://127.0.0.1:2", Faults: []string{wrong}})
@@ -229,7 +229,7 @@ func TestNearFault(t *testing.T) {
 	}
 }
 
-// A request of a handler in the same process has no body, whatever reads it.
+// A request of a handler in the same process may have no body.
 func TestConsoleWithoutBody(t *testing.T) {
 	d := newDesk(t, devserver.Config{Console: true})
 	ctx, cancel := context.WithCancel(t.Context())

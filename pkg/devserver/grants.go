@@ -13,32 +13,33 @@ import (
 const (
 	codeTTL = time.Minute
 
-	// sweepAt is how many entries are kept before expired ones are looked for.
+	// sweepAt is the number of entries from which expired ones are removed.
 	sweepAt = 4096
 )
 
-// digest identifies a code or a token, so that the server stores no plain ones.
+// digest identifies a code or a token, so that the server stores no plain
+// values.
 type digest [sha256.Size]byte
 
 func digestOf(value string) digest { return sha256.Sum256([]byte(value)) }
 
-// grant is what a user, or the server for a client of its own, agreed to. All
-// that was made from one consent points to the same grant and falls with it.
+// grant is the consent of a user, or a client's own grant. Everything that was
+// issued from it refers to it and is revoked with it.
 type grant struct {
 	clientID string
 	subject  string
 	scope    []string
-	resource []string // the audience of its access tokens
+	resource []string // the audience of access tokens
 	nonce    string
-	authTime time.Time // zero without a login
-	jkt      string    // the key that refresh tokens of a public client are bound to (RFC 9449, section 5)
-	actor    string    // who acts for the subject (RFC 8693, section 4.1), "" for no one
+	authTime time.Time // zero if no user logged in
+	jkt      string    // the key of a public client's refresh tokens (RFC 9449, section 5)
+	actor    string    // who acts for the subject (RFC 8693, section 4.1), or ""
 	claims   map[string]any
 	revoked  bool // guarded by grants.mu
 }
 
-// bind binds a public client's refresh tokens to the key that it proves first.
-// A confidential client proves itself in another way.
+// bind binds the refresh tokens of a public client to its first key.
+// Confidential clients authenticate instead.
 func (g *grant) bind(q *tokenRequest) {
 	if q.client.isPublic() {
 		g.jkt = q.jkt
@@ -60,12 +61,12 @@ type refreshToken struct {
 	grant   *grant
 	expires time.Time
 	used    bool
-	usedAt  time.Time // zero after a restart: without grace
+	usedAt  time.Time // zero after a restart, which ends the grace period
 }
 
-// inGrace reports whether a used token can be used once more. Without a grace it
-// cannot at any time: requests read the clock before they wait for each other, and
-// a clock can be set back, so that now may be before the first use.
+// inGrace reports whether a used token may be used again. Without a grace period
+// it never may, even if now is before the first use: requests read the clock
+// before they wait for the lock, and a clock can be set back.
 func (t *refreshToken) inGrace(now time.Time, grace time.Duration) bool {
 	return grace > 0 && !t.usedAt.IsZero() && now.Sub(t.usedAt) < grace
 }
@@ -81,8 +82,8 @@ type accessToken struct {
 	revoked  bool
 }
 
-// grants remembers what was issued. One lock over all of it is what makes a code
-// or a refresh token valid exactly once.
+// grants stores what was issued. One lock protects all of it, so that a code or
+// a refresh token can be used only once.
 type grants struct {
 	mu      sync.Mutex
 	codes   map[digest]*authorizationCode
@@ -102,7 +103,7 @@ func newGrants() grants {
 	}
 }
 
-// newCode remembers a code and returns it.
+// newCode creates and stores a code.
 func (g *grants) newCode(c *authorizationCode, now time.Time) string {
 	value := rand.Text()
 	c.expires = now.Add(codeTTL)
@@ -110,7 +111,7 @@ func (g *grants) newCode(c *authorizationCode, now time.Time) string {
 	defer g.mu.Unlock()
 	if len(g.codes) >= sweepAt {
 		for d, old := range g.codes {
-			// A used one is remembered longer, to notice its second use.
+			// A used code is stored longer, to detect a second use.
 			if now.After(old.expires.Add(10 * time.Minute)) {
 				delete(g.codes, d)
 			}
@@ -120,8 +121,8 @@ func (g *grants) newCode(c *authorizationCode, now time.Time) string {
 	return value
 }
 
-// redeem uses a code up if fits agrees. A second use revokes all that the first
-// one gave (RFC 6749, section 4.1.2).
+// redeem uses up a code if fits returns no error. A second use revokes the
+// tokens of the first (RFC 6749, section 4.1.2).
 func (g *grants) redeem(value string, now time.Time, fits func(*authorizationCode) *oauthError) (*grant, *oauthError) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -135,7 +136,7 @@ func (g *grants) redeem(value string, now time.Time, fits func(*authorizationCod
 	switch {
 	case c.used:
 		c.grant.revoked = true
-		return nil, refuse("invalid_grant", "the code was used before; the tokens it gave are revoked")
+		return nil, refuse("invalid_grant", "the code was already used; its tokens are revoked")
 	case !now.Before(c.expires):
 		return nil, refuse("invalid_grant", "the code has expired")
 	}
@@ -143,7 +144,7 @@ func (g *grants) redeem(value string, now time.Time, fits func(*authorizationCod
 	return c.grant, nil
 }
 
-// addRefreshToken remembers a refresh token of a grant.
+// addRefreshToken stores a refresh token of a grant.
 func (g *grants) addRefreshToken(value string, of *grant, now time.Time, ttl time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -157,9 +158,9 @@ func (g *grants) addRefreshToken(value string, of *grant, now time.Time, ttl tim
 	g.refresh[digestOf(value)] = &refreshToken{grant: of, expires: now.Add(ttl)}
 }
 
-// rotate uses a refresh token up if fits agrees, or leaves it if keep says so. A
-// second use after the grace revokes the whole family: one of the two users stole
-// it, and the server does not know which (RFC 9700, section 4.14.2).
+// rotate uses up a refresh token if fits returns no error, unless keep is true. A
+// second use after the grace period revokes the whole grant: one of the two may
+// be a thief, and the server cannot know which (RFC 9700, section 4.14.2).
 func (g *grants) rotate(value string, now time.Time, keep bool, grace time.Duration, fits func(*grant) *oauthError) (*grant, *oauthError) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -173,7 +174,7 @@ func (g *grants) rotate(value string, now time.Time, keep bool, grace time.Durat
 	switch {
 	case t.used && !t.inGrace(now, grace):
 		t.grant.revoked = true
-		return nil, refuse("invalid_grant", "the refresh token was used before; all tokens of this login are revoked")
+		return nil, refuse("invalid_grant", "the refresh token was already used; all tokens of this login are revoked")
 	case t.grant.revoked:
 		return nil, refuse("invalid_grant", "the refresh token is revoked")
 	case !now.Before(t.expires):
@@ -185,7 +186,7 @@ func (g *grants) rotate(value string, now time.Time, keep bool, grace time.Durat
 	return t.grant, nil
 }
 
-// addAccess remembers an access token until it expires.
+// addAccess stores an access token until it expires.
 func (g *grants) addAccess(value string, t *accessToken, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -201,7 +202,7 @@ func (g *grants) addAccess(value string, t *accessToken, now time.Time) {
 	g.ids[t.id] = t
 }
 
-// activeAccess returns an access token of this server that is valid now, or nil.
+// activeAccess returns a valid access token of this server, or nil.
 func (g *grants) activeAccess(value string, now time.Time) *accessToken {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -212,7 +213,7 @@ func (g *grants) activeAccess(value string, now time.Time) *accessToken {
 	return t
 }
 
-// activeRefresh returns the grant of a refresh token that is valid now, or nil.
+// activeRefresh returns the grant of a valid refresh token, or nil.
 func (g *grants) activeRefresh(value string, now time.Time) (*grant, time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -223,8 +224,8 @@ func (g *grants) activeRefresh(value string, now time.Time) (*grant, time.Time) 
 	return t.grant, t.expires
 }
 
-// sessions returns the grants that have a refresh token which is valid now, in the
-// order of their logins.
+// sessions returns the grants with a valid refresh token, in the order of their
+// logins.
 func (g *grants) sessions(now time.Time) []*grant {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -240,8 +241,8 @@ func (g *grants) sessions(now time.Time) []*grant {
 	return list
 }
 
-// revoke revokes a token of that client: an access token alone, a refresh token
-// with all that came of its login (RFC 7009, section 2.1).
+// revoke revokes a token of that client: an access token alone, or a refresh
+// token with everything from its login (RFC 7009, section 2.1).
 func (g *grants) revoke(value, clientID string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

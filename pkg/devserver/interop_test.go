@@ -12,8 +12,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// A client and a judge that nobody here wrote: x/oauth2 logs in and refreshes,
-// go-jose reads the tokens.
+// Independent implementations: x/oauth2 logs in and refreshes, go-jose verifies
+// the tokens.
 func TestInterop(t *testing.T) {
 	for _, alg := range []jose.SignatureAlgorithm{jose.ES256, jose.PS256, jose.EdDSA} {
 		t.Run(string(alg), func(t *testing.T) {
@@ -31,8 +31,8 @@ func TestInterop(t *testing.T) {
 				t.Fatal(err)
 			}
 			id, _ := got.Extra("id_token").(string)
-			d.judge(alg, got.AccessToken, d.api)
-			if claims := d.judge(alg, id, "oauthctl-dev"); claims["nonce"] != "n-0S6" {
+			d.verified(alg, got.AccessToken, d.api)
+			if claims := d.verified(alg, id, "oauthctl-dev"); claims["nonce"] != "n-0S6" {
 				t.Errorf("nonce %v", claims["nonce"])
 			}
 			d.offset.Store(int64(time.Second))
@@ -41,13 +41,13 @@ func TestInterop(t *testing.T) {
 			if err != nil || renewed.RefreshToken == got.RefreshToken {
 				t.Fatalf("refresh: %v", err)
 			}
-			d.judge(alg, renewed.AccessToken, d.api)
+			d.verified(alg, renewed.AccessToken, d.api)
 		})
 	}
 }
 
-// judge has go-jose verify a token with the published keys.
-func (d *desk) judge(alg jose.SignatureAlgorithm, raw, audience string) map[string]any {
+// verified makes go-jose verify a token with the published keys.
+func (d *desk) verified(alg jose.SignatureAlgorithm, raw, audience string) map[string]any {
 	d.t.Helper()
 	var keys jose.JSONWebKeySet
 	decodeInto(d.t, d.get(d.issuer+"/jwks").text, &keys)

@@ -10,8 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// serveRevoke revokes a client's token (RFC 7009). A token that is unknown or
-// another client's is none of its business, and answered like a success.
+// serveRevoke revokes a token of a client (RFC 7009). For an unknown token, or
+// one of another client, it does nothing and returns success.
 func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	form, refused := readForm(w, r)
 	if refused != nil {
@@ -44,7 +44,7 @@ func (s *Server) RevokeToken(raw string) {
 	}
 }
 
-// Revocation says which access tokens were revoked.
+// Revocation reports which access tokens were revoked.
 func (s *Server) Revocation() bearer.RevocationChecker { return &s.grants }
 
 // Revoked reports whether an access token was revoked.
@@ -52,7 +52,7 @@ func (g *grants) Revoked(_ context.Context, t *token.Token) (bool, error) {
 	return g.isRevoked(t.ID()), nil
 }
 
-// introspection is the answer about a token (RFC 7662, section 2.2).
+// introspection is an introspection response (RFC 7662, section 2.2).
 type introspection struct {
 	Active    bool     `json:"active"`
 	Scope     string   `json:"scope,omitempty"`
@@ -64,12 +64,12 @@ type introspection struct {
 	Audience  []string `json:"aud,omitzero"`
 	Issuer    string   `json:"iss,omitempty"`
 	ID        string   `json:"jti,omitempty"`
-	// Confirmation names the key that the token is bound to (RFC 9449, section 6.2).
+	// Confirmation is the key that the token is bound to (RFC 9449, section 6.2).
 	Confirmation map[string]string `json:"cnf,omitempty"`
 }
 
-// serveIntrospect answers a confidential client about every token, a public one
-// about its own.
+// serveIntrospect answers a confidential client for every token, and a public
+// client for its own.
 func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 	form, refused := readForm(w, r)
 	if refused != nil {
@@ -114,7 +114,7 @@ func (s *Server) introspect(value string) introspection {
 }
 
 // serveUserinfo returns the claims about the token's user (OpenID Connect Core, section
-// 5.3). It knows its own tokens and need not read them.
+// 5.3). It looks up the token instead of verifying it.
 func (s *Server) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 	scheme, raw, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	t := s.grants.activeAccess(raw, s.now())
@@ -129,11 +129,11 @@ func (s *Server) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 		return
 	case t == nil || !strings.EqualFold(scheme, kind):
 		w.Header().Set("WWW-Authenticate", kind+` error="invalid_token"`)
-		writeError(w, &oauthError{Code: "invalid_token", Description: "the token is not one of this server, no longer valid, or bound to a key", status: http.StatusUnauthorized})
+		writeError(w, &oauthError{Code: "invalid_token", Description: "the token is not valid, not from this server, or bound to a key", status: http.StatusUnauthorized})
 		return
 	case !slices.Contains(t.scope, "openid"):
 		w.Header().Set("WWW-Authenticate", kind+` error="insufficient_scope", scope="openid"`)
-		writeError(w, &oauthError{Code: "insufficient_scope", Description: "openid is needed", status: http.StatusForbidden})
+		writeError(w, &oauthError{Code: "insufficient_scope", Description: "the scope openid is required", status: http.StatusForbidden})
 		return
 	}
 	if refused := s.possession(w, r, t, raw); refused != nil {

@@ -24,7 +24,7 @@ func (s *Server) sign(d *forge.Draft) (string, error) {
 	return raw, nil
 }
 
-// newDraft is a token with the header of the key that signs now.
+// newDraft returns a token with the header of the current signing key.
 func (s *Server) newDraft(typ string, claims map[string]any) *forge.Draft {
 	key := s.keys.signing()
 	return &forge.Draft{
@@ -33,7 +33,7 @@ func (s *Server) newDraft(typ string, claims map[string]any) *forge.Draft {
 	}
 }
 
-// accessDraft is an access token (RFC 9068, section 2).
+// accessDraft returns an access token (RFC 9068, section 2).
 func (s *Server) accessDraft(g *grant, t *accessToken) *forge.Draft {
 	claims := map[string]any{}
 	s.addConfigured(claims, g)
@@ -63,8 +63,8 @@ func (s *Server) accessDraft(g *grant, t *accessToken) *forge.Draft {
 	return s.newDraft("at+jwt", claims)
 }
 
-// issueAccess signs the access token t of a grant, with the faults that are
-// active. A lifetime of 0 is the configured one.
+// issueAccess signs the access token t of a grant, with the active faults. A
+// lifetime of 0 is the configured one.
 func (s *Server) issueAccess(g *grant, t accessToken, ttl time.Duration, faults faultSet) (string, error) {
 	now := s.now()
 	if ttl == 0 {
@@ -91,9 +91,9 @@ func (s *Server) issueAccess(g *grant, t accessToken, ttl time.Duration, faults 
 	return raw, nil
 }
 
-// issueID makes the ID token that goes with an access token (OpenID Connect
-// Core, sections 2 and 3.1.3.6), with the nonce of the login, none after a
-// refresh (section 12.2).
+// issueID issues the ID token for an access token (OpenID Connect Core,
+// sections 2 and 3.1.3.6), with the nonce of the login, or none after a refresh
+// (section 12.2).
 func (s *Server) issueID(g *grant, scope []string, accessToken, nonce string, faults faultSet) (string, error) {
 	now := s.now()
 	claims := map[string]any{}
@@ -114,8 +114,8 @@ func (s *Server) issueID(g *grant, scope []string, accessToken, nonce string, fa
 	return s.sign(s.newDraft("JWT", claims))
 }
 
-// ownIDToken returns an ID token that this server signed, or nil. With pastToo it
-// can have expired.
+// ownIDToken returns an ID token that this server signed, or nil. With pastToo,
+// it may have expired.
 func (s *Server) ownIDToken(ctx context.Context, raw string, pastToo bool) *token.Token {
 	decoded, err := token.Decode(raw)
 	if err != nil || len(decoded.Audience()) == 0 || decoded.Kind() != token.KindIDToken {
@@ -136,7 +136,7 @@ func (s *Server) ownIDToken(ctx context.Context, raw string, pastToo bool) *toke
 	return verified
 }
 
-// leftHalf is the left half of the hash that belongs to the algorithm.
+// leftHalf returns the left half of the hash for the algorithm.
 func leftHalf(alg, value string) string {
 	var sum []byte
 	switch {

@@ -12,14 +12,14 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// keys are the keys that sign: the last is in use, the one before it is still
-// published for the tokens that it signed.
+// keys holds the signing keys. The last one is in use; the previous one is
+// still published for its tokens.
 type keys struct {
 	mu      sync.Mutex
-	changes uint64 // how often list was replaced
+	changes uint64 // number of changes to list
 	list    []*jwks.PrivateKey
-	fetched int       // how often the set was given with the fault same-kid-new-key
-	other   *jwks.Key // what it then names the key in use
+	fetched int       // number of requests for the key set with the fault same-kid-new-key
+	other   *jwks.Key // the key that then has the kid of the key in use
 }
 
 func (k *keys) signing() *jwks.PrivateKey {
@@ -28,7 +28,7 @@ func (k *keys) signing() *jwks.PrivateKey {
 	return k.list[len(k.list)-1]
 }
 
-// rotate puts a new key in use.
+// rotate starts to use a new key.
 func (k *keys) rotate() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -60,18 +60,18 @@ func (k *keys) set() *jwks.Set {
 	return jwks.NewSet(public...)
 }
 
-// Keys returns the published keys as a verifier in the same process needs them:
-// without a request, and up to date after [Server.Rotate].
+// Keys returns the published keys for a verifier in the same process. They need
+// no request and are up to date after [Server.Rotate].
 func (s *Server) Keys() token.KeySet { return liveKeys{&s.keys} }
 
-// Rotate signs with a new key from now on. The key before it stays published
+// Rotate signs with a new key from now on. The previous key remains published
 // until the next rotation.
 func (s *Server) Rotate() { s.keys.rotate() }
 
-// liveKeys is the key set as it is at each moment.
+// liveKeys is the current key set.
 type liveKeys struct{ keys *keys }
 
-// Keys returns the keys that may have signed a token with that kid and alg.
+// Keys returns the keys for a token with that kid and alg.
 func (l liveKeys) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
 	return l.keys.set().Keys(ctx, kid, alg)
 }
@@ -83,11 +83,11 @@ func (l liveKeys) Generation() uint64 {
 	return l.keys.changes
 }
 
-// Former returns nil: a kid always names the same key here.
+// Former returns nil: here, a kid never changes its key.
 func (l liveKeys) Former(string) *jwks.Key { return nil }
 
-// renamed is the published set at first, and from the second time on one in
-// which another key has the name of the one in use.
+// renamed returns the published set the first time, and then one in which
+// another key has the kid of the one in use.
 func (k *keys) renamed() []any {
 	all := k.published()
 	k.mu.Lock()
@@ -112,7 +112,7 @@ func (k *keys) renamed() []any {
 	return []any{members}
 }
 
-// serveKeys is the key set (RFC 7517, section 5).
+// serveKeys serves the key set (RFC 7517, section 5).
 func (s *Server) serveKeys(w http.ResponseWriter, r *http.Request) {
 	faults := faultsOf(r)
 	wait(r, faults.delay(FaultJWKSSlow))

@@ -16,14 +16,14 @@ const (
 	browserTTL = 8 * time.Hour
 )
 
-// userLogin says who logged in and when.
+// userLogin is who logged in and when.
 type userLogin struct {
 	user string
 	at   time.Time
 }
 
-// visit is one authorization request on its way through login and consent. It
-// belongs to one browser, and its forms carry its csrf value.
+// visit is one authorization request during login and consent. It belongs to
+// one browser, and its forms have its CSRF token.
 type visit struct {
 	request *authorizationRequest
 	browser string
@@ -32,8 +32,8 @@ type visit struct {
 	expires time.Time
 }
 
-// visits are the requests on their way, who is logged in with which browser, and
-// what users agreed to.
+// visits holds the authorization requests in progress, the logged-in users by
+// browser, and the consents.
 type visits struct {
 	mu       sync.Mutex
 	byID     map[string]*visit
@@ -41,10 +41,10 @@ type visits struct {
 	consents map[consentKey][]string // the scopes
 }
 
-// consentKey is what a consent belongs to.
+// consentKey identifies a consent.
 type consentKey struct{ user, client string }
 
-// agree remembers a consent.
+// agree stores a consent.
 func (v *visits) agree(user, client string, scope []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -59,7 +59,8 @@ func (v *visits) agree(user, client string, scope []string) {
 	}
 }
 
-// agreed reports whether the user agreed to these scopes for that client before.
+// agreed reports whether the user has already consented to these scopes for that
+// client.
 func (v *visits) agreed(user, client string, scope []string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -67,7 +68,7 @@ func (v *visits) agreed(user, client string, scope []string) bool {
 	return !slices.ContainsFunc(scope, func(one string) bool { return !slices.Contains(before, one) })
 }
 
-// all returns who is logged in with a browser, in the order of time.
+// all returns the logged-in users, ordered by time.
 func (v *visits) all(now time.Time) []userLogin {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -81,7 +82,7 @@ func (v *visits) all(now time.Time) []userLogin {
 	return list
 }
 
-// enter logs a user in with a browser, without a form.
+// enter logs a user in without a form.
 func (v *visits) enter(browser string, l userLogin) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -107,7 +108,8 @@ func (v *visits) add(n *visit, now time.Time) string {
 	return id
 }
 
-// login returns who is logged in with a browser, and whether a user is.
+// login returns the user who is logged in with a browser, and whether there is
+// one.
 func (v *visits) login(browser string, now time.Time) (userLogin, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -115,7 +117,7 @@ func (v *visits) login(browser string, now time.Time) (userLogin, bool) {
 	return l, ok && now.Sub(l.at) < browserTTL
 }
 
-// find returns a visit of that browser, as it is now.
+// find returns a copy of a visit of that browser.
 func (v *visits) find(id, browser string, now time.Time) (visit, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -130,8 +132,8 @@ func (v *visits) get(id, browser string, now time.Time) (visit, bool) {
 	return *found, true
 }
 
-// loggedIn gives the visit a user and its browser another name, so that a name
-// known before the login is worth nothing after it.
+// loggedIn sets the user of the visit and changes the browser's session id, so
+// that an id that was known before the login is useless.
 func (v *visits) loggedIn(id, browser string, l userLogin, now time.Time) (string, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -157,7 +159,7 @@ func (v *visits) loggedIn(id, browser string, l userLogin, now time.Time) (strin
 	return renamed, true
 }
 
-// take ends a visit: of two answers to one consent page only the first counts.
+// take removes a visit: only the first response to a consent page counts.
 func (v *visits) take(id, browser string, now time.Time) (visit, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -168,8 +170,8 @@ func (v *visits) take(id, browser string, now time.Time) (visit, bool) {
 	return found, ok
 }
 
-// cookieName holds the port, since cookies do not: two servers on one machine
-// would share theirs.
+// cookieName contains the port, because cookies do not depend on it: two
+// servers on one machine would share them.
 func (s *Server) cookieName() string {
 	u, err := url.Parse(s.base)
 	if err != nil || u.Port() == "" {
@@ -178,7 +180,8 @@ func (s *Server) cookieName() string {
 	return "oauthctl_dev_" + u.Port()
 }
 
-// browserOf returns the name of the request's browser, and gives it one.
+// browserOf returns the session id of the request's browser, and sets one if
+// needed.
 func (s *Server) browserOf(w http.ResponseWriter, r *http.Request) string {
 	if c, err := r.Cookie(s.cookieName()); err == nil && c.Value != "" {
 		return c.Value
@@ -195,7 +198,7 @@ func (s *Server) setBrowser(w http.ResponseWriter, name string) {
 	})
 }
 
-// formOf reads a form that this server showed to this browser. What comes from
+// formOf reads a form that this server sent to this browser. A form from
 // another page is refused (RFC 6749, section 10.12).
 func (s *Server) formOf(w http.ResponseWriter, r *http.Request) (id, browser string, ok bool) {
 	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
@@ -217,7 +220,7 @@ func (s *Server) formOf(w http.ResponseWriter, r *http.Request) (id, browser str
 	return id, c.Value, true
 }
 
-// serveLogin takes the login form.
+// serveLogin handles the login form.
 func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 	id, browser, ok := s.formOf(w, r)
 	if !ok {
@@ -242,7 +245,7 @@ func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, s.at("/authorize/consent?request=")+url.QueryEscape(id), http.StatusSeeOther)
 }
 
-// serveConsentPage asks the user who has logged in.
+// serveConsentPage shows the consent page to a logged-in user.
 func (s *Server) serveConsentPage(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("request")
 	c, err := r.Cookie(s.cookieName())
@@ -258,7 +261,8 @@ func (s *Server) serveConsentPage(w http.ResponseWriter, r *http.Request) {
 	s.showConsent(w, id, &v)
 }
 
-// serveConsent takes the consent form and sends the browser back to the client.
+// serveConsent handles the consent form and redirects the browser to the
+// client.
 func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
 	id, browser, ok := s.formOf(w, r)
 	if !ok {

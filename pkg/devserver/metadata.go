@@ -6,8 +6,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// metadata are both documents: authorization server metadata (RFC 8414, section
-// 2) and OpenID Connect Discovery 1.0, section 3.
+// metadata is used for both documents: authorization server metadata (RFC 8414,
+// section 2) and OpenID Connect Discovery 1.0, section 3.
 type metadata struct {
 	Issuer                            string   `json:"issuer"`
 	AuthorizationEndpoint             string   `json:"authorization_endpoint"`

@@ -11,32 +11,31 @@ import (
 )
 
 // Token describes an access token to sign without a login. The zero value is a
-// valid one of alice for the default resource, with items:read and items:write or
-// the configured scopes.
+// valid token of alice for the default resource, with items:read and items:write
+// or the configured scopes.
 type Token struct {
-	// Case names the one thing that is wrong with the token, from [forge.Cases];
-	// "" means nothing.
+	// Case is the fault of the token, from [forge.Cases]; "" means none.
 	Case string
-	// Subject is a user, or any other name; "" means alice.
+	// Subject is a user or any other name; "" means alice.
 	Subject string
-	// ClientID is the client that the token was issued to; "" means oauthctl-dev.
+	// ClientID is the client of the token; "" means oauthctl-dev.
 	ClientID string
 	// Audience lists the APIs; nil means the default resource.
 	Audience []string
 	// Scope lists the scopes; nil means items:read and items:write, or the
 	// configured scopes if there are any.
 	Scope []string
-	// Claims are added and override those of the user; iss, exp and the others
-	// that the server sets are not overridden by it.
+	// Claims are added and override those of the user. They cannot override
+	// iss, exp and others that the server sets.
 	Claims map[string]any
 	// TTL is the lifetime; 0 means the configured one.
 	TTL time.Duration
 }
 
 // Mint signs an access token of alice without a login: a valid one for "good", or
-// one that a case of [forge.Cases] changes, such as "expired", "no-audience",
-// "alg-none" or "missing-scope". Without scope it has items:read and items:write,
-// or the configured scopes. It returns an error for an unknown case.
+// one with a fault of [forge.Cases], such as "expired", "no-audience", "alg-none"
+// or "missing-scope". Without scope, it has items:read and items:write, or the
+// configured scopes. It returns an error for an unknown case.
 func (s *Server) Mint(name string, scope ...string) (string, error) {
 	return s.MintToken(Token{Case: name, Scope: scope})
 }
@@ -47,11 +46,11 @@ func (s *Server) MintToken(t Token) (string, error) {
 	if t.Case == "" {
 		t.Case = goodToken
 	}
-	if t.Case == "id-token" { // its shorter name
+	if t.Case == "id-token" { // its short name
 		t.Case = "id-token-as-access-token"
 	}
 	if _, ok := forge.Lookup(t.Case); !ok {
-		return "", fmt.Errorf("devserver: mint: there is no token case %s%s", diagnosis.Quote(t.Case), near(t.Case, caseNames()))
+		return "", fmt.Errorf("devserver: mint: unknown case %s%s", diagnosis.Quote(t.Case), near(t.Case, caseNames()))
 	}
 	if err := checkClaims(t.Claims); err != nil {
 		return "", fmt.Errorf("devserver: mint: %w", err)

@@ -37,7 +37,7 @@ func claimsOf(t *testing.T, raw string) map[string]any {
 	return decoded.Claims()
 }
 
-// Each grant issues for the APIs that are configured, by resource and by audience alike, and for no other.
+// Each grant issues tokens for the configured APIs, by resource or audience, and for no other.
 func TestOwnResources(t *testing.T) {
 	d := newDesk(t, ownAPIs())
 	grants := map[string]func(wanted url.Values) tokens{
@@ -114,7 +114,7 @@ func TestOwnResources(t *testing.T) {
 	}
 }
 
-// A refresh keeps to the API of its login, whichever parameter names it.
+// A refresh keeps the API of its login, whichever parameter selects it.
 func TestOwnResourcesRefresh(t *testing.T) {
 	d := newDesk(t, ownAPIs())
 	p := parameters("scope", "offline_access orders:read")
@@ -129,7 +129,7 @@ func TestOwnResourcesRefresh(t *testing.T) {
 	}
 }
 
-// Without a scope or a resource the first ones that are configured are granted.
+// Without a scope or a resource, the first configured ones are granted.
 func TestOwnDefaults(t *testing.T) {
 	d := newDesk(t, ownAPIs())
 	got := d.token(codeRequest(d.login(parameters("scope", "")).Get("code")))
@@ -145,7 +145,7 @@ func TestOwnDefaults(t *testing.T) {
 	}
 }
 
-// What is known of a user and a client is in the access token, the ID token and userinfo, each as the scopes allow.
+// Claims of a user and a client are in the access token, the ID token and userinfo, as far as the scopes allow.
 func TestClaims(t *testing.T) {
 	d := newDesk(t, devserver.Config{
 		Users: []devserver.User{{Name: "alice", FullName: "Alice A.", Email: "a@corp.example", Claims: map[string]any{"roles": []any{"admin"}, "tenant": "acme"}}},
@@ -205,7 +205,7 @@ func TestMintToken(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// The same by a request, for tests in other languages.
+	// The same with a request, for tests in other languages.
 	got := d.post(d.issuer+"/_control/token", url.Values{"sub": {"carol"}, "aud": {orders, billing}, "scope": {"a b"}, "claims": {`{"n":1}`}, "ttl": {"10s"}})
 	var answer tokens
 	decodeInto(t, got.text, &answer)
@@ -263,7 +263,7 @@ func TestLifetimes(t *testing.T) {
 	}
 }
 
-// An issuer can have any URL that clients reach: with another host, with a path, with a slash at its end.
+// An issuer can have any URL that clients can reach: another host, a path, a slash at the end.
 func TestIssuerElsewhere(t *testing.T) {
 	for _, issuer := range []string{"https://auth.test", "http://auth.test:9000", "https://auth.test/", "https://auth.test/realms/dev", "https://auth.test/tenant/v2.0/"} {
 		s, err := devserver.New(devserver.Config{Issuer: issuer, API: "https://api.test", AutoApprove: true})
@@ -317,7 +317,7 @@ func TestIssuerElsewhere(t *testing.T) {
 	}
 }
 
-// A path does not change how a person logs in: each form and redirect stays below it.
+// With a path, login works too: each form and redirect is below the path.
 func TestIssuerWithPathPages(t *testing.T) {
 	var s *devserver.Server
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.AuthorizationServer().ServeHTTP(w, r) }))

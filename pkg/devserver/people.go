@@ -9,11 +9,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// defaultPassword belongs to every user who has no other.
+// defaultPassword is the password of users without one.
 const defaultPassword = "password"
 
-// DefaultUsers returns the users that are always there. One in [Config.Users] with
-// the same name replaces it.
+// DefaultUsers returns the built-in users. A user in [Config.Users] with the same
+// name replaces one of them.
 func DefaultUsers() []User {
 	return []User{
 		{Name: "alice", Password: defaultPassword, FullName: "Alice Example", Email: "alice@example.com"},
@@ -21,7 +21,7 @@ func DefaultUsers() []User {
 	}
 }
 
-// addUsers puts the users that are always there before those configured.
+// addUsers adds the built-in users before the configured ones.
 func (s *Server) addUsers() error {
 	s.users = append(DefaultUsers(), s.config.Users...)
 	for i, u := range s.users {
@@ -36,13 +36,13 @@ func (s *Server) addUsers() error {
 		}
 	}
 	if _, known := s.user(s.config.AutoUser); !known {
-		return fmt.Errorf("the user %s to log in without asking does not exist", diagnosis.Quote(s.config.AutoUser))
+		return fmt.Errorf("the user %s for automatic logins does not exist", diagnosis.Quote(s.config.AutoUser))
 	}
 	return nil
 }
 
-// user returns the last user of that name: a configured one replaces one that is
-// always there.
+// user returns the last user with that name, so that a configured user replaces
+// a built-in one.
 func (s *Server) user(name string) (User, bool) {
 	for _, u := range slices.Backward(s.users) {
 		if u.Name == name {
@@ -52,7 +52,7 @@ func (s *Server) user(name string) (User, bool) {
 	return User{}, false
 }
 
-// hinted returns the user whom login_hint means: by name or e-mail address.
+// hinted returns the user with the name or e-mail address in login_hint.
 func (s *Server) hinted(hint string) (User, bool) {
 	if u, ok := s.user(hint); ok {
 		return u, true
@@ -65,8 +65,8 @@ func (s *Server) hinted(hint string) (User, bool) {
 	return User{}, false
 }
 
-// addIdentity adds the claims about a user that the scopes allow (OpenID Connect
-// Core, section 5.4), and those configured for the user.
+// addIdentity adds the user's claims that the scopes allow (OpenID Connect Core,
+// section 5.4), and the configured ones.
 func (s *Server) addIdentity(claims map[string]any, subject string, scope []string) {
 	who, known := s.user(subject)
 	if !known {
@@ -81,8 +81,8 @@ func (s *Server) addIdentity(claims map[string]any, subject string, scope []stri
 	maps.Copy(claims, who.Claims)
 }
 
-// addConfigured adds the claims of a grant, and those configured for its user and
-// its client. Those of the user override those of the client.
+// addConfigured adds the configured claims of a grant's user and client. Those of
+// the user override those of the client.
 func (s *Server) addConfigured(claims map[string]any, g *grant) {
 	if c := s.clients.find(g.clientID); c != nil {
 		maps.Copy(claims, c.claims)

@@ -9,8 +9,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// proofs returns the verifier of proofs of possession (RFC 9449), one that
-// demands this server's nonce where the fault dpop-nonce is in force.
+// proofs returns the verifier of DPoP proofs (RFC 9449). It requires this
+// server's nonce if the fault dpop-nonce is active.
 func (s *Server) proofs(demanding bool) *dpop.Verifier {
 	v := &dpop.Verifier{Replay: s.used, Now: s.now}
 	if demanding {
@@ -19,8 +19,8 @@ func (s *Server) proofs(demanding bool) *dpop.Verifier {
 	return v
 }
 
-// proof returns the thumbprint of the key that a token request proves, "" where
-// it proves none (RFC 9449, section 5).
+// proof returns the thumbprint of the key in a token request's proof, or ""
+// without a proof (RFC 9449, section 5).
 func (s *Server) proof(w http.ResponseWriter, r *http.Request, faults faultSet) (string, *oauthError) {
 	fields := r.Header.Values("DPoP")
 	if len(fields) == 0 {
@@ -33,7 +33,7 @@ func (s *Server) proof(w http.ResponseWriter, r *http.Request, faults faultSet) 
 	return proof.Thumbprint, nil
 }
 
-// possession refuses a bound token whose request does not prove its key (RFC
+// possession refuses a bound token whose request has no proof of its key (RFC
 // 9449, section 7).
 func (s *Server) possession(w http.ResponseWriter, r *http.Request, t *accessToken, raw string) *oauthError {
 	if t.jkt == "" {
@@ -53,7 +53,7 @@ func (s *Server) possession(w http.ResponseWriter, r *http.Request, t *accessTok
 func (s *Server) unproven(w http.ResponseWriter, err error) *oauthError {
 	if errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.DPoPNonce}) {
 		w.Header().Set("DPoP-Nonce", s.nonce)
-		return refuse("use_dpop_nonce", "the proof needs the nonce of this answer")
+		return refuse("use_dpop_nonce", "the proof needs the nonce of this response")
 	}
 	return refuse("invalid_dpop_proof", "the proof does not fit this request: "+reason(err))
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// client is one of package oauth, at this server.
+// client returns a client of package oauth for this server.
 func (d *desk) client(id string) *oauth.Client {
 	d.t.Helper()
 	server, _, err := discovery.FindServer(d.t.Context(), &safehttp.Client{}, d.issuer)
@@ -38,7 +38,7 @@ func newKey(t *testing.T) *jwks.PrivateKey {
 	return key
 }
 
-// wantError holds an error to the server's code, "" meaning none.
+// wantError compares an error with the expected code; "" means none.
 func wantError(t *testing.T, name string, err error, code string) {
 	t.Helper()
 	var refused *oauth.Error
@@ -50,7 +50,7 @@ func wantError(t *testing.T, name string, err error, code string) {
 	}
 }
 
-// A device shows a code, its user enters it and decides.
+// A device shows a code, and its user enters it and decides.
 func TestDevice(t *testing.T) {
 	for _, test := range []struct {
 		name, decision, want string
@@ -66,7 +66,7 @@ func TestDevice(t *testing.T) {
 			client.Wait = func(context.Context, time.Duration) error {
 				d.offset.Add(int64(2 * time.Second))
 				if asked++; asked < 3 {
-					return nil // twice for nothing
+					return nil // twice without a result
 				}
 				page := d.get(device.VerificationURIComplete)
 				if !strings.Contains(page.text, device.UserCode) {
@@ -137,7 +137,7 @@ func TestDeviceRefuses(t *testing.T) {
 	wantError(t, "unknown scope", err, "invalid_scope")
 }
 
-// Who asks too often is told to ask less.
+// A client that polls too often receives slow_down.
 func TestDeviceSlowDown(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	answer := d.post(d.issuer+"/device_authorization", url.Values{"client_id": {"oauthctl-dev"}})
@@ -157,7 +157,7 @@ func TestDeviceSlowDown(t *testing.T) {
 	}
 }
 
-// A pushed request is what the user is asked, once, and by its own client.
+// A pushed request can be used once, by its own client.
 func TestPushed(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	client := d.client("oauthctl-dev")
@@ -208,7 +208,7 @@ func TestPushed(t *testing.T) {
 	}
 }
 
-// The ways in which a client proves itself, each with a wrong secret or key beside it.
+// Each method of client authentication works, and fails with a wrong secret or key.
 func TestClientAuthentication(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	key, other := newKey(t), newKey(t)
@@ -242,7 +242,7 @@ func TestClientAuthentication(t *testing.T) {
 	}
 }
 
-// An assertion is good once, for this server, from its own client, and for users that there are.
+// An assertion is valid once, for this server, from its own client, and for existing users.
 func TestAssertions(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	key := newKey(t)
@@ -283,7 +283,8 @@ func TestAssertions(t *testing.T) {
 	}
 }
 
-// A token is exchanged for one with less, for others, and in somebody's name.
+// A token is exchanged for one with less scope, for another audience, or with
+// an actor.
 func TestTokenExchange(t *testing.T) {
 	d := newDesk(t, devserver.Config{Resources: []string{"https://orders.example"}})
 	p := parameters()
@@ -332,7 +333,7 @@ func TestTokenExchange(t *testing.T) {
 	}
 }
 
-// Tokens are bound to the key that the client proves, with the server's nonce or without.
+// Tokens are bound to the client's key, with or without the server's nonce.
 func TestBoundTokens(t *testing.T) {
 	for _, faults := range [][]string{nil, {"dpop-nonce"}} {
 		d := newDesk(t, devserver.Config{Faults: faults})
@@ -380,7 +381,7 @@ func TestBoundTokens(t *testing.T) {
 			t.Error("userinfo with another key")
 		}
 		if got := d.call("GET", "/api/items", answer.AccessToken.Reveal(), ""); got.StatusCode != http.StatusUnauthorized {
-			t.Errorf("the API takes a bound token as Bearer: %d", got.StatusCode)
+			t.Errorf("the API accepts a bound token as Bearer: %d", got.StatusCode)
 		}
 		_, err = thief.Token(t.Context(), oauth.Refresh(answer.RefreshToken, nil, nil))
 		wantError(t, "refresh with another key", err, "invalid_grant")
@@ -393,7 +394,7 @@ func TestBoundTokens(t *testing.T) {
 	}
 }
 
-// Signing out asks first, ends the login of that browser, and leads only to where the client may be found.
+// Signing out asks first, ends the login of that browser, and redirects only to registered URIs.
 func TestEndSession(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	d.login(parameters())

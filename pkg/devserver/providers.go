@@ -5,30 +5,29 @@ import (
 	"strings"
 )
 
-// shape is how a provider's tokens look, apart from their issuer's host: a row of
-// [Providers].
+// shape describes the form of a provider's tokens: a row of [Providers].
 type shape struct {
 	name, title string
-	// issuer is what follows the host in its issuer identifiers.
+	// issuer is the part of its issuer identifiers after the host.
 	issuer string
-	// opaque is what its access tokens begin with, where they are no JWTs; none is
-	// a provider with JWTs.
+	// opaque is the prefix of its opaque access tokens, or "" for a provider with
+	// JWTs.
 	opaque string
-	// claims changes the header and the claims of an access token (RFC 9068) into
-	// those that the provider writes.
+	// claims changes the header and claims of an access token (RFC 9068) to the
+	// provider's form.
 	claims func(header, claims map[string]any)
-	// refreshJWT is set where refresh tokens are JWTs.
+	// refreshJWT means that refresh tokens are JWTs.
 	refreshJWT bool
 }
 
-// shapes has the providers with the differences that resource servers meet, as
-// their documentation described them in 2026-11. The claims are those of a user
-// and an API without special settings.
+// shapes has the providers with the differences that matter to resource
+// servers, as documented in 2026-11. The claims are those of a user and an API
+// without special settings.
 var shapes = []shape{
 	{
 		name: "auth0", title: "Auth0", issuer: "/",
 		claims: func(header, claims map[string]any) {
-			// RFC 9068 is a setting of each API there, and off by default.
+			// There, RFC 9068 is a setting of each API, and off by default.
 			header["typ"] = "JWT"
 			rename(claims, "client_id", "azp")
 			if text, _ := claims["scope"].(string); strings.Contains(" "+text+" ", " openid ") {
@@ -85,7 +84,7 @@ var shapes = []shape{
 
 const entraTenant = "11111111-2222-4333-8444-555555555555"
 
-// Providers returns the names that [Config.Provider] can have.
+// Providers returns the allowed values of [Config.Provider].
 func Providers() []string {
 	var names []string
 	for _, one := range shapes {
@@ -103,8 +102,8 @@ func findShape(name string) *shape {
 	return nil
 }
 
-// ProviderIssuer returns what follows the host in the provider's issuer
-// identifiers, for instance /realms/dev, "" for nothing and for an unknown name.
+// ProviderIssuer returns the part of the provider's issuer identifiers after the
+// host, for example /realms/dev, or "" if there is none or the name is unknown.
 func ProviderIssuer(name string) string {
 	if found := findShape(name); found != nil {
 		return found.issuer

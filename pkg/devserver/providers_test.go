@@ -12,7 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Each provider's tokens have its form, and the API of this server finds in them what one of the provider's users would.
+// Each provider's tokens have its form, and this server's API accepts them.
 func TestProviders(t *testing.T) {
 	for _, test := range []struct {
 		name    string

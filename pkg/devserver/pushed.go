@@ -12,14 +12,14 @@ const (
 	pushedTTL    = time.Minute
 )
 
-// pushedRequest is an authorization request that was sent beforehand.
+// pushedRequest is a pushed authorization request.
 type pushedRequest struct {
 	form    url.Values
 	expires time.Time
 }
 
-// servePushed takes an authorization request beforehand (PAR, RFC 9126) and
-// answers with a name for it that can be used once.
+// servePushed stores an authorization request and returns a request_uri for it
+// that can be used once (PAR, RFC 9126).
 func (s *Server) servePushed(w http.ResponseWriter, r *http.Request) {
 	form, refused := readForm(w, r)
 	var c *client
@@ -31,7 +31,7 @@ func (s *Server) servePushed(w http.ResponseWriter, r *http.Request) {
 		refused = s.read(&authorizationRequest{client: c}, form)
 	}
 	if refused == nil && !c.redirectsTo(form.Get("redirect_uri")) {
-		refused = refuse("invalid_request", "redirect_uri is not one of those that the client registered")
+		refused = refuse("invalid_request", "redirect_uri is not registered for this client")
 	}
 	if refused != nil {
 		writeError(w, refused)
@@ -55,8 +55,8 @@ func (g *grants) push(name string, p *pushedRequest, now time.Time) {
 	g.pushed[name] = p
 }
 
-// pull returns the request that was pushed under that name by that client, and
-// forgets it; nil if there is none.
+// pull returns and removes the request with that name of that client, or
+// returns nil.
 func (g *grants) pull(name, clientID string, now time.Time) url.Values {
 	g.mu.Lock()
 	defer g.mu.Unlock()

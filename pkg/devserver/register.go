@@ -13,8 +13,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// registration is what a client says of itself (RFC 7591, section 2), and what
-// the server answers (section 3.2.1).
+// registration is a registration request (RFC 7591, section 2) and its response
+// (section 3.2.1).
 type registration struct {
 	ClientID                string   `json:"client_id,omitempty"`
 	ClientSecret            string   `json:"client_secret,omitempty"`
@@ -58,7 +58,7 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	default:
-		// As long as HS256 wants its key to be.
+		// As long as the key of HS256 must be.
 		m.ClientSecret, m.ClientSecretExpiresAt = rand.Text()+rand.Text(), new(int64)
 		c.secret = secret.New(m.ClientSecret)
 	}
@@ -72,7 +72,7 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, m)
 }
 
-// check fills in what was left out and refuses what cannot work.
+// check sets defaults and refuses invalid combinations.
 func (m *registration) check(anyRedirect bool) *oauthError {
 	m.ClientID, m.ClientSecret, m.ClientSecretExpiresAt = "", "", nil
 	if m.TokenEndpointAuthMethod == "" {
@@ -97,7 +97,7 @@ func (m *registration) check(anyRedirect bool) *oauthError {
 	case hasCode && len(m.RedirectURIs) == 0:
 		return refuse("invalid_redirect_uri", "authorization_code needs redirect_uris")
 	case !slices.Contains(authMethods(), m.TokenEndpointAuthMethod):
-		return refuse("invalid_client_metadata", "token_endpoint_auth_method is one of "+strings.Join(authMethods(), " "))
+		return refuse("invalid_client_metadata", "token_endpoint_auth_method must be one of "+strings.Join(authMethods(), " "))
 	case slices.Contains(m.GrantTypes, "client_credentials") && m.TokenEndpointAuthMethod == "none":
 		return refuse("invalid_client_metadata", "client_credentials needs a client with a secret")
 	case slices.ContainsFunc(m.ResponseTypes, func(t string) bool { return t != "code" }):

@@ -18,19 +18,19 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// derive returns 32 bytes that belong to a seed and a purpose. Nothing made of
-// them is secret: anyone can choose the same seed.
+// derive derives 32 bytes from a seed for a purpose. They are not secret:
+// anyone can choose the same seed.
 func derive(seed int64, purpose string) []byte {
 	sum := sha256.Sum256([]byte("oauthctl dev " + strconv.FormatInt(seed, 10) + " " + purpose))
 	return sum[:]
 }
 
-// generate makes the key that signs, the same one for the same seed.
+// generate returns the signing key, the same one for the same seed.
 func generate(algorithm string, seed int64) (*jwks.PrivateKey, error) {
 	if seed == 0 {
 		if a, _ := jwks.LookupAlgorithm(algorithm); a.Type == "RSA" {
-			// Nothing is protected here, and a longer key costs each verifier
-			// several times as much.
+			// These keys protect nothing, and a longer key would make
+			// verification several times slower.
 			return jwks.GenerateRSA(algorithm, 2048)
 		}
 		return jwks.Generate(algorithm)
@@ -55,7 +55,7 @@ func generate(algorithm string, seed int64) (*jwks.PrivateKey, error) {
 	return jwks.ParsePrivate(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// names gives ids, the same in the same order for the same seed.
+// names generates ids, in the same order for the same seed.
 type names struct {
 	seed int64
 	mu   sync.Mutex

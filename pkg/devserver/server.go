@@ -39,10 +39,10 @@ import (
 // concurrent use.
 type Server struct {
 	config    Config
-	base      string // the issuer without a final slash: what the endpoints begin with
-	path      string // the path of base, "" for none
+	base      string // the issuer without a final slash, as prefix of the endpoints
+	path      string // the path of base
 	keys      keys
-	attacker  forge.Attacker // signs the tokens that are spoiled by another key
+	attacker  forge.Attacker // signs tokens with a wrong key
 	users     []User
 	names     *names // of clients
 	clients   clients
@@ -51,24 +51,24 @@ type Server struct {
 	grants    grants
 	trusted   []*trusted
 	ci        *ciIssuers
-	shape     *shape       // of a provider's tokens; nil for RFC 9068
-	used      *dpop.Memory // proofs and assertions, each valid once
-	nonce     string       // that proofs need where the fault dpop-nonce is active
-	console   *console     // nil where it is off
+	shape     *shape       // the form of a provider's tokens; nil for RFC 9068
+	used      *dpop.Memory // proofs and assertions, which can be used once
+	nonce     string       // for proofs, if the fault dpop-nonce is active
+	console   *console     // nil if it is disabled
 	bodyWait  time.Duration
 
 	saving sync.Mutex
 	mu     sync.Mutex
-	faults faultSet     // those of every request; replaced, never changed
-	ahead  atomic.Int64 // how far the clock was moved, in nanoseconds
+	faults faultSet     // of every request; replaced as a whole
+	ahead  atomic.Int64 // offset of the clock in nanoseconds
 
 	authorizationServer, api http.Handler
 }
 
 // New returns a server. It returns an error for a URL that cannot be served, an
 // algorithm that is not asymmetric or whose keys cannot be derived from a seed, an
-// unknown fault, a user, client or trusted issuer that is not complete, and a
-// state file that cannot be used.
+// unknown fault, an incomplete user, client or trusted issuer, and an invalid
+// state file.
 func New(c Config) (*Server, error) {
 	if err := c.complete(); err != nil {
 		return nil, fmt.Errorf("devserver: %w", err)
@@ -85,7 +85,7 @@ func New(c Config) (*Server, error) {
 		}
 	}
 	if s.shape = findShape(c.Provider); s.shape == nil && c.Provider != "" {
-		return nil, fmt.Errorf("devserver: there is no provider %s; the providers are %s%s", diagnosis.Quote(c.Provider), strings.Join(Providers(), ", "), near(c.Provider, Providers()))
+		return nil, fmt.Errorf("devserver: unknown provider %s; the providers are %s%s", diagnosis.Quote(c.Provider), strings.Join(Providers(), ", "), near(c.Provider, Providers()))
 	}
 	var err error
 	if s.faults, err = parseFaults(c.Faults); err != nil {
@@ -129,7 +129,7 @@ func (s *Server) API() http.Handler { return s.api }
 // Issuer returns the issuer identifier.
 func (s *Server) Issuer() string { return s.config.Issuer }
 
-// at is the path of an endpoint at the issuer's host.
+// at returns the path of an endpoint at the issuer's host.
 func (s *Server) at(path string) string { return s.path + path }
 
 func (s *Server) routes() http.Handler {
@@ -171,8 +171,8 @@ func (s *Server) routes() http.Handler {
 	return s.withBodyLimit(s.withConsole(laneServer, s.withPath(withCORS(s.withFaults(mux)))))
 }
 
-// withPath serves the endpoints below the issuer's path. Metadata is found where
-// RFC 8414, section 3.1, puts it, and where OpenID Connect Discovery does.
+// withPath serves the endpoints below the issuer's path, and its metadata at the
+// URLs of RFC 8414, section 3.1, and of OpenID Connect Discovery.
 func (s *Server) withPath(next http.Handler) http.Handler {
 	if s.path == "" {
 		return next
@@ -196,11 +196,11 @@ func (s *Server) withPath(next http.Handler) http.Handler {
 	})
 }
 
-// now is the server's clock, as far ahead as it was moved.
+// now returns the server's time, including its offset.
 func (s *Server) now() time.Time {
 	return s.config.Now().Add(time.Duration(s.ahead.Load()))
 }
 
-// Advance moves the server's clock, and with it the API's, into the future, so
-// that a test of expiry need not wait.
+// Advance moves the clock of the server and its API into the future, so that a
+// test of expiry need not wait.
 func (s *Server) Advance(d time.Duration) { s.ahead.Add(int64(d)) }

@@ -18,9 +18,9 @@ import (
 
 const stateVersion = 1
 
-// state is what outlives a restart: the keys, the clients that registered, and
-// the refresh tokens, as digests. Access tokens are verified by the keys; codes
-// and device codes are too short-lived to matter.
+// state survives a restart: the keys, the registered clients, and the refresh
+// tokens as digests. Access tokens are verified with the keys; codes and device
+// codes are too short-lived to matter.
 type state struct {
 	Version int              `json:"version"`
 	Keys    []jsontext.Value `json:"keys"`
@@ -57,8 +57,8 @@ type refreshState struct {
 	Used    bool      `json:"used,omitzero"`
 }
 
-// save writes the state file, if there is one, in one step. A failure is reported
-// once the server is asked to do something that had to be kept.
+// save writes the state file, if there is one, atomically. A failure is reported
+// by the next request whose result had to be stored.
 func (s *Server) save() error {
 	if s.config.State == "" {
 		return nil
@@ -123,7 +123,7 @@ func (s *Server) state() (*state, error) {
 	return now, nil
 }
 
-// restore reads the state file; one that is not there is a beginning.
+// restore reads the state file, if it exists.
 func (s *Server) restore() error {
 	if s.config.State == "" {
 		return nil
@@ -153,7 +153,7 @@ func (s *Server) restore() error {
 	s.config.Algorithm = s.keys.signing().Algorithm()
 	for _, c := range before.Clients {
 		if configured := s.clients.byID[c.ID]; configured != nil {
-			continue // what is configured overrides what was stored
+			continue // the configuration overrides the stored state
 		}
 		s.clients.byID[c.ID] = &client{
 			id: c.ID, secret: secret.New(c.Secret), keys: c.Keys, authMethod: c.AuthMethod, name: c.Name,

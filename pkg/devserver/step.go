@@ -19,7 +19,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// lane is who sends or receives a request.
+// lane is the sender or receiver of a request.
 type lane int
 
 const (
@@ -33,7 +33,7 @@ func (l lane) String() string {
 	return [...]string{"Browser", "Client", "Authorization server", "API"}[l]
 }
 
-// step is one request and its answer, as the console shows it.
+// step is one request and its response, as the console shows it.
 type step struct {
 	id           int64
 	at           time.Time
@@ -47,8 +47,7 @@ type step struct {
 	tokens       []shownToken
 	refusal      *refusal
 	faults       []string
-	// returned is set where the browser is sent back to the client with this
-	// response.
+	// returned means that the response redirects the browser to the client.
 	returned bool
 }
 
@@ -57,7 +56,7 @@ type field struct {
 	name, value string
 }
 
-// secret reports whether anyone who sees the value can use it.
+// secret reports whether the value must not be shown.
 func (f field) secret() bool {
 	switch f.name {
 	case "Authorization", "DPoP", "code", "code_verifier", "access_token", "refresh_token", "id_token", "id_token_hint", "token", "client_secret",
@@ -67,7 +66,7 @@ func (f field) secret() bool {
 	return false
 }
 
-// shownToken is a JWT that was sent, decoded, with the outcome of its checks.
+// shownToken is a decoded JWT with the results of its checks.
 type shownToken struct {
 	name           string
 	header, claims string // indented JSON
@@ -75,7 +74,7 @@ type shownToken struct {
 	checks         []check
 }
 
-// check is one check of a token.
+// check is the result of one check of a token.
 type check struct {
 	ok   bool
 	text string
@@ -85,12 +84,12 @@ type check struct {
 // refusal is why a server refused a request.
 type refusal struct {
 	id     diagnosis.ID
-	detail string // what the server answered
+	detail string // the server's message
 }
 
 const maxShown = 8 << 10 // bytes of a body or a value
 
-// copied keeps the beginning of a body that a handler reads.
+// copied records the beginning of a body that a handler reads.
 type copied struct {
 	io.ReadCloser
 	data bytes.Buffer
@@ -105,18 +104,18 @@ func (c *copied) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// tap keeps the beginning of an answer.
+// tap records the beginning of a response.
 type tap struct {
 	http.ResponseWriter
 	status  int
 	body    bytes.Buffer
-	refusal *refusal // of a page, whose text says why
+	refusal *refusal // of an error page
 }
 
-// Unwrap gives http.ResponseController what is underneath.
+// Unwrap returns the wrapped writer, for http.ResponseController.
 func (t *tap) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
-// WriteHeader notes the status.
+// WriteHeader records the status.
 func (t *tap) WriteHeader(status int) {
 	if t.status == 0 {
 		t.status = status
@@ -124,7 +123,7 @@ func (t *tap) WriteHeader(status int) {
 	t.ResponseWriter.WriteHeader(status)
 }
 
-// Write notes the body.
+// Write records the body.
 func (t *tap) Write(p []byte) (int, error) {
 	if t.status == 0 {
 		t.status = http.StatusOK
@@ -135,14 +134,14 @@ func (t *tap) Write(p []byte) (int, error) {
 	return t.ResponseWriter.Write(p)
 }
 
-// refusedPage notes why a page refuses, where the console shows it.
+// refusedPage records why a page refuses, for the console.
 func refusedPage(w http.ResponseWriter, id diagnosis.ID, detail string) {
 	if t, ok := w.(*tap); ok {
 		t.refusal = &refusal{id, detail}
 	}
 }
 
-// complete fills in what is known after the answer.
+// complete adds what is known after the response.
 func (n *step) complete(s *Server, r *http.Request, sent []byte, t *tap) {
 	n.status = t.status
 	if n.status == 0 {
@@ -176,8 +175,8 @@ func (n *step) activeFaults(s *Server, r *http.Request) []string {
 
 type laneKey struct{}
 
-// sender is who sent a request: for a page the browser, for the API's own key
-// fetch the API, otherwise the client.
+// sender returns the sender of a request: the browser for a page, the API for
+// its own key requests, otherwise the client.
 func sender(r *http.Request, n *step) lane {
 	if from, ok := r.Context().Value(laneKey{}).(lane); ok {
 		return from
@@ -192,12 +191,12 @@ func isPage(path string) bool {
 	return path == "/authorize" || strings.HasPrefix(path, "/authorize/") || path == "/device" || path == "/end-session"
 }
 
-// withLane makes the requests of a context those of a lane.
+// withLane sets the sender of the requests of a context.
 func withLane(ctx context.Context, from lane) context.Context {
 	return context.WithValue(ctx, laneKey{}, from)
 }
 
-// name is what a request is called in the specifications.
+// name returns the name of a request in the specifications.
 func (n *step) name() string {
 	if n.to == laneAPI {
 		if strings.HasPrefix(n.path, resourceMetadata) {
@@ -263,7 +262,7 @@ func (n *step) parameter(name string) string {
 	return ""
 }
 
-// refused reads the refusal out of an answer.
+// refused returns the refusal in a response.
 func (n *step) refused() *refusal {
 	var code, description string
 	for _, f := range n.response {
@@ -289,7 +288,7 @@ func (n *step) refused() *refusal {
 	return nil
 }
 
-// requestFields are the parameters of a request and the header fields that matter.
+// requestFields returns the parameters of a request and its relevant headers.
 func requestFields(r *http.Request, sent []byte) []field {
 	var fields []field
 	for _, name := range []string{"Authorization", "Dpop", "Origin", "X-Dev-Fault"} {
@@ -308,8 +307,8 @@ func requestFields(r *http.Request, sent []byte) []field {
 	return append(fields, jsonFields(kind, sent)...)
 }
 
-// formFields reads a query or a form. What only serves this server's own pages is
-// left out, and a password is never kept.
+// formFields parses a query or a form. It omits fields of this server's own pages
+// and never contains a password.
 func formFields(encoded string) []field {
 	var fields []field
 	for pair := range strings.SplitSeq(encoded, "&") {
@@ -334,7 +333,7 @@ func limited(value string) string {
 	return value
 }
 
-// responseHeader are the header fields of an answer that matter.
+// responseHeader lists the relevant headers of a response.
 func responseHeader(h http.Header) []field {
 	var fields []field
 	for _, name := range []string{"Www-Authenticate", "Dpop-Nonce", "Retry-After"} {
@@ -351,7 +350,7 @@ func responseHeader(h http.Header) []field {
 	return fields
 }
 
-// jsonFields are the members of a JSON object.
+// jsonFields returns the members of a JSON object.
 func jsonFields(kind string, data []byte) []field {
 	media, _, _ := mime.ParseMediaType(kind)
 	if media != "application/json" && !strings.HasSuffix(media, "+json") {
@@ -375,7 +374,7 @@ func jsonFields(kind string, data []byte) []field {
 	return fields
 }
 
-// addToken decodes the JWT that a field holds, and checks it.
+// addToken decodes the JWT in a field, and checks it.
 func (n *step) addToken(s *Server, r *http.Request, f field) {
 	raw := f.value
 	if f.name == "Authorization" {
@@ -402,7 +401,7 @@ func indented(data []byte) string {
 	return string(value)
 }
 
-// inspect checks a token that someone sent, as its receiver should.
+// inspect checks a token as its receiver should.
 func (s *Server) inspect(ctx context.Context, t *token.Token, raw string) (kind string, checks []check) {
 	switch {
 	case t.Type() == "dpop+jwt":
@@ -411,7 +410,7 @@ func (s *Server) inspect(ctx context.Context, t *token.Token, raw string) (kind 
 		if s.ownIDToken(ctx, raw, false) != nil {
 			return "ID token", []check{{ok: true, text: "signature, issuer, times and audience are valid"}}
 		}
-		return "ID token", []check{{text: "it fails a check", id: diagnosis.IDTokenInvalid}}
+		return "ID token", []check{{text: "a check failed", id: diagnosis.IDTokenInvalid}}
 	case t.Issuer() != s.config.Issuer && (s.clients.find(t.Issuer()) != nil || s.issuerOf(t.Issuer()) != nil), t.Type() == typOfIDJAG:
 		return "assertion", nil
 	}

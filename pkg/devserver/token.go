@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// tokenResponse is a successful answer (RFC 6749, section 5.1).
+// tokenResponse is a token response (RFC 6749, section 5.1).
 type tokenResponse struct {
 	AccessToken     string `json:"access_token"`
 	TokenType       string `json:"token_type"`
@@ -23,19 +23,19 @@ type tokenResponse struct {
 	IssuedTokenType string `json:"issued_token_type,omitempty"` // RFC 8693, section 2.2.1
 }
 
-// tokenRequest is a request to the token endpoint whose client is known.
+// tokenRequest is a request to the token endpoint with a known client.
 type tokenRequest struct {
 	request *http.Request
 	client  *client
 	form    url.Values
 	faults  faultSet
-	jkt     string // the key that the request proves (RFC 9449), "" for none
+	jkt     string // the key in the request's proof (RFC 9449), or ""
 }
 
 // tokenGrant is a row of the table of grants.
 type tokenGrant struct {
 	name string
-	// exchange gives tokens for what the grant presents.
+	// exchange issues tokens for the grant.
 	exchange func(*Server, *tokenRequest) (*tokenResponse, *oauthError)
 }
 
@@ -62,7 +62,7 @@ func grantTypesSupported() []string {
 // serveToken is the token endpoint (RFC 6749, section 3.2).
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	faults := faultsOf(r)
-	form, refused := readForm(w, r) // before any wait, which its time does not allow for
+	form, refused := readForm(w, r) // before any delay
 	wait(r, faults.delay(FaultTokenSlow))
 	if faults.has(FaultTokenHang) {
 		hang(r)
@@ -85,7 +85,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	if refused == nil {
 		var answer *tokenResponse
 		answer, refused = s.exchange(q)
-		// A refusal changes something too: what was used twice is revoked.
+		// A refusal can change the state too: a second use revokes tokens.
 		if err := s.save(); err != nil && refused == nil {
 			refused = serverError(err)
 		}
@@ -100,7 +100,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	writeError(w, refused)
 }
 
-// misbehave answers in place of the token endpoint where a fault says so.
+// misbehave responds instead of the token endpoint if a fault is active.
 func misbehave(w http.ResponseWriter, faults faultSet) bool {
 	switch {
 	case faults.has(FaultToken500):
@@ -134,7 +134,7 @@ func (s *Server) exchange(q *tokenRequest) (*tokenResponse, *oauthError) {
 	return nil, refuse("unsupported_grant_type", "the grant types are "+strings.Join(grantTypesSupported(), ", "))
 }
 
-// exchangeCode gives tokens for a code (RFC 6749, section 4.1.3; RFC 7636,
+// exchangeCode issues tokens for a code (RFC 6749, section 4.1.3; RFC 7636,
 // section 4.6).
 func (s *Server) exchangeCode(q *tokenRequest) (*tokenResponse, *oauthError) {
 	if q.form.Get("code") == "" {
@@ -167,7 +167,7 @@ func (s *Server) exchangeCode(q *tokenRequest) (*tokenResponse, *oauthError) {
 	return s.withRefreshToken(answer, q, g), refused
 }
 
-// withRefreshToken adds a refresh token where this server gives one to the login.
+// withRefreshToken adds a refresh token if the login gets one.
 func (s *Server) withRefreshToken(answer *tokenResponse, q *tokenRequest, g *grant) *tokenResponse {
 	switch {
 	case answer == nil || s.config.RefreshTokens == RefreshNever:
@@ -177,9 +177,9 @@ func (s *Server) withRefreshToken(answer *tokenResponse, q *tokenRequest, g *gra
 	return answer
 }
 
-// newRefreshToken issues a refresh token of a grant. A JWT is for clients that read
-// it, as keycloak-js does; no API accepts it, since it is of another type and for
-// this server.
+// newRefreshToken issues a refresh token of a grant. It is a JWT for clients that
+// read it, such as keycloak-js; no API accepts it, because of its type and
+// audience.
 func (s *Server) newRefreshToken(g *grant) string {
 	now, value := s.now(), rand.Text()+rand.Text()
 	if s.config.JWTRefreshTokens || s.shape != nil && s.shape.refreshJWT {
@@ -206,7 +206,7 @@ func s256(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// exchangeRefreshToken gives new tokens for a refresh token, which is used up
+// exchangeRefreshToken issues new tokens for a refresh token, which is used up
 // (RFC 6749, section 6; RFC 9700, section 4.14.2).
 func (s *Server) exchangeRefreshToken(q *tokenRequest) (*tokenResponse, *oauthError) {
 	value := q.form.Get("refresh_token")
@@ -214,7 +214,7 @@ func (s *Server) exchangeRefreshToken(q *tokenRequest) (*tokenResponse, *oauthEr
 		return nil, refuse("invalid_request", "refresh_token is missing")
 	}
 	if q.faults.has(FaultReusedRefresh) {
-		return nil, refuse("invalid_grant", "the refresh token was used before; all tokens of this login are revoked")
+		return nil, refuse("invalid_grant", "the refresh token was already used; all tokens of this login are revoked")
 	}
 	scope, resource := strings.Fields(q.form.Get("scope")), requestedResources(q.form)
 	keep := q.faults.has(FaultNoRefreshRotation)
@@ -223,7 +223,7 @@ func (s *Server) exchangeRefreshToken(q *tokenRequest) (*tokenResponse, *oauthEr
 			return refuse("invalid_grant", "the refresh token was issued to another client")
 		}
 		if g.jkt != "" && g.jkt != q.jkt {
-			return refuse("invalid_grant", "the refresh token is bound to a key, and the proof is by another or there is none")
+			return refuse("invalid_grant", "the refresh token is bound to a key, but the proof is missing or from another key")
 		}
 		if err := checkNarrower(scope, g.scope, "invalid_scope"); err != nil {
 			return err
@@ -240,10 +240,11 @@ func (s *Server) exchangeRefreshToken(q *tokenRequest) (*tokenResponse, *oauthEr
 	return answer, refused
 }
 
-// exchangeCredentials gives a client a token of its own (RFC 6749, section 4.4).
+// exchangeCredentials issues a token to the client itself (RFC 6749, section
+// 4.4).
 func (s *Server) exchangeCredentials(q *tokenRequest) (*tokenResponse, *oauthError) {
 	if q.client.isPublic() {
-		return nil, refuse("unauthorized_client", "a public client has no credentials")
+		return nil, refuse("unauthorized_client", "a public client cannot use client credentials")
 	}
 	scope, refused := s.readScope(q.form.Get("scope"))
 	if refused != nil {
@@ -251,7 +252,7 @@ func (s *Server) exchangeCredentials(q *tokenRequest) (*tokenResponse, *oauthErr
 	}
 	for _, user := range []string{"openid", "offline_access", "profile", "email"} {
 		if slices.Contains(scope, user) {
-			return nil, refuse("invalid_scope", user+" needs a user, and a client that acts for itself has none")
+			return nil, refuse("invalid_scope", user+" needs a user, but client credentials have none")
 		}
 	}
 	resource, refused := s.readResource(q.form)
@@ -262,7 +263,7 @@ func (s *Server) exchangeCredentials(q *tokenRequest) (*tokenResponse, *oauthErr
 	return s.answer(q, g, scope, resource, "")
 }
 
-// answer makes the token response of a grant, but for the refresh token.
+// answer builds the token response of a grant, without the refresh token.
 func (s *Server) answer(q *tokenRequest, g *grant, scope, audience []string, nonce string) (*tokenResponse, *oauthError) {
 	if q.faults.has(FaultNarrowerScope) && len(scope) > 1 {
 		scope = scope[:len(scope)-1]

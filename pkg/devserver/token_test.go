@@ -14,7 +14,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Each row spoils one thing in a good request, and the good one is then taken.
+// Each row makes one parameter of a valid request wrong. The valid request is
+// then accepted.
 func TestCodeRefused(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	for _, test := range []struct {
@@ -71,7 +72,8 @@ func TestCodeUsedTwice(t *testing.T) {
 	if got := d.token(codeRequest(code)); got.Error != "invalid_grant" {
 		t.Errorf("the second use: %+v", got)
 	}
-	// What the first use gave is gone, since one of the two was a thief.
+	// The tokens of the first use are revoked, because one of the two clients
+	// may be a thief.
 	if got := d.call("GET", "/api/items", first.AccessToken, ""); got.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the access token: %d", got.StatusCode)
 	}
@@ -94,7 +96,8 @@ func TestCodeExpires(t *testing.T) {
 	}
 }
 
-// A clock that is set back does not make a used code or refresh token good again.
+// A clock that is set back does not make a used code or refresh token valid
+// again.
 func TestOnceOnlyWhenClockGoesBack(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	code := codeRequest(d.login(parameters()).Get("code"))
@@ -111,7 +114,7 @@ func TestOnceOnlyWhenClockGoesBack(t *testing.T) {
 	}
 }
 
-// One hundred at once: one wins, whichever it is.
+// One of a hundred concurrent requests succeeds.
 func TestOnceOnly(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	for _, request := range []func() url.Values{
