@@ -1,15 +1,11 @@
 package account
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"html"
 	"net/http"
 	"net/url"
-	"regexp"
-	"strings"
 	"sync"
 	"time"
 
@@ -174,7 +170,7 @@ func (l *login) awaitCode(ctx context.Context, back callback, request *oauth.Aut
 	lost := make(chan struct{})
 	if reused && !request.Pushed() {
 		go func() {
-			if pause(waiting, lookAfter) == nil && l.refusedThere(waiting, request, client) != nil {
+			if pause(waiting, lookAfter) == nil && l.look(waiting, request).forgot() {
 				close(lost)
 			}
 		}()
@@ -182,15 +178,14 @@ func (l *login) awaitCode(ctx context.Context, back callback, request *oauth.Aut
 	err := l.awaitBrowser(waiting, back, request.URL(), accepting, lost)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-		return secret.String{}, cmp.Or(accepting.stray(), l.refusedThere(ctx, request, client), timedOut(l.options.Timeout))
+		if stray := accepting.stray(); stray != nil {
+			return secret.String{}, stray
+		}
+		return secret.String{}, l.look(ctx, request).explain(client, request, l.options.Timeout)
 	case err != nil:
 		return secret.String{}, err
 	}
 	return accepting.taken(), nil
-}
-
-func timedOut(limit time.Duration) error {
-	return &diagnosis.Diagnosis{ID: diagnosis.LoginTimeout, Expected: diagnosis.Values{"a login within " + limit.String()}, Got: diagnosis.None}
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -348,37 +343,6 @@ func (l *login) pasted(line, redirectURI string, a *acceptor) error {
 		l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.PasteRefused, Err: why})
 	}
 	return err
-}
-
-// refusedThere looks whether the server refuses the request itself, which it
-// says only to the browser, as it must for a redirect URI that is not
-// registered. It returns nil where the server does not.
-func (l *login) refusedThere(ctx context.Context, request *oauth.AuthorizationRequest, client *oauth.Client) error {
-	if request.Pushed() {
-		return nil // the server has looked at it, and takes it once
-	}
-	res, err := l.http.Get(ctx, request.URL(), "text/html", 1<<20)
-	if err != nil || res.Status < 400 || res.Status >= 500 {
-		return nil
-	}
-	return &diagnosis.Diagnosis{
-		ID: diagnosis.RedirectMismatch, Expected: diagnosis.Values{fmt.Sprintf("client %.100q with the redirect URI %s", client.ID, request.RedirectURI)},
-		Got: diagnosis.Values{strings.TrimSpace(fmt.Sprintf("%d from the authorization endpoint %s", res.Status, pageText(res.Body)))},
-	}
-}
-
-// markup is what of a page is not text.
-var markup = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?is)<(script|style|head)\b.*?</(script|style|head)>|<[^>]*>|\s+`)
-})
-
-// pageText returns the beginning of what a page says, quoted; "" if nothing.
-func pageText(body []byte) string {
-	text := strings.Join(strings.Fields(html.UnescapeString(markup().ReplaceAllString(string(body), " "))), " ")
-	if text == "" {
-		return ""
-	}
-	return diagnosis.Quote(text)
 }
 
 // redirectURI is the one that was asked for, "" where any will do.

@@ -30,7 +30,7 @@ func loginByDevice(ctx context.Context, l *login, want wanted) (authorized, erro
 	defer cancel()
 	got.response, err = got.client.PollDevice(waiting, device)
 	if err != nil && ctx.Err() == nil && errors.Is(waiting.Err(), context.DeadlineExceeded) {
-		err = timedOut(l.options.Timeout)
+		err = timedOut(l.options.Timeout, nil)
 	}
 	return got, err
 }

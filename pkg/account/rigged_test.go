@@ -38,11 +38,12 @@ type rigged struct {
 	refresh  string // the one refresh token that is valid
 	nonce    string
 	ttl      int
-	requests []request // to every endpoint but discovery and keys
-	clients  int       // registered
-	confid   bool      // registers confidential clients
-	forgot   bool      // knows no client any more
-	refuse   string    // a scope that it does not grant
+	requests []request        // to every endpoint but discovery and keys
+	clients  int              // registered
+	confid   bool             // registers confidential clients
+	forgot   bool             // knows no client any more
+	refuse   string           // a scope that it does not grant
+	page     http.HandlerFunc // of the authorization endpoint for a client that it forgot; nil is an error
 }
 
 type request struct {
@@ -108,7 +109,11 @@ func reply(w http.ResponseWriter, status int, body any) {
 }
 
 func (r *rigged) authorize(w http.ResponseWriter, req *http.Request) {
-	if r.forgot {
+	switch {
+	case r.forgot && r.page != nil:
+		r.page(w, req)
+		return
+	case r.forgot:
 		http.Error(w, "unknown client", http.StatusBadRequest)
 		return
 	}
