@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -65,10 +66,20 @@ func missingNode() string {
 func startOIDCProvider(t *testing.T, flags ...string) string {
 	t.Helper()
 	need(t, "node", missingNode())
-	var stderr bytes.Buffer
 	server := exec.Command("node", append([]string{filepath.Join(interopDir, "server.js")}, flags...)...)
-	server.Stderr = &stderr
-	server.WaitDelay = 5 * time.Second
+	started, _ := startProgram[struct {
+		Issuer string `json:"issuer"`
+	}](t, server)
+	return started.Issuer
+}
+
+// startProgram runs a program that prints a line of JSON once it serves, and that ends with its stdin, which is closed when
+// the test ends. It returns the line, and the stdin.
+func startProgram[T any](t *testing.T, server *exec.Cmd) (started T, stdin io.WriteCloser) {
+	t.Helper()
+	name := filepath.Base(server.Args[len(server.Args)-1])
+	var stderr bytes.Buffer
+	server.Stderr, server.WaitDelay = &stderr, 5*time.Second
 	stdin, err := server.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -86,20 +97,17 @@ func startOIDCProvider(t *testing.T, flags ...string) string {
 		err := server.Wait()
 		kill.Stop()
 		if err != nil || t.Failed() {
-			t.Logf("oidc-provider ended: %v\n%s", err, stderr.String())
+			t.Logf("%s ended: %v\n%s", name, err, stderr.String())
 		}
 	})
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &started)
+	}
 	if err != nil {
-		t.Fatalf("oidc-provider told no issuer: %v", err)
+		t.Fatalf("%s printed %q: %v", name, line, err)
 	}
-	var told struct {
-		Issuer string `json:"issuer"`
-	}
-	if err := json.Unmarshal(line, &told); err != nil {
-		t.Fatalf("oidc-provider told %q: %v", line, err)
-	}
-	return told.Issuer
+	return started, stdin
 }
 
 // getJSON reads a JSON document of the certified server into a value of type T.
