@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/oauthctl/oauthctl/pkg/account"
@@ -21,10 +22,13 @@ func refusalHint(c hintContext) string {
 			"; or create a client in the server's console, then " + c.run("login", "--client-id", "ID")
 	case errors.As(c.Diagnosis, &typeError):
 		return "if this server is known to issue Bearer tokens: " + c.run("profile", "set", "assume_bearer=true")
-	case c.ID == diagnosis.IDTokenInvalid && aboutTime(c.Diagnosis):
-		return "compare the clocks of this machine and of the server, then " + c.run("login")
+	case c.ID == diagnosis.IDTokenInvalid && oauth.AboutTime(c.Diagnosis):
+		return c.clockHint()
 	case !errors.As(c.Diagnosis, &refused):
 		return ""
+	}
+	if refused.Clock.Differs() && refused.Request.DependsOnTime() && slices.Contains([]diagnosis.ID{diagnosis.GrantInvalid, diagnosis.ClientRefused, diagnosis.RequestRefused}, c.ID) {
+		return refused.Clock.String() + ", which the request depends on; set the clock that is wrong (NTP), then try again"
 	}
 	switch c.ID {
 	case diagnosis.GrantInvalid:
@@ -41,6 +45,18 @@ func refusalHint(c hintContext) string {
 		}
 	}
 	return ""
+}
+
+// clockHint says what to do about an ID token whose times are wrong.
+func (c hintContext) clockHint() string {
+	var clocks *oauth.ClockError
+	switch {
+	case !errors.As(c.Diagnosis, &clocks):
+		return "compare the clocks of this machine and of the server, then " + c.run("login")
+	case clocks.Clock.Differs():
+		return "set the clock that is wrong, this machine's or the server's (NTP), then " + c.run("login")
+	}
+	return "report it to the server's operator: its clock is right, the times of its ID tokens are not"
 }
 
 // grantHint says what to do about invalid_grant.
@@ -71,20 +87,4 @@ func (c hintContext) clientHint(refused *oauth.Error) string {
 		return "name the audience that the server expects of assertions: " + c.run("profile", "set", "assertion_audience=URL")
 	}
 	return ""
-}
-
-// aboutTime reports that a check of times failed underneath.
-func aboutTime(err error) bool {
-	for err != nil {
-		var d *diagnosis.Diagnosis
-		if !errors.As(err, &d) {
-			return false
-		}
-		switch d.ID {
-		case diagnosis.Expired, diagnosis.NotYetValid, diagnosis.IssuedInFuture, diagnosis.ClockSkew:
-			return true
-		}
-		err = d.Err
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package cmd
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -17,6 +18,10 @@ func TestRefusalHints(t *testing.T) {
 	code := oauth.Request{Endpoint: oauth.TokenEndpoint, GrantType: "authorization_code"}
 	bound := code
 	bound.ProofsAnnounced = true
+	behind := oauth.ServerClock{Known: true, Ahead: -2 * time.Minute}
+	late := func(id diagnosis.ID, r oauth.Request) *diagnosis.Diagnosis {
+		return &diagnosis.Diagnosis{ID: id, Err: &oauth.Error{Code: "refused", Request: r, Clock: behind}}
+	}
 	for name, tt := range map[string]struct {
 		d    *diagnosis.Diagnosis
 		want string // "" for the hint of the table
@@ -35,6 +40,13 @@ func TestRefusalHints(t *testing.T) {
 		"no proof":                {refused(diagnosis.RequestRefused, "invalid_dpop_proof", "", oauth.Request{}), "login --dpop"},
 		"a wrong proof":           {refused(diagnosis.RequestRefused, "invalid_dpop_proof", "", oauth.Request{Proof: true}), ""},
 		"clocks":                  {&diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid, Err: &diagnosis.Diagnosis{ID: diagnosis.IssuedInFuture}}, "compare the clocks"},
+		"clocks that differ":      {&diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid, Err: &oauth.ClockError{Clock: behind, Err: &diagnosis.Diagnosis{ID: diagnosis.Expired}}}, "set the clock"},
+		"clocks that agree":       {&diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid, Err: &oauth.ClockError{Clock: oauth.ServerClock{Known: true}, Err: &diagnosis.Diagnosis{ID: diagnosis.Expired}}}, "report it to the server's operator"},
+		"a code, clocks differ":   {late(diagnosis.GrantInvalid, code), "2 m behind this machine's"},
+		"a proof, clocks differ":  {late(diagnosis.RequestRefused, oauth.Request{Proof: true}), "2 m behind this machine's"},
+		"a key, clocks differ":    {late(diagnosis.ClientRefused, oauth.Request{AuthMethod: oauth.AuthPrivateKeyJWT}), "2 m behind this machine's"},
+		"a secret, clocks differ": {late(diagnosis.ClientRefused, oauth.Request{AuthMethod: oauth.AuthSecretPost}), ""},
+		"a scope, clocks differ":  {late(diagnosis.ScopeRefused, code), ""},
 		"a signature":             {&diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid, Err: &diagnosis.Diagnosis{ID: diagnosis.SignatureInvalid}}, ""},
 		"a client document":       {&diagnosis.Diagnosis{ID: diagnosis.NoRegistrationPath, Err: account.ErrDocumentAccepted}, "client_metadata_url"},
 		"no registration":         {&diagnosis.Diagnosis{ID: diagnosis.NoRegistrationPath}, ""},

@@ -5,16 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
-
-// clockTolerance is by how much two clocks may differ. Date counts in seconds, and
-// an answer is some time on its way.
-const clockTolerance = 30 * time.Second
 
 // clockReading is by how much the clock of a server is ahead of this machine's.
 type clockReading struct {
@@ -22,34 +17,29 @@ type clockReading struct {
 	ahead  time.Duration
 }
 
-// readClock notes the Date of an answer (RFC 9110, section 6.6.1). One that comes
-// from a cache is older by its Age.
+// readClock notes by how much the clock of an answer's server is ahead.
 func (e *examination) readClock(u *url.URL, h http.Header, now time.Time) {
-	date, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
+	ahead, ok := safehttp.ClockAhead(h, now)
+	if !ok {
 		return
 	}
-	if age, err := strconv.Atoi(h.Get("Age")); err == nil && age > 0 {
-		date = date.Add(time.Duration(age) * time.Second)
-	}
-	date = date.Add(time.Second / 2) // it has no fractions
 	origin := safehttp.Origin(u)
 	for _, known := range e.clocks {
 		if known.origin == origin {
 			return
 		}
 	}
-	e.clocks = append(e.clocks, clockReading{origin, date.Sub(now)})
+	e.clocks = append(e.clocks, clockReading{origin, ahead})
 }
 
-func (c clockReading) isOff() bool { return c.ahead.Abs() > clockTolerance }
+func (c clockReading) isOff() bool { return c.ahead.Abs() > safehttp.ClockTolerance }
 
 // ownClock returns by how much the servers' clocks are ahead of this machine's, if
 // it is this machine's clock that is wrong: servers that agree with each other, or
 // a single one that runs elsewhere.
 func (e *examination) ownClock() (ahead time.Duration, wrong bool) {
 	for i, c := range e.clocks {
-		if !c.isOff() || i > 0 && (c.ahead-e.clocks[0].ahead).Abs() > clockTolerance {
+		if !c.isOff() || i > 0 && (c.ahead-e.clocks[0].ahead).Abs() > safehttp.ClockTolerance {
 			return 0, false
 		}
 	}
@@ -75,7 +65,7 @@ func (e *examination) clock(context.Context) finding {
 			continue
 		}
 		f := failed(diagnosis.ClockSkew, "the clock of "+hostOf(c.origin)+" is "+offBy(c.ahead), &Request{Method: http.MethodHead, URL: c.origin + "/"})
-		f.expected, f.got = diagnosis.Values{fmt.Sprintf("a difference below %s", clockTolerance)}, diagnosis.Values{c.ahead.Round(time.Second).String()}
+		f.expected, f.got = diagnosis.Values{fmt.Sprintf("a difference below %s", safehttp.ClockTolerance)}, diagnosis.Values{c.ahead.Round(time.Second).String()}
 		if c.origin == originOf(e.config.URL) && e.kind != Issuer {
 			f.owner = TheAPI
 		}
@@ -110,7 +100,7 @@ func (e *examination) blameOwnClock(report *Report) {
 	switch {
 	case wrong && machine.Status != Failed:
 		f := failed(diagnosis.ClockSkew, "the clock of this machine is "+offBy(-ahead), &Request{Method: http.MethodHead, URL: e.clocks[0].origin + "/"})
-		f.expected, f.got = diagnosis.Values{fmt.Sprintf("a difference below %s", clockTolerance)}, diagnosis.Values{(-ahead).Round(time.Second).String()}
+		f.expected, f.got = diagnosis.Values{fmt.Sprintf("a difference below %s", safehttp.ClockTolerance)}, diagnosis.Values{(-ahead).Round(time.Second).String()}
 		*machine = e.result(rungs()[0], f.fixedBy("set the clock of this machine by NTP"))
 	case machine.Status == Passed && !e.clocks[0].isOff():
 		text := fmt.Sprintf("clock %.0f s off", e.clocks[0].ahead.Abs().Seconds())

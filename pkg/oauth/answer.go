@@ -26,6 +26,7 @@ type reply struct {
 	*safehttp.Response
 	request Request
 	sent    []param
+	clock   ServerClock
 }
 
 // answer is the object that a response holds. Members that nobody needs may be
@@ -155,7 +156,7 @@ func text(v jsontext.Value) (s string, ok bool) {
 // failed says what an answer means that is not a good one. Servers repeat what
 // they were sent, so the request's own secrets are taken out of their texts.
 func (a *answer) failed() error {
-	e := &Error{Status: a.Status, Request: a.request}
+	e := &Error{Status: a.Status, Request: a.request, Clock: a.clock}
 	if code, ok := text(a.members["error"]); a.isObject && ok && a.hasError() {
 		description, _ := text(a.members["error_description"])
 		uri, _ := text(a.members["error_uri"])
@@ -270,5 +271,6 @@ func (c *Client) newReply(res *safehttp.Response, request Request, values url.Va
 	for _, name := range []string{"Authorization", "Dpop"} {
 		sent = append(sent, param{name, secret.New(header.Get(name))})
 	}
-	return &reply{res, request, sent}
+	ahead, known := safehttp.ClockAhead(res.Header, c.now())
+	return &reply{res, request, sent, ServerClock{known, ahead}}
 }

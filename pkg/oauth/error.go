@@ -41,6 +41,16 @@ type Request struct {
 	MethodsAnnounced bool
 }
 
+// DependsOnTime reports whether the request held a proof or an assertion, or a
+// code, which is valid only for a short time by the server's clock.
+func (r Request) DependsOnTime() bool {
+	switch r.GrantType {
+	case "authorization_code", grantJWTBearer, grantTokenExchange:
+		return true
+	}
+	return r.Proof || r.AuthMethod == AuthPrivateKeyJWT || r.AuthMethod == AuthSecretJWT
+}
+
 // Error is an error response of an authorization server, from its token
 // endpoint or another (RFC 6749, section 5.2) or in a redirect (section
 // 4.1.2.1). It comes wrapped in a Diagnosis whose kind says who can fix it;
@@ -53,6 +63,7 @@ type Error struct {
 	Text    string
 	Status  int // of the HTTP response; 0 in a redirect
 	Request Request
+	Clock   ServerClock // by the Date of the response
 }
 
 // serverText bounds what of a server's text is shown. Some servers come to the

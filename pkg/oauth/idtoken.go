@@ -49,7 +49,7 @@ func (c *Client) VerifyIDToken(ctx context.Context, res *TokenResponse, want IDT
 	}
 	t, err := c.verifySigned(ctx, res.IDToken.Reveal())
 	if err != nil {
-		return nil, fmt.Errorf("oauth: %w", err)
+		return nil, fmt.Errorf("oauth: %w", withClock(err, res.Clock))
 	}
 	for _, check := range []func() error{
 		func() error { return c.checkParties(t) },

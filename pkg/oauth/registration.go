@@ -103,7 +103,7 @@ func register(ctx context.Context, c *safehttp.Client, endpoint string, metadata
 	if err != nil {
 		return nil, fmt.Errorf("oauth: register: %w", timedOut(ctx, limit, err))
 	}
-	r := &reply{res, Request{Endpoint: RegistrationEndpoint}, []param{{"initial_access_token", metadata.InitialAccessToken}}}
+	r := &reply{Response: res, request: Request{Endpoint: RegistrationEndpoint}, sent: []param{{"initial_access_token", metadata.InitialAccessToken}}}
 	return parseRegistered(r.object())
 }
 

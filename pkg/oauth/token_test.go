@@ -414,7 +414,11 @@ func TestRetryOnlyWhereNothingWasSent(t *testing.T) {
 }
 
 func TestErrorIsTyped(t *testing.T) {
-	c := client(t, answer(400, "", `{"error":"invalid_grant","error_description":"gone","error_uri":"https://e.example"}`))
+	refusal := answer(400, "", `{"error":"invalid_grant","error_description":"gone","error_uri":"https://e.example"}`)
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", clock.Add(90*time.Second).Format(http.TimeFormat))
+		refusal(w, r)
+	})
 	_, err := c.Token(t.Context(), oauth.Refresh(secret.New("r"), nil, nil))
 	var got *oauth.Error
 	if !errors.As(err, &got) {
@@ -423,6 +427,7 @@ func TestErrorIsTyped(t *testing.T) {
 	if diff := cmp.Diff(&oauth.Error{
 		Code: "invalid_grant", Description: "gone", URI: "https://e.example", Status: 400,
 		Request: oauth.Request{Endpoint: oauth.TokenEndpoint, GrantType: "refresh_token", AuthMethod: oauth.AuthNone},
+		Clock:   oauth.ServerClock{Known: true, Ahead: 90*time.Second + time.Second/2},
 	}, got); diff != "" {
 		t.Error(diff)
 	}

@@ -38,6 +38,8 @@ type TokenResponse struct {
 	ExpiresAt time.Time
 	// IssuedTokenType is the URI of a token exchange's result (RFC 8693).
 	IssuedTokenType string
+	// Clock is the server's, by the Date of the response.
+	Clock ServerClock
 	// Raw is the whole JSON object as it came, with the fields not listed here.
 	Raw secret.String
 }
@@ -49,7 +51,7 @@ func (c *Client) parseTokenResponse(res *answer, req TokenRequest, now time.Time
 	if !res.isGood(http.StatusOK, http.StatusCreated) {
 		return nil, res.failed()
 	}
-	t := &TokenResponse{Raw: secret.New(string(res.Body))}
+	t := &TokenResponse{Raw: secret.New(string(res.Body)), Clock: res.clock}
 	for _, m := range []struct {
 		name string
 		to   *secret.String
