@@ -77,22 +77,80 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// A scope that only we added does not make a login impossible; one that the user named does.
+// A scope that only we added does not make a login impossible, whatever the server calls it; one that the user named does.
 func TestImpliedScopesAreLeftOut(t *testing.T) {
-	h, r := newHome(t), newRigged(t)
-	r.refuse = "offline_access"
-	u := &user{t: t}
-	done, err := h.login(u, r.URL, nil)
-	if err != nil || u.warned(diagnosis.ScopesLeftOut) == nil {
-		t.Fatalf("%v, warned of %v", err, u.warnings)
+	atToken := func(code string) func(r *rigged) {
+		return func(r *rigged) {
+			r.answer = func(string, map[string]any) (int, any) {
+				scope := ""
+				for _, q := range r.requests {
+					if q.path == "/authorize" {
+						scope = q.form.Get("scope")
+					}
+				}
+				if strings.Contains(scope, "offline_access") {
+					return http.StatusBadRequest, map[string]any{"error": code, "error_description": "offline tokens are not for you"}
+				}
+				return http.StatusOK, nil
+			}
+		}
 	}
-	if slices.Contains(done.Asked, "offline_access") || len(r.to("/authorize")) != 2 {
-		t.Errorf("asked for %v in %d requests", done.Asked, len(r.to("/authorize")))
+	atPage := func(word string) func(r *rigged) {
+		return func(r *rigged) { r.refuse, r.word = "offline_access", word }
 	}
-	named := &user{t: t}
-	_, err = newHome(t).login(named, r.URL, func(o *account.LoginOptions) { o.Scope = []string{"openid", "offline_access"} })
-	if idOf(err) != diagnosis.ScopeRefused || named.warnings != nil {
-		t.Errorf("named by the user: %v, %v", err, named.warnings)
+	for name, tt := range map[string]struct {
+		rig     func(*rigged)
+		leftOut bool
+	}{
+		"invalid_scope":                       {atPage(""), true},
+		"a word of its own":                   {atPage("scope_not_permitted"), true},
+		"the token endpoint":                  {atToken("not_allowed"), true},
+		"invalid_scope at the token endpoint": {atToken("invalid_scope"), true},
+		"the user's no":                       {atPage("access_denied"), false},
+		"a broken request":                    {atToken("invalid_request"), false},
+		"a code that was used":                {atToken("invalid_grant"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, r := newHome(t), newRigged(t)
+			tt.rig(r)
+			u := &user{t: t}
+			done, err := h.login(u, r.URL, nil)
+			if warned := u.warned(diagnosis.ScopesLeftOut) != nil; (err == nil) != tt.leftOut || warned != tt.leftOut {
+				t.Fatalf("%v, warned of %v", err, u.warnings)
+			}
+			requests := len(r.to("/authorize"))
+			if !tt.leftOut && requests != 1 || tt.leftOut && (requests != 2 || slices.Contains(done.Asked, "offline_access")) {
+				t.Errorf("%+v in %d requests", done, requests)
+			}
+			named := &user{t: t}
+			_, err = newHome(t).login(named, r.URL, func(o *account.LoginOptions) { o.Scope = []string{"openid", "offline_access"} })
+			if err == nil || named.warned(diagnosis.ScopesLeftOut) != nil {
+				t.Errorf("named by the user: %v, %v", err, named.warnings)
+			}
+		})
+	}
+}
+
+// Keycloak refreshes without offline_access, which would make an offline session there: only a user who names it gets one.
+func TestOfflineAccessIsNotAddedEverywhere(t *testing.T) {
+	for name, tt := range map[string]struct {
+		path string
+		name []string
+		want string
+	}{
+		"a realm of Keycloak":  {"/realms/shop", nil, "openid"},
+		"below another path":   {"/auth/realms/shop", nil, "openid"},
+		"named by the user":    {"/realms/shop", []string{"openid", "offline_access"}, "openid offline_access"},
+		"a server of any kind": {"/tenants/shop", nil, "openid offline_access"},
+	} {
+		h, r := newHome(t), newRigged(t)
+		r.metadata["issuer"] = r.URL + tt.path
+		if _, err := h.login(&user{t: t}, r.URL+tt.path, func(o *account.LoginOptions) { o.Scope = tt.name }); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := r.to("/authorize")[0].Get("scope"); got != tt.want {
+			t.Errorf("%s: requested %q, want %q", name, got, tt.want)
+		}
 	}
 }
 

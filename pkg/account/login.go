@@ -225,21 +225,33 @@ func (a *Account) Login(ctx context.Context, ui UserInterface, o LoginOptions) (
 	return nil, err
 }
 
-// obtain has the user authorize the login. Scopes that only we added and that the
-// server refuses are left out, once.
+// obtain has the user authorize the login. If the server refuses it, perhaps for
+// scopes that only we added, they are left out, once.
 func (l *login) obtain(ctx context.Context, want wanted) (authorized, wanted, error) {
 	l.ui.Requesting(want.scopes, want.implied)
 	got, err := l.grant.obtain(ctx, l, want)
-	var d *diagnosis.Diagnosis
-	if !errors.As(err, &d) || d.ID != diagnosis.ScopeRefused || len(want.implied) == 0 {
+	if len(want.implied) == 0 || !mayBeAboutScopes(err) {
 		return got, want, err
 	}
+	var refused *oauth.Error
+	errors.As(err, &refused)
 	got.show(loopback.InTerminal)
-	l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.ScopesLeftOut, Got: diagnosis.Values(want.implied), Err: d.Err})
+	l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.ScopesLeftOut, Got: diagnosis.Values(want.implied), Err: refused})
 	want.scopes = slices.DeleteFunc(slices.Clone(want.scopes), func(scope string) bool { return slices.Contains(want.implied, scope) })
 	want.implied = nil
 	got, err = l.grant.obtain(ctx, l, want)
 	return got, want, err
+}
+
+// mayBeAboutScopes reports whether a server refused a login for its scopes or by a
+// word of its own, as some do for a scope that a client or a user may not have.
+func mayBeAboutScopes(err error) bool {
+	var refused *oauth.Error
+	if !errors.As(err, &refused) {
+		return false
+	}
+	return errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.ScopeRefused}) ||
+		errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.RequestRefused}) && refused.Code != "" && !refused.IsRegistered()
 }
 
 // show shows the outcome in the browser that waits for it.

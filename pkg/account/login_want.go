@@ -157,14 +157,15 @@ func (l *login) chooseScopes(found *discovery.Found) (scopes, implied []string) 
 	return scopes, implied
 }
 
-// withImplied adds the scopes that say who logs in and that they may be away.
+// withImplied adds the scopes by which the server says who logs in, and by which
+// it issues a refresh token if it needs one for that.
 func (l *login) withImplied(needed []string, server *discovery.Server) (scopes, implied []string) {
 	scopes = slices.Clone(needed)
 	if !l.grant.user {
 		return scopes, nil
 	}
 	for _, scope := range []string{"openid", "offline_access"} {
-		if offers(server, scope) && !slices.Contains(scopes, scope) {
+		if offers(server, scope) && !slices.Contains(scopes, scope) && !(scope == "offline_access" && provider.RefreshesOnline(server.Issuer)) {
 			scopes, implied = append(scopes, scope), append(implied, scope)
 		}
 	}

@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"io"
@@ -42,6 +43,7 @@ type rigged struct {
 	clients  int              // registered
 	confid   bool             // registers confidential clients
 	forgot   bool             // knows no client any more
+	word     string           // by which it refuses a scope; "" is invalid_scope
 	refuse   string           // a scope that it does not grant
 	page     http.HandlerFunc // of the authorization endpoint for a client that it forgot; nil is an error
 }
@@ -68,6 +70,8 @@ func newRigged(t *testing.T) *rigged {
 	}
 	return r
 }
+
+func (r *rigged) issuer() string { return r.metadata["issuer"].(string) }
 
 func (r *rigged) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
@@ -118,12 +122,12 @@ func (r *rigged) authorize(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if r.refuse != "" && strings.Contains(" "+req.Form.Get("scope")+" ", " "+r.refuse+" ") {
-		to := req.Form.Get("redirect_uri") + "?" + url.Values{"error": {"invalid_scope"}, "state": {req.Form.Get("state")}, "iss": {r.URL}}.Encode()
+		to := req.Form.Get("redirect_uri") + "?" + url.Values{"error": {cmp.Or(r.word, "invalid_scope")}, "state": {req.Form.Get("state")}, "iss": {r.issuer()}}.Encode()
 		http.Redirect(w, req, to, http.StatusFound)
 		return
 	}
 	r.nonce = req.Form.Get("nonce")
-	to := req.Form.Get("redirect_uri") + "?" + url.Values{"code": {"one-time"}, "state": {req.Form.Get("state")}, "iss": {r.URL}}.Encode()
+	to := req.Form.Get("redirect_uri") + "?" + url.Values{"code": {"one-time"}, "state": {req.Form.Get("state")}, "iss": {r.issuer()}}.Encode()
 	http.Redirect(w, req, to, http.StatusFound)
 }
 
@@ -173,7 +177,7 @@ func (r *rigged) token(w http.ResponseWriter, req *http.Request) {
 
 func (r *rigged) idToken(clientID string) string {
 	now := time.Now().Unix()
-	claims := map[string]any{"iss": r.URL, "sub": "alice", "aud": clientID, "iat": now, "exp": now + 300, "auth_time": 1700000000}
+	claims := map[string]any{"iss": r.issuer(), "sub": "alice", "aud": clientID, "iat": now, "exp": now + 300, "auth_time": 1700000000}
 	if r.nonce != "" {
 		claims["nonce"] = r.nonce
 	}

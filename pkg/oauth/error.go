@@ -131,6 +131,23 @@ var meanings = map[diagnosis.ID][]string{
 	diagnosis.ServerError: {"server_error", "temporarily_unavailable"},
 }
 
+// registeredCodes are those of the OAuth Extensions Error registry (RFC 6749,
+// section 11.4) and of RFC 6749, RFC 7591 and OpenID Connect Core themselves.
+var registeredCodes = []string{
+	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
+	"access_denied", "unsupported_response_type", "server_error", "temporarily_unavailable",
+	"invalid_token", "insufficient_scope", "unsupported_token_type", "insufficient_user_authentication",
+	"interaction_required", "login_required", "account_selection_required", "consent_required", "unmet_authentication_requirements",
+	"invalid_request_uri", "invalid_request_object", "request_not_supported", "request_uri_not_supported", "registration_not_supported",
+	"authorization_pending", "slow_down", "expired_token", "invalid_target", "invalid_authorization_details",
+	"use_dpop_nonce", "invalid_dpop_proof", "need_info", "request_denied", "request_submitted",
+	"invalid_redirect_uri", "invalid_client_metadata", "invalid_software_statement", "unapproved_software_statement",
+}
+
+// IsRegistered reports whether the code is one that a specification defines. Any
+// other is the server's own word.
+func (e *Error) IsRegistered() bool { return slices.Contains(registeredCodes, e.Code) }
+
 // meaning is the diagnosis that the code and the status stand for.
 func (e *Error) meaning() diagnosis.ID {
 	for id, codes := range meanings {

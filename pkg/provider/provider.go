@@ -137,7 +137,7 @@ var rules = []rule{
 		[]diagnosis.ID{diagnosis.AudienceMismatch, diagnosis.AudienceMissing},
 		func(c Case) bool {
 			foreign := func(a string) bool { return !slices.Contains(keycloakClients, a) }
-			return strings.Contains(c.text("iss"), "/realms/") && !slices.ContainsFunc(c.audience(), foreign)
+			return isKeycloakIssuer(c.text("iss")) && !slices.ContainsFunc(c.audience(), foreign)
 		},
 	},
 	{
@@ -157,6 +157,18 @@ var rules = []rule{
 
 // keycloakClients are the clients that Keycloak creates in each realm.
 var keycloakClients = []string{"account", "account-console", "admin-cli", "broker", "realm-management", "security-admin-console"}
+
+// isKeycloakIssuer reports whether an issuer has the form of a realm of Keycloak,
+// at whatever path Keycloak itself is.
+func isKeycloakIssuer(issuer string) bool {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	segments := strings.Split(strings.TrimSuffix(u.Path, "/"), "/")
+	n := len(segments)
+	return n > 2 && segments[n-2] == "realms" && segments[n-1] != ""
+}
 
 func isEntraIssuer(issuer string) bool { return isEntraVersion1(issuer) || isEntraVersion2(issuer) }
 
@@ -202,6 +214,12 @@ func isEntraTemplate(issuer string) bool {
 // RefusesResource reports whether the authorization server refuses resource
 // indicators (RFC 8707). Entra ID does, because its scopes identify the API.
 func RefusesResource(issuer string) bool { return isEntraIssuer(issuer) }
+
+// RefreshesOnline reports whether the authorization server issues refresh tokens
+// for the user's session without the scope offline_access. There the scope asks
+// for more, a session that goes on after the user has logged out: Keycloak calls
+// it an offline session.
+func RefreshesOnline(issuer string) bool { return isKeycloakIssuer(issuer) }
 
 // Explain returns the id of the provider-specific case of c, or c.ID if there
 // is none.

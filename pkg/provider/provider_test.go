@@ -104,3 +104,21 @@ func TestRefusesResource(t *testing.T) {
 		}
 	}
 }
+
+func TestRefreshesOnline(t *testing.T) {
+	for issuer, want := range map[string]bool{
+		"https://sso.example.com/realms/shop":      true,
+		"http://127.0.0.1:8080/auth/realms/master": true,
+		"https://sso.example.com/realms/shop/":     true,
+		"https://sso.example.com/realms/":          false,
+		"https://sso.example.com/realms/shop/x":    false,
+		"https://realms.example.com/shop":          false,
+		"https://example.com/?next=/realms/shop":   false,
+		"/realms/shop":                             false,
+		"":                                         false,
+	} {
+		if got := provider.RefreshesOnline(issuer); got != want {
+			t.Errorf("%q: %v", issuer, got)
+		}
+	}
+}
