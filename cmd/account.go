@@ -216,12 +216,17 @@ func (env *Env) missingVariable() string {
 	for _, key := range []profile.Key{profile.Issuer, profile.TokenEndpoint, profile.ClientID, profile.GrantType} {
 		byVariables = byVariables || p.Origin(key) == profile.Environment
 	}
+	presented, presents := account.Presents(p.Get(profile.GrantType))
 	proof := p.Get(profile.ClientSecret) + p.Get(profile.SigningKey) + p.Get(profile.ClientAssertion)
 	switch {
 	case !byVariables || env.hasSession(p.Name()):
 		return ""
 	case p.Server() == "":
 		return profile.Issuer.Variable()
+	case presents && p.Get(presented) == "":
+		return presented.Variable()
+	case presents:
+		return ""
 	case p.Get(profile.ClientID) == "":
 		return profile.ClientID.Variable()
 	case proof == "":

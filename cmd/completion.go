@@ -74,12 +74,14 @@ func flagValues() map[string][]string {
 		"format":      tokenFormats(),
 		"store":       account.StoreKinds(),
 		"print":       printable(),
-		"grant-type":  append(account.GrantTypes(), grantExchange, grantJWTBearer),
+		"grant-type":  account.GrantTypes(),
 		"auth-method": {oauth.AuthNone, oauth.AuthSecretBasic, oauth.AuthSecretPost, oauth.AuthSecretJWT, oauth.AuthPrivateKeyJWT, oauth.AuthTLS},
 		"prompt":      {"none", "login", "consent", "select_account"},
 		"alg":         jwks.Algorithms(),
 		"fault":       faults,
 		"to":          {"pem", "jwk"},
+
+		"exchange grant-type": {grantExchange, grantJWTBearer},
 
 		"generate alg": jwks.PublicKeyAlgorithms(),
 		"dev alg":      jwks.PublicKeyAlgorithms(),

@@ -1,9 +1,9 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,8 +31,8 @@ type exchangeOptions struct {
 
 // The grants of exchange, as --grant-type names them.
 const (
-	grantExchange  = "token-exchange"
-	grantJWTBearer = "jwt-bearer"
+	grantExchange  = account.GrantTokenExchange
+	grantJWTBearer = account.GrantJWTBearer
 )
 
 func newExchange(env *Env) *cobra.Command {
@@ -137,9 +137,9 @@ func (o *exchangeOptions) options(env *Env) (account.ExchangeOptions, error) {
 		}
 	}
 	options := account.ExchangeOptions{
-		Subject: from(o.subjectToken), SubjectTokenType: tokenType(o.subjectTokenType),
-		Actor: from(o.actorToken), ActorTokenType: tokenType(o.actorTokenType), Assertion: from(o.assertion),
-		RequestedTokenType: tokenType(o.requestedType),
+		Subject: from(o.subjectToken), SubjectTokenType: oauth.TokenType(o.subjectTokenType),
+		Actor: from(o.actorToken), ActorTokenType: oauth.TokenType(o.actorTokenType), Assertion: from(o.assertion),
+		RequestedTokenType: oauth.TokenType(o.requestedType),
 		Scope:              fields(o.scope), Audience: o.audience, Resource: o.resource, Param: url.Values{},
 	}
 	for _, p := range o.param {
@@ -149,21 +149,9 @@ func (o *exchangeOptions) options(env *Env) (account.ExchangeOptions, error) {
 		}
 		options.Param.Add(name, value)
 	}
-	if options.SubjectTokenType == "" && strings.HasPrefix(o.subjectToken, "ci:") {
-		options.SubjectTokenType = oauth.TokenTypeJWT
-	}
-	if options.ActorTokenType == "" && strings.HasPrefix(o.actorToken, "ci:") {
-		options.ActorTokenType = oauth.TokenTypeJWT
-	}
+	options.SubjectTokenType = cmp.Or(options.SubjectTokenType, account.TypeOf(o.subjectToken))
+	options.ActorTokenType = cmp.Or(options.ActorTokenType, account.TypeOf(o.actorToken))
 	return options, nil
-}
-
-// tokenType takes the last word of RFC 8693's token types for the whole URI.
-func tokenType(name string) string {
-	if slices.Contains([]string{"access_token", "refresh_token", "id_token", "jwt", "saml1", "saml2", "id-jag"}, name) {
-		return "urn:ietf:params:oauth:token-type:" + name
-	}
-	return name
 }
 
 func (env *Env) printExchanged(answer *oauth.TokenResponse) error {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -215,6 +216,71 @@ func TestClientAssertionFromCI(t *testing.T) {
 	}
 	if got := ci.forms[1].Get("grant_type"); got != "client_credentials" || len(ci.issued) != 2 {
 		t.Errorf("grant type %q, %d identity tokens", got, len(ci.issued))
+	}
+}
+
+// A job's identity token makes a session, by the grant and by variables alone; a call needs no other command.
+func TestSessionOfCIIdentity(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args []string // of a login, nil for none
+		env  map[string]string
+		want string // the parameter with the identity token
+	}{
+		"exchange":               {[]string{"--grant-type", "token-exchange", "--subject-token", "ci:github"}, nil, "subject_token"},
+		"assertion":              {[]string{"--grant-type", "jwt-bearer", "--assertion", "ci:github"}, nil, "assertion"},
+		"exchange, by variables": {nil, map[string]string{"OAUTHCTL_GRANT_TYPE": "token-exchange", "OAUTHCTL_SUBJECT_TOKEN": "ci:github"}, "subject_token"},
+		"assertion by variables": {nil, map[string]string{"OAUTHCTL_GRANT_TYPE": "jwt-bearer", "OAUTHCTL_ASSERTION": "ci:github"}, "assertion"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ci := startCI(t)
+			env := ci.onGitHub()
+			maps.Copy(env, tt.env)
+			w := ci.job(t, env)
+			if tt.args != nil {
+				if code := w.run(append([]string{"login", ci.URL}, tt.args...)...); code != 0 || !strings.Contains(w.stderr.String(), "refreshed automatically") {
+					t.Fatalf("exit code %d\n%s", code, &w.stderr)
+				}
+			}
+			for _, command := range [][]string{{"token"}, {"token", "--refresh"}} {
+				if code := w.run(command...); code != 0 || w.stdout.String() != "canary%exchanged\n" {
+					t.Fatalf("%v: exit code %d, stdout %q\n%s", command, code, &w.stdout, &w.stderr)
+				}
+			}
+			if code := w.run("status"); code != 0 || !strings.Contains(w.stdout.String(), "refreshed automatically") {
+				t.Errorf("status: exit code %d\n%s%s", code, &w.stdout, &w.stderr)
+			}
+			if len(ci.issued) != 2 || ci.forms[1].Get(tt.want) != ci.issued[1] {
+				t.Errorf("%d identity tokens, %d requests", len(ci.issued), len(ci.forms))
+			}
+		})
+	}
+}
+
+// What a login by a presented token lacks is named before anything is sent.
+func TestSessionOfCIIdentityRefuses(t *testing.T) {
+	ci := startCI(t)
+	for _, tt := range []struct {
+		args []string
+		env  map[string]string
+		says string
+	}{
+		{[]string{"login", ci.URL, "--grant-type", "token-exchange"}, nil, "OAUTHCTL_SUBJECT_TOKEN"},
+		{[]string{"login", ci.URL, "--grant-type", "token-exchange", "--subject-token", "eyJ.x.y"}, nil, "--subject-token: expected ci:github"},
+		{[]string{"login", ci.URL, "--grant-type", "jwt-bearer", "--subject-token", "ci:github"}, nil, "--subject-token: only with --grant-type token-exchange"},
+		{[]string{"login", ci.URL, "--subject-token-type", "jwt"}, nil, "--subject-token-type: only with"},
+		{[]string{"token"}, map[string]string{"OAUTHCTL_GRANT_TYPE": "token-exchange"}, "OAUTHCTL_SUBJECT_TOKEN"},
+		{[]string{"token"}, map[string]string{"OAUTHCTL_GRANT_TYPE": "jwt-bearer"}, "OAUTHCTL_ASSERTION"},
+	} {
+		w := ci.job(t, tt.env)
+		if w.getenv == nil {
+			w.getenv = map[string]string{}
+		}
+		if code := w.run(tt.args...); code != 2 || !strings.Contains(w.stderr.String(), tt.says) {
+			t.Errorf("%v: exit code %d, want %q\n%s", tt.args, code, tt.says, &w.stderr)
+		}
+	}
+	if len(ci.forms) > 0 {
+		t.Errorf("%d requests were sent", len(ci.forms))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/profile"
@@ -250,6 +251,12 @@ func (c hintContext) loginHint() string {
 	case diagnosis.OriginRefused:
 		return "use a path of the API, or --allow-origin URL if that origin may have the token; --no-token sends none"
 	case diagnosis.ClientIncomplete:
+		for _, grant := range account.GrantTypes() {
+			if key, ok := account.Presents(grant); ok && first(c.Expected, "") == string(key) {
+				flag := "--" + strings.ReplaceAll(string(key), "_", "-")
+				return "name where it is: " + c.run("login", "--grant-type", grant, flag, "@FILE") + ", or the variable " + key.Variable()
+			}
+		}
 		return "pass --client-id, and --client-secret-file or --signing-key as the --auth-method needs"
 	case diagnosis.EndpointMissing:
 		endpoint := first(c.Expected, "token_endpoint")

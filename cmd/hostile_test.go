@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -194,6 +195,7 @@ func TestHostileServer(t *testing.T) {
 		{"token: a number", 7, "TOKEN_ENDPOINT_SHAPE", answers("access_token", 7)},
 		{"token: empty", 7, "TOKEN_ENDPOINT_SHAPE", answers("access_token", "")},
 		{"token: with a line break", 7, "TOKEN_ENDPOINT_SHAPE", answers("access_token", "a\r\nX-Evil: 1")},
+		{"token: in a member", 7, "TOKEN_ENDPOINT_SHAPE", nests("user\x1b[2J", "Bearer")},
 		{"token: lives for ever", 0, "", answers("expires_in", 1e300)},
 		{"token: no expiry", 0, "", func(s *hostileServer) { s.answer = func(m map[string]any) { delete(m, "expires_in") } }},
 		{"token: unknown members", 0, "", answers("x", map[string]any{"y": escapes})},
@@ -224,6 +226,39 @@ func registers(h http.HandlerFunc) func(*hostileServer) {
 		s.metadata = func(m map[string]any) { m["registration_endpoint"] = s.URL + "/register" }
 		s.idToken = func(c map[string]any) { c["aud"] = "app\x1b[2J" }
 	}
+}
+
+// nests puts the tokens of a response into a member.
+func nests(member, kind string) func(*hostileServer) {
+	return func(s *hostileServer) {
+		s.answer = func(m map[string]any) {
+			inner := maps.Clone(m)
+			inner["token_type"] = kind
+			clear(m)
+			m[member] = inner
+		}
+	}
+}
+
+// A server that nests its tokens and types them by a word of its own is used by two settings, each of which a refusal names.
+func TestNestedTokens(t *testing.T) {
+	s := startHostileServer(t, nests("authed_user", "user"))
+	home := t.TempDir()
+	run := func(code int, want string, args ...string) {
+		t.Helper()
+		got, err := runProcess(t, home, args...)
+		if err != nil || got.code != code || !strings.Contains(got.stdout+got.stderr, want) || got.stdout == "" && strings.Contains(got.stderr, "c4n4ry") {
+			t.Fatalf("%v: %v, exit code %d, want %d and %q\n%s%s", args, err, got.code, code, want, got.stdout, got.stderr)
+		}
+	}
+	login := []string{"login", s.URL, "--browser", "--client-id", hostileClient, "--scope", "openid", "--timeout", "5s"}
+	run(7, "oauthctl profile set token_member=authed_user", login...)
+	run(0, "", "profile", "set", "issuer="+s.URL, "token_member=authed_user")
+	run(7, "oauthctl profile set assume_bearer=true", login...)
+	run(0, "", "profile", "set", "assume_bearer=true")
+	run(0, "alice", login...)
+	run(0, canary("access"), "token")
+	run(0, canary("access"), "token", "--refresh")
 }
 
 // hostileLogin runs the login as a process of its own.

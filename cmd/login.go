@@ -3,6 +3,7 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -19,32 +20,34 @@ import (
 
 type loginOptions struct {
 	clientOptions
-	url         string
-	scope       []string
-	addScope    []string
-	audience    []string
-	resource    []string
-	noResource  bool
-	api         string
-	redirectURI string
-	listen      string
-	browser     bool
-	noBrowser   bool
-	timeout     time.Duration
-	param       []string
-	prompt      string
-	loginHint   string
-	acrValues   []string
-	maxAge      time.Duration // negative: not asked for
-	keepIn      string
-	report      string
-	print       string
-	grantType   string
-	device      bool
-	par         bool
-	dpop        bool
-	asserted    string
-	provider    string
+	url              string
+	scope            []string
+	addScope         []string
+	audience         []string
+	resource         []string
+	noResource       bool
+	api              string
+	redirectURI      string
+	listen           string
+	browser          bool
+	noBrowser        bool
+	timeout          time.Duration
+	param            []string
+	prompt           string
+	loginHint        string
+	acrValues        []string
+	maxAge           time.Duration // negative: not asked for
+	keepIn           string
+	report           string
+	print            string
+	grantType        string
+	device           bool
+	par              bool
+	dpop             bool
+	asserted         string
+	subjectToken     string
+	subjectTokenType string
+	provider         string
 }
 
 func newLogin(env *Env) *cobra.Command {
@@ -97,8 +100,10 @@ itself uses --grant-type client_credentials.`,
 	f.DurationVar(&o.maxAge, "max-age", -1, "ask for a login that is at most this old, 0s for a new one")
 	f.Lookup("max-age").DefValue = "0s" // which help leaves out, as it should what "not asked for" is held as
 	f.StringVar(&o.keepIn, "store", "", "where the session is kept: auto, keyring, file or memory")
-	f.StringVar(&o.grantType, "grant-type", "", "get the token by authorization_code (default), device_code,\nclient_credentials or jwt-bearer")
+	f.StringVar(&o.grantType, "grant-type", "", "get the token by authorization_code (default), device_code,\nclient_credentials, jwt-bearer or token-exchange")
 	f.StringVar(&o.asserted, "assertion", "", "the JWT that --grant-type jwt-bearer presents: ci:github, ci:gitlab:NAME\nor @FILE")
+	f.StringVar(&o.subjectToken, "subject-token", "", "the token that --grant-type token-exchange presents: ci:github,\nci:gitlab:NAME or @FILE")
+	f.StringVar(&o.subjectTokenType, "subject-token-type", "", "what it is: access_token, id_token, jwt or a `URI` (default access_token,\nfor a CI job's token jwt)")
 	f.BoolVar(&o.device, "device", false, "log in on another device this time, as --grant-type device_code does")
 	f.BoolVar(&o.par, "par", false, "push the request to the server beforehand, RFC 9126")
 	f.BoolVar(&o.dpop, "dpop", false, "bind the tokens to a key of this session, RFC 9449")
@@ -123,19 +128,33 @@ func (o *loginOptions) grant() (string, error) {
 	return o.grantType, nil
 }
 
-// assertionReference is what the profile keeps of --assertion: where a new one is
-// found for each renewal.
-func (o *loginOptions) assertionReference() (string, error) {
-	path, isFile := strings.CutPrefix(o.asserted, "@")
-	switch {
-	case o.asserted != "" && o.grantType != account.GrantJWTBearer:
-		return "", usage("--assertion: only with --grant-type %s", account.GrantJWTBearer)
-	case isFile:
-		return "@" + absolute(path), nil
-	case o.asserted == "" || strings.HasPrefix(o.asserted, "ci:"):
-		return o.asserted, nil
+// presented is what the profile keeps of --assertion and --subject-token: where a
+// new token is found for each renewal.
+func (o *loginOptions) presented() (profile.Values, error) {
+	values := profile.Values{profile.SubjectTokenType: o.subjectTokenType}
+	if o.subjectTokenType != "" && o.subjectToken == "" {
+		return nil, usage("--subject-token-type: only with --subject-token")
 	}
-	return "", usage("--assertion: expected ci:github, ci:gitlab:NAME or @FILE, so that a new one can be read for each token")
+	for _, f := range []struct {
+		name, value, grant string
+		key                profile.Key
+	}{
+		{"--assertion", o.asserted, account.GrantJWTBearer, profile.Assertion},
+		{"--subject-token", o.subjectToken, account.GrantTokenExchange, profile.SubjectToken},
+	} {
+		path, isFile := strings.CutPrefix(f.value, "@")
+		switch {
+		case f.value != "" && o.grantType != f.grant:
+			return nil, usage("%s: only with --grant-type %s", f.name, f.grant)
+		case isFile:
+			values[f.key] = "@" + absolute(path)
+		case f.value == "" || strings.HasPrefix(f.value, "ci:"):
+			values[f.key] = f.value
+		default:
+			return nil, usage("%s: expected ci:github, ci:gitlab:NAME or @FILE, so that a new one can be read for each token", f.name)
+		}
+	}
+	return values, nil
 }
 
 // fits refuses flags that the grant could only ignore.
@@ -179,9 +198,11 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 		return err
 	}
 	given[profile.StoreKind], given[profile.GrantType], given[profile.Provider] = o.keepIn, o.grantType, o.provider
-	if given[profile.Assertion], err = o.assertionReference(); err != nil {
+	presented, err := o.presented()
+	if err != nil {
 		return err
 	}
+	maps.Copy(given, presented)
 	p = p.With(profile.Flag, given)
 	options, err := o.options()
 	if err != nil {
@@ -291,10 +312,10 @@ func (env *Env) showLogin(a *account.Account, done *account.LoggedIn) {
 		return
 	}
 	s, out := done.Session, env.stderr()
-	itself := s.Grant == account.GrantClientCredentials || s.Grant == account.GrantJWTBearer && s.Subject == ""
+	itself := s.Grant == account.GrantClientCredentials || a.ActsForItself()
 	who := s.Name
 	switch {
-	case itself:
+	case itself && s.Subject == "" && s.ClientID != "":
 		out.line("%s as client %s", out.good("Logged in"), clean(s.ClientID))
 	case who == "" && s.Subject == "":
 		out.line("%s", out.good("Logged in"))

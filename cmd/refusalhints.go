@@ -16,12 +16,15 @@ import (
 func refusalHint(c hintContext) string {
 	var refused *oauth.Error
 	var typeError *oauth.TokenTypeError
+	var nested *oauth.NestedTokenError
 	switch {
 	case errors.Is(c.Diagnosis, account.ErrDocumentAccepted):
 		return "publish a client id metadata document and name it: " + c.run("profile", "set", "client_metadata_url=URL") +
 			"; or create a client in the server's console, then " + c.run("login", "--client-id", "ID")
 	case errors.As(c.Diagnosis, &typeError):
 		return "if this server is known to issue Bearer tokens: " + c.run("profile", "set", "assume_bearer=true")
+	case errors.As(c.Diagnosis, &nested):
+		return "if that is the token you want: " + c.run("profile", "set", "token_member="+nested.Members[0])
 	case c.ID == diagnosis.IDTokenInvalid && oauth.AboutTime(c.Diagnosis):
 		return c.clockHint()
 	case !errors.As(c.Diagnosis, &refused):

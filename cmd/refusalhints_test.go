@@ -51,6 +51,7 @@ func TestRefusalHints(t *testing.T) {
 		"a client document":       {&diagnosis.Diagnosis{ID: diagnosis.NoRegistrationPath, Err: account.ErrDocumentAccepted}, "client_metadata_url"},
 		"no registration":         {&diagnosis.Diagnosis{ID: diagnosis.NoRegistrationPath}, ""},
 		"no token_type":           {&diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Err: &oauth.TokenTypeError{}}, "assume_bearer=true"},
+		"nested tokens":           {&diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Err: &oauth.NestedTokenError{Members: []string{"user"}}}, "token_member=user"},
 		"another shape":           {&diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape}, ""},
 	} {
 		got := refusalHint(hintContext{Diagnosis: tt.d, profile: "p"})

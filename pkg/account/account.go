@@ -156,12 +156,13 @@ func (a *Account) loginRequired() error {
 	return &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: diagnosis.Values{"profile " + a.profile.Name()}}
 }
 
-// ActsForItself reports whether the account is that of a client which needs no
-// user: the profile says so, or the client can authenticate and nobody is logged
-// in. Where somebody is, the client never takes that user's place.
+// ActsForItself reports whether the account gets its tokens without a user: the
+// profile says so, by the grant of a client's own or by one that presents a token
+// of another server, or the client can authenticate and nobody is logged in.
+// Where somebody is, the client never takes that user's place.
 func (a *Account) ActsForItself() bool {
 	s, err := a.store.Load(a.profile.Name())
-	return a.actsForItself(s) && (err == nil || errors.Is(err, session.ErrNotFound))
+	return (a.actsForItself(s) || a.presentsAgain(s)) && (err == nil || errors.Is(err, session.ErrNotFound))
 }
 
 func (a *Account) actsForItself(s *session.Session) bool {

@@ -1,7 +1,6 @@
 package account_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,7 +14,6 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/profile"
-	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 // warned returns what was warned of with an id.
@@ -289,47 +287,6 @@ func TestWordsForAForgottenClient(t *testing.T) {
 		if (r.clients == 2) != again || (err == nil) != again {
 			t.Errorf("%s: %d clients, %v", code, r.clients, err)
 		}
-	}
-}
-
-// An assertion makes a session, which renews itself with a new assertion.
-func TestAssertionSession(t *testing.T) {
-	h, r := newHome(t), newRigged(t)
-	r.answer = func(_ string, body map[string]any) (int, any) {
-		delete(body, "refresh_token")
-		delete(body, "id_token")
-		return http.StatusOK, nil
-	}
-	read := 0
-	open := func() *account.Account {
-		f := must(profile.Load(h.path))
-		p := must(f.Resolve(profile.Query{Getenv: func(string) string { return "" }, Flags: profile.Values{
-			profile.GrantType: account.GrantJWTBearer, profile.Assertion: "ci:github", profile.ClientID: "workload",
-		}}))
-		return h.account(p, account.Config{ReadAssertion: func(_ context.Context, reference, audience string) (secret.String, error) {
-			if reference != "ci:github" || audience != r.URL {
-				t.Errorf("read %s for %s", reference, audience)
-			}
-			read++
-			return secret.New(fmt.Sprintf("assertion-%d", read)), nil
-		}})
-	}
-	if _, err := open().Login(t.Context(), &user{t: t}, account.LoginOptions{URL: r.URL}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := open().Token(t.Context(), account.Want{Refresh: true}); err != nil {
-		t.Fatal(err)
-	}
-	h.offset = time.Hour
-	if _, err := open().Token(t.Context(), account.Want{}); err != nil {
-		t.Fatal(err)
-	}
-	var sent []string
-	for _, form := range r.to("/token") {
-		sent = append(sent, form.Get("assertion"))
-	}
-	if want := []string{"assertion-1", "assertion-2", "assertion-3"}; !slices.Equal(sent, want) {
-		t.Errorf("sent %q, want %q", sent, want)
 	}
 }
 

@@ -26,6 +26,7 @@ func (a *Account) newClient(server *discovery.Server, id string) *oauth.Client {
 		ID: id, Server: server, HTTP: a.http, Now: a.config.Now,
 		AssertionAudience: a.profile.Get(profile.AssertionAudience),
 		AssumeBearer:      a.profile.Get(profile.AssumeBearer) == "true",
+		TokenMember:       a.profile.Get(profile.TokenMember),
 	}
 }
 

@@ -25,7 +25,8 @@ const (
 	GrantAuthorizationCode = "authorization_code"
 	GrantDeviceCode        = "device_code"
 	GrantClientCredentials = "client_credentials"
-	GrantJWTBearer         = "jwt-bearer" // RFC 7523
+	GrantJWTBearer         = "jwt-bearer"     // RFC 7523
+	GrantTokenExchange     = "token-exchange" // RFC 8693
 )
 
 // UserInterface is the user's side of a login. Its methods are called by one
@@ -142,7 +143,8 @@ func grants() []grant {
 		{GrantAuthorizationCode, true, loginByCode},
 		{GrantDeviceCode, true, loginByDevice},
 		{GrantClientCredentials, false, loginByClient},
-		{GrantJWTBearer, false, loginByAssertion},
+		{GrantJWTBearer, false, loginByPresenting},
+		{GrantTokenExchange, false, loginByPresenting},
 	}
 }
 

@@ -25,14 +25,27 @@ func (a *Account) renew(ctx context.Context, s *session.Session) (*session.Sessi
 	switch {
 	case a.actsForItself(s):
 		return a.clientCredentials(ctx, s)
+	case a.presentsAgain(s):
+		return a.presentAgain(ctx, s)
 	case s == nil:
 		return nil, a.loginRequired()
-	case s.RefreshToken.IsZero() && s.Grant == GrantJWTBearer:
-		return a.assertAgain(ctx, s)
 	case s.RefreshToken.IsZero():
 		return nil, &diagnosis.Diagnosis{ID: diagnosis.NoRefreshToken, Got: diagnosis.Values{"profile " + a.profile.Name()}}
 	}
 	return a.refresh(ctx, s)
+}
+
+// presentsAgain reports whether a new token comes for one that another server
+// issued, rather than for a refresh token: in a session that began so, and in a
+// profile of such a grant before there is one.
+func (a *Account) presentsAgain(s *session.Session) bool {
+	grantType := a.profile.Get(profile.GrantType)
+	if s != nil {
+		grantType = s.Grant
+	}
+	_, ok := Presents(grantType)
+	// A refresh token belongs to a client (RFC 6749, section 6).
+	return ok && (s == nil || s.RefreshToken.IsZero() || s.ClientID == "")
 }
 
 // refresh uses the refresh token (RFC 6749, section 6).

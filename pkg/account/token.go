@@ -80,7 +80,7 @@ func (a *Account) Token(ctx context.Context, w Want) (*Token, error) {
 		return given(a.config.AccessToken), nil
 	}
 	if w.Refresh {
-		if s, err := a.Session(); err == nil && s.RefreshToken.IsZero() && !a.actsForItself(s) && s.Grant != GrantJWTBearer {
+		if s, err := a.Session(); err == nil && s.RefreshToken.IsZero() && !a.actsForItself(s) && !a.presentsAgain(s) {
 			return nil, &diagnosis.Diagnosis{ID: diagnosis.NoRefreshToken, Got: diagnosis.Values{"profile " + a.profile.Name()}}
 		}
 	}

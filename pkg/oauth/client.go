@@ -80,6 +80,10 @@ type Client struct {
 	// is not registered, as one of a Bearer token. RFC 6749, section 7.1, forbids
 	// that, but some servers leave the type out.
 	AssumeBearer bool
+	// TokenMember names the member whose object holds the tokens, for a server that
+	// nests them in its token response; "" reads them where RFC 6749 puts them. A
+	// response whose member has no access token is read as usual.
+	TokenMember string
 
 	remote atomic.Pointer[jwks.Remote] // of the server's jwks_uri
 }

@@ -175,6 +175,47 @@ func TestAssumeBearer(t *testing.T) {
 	}
 }
 
+// Tokens that a server nests are read where the caller says they are, and named where nobody did.
+func TestTokenMember(t *testing.T) {
+	for name, tt := range map[string]struct {
+		member, body string
+		access       string // "" for a refusal
+		refresh      string
+		named        []string // the members that the refusal names
+	}{
+		"as a workspace answers":          {"authed_user", `{"ok":true,"team":{"id":"T"},"authed_user":{"id":"U","scope":"a,b","access_token":"x","refresh_token":"r","token_type":"Bearer","expires_in":60}}`, "x", "r", nil},
+		"two tokens, the nested one":      {"person", `{"access_token":"bot","token_type":"Bearer","refresh_token":"b","person":{"access_token":"x","token_type":"Bearer"}}`, "x", "", nil},
+		"a refresh that does not nest":    {"authed_user", `{"access_token":"x","token_type":"Bearer","authed_user":{"id":"U"}}`, "x", "", nil},
+		"a member that is no object":      {"data", `{"access_token":"x","token_type":"Bearer","data":["access_token"]}`, "x", "", nil},
+		"two tokens, the usual one":       {"", `{"access_token":"bot","token_type":"Bearer","person":{"access_token":"x","token_type":"Bearer"}}`, "bot", "", nil},
+		"nobody said where":               {"", `{"ok":true,"data":{"access_token":"x","token_type":"Bearer"},"b":{"access_token":"y"},"c":{"a":{"access_token":"z"}}}`, "", "", []string{"b", "data"}},
+		"another member was said":         {"result", `{"data":{"access_token":"x","token_type":"Bearer"}}`, "", "", []string{"data"}},
+		"the member twice":                {"data", `{"data":{"access_token":"x","token_type":"Bearer"},"data":{"access_token":"y","token_type":"Bearer"}}`, "", "", nil},
+		"the token twice in it":           {"data", `{"data":{"access_token":"x","access_token":"y","token_type":"Bearer"}}`, "", "", nil},
+		"its token is a number":           {"data", `{"data":{"access_token":7,"token_type":"Bearer"}}`, "", "", nil},
+		"no type in it":                   {"data", `{"token_type":"Bearer","data":{"access_token":"x"}}`, "", "", nil},
+		"no tokens at all":                {"", `{"data":{"token_type":"Bearer"}}`, "", "", nil},
+		"an error with status 200":        {"data", `{"error":"invalid_code","data":{"access_token":"x","token_type":"Bearer"}}`, "", "", nil},
+		"a token of the wrong characters": {"data", `{"data":{"access_token":"x\ny","token_type":"Bearer"}}`, "", "", nil},
+	} {
+		c := client(t, answer(200, "", tt.body))
+		c.TokenMember = tt.member
+		res, err := c.Token(t.Context(), oauth.ClientCredentials(nil, nil, nil))
+		switch {
+		case tt.access == "" && err == nil:
+			t.Errorf("%s: accepted %q", name, res.AccessToken.Reveal())
+		case tt.access != "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case tt.access != "" && (res.AccessToken.Reveal() != tt.access || res.RefreshToken.Reveal() != tt.refresh || res.Raw.Reveal() != tt.body):
+			t.Errorf("%s: %q, refresh token %q", name, res.AccessToken.Reveal(), res.RefreshToken.Reveal())
+		}
+		var nested *oauth.NestedTokenError
+		if errors.As(err, &nested); nested == nil && tt.named != nil || nested != nil && !slices.Equal(nested.Members, tt.named) {
+			t.Errorf("%s: named %+v, want %v", name, nested, tt.named)
+		}
+	}
+}
+
 // A server that refuses the metadata is asked once more for what is needed.
 func TestRegisterReduced(t *testing.T) {
 	var sent []map[string]any

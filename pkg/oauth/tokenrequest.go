@@ -57,6 +57,16 @@ type TokenExchangeParams struct {
 	Resource           []string
 }
 
+// TokenType returns the URI of a token type that is named by the last part of it,
+// such as jwt or id_token (RFC 8693, section 3). Any other text is returned as it
+// is.
+func TokenType(name string) string {
+	if slices.Contains([]string{"access_token", "refresh_token", "id_token", "jwt", "saml1", "saml2", "id-jag"}, name) {
+		return "urn:ietf:params:oauth:token-type:" + name
+	}
+	return name
+}
+
 // Token types of RFC 8693, section 3.
 const (
 	TokenTypeAccessToken  = "urn:ietf:params:oauth:token-type:access_token"
@@ -154,7 +164,7 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, e
 		err = c.checkBinding(answer)
 	}
 	if err != nil {
-		return rotated(res, start), err
+		return rotated(res.within(c.TokenMember), start), err
 	}
 	return answer, nil
 }

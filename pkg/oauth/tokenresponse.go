@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -52,6 +53,7 @@ func (c *Client) parseTokenResponse(res *answer, req TokenRequest, now time.Time
 		return nil, res.failed()
 	}
 	t := &TokenResponse{Raw: secret.New(string(res.Body)), Clock: res.clock}
+	res = res.within(c.TokenMember)
 	for _, m := range []struct {
 		name string
 		to   *secret.String
@@ -63,7 +65,7 @@ func (c *Client) parseTokenResponse(res *answer, req TokenRequest, now time.Time
 		*m.to = secret.New(s)
 	}
 	if t.AccessToken.IsZero() {
-		return nil, res.unusable("access_token", res.what("access_token"))
+		return nil, res.withoutToken()
 	}
 	t.IssuedTokenType, _ = res.text("issued_token_type")
 	if err := c.readTokenType(t, res, req); err != nil {
@@ -75,6 +77,53 @@ func (c *Client) parseTokenResponse(res *answer, req TokenRequest, now time.Time
 	t.RefreshExpiresAt = refreshExpiry(res, now)
 	t.Scope, t.ScopeGiven = scopes(res.value("scope"), req.scope)
 	return t, nil
+}
+
+// NestedTokenError is underneath a TOKEN_ENDPOINT_SHAPE where the response has no
+// access token, but objects with one. [Client.TokenMember] chooses one of them.
+type NestedTokenError struct{ Members []string }
+
+// Error names the members.
+func (e *NestedTokenError) Error() string {
+	return "an access token is in the member " + diagnosis.Quote(strings.Join(e.Members, ", "))
+}
+
+// within is the object of a member, if it has an access token.
+func (a *answer) within(member string) *answer {
+	nested := a.nested(member)
+	if nested == nil {
+		return a
+	}
+	return nested
+}
+
+// nested is the object of a member that has an access token, nil if there is none.
+func (a *answer) nested(member string) *answer {
+	v := a.value(member)
+	if v.Kind() != '{' {
+		return nil
+	}
+	inner := &answer{reply: a.reply, members: map[string]jsontext.Value{}, twice: map[string]bool{}}
+	if inner.isObject = inner.readJSON(v); !inner.isObject || inner.value("access_token") == nil {
+		return nil
+	}
+	return inner
+}
+
+// withoutToken reports that there is no access token where one has to be, and
+// where else there is.
+func (a *answer) withoutToken() error {
+	d := &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: diagnosis.Values{"access_token from the token endpoint"}, Got: a.what("access_token")}
+	var members []string
+	for _, name := range slices.Sorted(maps.Keys(a.members)) {
+		if a.nested(name) != nil {
+			members = append(members, name)
+		}
+	}
+	if members != nil {
+		d.Err = &NestedTokenError{Members: members}
+	}
+	return fmt.Errorf("oauth: %w", d)
 }
 
 // TokenTypeError is underneath a TOKEN_ENDPOINT_SHAPE where the response has no

@@ -29,6 +29,8 @@ const (
 	ClientMetadataURL           Key = "client_metadata_url"
 	AssertionAudience           Key = "assertion_audience"
 	Assertion                   Key = "assertion"
+	SubjectToken                Key = "subject_token"
+	SubjectTokenType            Key = "subject_token_type"
 	GrantType                   Key = "grant_type"
 	Scope                       Key = "scope"
 	API                         Key = "api"
@@ -38,6 +40,7 @@ const (
 	RedirectURI                 Key = "redirect_uri"
 	AccessTokenTTL              Key = "access_token_ttl"
 	AssumeBearer                Key = "assume_bearer"
+	TokenMember                 Key = "token_member"
 	StoreKind                   Key = "store"
 	CACert                      Key = "ca_cert"
 	ClientCert                  Key = "client_cert"
@@ -81,7 +84,9 @@ func Settings() []Setting {
 		{Key: ClientMetadataURL, Help: "the https URL of a client id metadata document, for servers that support it"},
 		{Key: AssertionAudience, Help: "the audience of client assertions (default: the issuer)", Server: true},
 		{Key: Assertion, Help: "the assertion for the jwt-bearer grant: ci:github, ci:gitlab:NAME or @FILE", Forms: []string{"ci:", "@"}, Server: true, Credential: true},
-		{Key: GrantType, Help: "the grant of a login: authorization_code, device_code, client_credentials or jwt-bearer", Server: true},
+		{Key: SubjectToken, Help: "the token to present with the token-exchange grant: ci:github, ci:gitlab:NAME or @FILE", Forms: []string{"ci:", "@"}, Server: true, Credential: true},
+		{Key: SubjectTokenType, Help: "its type: access_token, id_token, jwt or a URI (default: access_token, for a CI job's token jwt)", Server: true},
+		{Key: GrantType, Help: "the grant of a login: authorization_code, device_code, client_credentials, jwt-bearer or token-exchange", Server: true},
 		{Key: Scope, Help: "the scopes to request, separated by spaces", List: true, Server: true},
 		{Key: API, Help: "the API's base URL, to which `call` appends paths", Server: true},
 		{Key: Audience, Help: "the audiences that `verify` expects and a login requests, separated by spaces", List: true, Server: true},
@@ -90,6 +95,7 @@ func Settings() []Setting {
 		{Key: RedirectURI, Help: "the redirect URI, exactly as registered"},
 		{Key: AccessTokenTTL, Help: "the lifetime of access tokens without expires_in, for example 1h", Server: true},
 		{Key: AssumeBearer, Help: "true if the server's token responses lack token_type or use an own one", Server: true},
+		{Key: TokenMember, Help: "the member of a token response that holds the tokens, if the server nests them", Server: true},
 		{Key: StoreKind, Help: "where to store new sessions: auto, keyring, file or memory"},
 		{Key: CACert, Help: "a PEM file of additional CA certificates to trust"},
 		{Key: ClientCert, Help: "the PEM file of the client certificate (mTLS)", Server: true, Credential: true},

@@ -1,0 +1,146 @@
+package account_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/oauthctl/oauthctl/pkg/account"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/secret"
+)
+
+// workload is a program that presents a token of another server, a new one each time.
+type workload struct {
+	*home
+	server   *rigged
+	settings profile.Values
+	read     int
+}
+
+func newWorkload(t *testing.T, settings profile.Values) *workload {
+	t.Helper()
+	w := &workload{home: newHome(t), server: newRigged(t), settings: settings}
+	w.server.answer = func(_ string, body map[string]any) (int, any) {
+		delete(body, "refresh_token")
+		delete(body, "id_token")
+		return http.StatusOK, nil
+	}
+	return w
+}
+
+func (w *workload) open() *account.Account {
+	w.t.Helper()
+	f := must(profile.Load(w.path))
+	p := must(f.Resolve(profile.Query{Getenv: func(string) string { return "" }, Flags: w.settings}))
+	return w.account(p, account.Config{ReadAssertion: func(_ context.Context, reference, audience string) (secret.String, error) {
+		if audience != w.server.URL {
+			w.t.Errorf("read %s for %s", reference, audience)
+		}
+		w.read++
+		return secret.New(fmt.Sprintf("%s-%d", reference, w.read)), nil
+	}})
+}
+
+func (w *workload) sent(name string) (values []string) {
+	for _, form := range w.server.to("/token") {
+		values = append(values, form.Get(name))
+	}
+	return values
+}
+
+// A token of another server makes a session, which is renewed by a new one. The profile is enough for that: no login is
+// needed first.
+func TestPresentedTokens(t *testing.T) {
+	const uri = "urn:ietf:params:oauth:token-type:"
+	for name, tt := range map[string]struct {
+		settings  profile.Values
+		parameter string
+		kind      string // subject_token_type
+	}{
+		"assertion of a CI job":       {profile.Values{profile.GrantType: "jwt-bearer", profile.Assertion: "ci:github", profile.ClientID: "workload"}, "assertion", ""},
+		"assertion without a client":  {profile.Values{profile.GrantType: "jwt-bearer", profile.Assertion: "@token"}, "assertion", ""},
+		"exchange of a CI job":        {profile.Values{profile.GrantType: "token-exchange", profile.SubjectToken: "ci:gitlab:ID"}, "subject_token", uri + "jwt"},
+		"exchange of a file":          {profile.Values{profile.GrantType: "token-exchange", profile.SubjectToken: "@token", profile.ClientID: "workload"}, "subject_token", uri + "access_token"},
+		"exchange of a type by name":  {profile.Values{profile.GrantType: "token-exchange", profile.SubjectToken: "@token", profile.SubjectTokenType: "id_token"}, "subject_token", uri + "id_token"},
+		"exchange of a type by URI":   {profile.Values{profile.GrantType: "token-exchange", profile.SubjectToken: "ci:github", profile.SubjectTokenType: "https://example.com/type"}, "subject_token", "https://example.com/type"},
+		"exchange of another CI type": {profile.Values{profile.GrantType: "token-exchange", profile.SubjectToken: "ci:github", profile.SubjectTokenType: "access_token"}, "subject_token", uri + "access_token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorkload(t, tt.settings)
+			if _, err := w.open().Login(t.Context(), &user{t: t}, account.LoginOptions{URL: w.server.URL}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.open().Token(t.Context(), account.Want{Refresh: true}); err != nil {
+				t.Fatal(err)
+			}
+			w.offset = time.Hour
+			if _, err := w.open().Token(t.Context(), account.Want{}); err != nil || !w.open().ActsForItself() {
+				t.Fatal(err)
+			}
+			reference := cmp.Or(tt.settings[profile.Assertion], tt.settings[profile.SubjectToken])
+			if got, want := w.sent(tt.parameter), []string{reference + "-1", reference + "-2", reference + "-3"}; !slices.Equal(got, want) {
+				t.Errorf("sent %q, want %q", got, want)
+			}
+			if got := w.sent("subject_token_type"); !slices.Equal(got, []string{tt.kind, tt.kind, tt.kind}) {
+				t.Errorf("sent the type %q, want %q", got, tt.kind)
+			}
+
+			fresh := newWorkload(t, tt.settings)
+			fresh.settings = maps.Clone(tt.settings)
+			fresh.settings[profile.Issuer] = fresh.server.URL
+			for range 2 {
+				if _, err := fresh.open().Token(t.Context(), account.Want{}); err != nil {
+					t.Fatalf("without a login: %v", err)
+				}
+			}
+			if got := fresh.sent(tt.parameter); len(got) != 1 {
+				t.Errorf("without a login: sent %q", got)
+			}
+		})
+	}
+}
+
+// What has no token to present is refused before anything is sent; a response that is not an access token makes no session.
+func TestPresentedTokensAreRefused(t *testing.T) {
+	w := newWorkload(t, profile.Values{profile.GrantType: "token-exchange", profile.Assertion: "@token"})
+	_, err := w.open().Login(t.Context(), &user{t: t}, account.LoginOptions{URL: w.server.URL})
+	if idOf(err) != diagnosis.ClientIncomplete || len(w.sent("grant_type")) > 0 {
+		t.Errorf("without a subject token: %v", err)
+	}
+	w.settings = profile.Values{profile.GrantType: "token-exchange", profile.SubjectToken: "@token"}
+	w.server.answer = func(_ string, body map[string]any) (int, any) {
+		delete(body, "id_token")
+		body["token_type"], body["issued_token_type"] = "N_A", "urn:ietf:params:oauth:token-type:id-jag"
+		return http.StatusOK, nil
+	}
+	if _, err = w.open().Login(t.Context(), &user{t: t}, account.LoginOptions{URL: w.server.URL}); idOf(err) != diagnosis.TokenEndpointShape {
+		t.Errorf("an assertion for another server: %v", err)
+	}
+	if _, err := w.open().Session(); err == nil {
+		t.Error("it made a session")
+	}
+}
+
+// A session with a refresh token uses it, and presents nothing again. A refresh token needs a client.
+func TestPresentedOnceWithARefreshToken(t *testing.T) {
+	for client, reads := range map[string]int{"workload": 1, "": 2} {
+		w := newWorkload(t, profile.Values{profile.GrantType: "token-exchange", profile.SubjectToken: "@token", profile.ClientID: client})
+		w.server.answer = func(_ string, body map[string]any) (int, any) {
+			delete(body, "id_token")
+			return http.StatusOK, nil
+		}
+		if _, err := w.open().Login(t.Context(), &user{t: t}, account.LoginOptions{URL: w.server.URL}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.open().Token(t.Context(), account.Want{Refresh: true}); err != nil || w.read != reads {
+			t.Errorf("client %q: %v, read %d times, want %d", client, err, w.read, reads)
+		}
+	}
+}
