@@ -137,9 +137,9 @@ func (o *exchangeOptions) options(env *Env) (account.ExchangeOptions, error) {
 		}
 	}
 	options := account.ExchangeOptions{
-		Subject: from(o.subjectToken), SubjectTokenType: oauth.TokenType(o.subjectTokenType),
-		Actor: from(o.actorToken), ActorTokenType: oauth.TokenType(o.actorTokenType), Assertion: from(o.assertion),
-		RequestedTokenType: oauth.TokenType(o.requestedType),
+		Subject: from(o.subjectToken), SubjectTokenType: o.subjectTokenType,
+		Actor: from(o.actorToken), ActorTokenType: o.actorTokenType, Assertion: from(o.assertion),
+		RequestedTokenType: o.requestedType,
 		Scope:              fields(o.scope), Audience: o.audience, Resource: o.resource, Param: url.Values{},
 	}
 	for _, p := range o.param {

@@ -17,6 +17,7 @@ func refusalHint(c hintContext) string {
 	var refused *oauth.Error
 	var typeError *oauth.TokenTypeError
 	var nested *oauth.NestedTokenError
+	var clocks *oauth.ClockError
 	switch {
 	case errors.Is(c.Diagnosis, account.ErrDocumentAccepted):
 		return "publish a client id metadata document and name it: " + c.run("profile", "set", "client_metadata_url=URL") +
@@ -25,8 +26,8 @@ func refusalHint(c hintContext) string {
 		return "if this server is known to issue Bearer tokens: " + c.run("profile", "set", "assume_bearer=true")
 	case errors.As(c.Diagnosis, &nested):
 		return "if that is the token you want: " + c.run("profile", "set", "token_member="+nested.Members[0])
-	case c.ID == diagnosis.IDTokenInvalid && oauth.AboutTime(c.Diagnosis):
-		return c.clockHint()
+	case errors.As(c.Diagnosis, &clocks):
+		return c.clockHint(clocks.Clock)
 	case !errors.As(c.Diagnosis, &refused):
 		return ""
 	}
@@ -51,12 +52,11 @@ func refusalHint(c hintContext) string {
 }
 
 // clockHint says what to do about an ID token whose times are wrong.
-func (c hintContext) clockHint() string {
-	var clocks *oauth.ClockError
+func (c hintContext) clockHint(server oauth.ServerClock) string {
 	switch {
-	case !errors.As(c.Diagnosis, &clocks):
+	case !server.Known:
 		return "compare the clocks of this machine and of the server, then " + c.run("login")
-	case clocks.Clock.Differs():
+	case server.Differs():
 		return "set the clock that is wrong, this machine's or the server's (NTP), then " + c.run("login")
 	}
 	return "report it to the server's operator: its clock is right, the times of its ID tokens are not"

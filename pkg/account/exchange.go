@@ -18,7 +18,7 @@ type TokenFunc func(ctx context.Context, audience string) (secret.String, error)
 // Assertion, the JWT bearer grant (RFC 7523).
 type ExchangeOptions struct {
 	Subject            TokenFunc // nil means the account's own access token
-	SubjectTokenType   string    // a URI; "" means an access token
+	SubjectTokenType   string    // a URI or what [oauth.TokenType] knows; "" means an access token
 	Actor              TokenFunc // nil means that there is none
 	ActorTokenType     string
 	RequestedTokenType string
@@ -82,7 +82,7 @@ func (a *Account) exchangeRequest(ctx context.Context, audience string, o Exchan
 		return oauth.JWTBearer(assertion, o.Scope, o.Audience, o.Resource), err
 	}
 	p := oauth.TokenExchangeParams{
-		SubjectTokenType: o.SubjectTokenType, ActorTokenType: o.ActorTokenType, RequestedTokenType: o.RequestedTokenType,
+		SubjectTokenType: oauth.TokenType(o.SubjectTokenType), ActorTokenType: oauth.TokenType(o.ActorTokenType), RequestedTokenType: oauth.TokenType(o.RequestedTokenType),
 		Scope: o.Scope, Audience: o.Audience, Resource: o.Resource,
 	}
 	var err error
@@ -105,7 +105,7 @@ func (a *Account) subject(ctx context.Context, audience string, o ExchangeOption
 	if err != nil {
 		return secret.String{}, err
 	}
-	if o.SubjectTokenType == oauth.TokenTypeIDToken && !t.IDToken.IsZero() {
+	if oauth.TokenType(o.SubjectTokenType) == oauth.TokenTypeIDToken && !t.IDToken.IsZero() {
 		return t.IDToken, nil
 	}
 	return t.Value, nil

@@ -33,22 +33,27 @@ func (s ServerClock) String() string {
 	return "the server's clock is " + diagnosis.Duration(s.Ahead.Round(time.Second)) + " ahead of this machine's"
 }
 
-// ClockError is underneath an ID_TOKEN_INVALID where a check of times failed and
-// the server's clock is known.
+// ClockError is underneath an ID_TOKEN_INVALID where a check of times failed, with
+// the server's clock if it is known.
 type ClockError struct {
 	Clock ServerClock
 	Err   error // of the check
 }
 
 // Error adds the comparison of the clocks to the failed check.
-func (e *ClockError) Error() string { return e.Err.Error() + "; " + e.Clock.String() }
+func (e *ClockError) Error() string {
+	if !e.Clock.Known {
+		return e.Err.Error()
+	}
+	return e.Err.Error() + "; " + e.Clock.String()
+}
 
 // Unwrap returns the failed check.
 func (e *ClockError) Unwrap() error { return e.Err }
 
-// AboutTime reports whether err is a Diagnosis of a check of times, or has one
+// aboutTime reports whether err is a Diagnosis of a check of times, or has one
 // underneath.
-func AboutTime(err error) bool {
+func aboutTime(err error) bool {
 	for err != nil {
 		var d *diagnosis.Diagnosis
 		if !errors.As(err, &d) {
@@ -67,7 +72,7 @@ func AboutTime(err error) bool {
 // wrong.
 func withClock(err error, clock ServerClock) error {
 	var d *diagnosis.Diagnosis
-	if !clock.Known || !errors.As(err, &d) || d.ID != diagnosis.IDTokenInvalid || !AboutTime(d.Err) {
+	if !errors.As(err, &d) || d.ID != diagnosis.IDTokenInvalid || !aboutTime(d.Err) {
 		return err
 	}
 	known := *d
