@@ -75,7 +75,7 @@ func runCheck(ctx context.Context, env *Env, raw secret.String, o checkOptions) 
 		return err
 	}
 	report := inspector.Report(ctx, raw.Reveal())
-	verdict := withIssuerFirst(report)
+	verdict := o.withSecretForm(env, withIssuerFirst(report), raw)
 	if verdict == nil {
 		decision := need.Decide(report.Token)
 		report.Checks = append(report.Checks, decision.Checks...)

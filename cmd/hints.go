@@ -21,6 +21,7 @@ type hintContext struct {
 	profile string // to be named with -p, "" if a command needs no -p
 	config  string // what --config said
 	nowhere bool   // the profile has neither an API nor a server
+	keys    string // what the keys are from, "" for the profile's issuer
 	// named collects the commands that the hint names; nil does not.
 	named *[][]string
 }
@@ -28,7 +29,7 @@ type hintContext struct {
 // hintContext returns what a hint to d depends on. The profile is named unless a
 // later command would choose it without being asked.
 func (env *Env) hintContext(d *diagnosis.Diagnosis) hintContext {
-	c := hintContext{Diagnosis: d, profile: env.global.profile, config: env.global.config}
+	c := hintContext{Diagnosis: d, profile: env.global.profile, config: env.global.config, keys: env.keys}
 	c.nowhere = env.resolved != nil && env.resolved.Server() == "" && env.resolved.Get(profile.API) == ""
 	if p := env.resolved; p != nil && c.profile == "" && p.NameOrigin() == profile.Environment {
 		c.profile = p.Name()
@@ -56,6 +57,14 @@ func (c hintContext) run(args ...string) string {
 		command += " " + shellQuote(arg)
 	}
 	return command
+}
+
+// showKeys is the command that shows the keys of this run.
+func (c hintContext) showKeys() string {
+	if c.keys == "" {
+		return c.run("jwks", "show")
+	}
+	return c.run("jwks", "show", c.keys)
 }
 
 // first returns the first of the values, or otherwise if there is none, as in
@@ -115,12 +124,16 @@ func commandHint(c hintContext) string {
 		return "if the payload is not a set of claims, verify it with --jws"
 	case diagnosis.AlgNotAllowed:
 		return "if the algorithm is meant to be used, add it with --alg or in the policy's algorithms"
+	case diagnosis.TypeRefused:
+		return "if tokens of this kind are meant, expect their typ with --typ, or accept their kind with --accept"
+	case diagnosis.IDTokenAsAccess:
+		return "send the access token of the same response; for an issuer whose access tokens look like this, --accept id_token"
 	case diagnosis.AlgMismatch, diagnosis.KeyUnknown:
-		return "compare the token's iss, alg and kid with the keys: " + c.run("jwks", "show")
+		return "compare the token's iss, alg and kid with the keys: " + c.showKeys()
 	case diagnosis.HSTokenNoSecret:
 		return "give the secret with --secret-file, or let the issuer sign with RS256, ES256 or EdDSA"
 	case diagnosis.KeySetEmpty:
-		return "see why each key was skipped: " + c.run("jwks", "show")
+		return "see why each key was skipped: " + c.showKeys()
 	case diagnosis.Expired:
 		return "get a new token: " + c.run("token", "--refresh")
 	case diagnosis.NotYetValid, diagnosis.ClockSkew:

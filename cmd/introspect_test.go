@@ -81,7 +81,7 @@ func TestIntrospect(t *testing.T) {
 		"another issuer":   {3, "ISS_MISMATCH", "invalid", "not valid\n", own("foreign")},
 		"another audience": {3, "AUD_MISMATCH", "invalid", "not valid\n", own("other")},
 		"not yet":          {3, "NOT_YET_VALID", "invalid", "not valid\n", own("future")},
-		"refresh token":    {3, "TYP_REFUSED", "invalid", "not valid\n", own("refresh")},
+		"refresh token":    {3, "REFRESH_TOKEN_AS_ACCESS", "invalid", "not valid\n", own("refresh")},
 		"aud twice":        {3, "DUPLICATE_MEMBER", "invalid", "not valid\n", own("twice")},
 		"empty":            {3, "TOKEN_MISSING", "invalid", "not valid\n", own("@" + empty)},
 		"no object":        {7, "", "unchecked", "", own("no-object")},

@@ -186,8 +186,10 @@ func (env *Env) keySet(o judgingOptions, p *profile.Profile, issuer string, raw 
 		if err != nil {
 			return nil, usage("--key: %s: %w", o.key, err)
 		}
+		env.keys = o.key
 		return jwks.NewSet(key), nil
 	case o.jwks != "":
+		env.keys = o.jwks
 		return env.keysAt(o.jwks, "--jwks")
 	case p.Get(profile.JWKSURI) != "" && issuer == p.Get(profile.Issuer):
 		return env.keysAt(p.Get(profile.JWKSURI), "jwks_uri of the profile")
@@ -197,6 +199,9 @@ func (env *Env) keySet(o judgingOptions, p *profile.Profile, issuer string, raw 
 	client, err := env.client()
 	if err != nil {
 		return nil, err
+	}
+	if issuer != p.Get(profile.Issuer) {
+		env.keys = issuer
 	}
 	return patientKeys{token.NewIssuerKeys(issuer, jwks.RemoteOptions{HTTP: client, Now: env.Now})}, nil
 }

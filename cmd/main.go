@@ -68,6 +68,9 @@ type Env struct {
 	about string
 	// report is the record that --report asks for, nil without it.
 	report *reportFile
+	// keys is the file, the URL or the issuer that the keys of this run are from,
+	// which a hint to look at them names; "" for those of the profile.
+	keys string
 	// failed is the command that has failed, in words, nil before that.
 	failed []string
 	// resolved is the profile of this run, nil until a command asks for it.

@@ -11,7 +11,7 @@ import (
 func packages() []string {
 	return []string{
 		"account", "apicall", "audit", "bearer", "benchmark", "challenge", "devserver", "diagnosis", "discovery", "doctor", "dpop", "exec", "forge", "guard", "jwks",
-		"loopback", "oauth", "oauth2source", "oauthtest", "openapi", "policy", "problem", "profile", "provider", "redis", "revocation", "safehttp", "secret", "session", "token",
+		"loopback", "oauth", "oauth2source", "oauthtest", "openapi", "policy", "policyfile", "problem", "profile", "provider", "redis", "revocation", "safehttp", "secret", "session", "token",
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
@@ -75,7 +76,26 @@ func runVerify(ctx context.Context, env *Env, raw secret.String, o verifyOptions
 		return err
 	}
 	report := inspector.Report(ctx, raw.Reveal())
-	return env.showReport(report, withIssuerFirst(report))
+	return env.showReport(report, o.withSecretForm(env, withIssuerFirst(report), raw))
+}
+
+// withSecretForm returns the error of a token that is signed with the shared
+// secret in another form than the file has it, with a hint that says so.
+func (o *judgingOptions) withSecretForm(env *Env, err error, raw secret.String) error {
+	if o.secretFile == "" || o.secretFile == "-" || !errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.SignatureInvalid}) {
+		return err
+	}
+	t, wrong := token.Decode(raw.Reveal())
+	data, unread := env.readInput(o.secretFile, maxSecretFile)
+	if wrong != nil || unread != nil {
+		return err
+	}
+	for _, one := range jwks.EncodedSecrets(data) {
+		if t.VerifySignature(one.Key) == nil {
+			return withHint(err, "the signature is valid with the secret decoded from "+one.Encoding+": put the decoded bytes into the file")
+		}
+	}
+	return err
 }
 
 // withIssuerFirst returns the report's error. Where the token claims another

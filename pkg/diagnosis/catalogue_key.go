@@ -13,6 +13,11 @@ var tokenKeys = []Entry{
 		"If the issuer is meant to use it, allow it, for example in the policy's algorithms.",
 	},
 	{
+		AlgUnsupported, Rejected, "the token's algorithm is not supported",
+		"The alg is not one of the asymmetric algorithms or HMACs of RFC 7518, section 3.1, and RFC 8037 that this program verifies. Names are compared letter by letter (RFC 7515, section 4.1.1).",
+		"Configure the issuer to sign with one of the algorithms that the message lists.",
+	},
+	{
 		AlgMismatch, Rejected, "the token's algorithm does not fit the key",
 		"The key with this kid has another type or curve, or its alg is another algorithm. Accepting the combination would allow forged signatures (RFC 8725, section 3.1).",
 		"Compare the token's alg with the kty, crv and alg of the key. The issuer's configuration must be consistent.",

@@ -162,6 +162,11 @@ var tokenClaims = []Entry{
 		"Send the access_token of the same response. If it is not for this API, request the API's audience and scopes. If this issuer's access tokens have the form of ID tokens, accept the kind id_token.",
 	},
 	{
+		RefreshTokenAsAccess, Rejected, "this is a refresh token, not an access token",
+		"A refresh token is for the authorization server alone (RFC 6749, section 1.5), and is valid much longer than an access token. Keycloak issues them as JWTs signed with a secret that only it knows; introspection calls them active as well.",
+		"Send the access_token of the same response.",
+	},
+	{
 		ClaimMissing, Rejected, "a required claim is missing",
 		"The configuration requires a claim that is empty or not in the token.",
 		"Configure the issuer to add the claim, or do not require it.",

@@ -126,6 +126,8 @@ func TestNoKeyFile(t *testing.T) {
 		"":                                    "got nothing",
 		"<html>":                              "an HTML or XML page",
 		"hello":                               "text that is not JSON",
+		"\x9f\x01\xfe\xff":                    "binary data",
+		"a\x00b":                              "binary data",
 		`{"keys":[]}`:                         "a key set without keys",
 		`{"keys":[{"kid":"a"},{"kid":"b"}]}`:  "a key set of 2; put the key that is meant into a file of its own (kids: a, b)",
 		`{"kty":"EC",`:                        "cut off or damaged",

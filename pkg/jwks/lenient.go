@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -194,8 +195,10 @@ func describe(data []byte) string {
 		return describeObject(text)
 	case text[0] == '[':
 		return "a JSON array"
-	case text[0] == 0x30:
+	case text[0] == 0x30 && !utf8.Valid(text):
 		return "binary data (DER)"
+	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
+		return "binary data"
 	case bytes.HasPrefix(text, []byte("eyJ")):
 		return "a token"
 	case bytes.HasPrefix(text, []byte("ssh-")), bytes.HasPrefix(text, []byte("ecdsa-sha2-")):

@@ -2,6 +2,9 @@ package jwks
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -26,6 +29,40 @@ func ParseSecret(data []byte) (*Key, error) {
 		return secretOfJWK(key)
 	}
 	return SecretKey(withoutLineBreak(data))
+}
+
+// EncodedSecret is what a secret would be if its text were an encoding of it.
+type EncodedSecret struct {
+	Encoding string // base64, base64url or hex
+	Key      *Key
+}
+
+// EncodedSecrets returns the secrets that the text of a file for [ParseSecret] may
+// encode, to explain why a signature is not valid with the text itself. Libraries
+// differ in this, and the file does not say what was meant, so none of these is
+// for accepting a signature.
+func EncodedSecrets(data []byte) []EncodedSecret {
+	text := string(bytes.TrimSpace(decodeText(data)))
+	unpadded := strings.TrimRight(text, "=")
+	var all []EncodedSecret
+	for _, try := range []struct {
+		encoding string
+		text     string
+		decode   func(string) ([]byte, error)
+	}{
+		{"hex", text, hex.DecodeString},
+		{"base64", unpadded, base64.RawStdEncoding.DecodeString},
+		{"base64url", unpadded, base64.RawURLEncoding.DecodeString},
+	} {
+		secret, err := try.decode(try.text)
+		if err != nil {
+			continue
+		}
+		if key, err := SecretKey(secret); err == nil {
+			all = append(all, EncodedSecret{try.encoding, key})
+		}
+	}
+	return all
 }
 
 func secretOfJWK(data jsontext.Value) (*Key, error) {

@@ -3,6 +3,8 @@ package jwks_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,6 +56,27 @@ func TestParseSecret(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, k, err)
 		case tt.want != "" && (err != nil || string(k.Secret()) != tt.want):
 			t.Errorf("%s: %v, %v", name, k, err)
+		}
+	}
+}
+
+// A secret that was stored in an encoding is found, to explain a signature.
+func TestEncodedSecrets(t *testing.T) {
+	secret := []byte("thirty-two bytes, or a few more?\xfb\xff\xfe")
+	for encoding, text := range map[string]string{
+		"hex":       hex.EncodeToString(secret),
+		"base64":    base64.StdEncoding.EncodeToString(secret),
+		"base64url": base64.RawURLEncoding.EncodeToString(secret),
+	} {
+		found := jwks.EncodedSecrets([]byte(text + "\n"))
+		i := slices.IndexFunc(found, func(e jwks.EncodedSecret) bool { return e.Encoding == encoding })
+		if i < 0 || !slices.Contains(found[i].Key.Algorithms(), "HS256") {
+			t.Errorf("%s: %v", encoding, found)
+		}
+	}
+	for _, text := range []string{"", "a text, which is no encoding of anything", "c2hvcnQ"} {
+		if found := jwks.EncodedSecrets([]byte(text)); len(found) > 0 {
+			t.Errorf("%q: %v", text, found)
 		}
 	}
 }

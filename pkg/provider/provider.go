@@ -141,6 +141,12 @@ var rules = []rule{
 		},
 	},
 	{
+		// Keycloak signs its refresh tokens with a secret of its own.
+		diagnosis.RefreshTokenAsAccess,
+		[]diagnosis.ID{diagnosis.HSTokenNoSecret},
+		func(c Case) bool { return slices.Contains([]string{"Refresh", "Offline"}, c.text("typ")) },
+	},
+	{
 		diagnosis.CognitoNoAudience,
 		[]diagnosis.ID{diagnosis.AudienceMissing},
 		func(c Case) bool { return strings.HasPrefix(c.text("iss"), "https://cognito-idp.") },

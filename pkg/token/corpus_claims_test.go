@@ -320,8 +320,9 @@ func (f *forge) kinds() {
 		f.add("ID token for this audience, "+name, "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1","typ":"JWT"}`, claimsText(keycloak, change)), diagnosis.IDTokenAsAccess)
 	}
 	f.add("ID token for this audience, nonce", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, `nonce="n"`, "scope=", "typ=")), diagnosis.IDTokenAsAccess)
+	uses := map[string]diagnosis.ID{"Refresh": diagnosis.RefreshTokenAsAccess, "Offline": diagnosis.RefreshTokenAsAccess, "Logout": diagnosis.TypeRefused}
 	for _, use := range []string{"Refresh", "Offline", "Logout"} {
-		f.add("Keycloak's "+use, "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1","typ":"JWT"}`, claimsText(keycloak, `typ="`+use+`"`)), diagnosis.TypeRefused)
+		f.add("Keycloak's "+use, "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1","typ":"JWT"}`, claimsText(keycloak, `typ="`+use+`"`)), uses[use])
 	}
 	f.add("a logout token without typ", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, `events={"http://schemas.openid.net/event/backchannel-logout":{}}`)), diagnosis.TypeRefused)
 	for name, changes := range map[string][]string{

@@ -321,8 +321,9 @@ func (f *forge) algorithm() {
 		f.add(alg+" with a signature", "main.json", head+"."+part(claims)+"."+f.seal("ES256", "ec", head+"."+part(claims)), diagnosis.AlgNone)
 	}
 	for _, alg := range []string{"none ", "es256", "ES-256", "ES256K", "RS1", "RS255", "dir", "RSA-OAEP", "A256KW", "ML-DSA-44", "Ed448", "HS1", "../ES256"} {
-		f.add("unknown "+alg, "main.json", f.jwt("ES256", "ec", `{"alg":"`+alg+`","kid":"ec-1"}`, claims), diagnosis.AlgNotAllowed)
+		f.add("unknown "+alg, "main.json", f.jwt("ES256", "ec", `{"alg":"`+alg+`","kid":"ec-1"}`, claims), diagnosis.AlgUnsupported)
 	}
+	f.add("Keycloak's refresh token", "main.json", f.jwt("HS256", "other", `{"alg":"HS256","kid":"hs-1"}`, claimsText(keycloak, `typ="Refresh"`)), diagnosis.RefreshTokenAsAccess)
 	hs := func(name, alg, kid, secret, keys string, id diagnosis.ID) {
 		f.add(name, keys, f.jwt(alg, secret, `{"alg":"`+alg+`"`+kid+`}`, claims), id)
 	}

@@ -49,7 +49,7 @@ func (t *Token) VerifySignature(key *jwks.Key) error {
 		return err
 	}
 	if t.header.algorithm == nil {
-		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: diagnosis.Values{"an algorithm that is supported"}, Got: diagnosis.Values{t.header.alg}}
+		return unsupported(t.header.alg)
 	}
 	var w workspace
 	_, err = w.verifySignature([]*jwks.Key{key}, t.header.algorithm, p)
@@ -60,6 +60,11 @@ func (t *Token) VerifySignature(key *jwks.Key) error {
 // as they are: none, in any case, is not among them.
 func algorithmOf(alg string) *algorithm { return algorithms[alg] }
 
+// unsupported is the error for an algorithm that is not one of this package.
+func unsupported(alg string) error {
+	return &diagnosis.Diagnosis{ID: diagnosis.AlgUnsupported, Expected: jwks.Algorithms(), Got: diagnosis.Values{alg}}
+}
+
 // verifySignature returns the first of the keys whose signature it is.
 func (w *workspace) verifySignature(keys []*jwks.Key, a *algorithm, p parts) (*jwks.Key, error) {
 	var err error
@@ -68,7 +73,7 @@ func (w *workspace) verifySignature(keys []*jwks.Key, a *algorithm, p parts) (*j
 	}
 	w.signed = append(w.signed[:0], p.signed...)
 	for _, k := range keys {
-		// Said once more where it counts, whatever a KeySet of somebody else does.
+		// Checked again where it counts, whatever another KeySet does.
 		if !k.Fits(a.name) {
 			return nil, &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: diagnosis.Values{"a key for " + a.name}, Got: diagnosis.Values{k.Type()}}
 		}

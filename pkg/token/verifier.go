@@ -428,7 +428,7 @@ func (j *judge) checkAlgorithm(t *Token) error {
 	case strings.EqualFold(alg, "none"):
 		return &diagnosis.Diagnosis{ID: diagnosis.AlgNone, Expected: diagnosis.Values{"a signature"}, Got: diagnosis.Values{fmt.Sprintf("alg %q", alg)}}
 	case t.header.algorithm == nil:
-		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: diagnosis.Values{"an algorithm such as RS256, ES256 or EdDSA"}, Got: diagnosis.Values{alg}}
+		return unsupported(alg)
 	case j.options.Algorithms != nil && !slices.Contains(j.options.Algorithms, alg):
 		return &diagnosis.Diagnosis{ID: diagnosis.AlgNotAllowed, Expected: j.options.Algorithms, Got: diagnosis.Values{alg}}
 	}
@@ -469,8 +469,11 @@ func (j *judge) checkKind(t *Token) *diagnosis.Diagnosis {
 		return nil
 	}
 	id := diagnosis.TypeRefused
-	if kind == KindIDToken {
+	switch kind {
+	case KindIDToken:
 		id = diagnosis.IDTokenAsAccess
+	case KindRefreshToken:
+		id = diagnosis.RefreshTokenAsAccess
 	}
 	return &diagnosis.Diagnosis{
 		ID: id, Expected: diagnosis.Values{KindAccessToken.withArticle()}, Got: diagnosis.Values{kind.withArticle() + ", by its claim " + evidence},

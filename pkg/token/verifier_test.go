@@ -210,7 +210,7 @@ func TestShapes(t *testing.T) {
 		"b64 false":             {header(`{"alg":"ES256","b64":false}`), diagnosis.CritUnsupported},
 		"none":                  {header(`{"alg":"none"}`), diagnosis.AlgNone},
 		"nOnE":                  {header(`{"alg":"nOnE"}`), diagnosis.AlgNone},
-		"unknown algorithm":     {header(`{"alg":"XS256"}`), diagnosis.AlgNotAllowed},
+		"unknown algorithm":     {header(`{"alg":"XS256"}`), diagnosis.AlgUnsupported},
 		"HS256 with public key": {header(`{"alg":"HS256"}`), diagnosis.HSTokenNoSecret},
 		"RS256 with an EC key":  {header(`{"alg":"RS256"}`), diagnosis.AlgMismatch},
 		"unknown kid":           {header(`{"alg":"ES256","kid":"other"}`), diagnosis.KeyUnknown},
