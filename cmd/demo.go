@@ -28,12 +28,12 @@ func newDemo(env *Env) *cobra.Command {
 	var o demoOptions
 	cmd := &cobra.Command{
 		Use: "demo",
-		Long: `Watch the authorization code flow with PKCE, step by step and for real: a
-development authorization server and a protected API run in this process, a
-client logs in, calls the API, and is refused where it should be. Nothing is
-written and nothing outside this machine is contacted.
+		Long: `Walk through the authorization code flow with PKCE, with real requests. A
+development authorization server and a protected API run in this process. A
+client logs in and calls the API, and four requests are refused. No file is
+written, and no other machine is contacted.
 
-The exit code is 0 only if every step did what it should.`,
+The exit code is 0 only if every step has the expected result.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), env, o) },
 	}
@@ -41,7 +41,7 @@ The exit code is 0 only if every step did what it should.`,
 	return cmd
 }
 
-// demo is one run: what is running, and what the login came to.
+// demo is one run: the servers, and what the steps so far have produced.
 type demo struct {
 	demoOptions
 	env     *Env
@@ -54,6 +54,9 @@ type demo struct {
 
 	client *oauth.Client
 	answer *oauth.TokenResponse
+
+	keys      *jwks.Remote // the authorization server's, as an API caches them
+	inspector *token.Inspector
 }
 
 func runDemo(ctx context.Context, env *Env, o demoOptions) error {
@@ -71,18 +74,19 @@ func runDemo(ctx context.Context, env *Env, o demoOptions) error {
 	s.table([][2]string{{"authorization server", servers.issuer}, {"protected API", servers.api}})
 	err = d.logIn(ctx)
 	if err == nil {
-		d.begin("It calls the API with the access token")
+		d.begin("The client calls the API with the access token")
 		err = d.callAPI(ctx)
 	}
 	if err == nil {
-		d.begin("The API verified it before anything else")
+		d.begin("The API verifies the token before it does anything else")
 		err = d.verify(ctx)
+		defer d.keys.Close()
 	}
 	if err != nil {
 		return fmt.Errorf("demo, step %d: %w", d.step, err)
 	}
 	s.line("")
-	s.line("%s", s.strong("And what the API refuses"))
+	s.line("%s", s.strong("Requests that the API refuses"))
 	if err := d.refusals(ctx); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
@@ -129,27 +133,27 @@ func (d *demo) logIn(ctx context.Context) error {
 func (d *demo) observe(s account.Step) {
 	switch s.Name {
 	case account.Requested:
-		d.begin("The client makes a secret and its fingerprint")
+		d.begin("The client creates a secret and its SHA-256 hash")
 		d.showVerifier(s.Request)
-		d.begin("It sends the browser to the authorization server")
+		d.begin("The client sends the browser to the authorization server")
 		d.showRequest(s.Request)
 		d.begin("The user logs in and consents")
 	case account.Answered:
-		d.begin("The browser comes back with a one-time code")
+		d.begin("The browser returns to the client with a single-use code")
 		d.showCode(s)
 		d.begin("The client exchanges code and secret for tokens")
 	case account.Obtained:
 		d.showTokens(s)
 	case account.Verified:
 		d.client, d.answer = s.Client, s.Response
-		d.passed("the ID token is for us, fresh, and about " + clean(s.Identity.Subject()))
+		d.passed("the ID token is for this client and this login, and its subject is " + clean(s.Identity.Subject()))
 	}
 }
 
 func (d *demo) showVerifier(request *oauth.AuthorizationRequest) {
 	d.rows([][2]string{
-		// Shown in full: it is worth nothing once the code is exchanged, and it is
-		// the lesson.
+		// Shown in full, so that the challenge can be computed from it. It is useless
+		// once the code is exchanged.
 		{"code_verifier", request.CodeVerifier().Reveal()},
 		{"code_challenge", request.CodeChallenge()},
 		{"", "= BASE64URL(SHA-256(code_verifier)), method S256"},
@@ -177,7 +181,7 @@ func (d *demo) showCode(s account.Step) {
 	}
 	d.rows([][2]string{{"code", short(s.Code.Reveal(), 24)}})
 	d.passed("state is the one that was sent")
-	d.passed("iss is the server that was asked (RFC 9207)")
+	d.passed("iss is the authorization server's issuer (RFC 9207)")
 }
 
 func (d *demo) showTokens(s account.Step) {
@@ -191,7 +195,7 @@ func (d *demo) showTokens(s account.Step) {
 	})
 	d.rows([][2]string{
 		{"access_token", short(s.Response.AccessToken.Reveal(), 24) + ", a JWT, for " + span(s.Response.ExpiresAt.Sub(d.env.Now()))},
-		{"refresh_token", short(s.Response.RefreshToken.Reveal(), 24) + ", works once"},
+		{"refresh_token", short(s.Response.RefreshToken.Reveal(), 24) + ", single-use"},
 		{"scope", strings.Join(s.Response.Scope, " ")},
 	})
 	d.passed("SHA-256 of the verifier is the challenge of step 2")
@@ -200,19 +204,19 @@ func (d *demo) showTokens(s account.Step) {
 // demoUser is the user's side of the demo's login.
 type demoUser struct{ *demo }
 
-// Searched shows nothing: the demo knows where its server is.
+// Searched prints nothing: the demo configures its issuer.
 func (d demoUser) Searched(discovery.Trail, error) {}
 
-// Registered shows nothing: the client is in the request.
+// Registered prints nothing: the client id is in the request.
 func (d demoUser) Registered(string, bool) {}
 
 // Console is not needed: the demo registers a client.
 func (demoUser) Console(string, []string) {}
 
-// Requesting is part of a step that shows more.
+// Requesting prints nothing: step 2 shows the scopes.
 func (demoUser) Requesting([]string, []string) {}
 
-// ShowURL shows the address to somebody who logs in by hand.
+// ShowURL shows the address to a user who logs in by hand.
 func (d demoUser) ShowURL(address, _ string) {
 	if d.browser {
 		d.screen.line("   %s", clean(address))
@@ -227,7 +231,7 @@ func (d demoUser) OpenBrowser(address string) error {
 	}
 	visiting, stop := context.WithTimeout(context.Background(), d.patience())
 	defer stop()
-	status, err := visitor{login: "alice", password: "password", told: d.exchanged}.visit(visiting, address)
+	status, err := visitor{login: "alice", password: "password", requested: d.exchanged}.visit(visiting, address)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("the login ended with status %d", status)
 	}
@@ -273,22 +277,35 @@ func (d *demo) callAPI(ctx context.Context) error {
 
 // verify does what the API did, with the same package, and shows each check.
 func (d *demo) verify(ctx context.Context) error {
-	keys := jwks.NewRemote(d.client.Server.JWKSURI, jwks.RemoteOptions{HTTP: d.http, Now: d.env.Now})
-	inspector, err := token.NewInspector(d.servers.issuer, []string{d.servers.api}, keys, token.Options{Now: d.env.Now})
+	d.keys = jwks.NewRemote(d.client.Server.JWKSURI, jwks.RemoteOptions{HTTP: d.http, Now: d.env.Now})
+	var err error
+	d.inspector, err = token.NewInspector(d.servers.issuer, []string{d.servers.api}, d.keys, token.Options{Now: d.env.Now})
 	if err != nil {
 		return err
 	}
-	report := inspector.Report(ctx, d.answer.AccessToken.Reveal())
+	report, keysFrom := d.inspect(ctx, d.answer.AccessToken.Reveal())
+	d.screen.line("   %s", keysFrom)
 	for _, c := range report.Checks {
 		if c.Status == token.Passed {
 			d.passed(fmt.Sprintf("%-11s %s", clean(c.Check), clean(short(c.Got.String(), 60))))
 		}
 	}
-	d.passed(fmt.Sprintf("%-11s %s", "scope", "items:read is in it"))
+	d.passed(fmt.Sprintf("%-11s %s", "scope", "items:read is granted"))
 	return report.Err()
 }
 
-// refusals sends four requests that must be refused, and looks at the reasons.
+// inspect verifies a token, and returns where the keys came from: the request for
+// the key set if this token caused it, otherwise the cache.
+func (d *demo) inspect(ctx context.Context, raw string) (report *token.Report, keysFrom string) {
+	before := d.keys.State().Fetches
+	report = d.inspector.Report(ctx, raw)
+	if d.keys.State().Fetches == before {
+		return report, "cached"
+	}
+	return report, d.screen.strong(http.MethodGet) + " " + clean(d.client.Server.JWKSURI)
+}
+
+// refusals sends four requests that must be refused, and shows the reasons.
 func (d *demo) refusals(ctx context.Context) error {
 	good := d.answer.AccessToken.Reveal()
 	expired, err := d.servers.server.Mint("expired")
@@ -316,8 +333,9 @@ func (d *demo) refusals(ctx context.Context) error {
 		if res.Status != r.status || reason == "" {
 			return fmt.Errorf("%s: expected %d with a reason, got %d %q", r.what, r.status, res.Status, reason)
 		}
+		_, keysFrom := d.inspect(ctx, r.token)
 		s := d.screen
-		s.line("   %s %-15s %s  %s", s.good("✓"), r.what, s.bad(fmt.Sprint(res.Status)), clean(short(reason, 50)))
+		s.line("   %s %-15s %s  keys %s  %s", s.good("✓"), r.what, s.bad(fmt.Sprint(res.Status)), keysFrom, clean(short(reason, 41)))
 	}
 	return nil
 }

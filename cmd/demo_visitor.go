@@ -15,9 +15,9 @@ import (
 // visitor is the user of the demo and the browser: it opens pages, fills in
 // their forms and follows redirects. It knows only what a person sees.
 type visitor struct {
-	login    string
-	password string
-	told     func(method, what string) // is told of each request to the server
+	login     string
+	password  string
+	requested func(method, what string) // is called for each form that is sent
 }
 
 // visit opens address and submits forms until a page has none. It returns the
@@ -52,7 +52,7 @@ func (v visitor) visit(ctx context.Context, address string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		v.told(http.MethodPost, target.Path+"  "+v.shown(values))
+		v.requested(http.MethodPost, target.Path+"  "+v.shown(values))
 		req, err = http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(values.Encode()))
 		if err != nil {
 			return 0, err

@@ -4,6 +4,7 @@ package cmd
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -15,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
@@ -81,7 +82,7 @@ func TestGenerated(t *testing.T) {
 			t.Errorf("%v; run go generate ./...", err)
 			continue
 		}
-		if diff := cmp.Diff(want[name], string(got)); diff != "" {
+		if diff := gocmp.Diff(want[name], string(got)); diff != "" {
 			t.Errorf("%s is stale; run go generate ./... (-want +got):\n%s", name, diff)
 		}
 	}
@@ -116,8 +117,7 @@ func generated(t *testing.T) map[string]string {
 		"docs/exit-codes.md": exitCodesPage(),
 		"docs/diagnosis.md":  diagnosisPage(),
 		"docs/demo.svg":      demoPicture(t),
-
-		"docs/troubleshooting.md": troubleshootingPage(t),
+		"docs/verify.svg":    verifyPicture(t),
 	}
 	env := &Env{Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer), Stdin: strings.NewReader(""), Getenv: func(string) string { return "" }, Now: time.Now}
 	root := newRoot(env, nil)
@@ -160,35 +160,22 @@ func exitCodesPage() string {
 	return b.String()
 }
 
-// indexMark is where the generated part of the page on troubleshooting begins.
-const indexMark = "## Index of ids\n"
-
-// troubleshootingPage is the page as it is, with the index of the catalogue.
-func troubleshootingPage(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile("../docs/troubleshooting.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	written, _, found := strings.Cut(string(text), indexMark)
-	if !found {
-		t.Fatalf("docs/troubleshooting.md lacks %q", indexMark)
-	}
-	var b strings.Builder
-	b.WriteString(written + indexMark + "\n| id | summary | exit code |\n| --- | --- | ---: |\n")
-	all := diagnosis.All()
-	slices.SortFunc(all, func(a, b diagnosis.Entry) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	for _, e := range all {
-		anchor := strings.ToLower(string(e.ID))
-		fmt.Fprintf(&b, "| [%s](diagnosis.md#%s) | %s | %d |\n", e.ID, anchor, e.Summary, e.Kind.ExitCode())
-	}
-	return b.String()
-}
-
+// diagnosisPage is the catalogue: an index in the order of the ids, then an entry
+// for each in the order of the catalogue.
 func diagnosisPage() string {
 	var b strings.Builder
-	b.WriteString("# Diagnoses\n\nEvery error has a stable id. Commands print it, the middleware returns it, " +
-		"and `oauthctl explain ID` prints its entry.\n")
+	b.WriteString("# Diagnoses\n\nLook up an id here to learn what it means and what to change. Commands print the id of each error, and the " +
+		"middleware answers with it; ids never change. `oauthctl explain ID` prints the same text.\n\n" +
+		"## Index\n\n| id | summary | exit code |\n| --- | --- | ---: |\n")
+	byID := diagnosis.All()
+	slices.SortFunc(byID, func(a, b diagnosis.Entry) int { return cmp.Compare(a.ID, b.ID) })
+	for _, e := range byID {
+		code := "warning"
+		if e.Kind != diagnosis.Advice {
+			code = fmt.Sprint(e.Kind.ExitCode())
+		}
+		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", e.ID, strings.ToLower(string(e.ID)), e.Summary, code)
+	}
 	for _, e := range diagnosis.All() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s. %s.\n\n%s\n\n**What to do:** %s\n", e.ID, capital(e.Summary), capital(ending(e.Kind)), e.Meaning, e.Fix)
 		if hint := commandHint(hintContext{Diagnosis: &diagnosis.Diagnosis{ID: e.ID}}); hint != "" {

@@ -264,32 +264,3 @@ func TestNoTokenLeaks(t *testing.T) {
 		t.Error("positive control: token prints it")
 	}
 }
-
-func TestDemo(t *testing.T) {
-	w := newWorld(t, devserver.Config{})
-	if code := w.run("demo"); code != 0 {
-		t.Fatalf("demo: %d\n%s", code, &w.stderr)
-	}
-	out := w.stdout.String()
-	for i := 1; i <= 7; i++ {
-		if !strings.Contains(out, fmt.Sprintf("\n%d ", i)) {
-			t.Errorf("step %d is missing", i)
-		}
-	}
-	for _, reason := range []string{"401  EXPIRED", "401  AUD_MISMATCH", "401  SIGNATURE_INVALID", "403  SCOPE_MISSING"} {
-		if !strings.Contains(out, reason) {
-			t.Errorf("%s is missing", reason)
-		}
-	}
-	for line := range strings.SplitSeq(out, "\n") {
-		if n := len([]rune(line)); n > 80 {
-			t.Errorf("%d columns: %s", n, line)
-		}
-	}
-	if strings.Contains(out, "\x1b") {
-		t.Error("colour in a pipe")
-	}
-	if files, _ := filepath.Glob(filepath.Join(w.home, "*", "*")); len(files) > 0 {
-		t.Errorf("demo wrote %v", files)
-	}
-}

@@ -7,26 +7,62 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
+// pictureEnv is a terminal whose output is collected, at a fixed time.
+func pictureEnv(t *testing.T) (*Env, *bytes.Buffer) {
+	t.Helper()
+	out, at, home := new(bytes.Buffer), time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), t.TempDir()
+	return &Env{
+		Stdin: strings.NewReader(""), Stdout: out, Stderr: out, Getenv: func(string) string { return "" },
+		Now: func() time.Time { return at }, IsTerminal: func(any) bool { return true },
+		ConfigDir: filepath.Join(home, "config"), StateDir: filepath.Join(home, "state"),
+	}, out
+}
+
 // demoPicture is what `oauthctl demo` prints on a terminal, as an SVG: the real
-// output, with what is drawn by lot each time drawn from what stands before it.
+// output, with random values replaced.
 func demoPicture(t *testing.T) string {
 	t.Helper()
-	var out bytes.Buffer
-	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
-	env := &Env{
-		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" },
-		Now: func() time.Time { return at }, IsTerminal: func(any) bool { return true },
-	}
+	env, out := pictureEnv(t)
 	if code := Run(t.Context(), env, []string{"demo"}); code != 0 {
-		t.Fatalf("demo: %d\n%s", code, &out)
+		t.Fatalf("demo: %d\n%s", code, out)
 	}
-	return picture(withoutChance(out.String()))
+	return picture("The output of oauthctl demo", withoutChance(out.String()))
+}
+
+// verifyPicture is a refused token on a terminal, as an SVG: a user is logged in
+// to one API, and verifies the token for another.
+func verifyPicture(t *testing.T) string {
+	t.Helper()
+	env, out := pictureEnv(t)
+	servers, err := startDev(env, devOptions{listen: "127.0.0.1:0", apiListen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer servers.stop()
+	env.Browse = func(address string) error {
+		_, err := visitor{login: "alice", password: "password", requested: func(string, string) {}}.visit(t.Context(), address)
+		return err
+	}
+	loggingIn := *env // a run keeps its flags in its Env
+	if code := Run(t.Context(), &loggingIn, []string{"login", servers.api, "--browser"}); code != 0 {
+		t.Fatalf("login: %d\n%s", code, out)
+	}
+	out.Reset()
+	command := []string{"verify", "--audience", "https://api.example.com"}
+	if code := Run(t.Context(), env, command); code != 3 {
+		t.Fatalf("verify: %d\n%s", code, out)
+	}
+	title := "oauthctl " + strings.Join(command, " ")
+	return picture("The output of "+title, "$ "+title+"\n"+withoutChance(out.String()))
 }
 
 // withoutChance replaces ports and random texts by their number in the output,
@@ -35,7 +71,7 @@ func withoutChance(text string) string {
 	ports := map[string]string{}
 	text = regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllStringFunc(text, func(address string) string {
 		if strings.HasSuffix(address, ":9001") {
-			return address // the one that the last line tells to use
+			return address // the one of the last line, which is to be copied
 		}
 		if ports[address] == "" {
 			ports[address] = fmt.Sprintf("127.0.0.1:%d", []int{9000, 9001, 8976, 8977, 8978}[min(len(ports), 4)])
@@ -72,12 +108,50 @@ const (
 	lineHeight = 20
 )
 
-// picture draws terminal output.
-func picture(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
+// folded breaks a line before the word that does not fit into so many columns.
+// The colour of a line's end goes on in the next one.
+func folded(line string, columns int) []string {
+	escape := regexp.MustCompile(`\x1b\[[0-9;]*m`)
+	var lines []string
+	current, width, colour := "", 0, ""
+	for word := range strings.SplitAfterSeq(line, " ") {
+		n := len([]rune(escape.ReplaceAllString(word, "")))
+		if width > 0 && width+len([]rune(strings.TrimRight(escape.ReplaceAllString(word, ""), " "))) > columns {
+			lines = append(lines, strings.TrimRight(current, " "))
+			current, width = colour, 0
+		}
+		current, width = current+word, width+n
+		if all := escape.FindAllString(word, -1); len(all) > 0 {
+			colour = all[len(all)-1]
+		}
+	}
+	return append(lines, current)
+}
+
+func TestFolded(t *testing.T) {
+	for line, want := range map[string][]string{
+		"fits":                        {"fits"},
+		"one two three":               {"one two", "three"},
+		"a-word-that-is-too-long":     {"a-word-that-is-too-long"},
+		"  in more":                   {"  in", "more"},
+		"\x1b[1mone two\x1b[0m three": {"\x1b[1mone two\x1b[0m", "\x1b[0mthree"},
+		"\x1b[31mone two three":       {"\x1b[31mone two", "\x1b[31mthree"},
+	} {
+		if diff := cmp.Diff(want, folded(line, 7)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", line, diff)
+		}
+	}
+}
+
+// picture draws terminal output; label describes it for those who cannot see it.
+func picture(label, text string) string {
+	var lines []string
+	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
+		lines = append(lines, folded(line, 82)...)
+	}
 	var b strings.Builder
 	height := len(lines)*lineHeight + 40
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="740" height="%d" viewBox="0 0 740 %d" role="img" aria-label="The output of oauthctl demo">`+"\n<style>%s</style>\n", height, height, pictureStyle)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="740" height="%d" viewBox="0 0 740 %d" role="img" aria-label="%s">`+"\n<style>%s</style>\n", height, height, html.EscapeString(label), pictureStyle)
 	fmt.Fprintf(&b, `<rect class="page" width="740" height="%d" rx="10"/>`+"\n", height)
 	escape := regexp.MustCompile(`\x1b\[([0-9;]*)m`)
 	for i, line := range lines {
