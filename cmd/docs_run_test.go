@@ -3,8 +3,10 @@ package cmd_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -22,51 +24,119 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// A documented command: what is typed, what the page shows of the answer, and where it stands.
+// A documented command: what is typed, what the page shows of the output, and the line of the page.
 type documented struct {
 	command string
 	shown   []string
 	line    int
-	session bool // shown as a session, with its output
+	block   int // commands of one block to copy share the output that follows it
 }
 
-// readCommands reads the commands of a page: in ```console blocks the lines behind "$ ", continued behind "> ", with
-// the output that follows; in ```sh blocks every line.
+// fails reports whether the page shows that the command fails.
+func (d documented) fails() bool {
+	shown := strings.Join(d.shown, "\n")
+	return strings.Contains(shown, "oauthctl: ") || strings.Contains(shown, "✗")
+}
+
+// readCommands reads the commands of a page. A ```sh block is commands to copy; the ```console block after it, if it has
+// no prompt, shows their output. A ```console block with prompts is a session: "$ " begins a command, "> " continues it,
+// and its output follows.
 func readCommands(text string) []documented {
 	var all []documented
-	block := ""
+	kind, blocks, unfinished := "", 0, false
 	for i, line := range strings.Split(text, "\n") {
-		if kind, ok := strings.CutPrefix(strings.TrimSpace(line), "```"); ok {
-			if block == "" {
-				block = kind
+		trimmed := strings.TrimSpace(line)
+		if fence, ok := strings.CutPrefix(trimmed, "```"); ok {
+			if kind == "" {
+				kind = fence
+				blocks++
 			} else {
-				block = ""
+				kind = ""
 			}
+			unfinished = false
 			continue
 		}
 		last := len(all) - 1
 		switch {
-		case block == "sh" && strings.TrimSpace(line) != "" && !strings.HasPrefix(strings.TrimSpace(line), "#"):
-			all = append(all, documented{command: strings.TrimSpace(line), line: i + 1})
-		case block != "console":
+		case kind == "sh" && unfinished:
+			all[last].command += "\n" + line
+			unfinished = isUnfinished(all[last].command)
+		case kind == "sh" && trimmed != "" && !strings.HasPrefix(trimmed, "#"):
+			all = append(all, documented{command: trimmed, line: i + 1, block: blocks})
+			unfinished = isUnfinished(trimmed)
+		case kind != "console":
 		case strings.HasPrefix(line, "$ "):
-			all = append(all, documented{command: line[2:], line: i + 1, session: true})
+			blocks++
+			all = append(all, documented{command: line[2:], line: i + 1, block: blocks})
 		case strings.HasPrefix(line, "> ") && last >= 0:
 			all[last].command += "\n" + line[2:]
-		case strings.TrimSpace(line) != "" && last >= 0:
+		case trimmed != "" && last >= 0:
 			all[last].shown = append(all[last].shown, line)
 		}
 	}
 	return all
 }
 
-// elsewhere tells why a command is not for this test; empty for the others.
+// isUnfinished reports whether a command goes on in the next line: in a here-document, or after a line that ends in the
+// middle of a command.
+func isUnfinished(command string) bool {
+	if m := regexp.MustCompile(`<<'?(\w+)`).FindStringSubmatch(command); m != nil {
+		return !strings.HasSuffix(command, "\n"+m[1])
+	}
+	return strings.HasSuffix(command, "\\") || strings.HasSuffix(command, "|") || strings.HasSuffix(command, "&&")
+}
+
+func TestReadCommands(t *testing.T) {
+	page := strings.ReplaceAll(`
+'''sh
+# a comment
+one |
+  two
+
+cat >f <<'END'
+# in the file
+END
+three
+'''
+Text.
+'''console
+of all three
+oauthctl: refused
+'''
+'''yaml
+not: read
+'''
+'''console
+$ four
+> more
+its output
+$ five
+'''
+`, "'"+"''", "```")
+	want := []documented{
+		{command: "one |\n  two", line: 4, block: 1},
+		{command: "cat >f <<'END'\n# in the file\nEND", line: 7, block: 1},
+		{command: "three", line: 10, block: 1, shown: []string{"of all three", "oauthctl: refused"}},
+		{command: "four\nmore", shown: []string{"its output"}, line: 21, block: 5},
+		{command: "five", line: 24, block: 6},
+	}
+	got := readCommands(page)
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(documented{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(got) == 5 && (got[0].fails() || !got[2].fails() || got[3].fails()) {
+		t.Error("the page shows that the third command fails, and no other")
+	}
+}
+
+// elsewhere returns why this test does not run a command; empty for the others.
 func elsewhere(command string) string {
 	if strings.HasPrefix(command, "oauthctl dev --") && strings.HasSuffix(command, "&") || strings.HasPrefix(command, "oauthctl dev --fault list") || strings.HasPrefix(command, "oauthctl dev --mint") {
 		return ""
 	}
 	for prefix, why := range map[string]string{
 		"go ":                       "builds or tests the project",
+		"CGO_ENABLED=0 go install":  "downloads; TestNewcomer installs from a clone",
 		"GUARD_COST=":               "measures",
 		"cd ":                       "belongs to one that does",
 		"oauthctl dev":              "the server that the test runs already",
@@ -90,7 +160,7 @@ func elsewhere(command string) string {
 // The list is complete as long as the tests pass with a PATH that holds only those, which .ci/run tries.
 func moreThanGo(command string) []string {
 	var programs []string
-	for _, m := range regexp.MustCompile(`(?:^|[|;&('"\n])\s*(curl|cut|jq|node|openssl|python3|sha256sum|tail)\s`).FindAllStringSubmatch(command, -1) {
+	for _, m := range regexp.MustCompile(`(?:^|[|;&('"\n])\s*(curl|cut|jq|kubectl|node|openssl|python3|sha256sum|tail)\s`).FindAllStringSubmatch(command, -1) {
 		programs = append(programs, m[1])
 	}
 	return programs
@@ -112,14 +182,14 @@ func TestMoreThanGo(t *testing.T) {
 	}
 }
 
-// Every command of the pages does what the page says: it runs, in the order of the page, in an empty home, beside a
+// Every command of the pages does what the page says: it runs, in the order of the page, in an empty home, next to a
 // development server, and shows what is shown; … stands for anything. A command may fail only where the page shows that
-// it does.
+// it does. The pages for newcomers have a test of their own, TestNewcomer.
 func TestDocumentedCommands(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the pages are written for a POSIX shell")
 	}
-	pages := []string{"../README.md"}
+	var pages []string
 	for _, pattern := range []string{"../docs/*.md", "../docs/ci/*.md"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
@@ -129,6 +199,9 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 	ran := 0
 	for _, page := range pages {
+		if slices.Contains(newcomersPages(), page) {
+			continue
+		}
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
@@ -145,11 +218,7 @@ func TestDocumentedCommands(t *testing.T) {
 		ran += len(commands)
 		t.Run(strings.TrimPrefix(page, "../"), func(t *testing.T) {
 			t.Parallel()
-			for _, c := range commands {
-				for _, program := range moreThanGo(c.command) {
-					need(t, program, missingProgram(program))
-				}
-			}
+			needPrograms(t, commands)
 			runPage(t, commands)
 		})
 	}
@@ -158,10 +227,22 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 }
 
+func newcomersPages() []string { return []string{"../README.md", "../docs/getting-started.md"} }
+
+// needPrograms skips the test of commands that run a program that is missing here.
+func needPrograms(t *testing.T, commands []documented) {
+	t.Helper()
+	for _, c := range commands {
+		for _, program := range moreThanGo(c.command) {
+			need(t, program, missingProgram(program))
+		}
+	}
+}
+
 func runPage(t *testing.T, commands []documented) {
 	home := t.TempDir()
 	w := newWorld(t, devserver.Config{State: filepath.Join(home, "dev.json")})
-	ports := map[string]string{}
+	ports := freePorts(t, "8000", "8080", "9100", "9101")
 	for name, address := range map[string]string{"9000": w.issuer, "9001": w.api} {
 		u, err := url.Parse(address)
 		if err != nil {
@@ -169,7 +250,29 @@ func runPage(t *testing.T, commands []documented) {
 		}
 		ports[name] = u.Port()
 	}
-	for _, name := range []string{"8000", "8080", "9100", "9101"} {
+	s := shellRun{
+		home: home, within: 2 * time.Minute, here: replacingPorts(ports), free: []string{ports["8000"], ports["8080"], ports["9100"]},
+		typed: func(command string) string {
+			if strings.HasPrefix(command, "oauthctl login") && !strings.Contains(command, "--device") && !strings.Contains(command, "--grant-type") {
+				command += " --browser" // there is no terminal here
+			}
+			return command
+		},
+		env: []string{
+			"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, "config"), "XDG_STATE_HOME=" + filepath.Join(home, "state"),
+			"PYTHONDONTWRITEBYTECODE=1",
+		},
+	}
+	var output bytes.Buffer
+	s.run(t, commands, &output, &output)
+	s.wantCommands(t, commands, output.String())
+}
+
+// freePorts returns a free port in place of each of the names.
+func freePorts(t *testing.T, names ...string) map[string]string {
+	t.Helper()
+	ports := map[string]string{}
+	for _, name := range names {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -177,65 +280,88 @@ func runPage(t *testing.T, commands []documented) {
 		_, ports[name], _ = net.SplitHostPort(l.Addr().String())
 		l.Close()
 	}
-	port := regexp.MustCompile(`\b(9000|9001|8000|8080|9100|9101)\b`)
-	here := func(text string) string {
+	return ports
+}
+
+// replacingPorts returns a function that writes the ports in use here in place of those of the pages.
+func replacingPorts(ports map[string]string) func(string) string {
+	port := regexp.MustCompile(`\b(` + strings.Join(slices.Collect(maps.Keys(ports)), "|") + `)\b`)
+	return func(text string) string {
 		return port.ReplaceAllStringFunc(text, func(name string) string { return ports[name] })
 	}
-	// The chunks of the script; the next one is given to the shell once what a chunk starts in the background listens.
-	chunks := []string{"trap 'kill $(jobs -p) 2>/dev/null' EXIT\n"}
+}
+
+// A shellRun runs the commands of a page in one shell.
+type shellRun struct {
+	home   string
+	env    []string
+	within time.Duration
+	here   func(text string) string    // writes addresses as they are here
+	typed  func(command string) string // what is typed for a command
+	free   []string                    // the ports on which commands that end in & may listen
+}
+
+// run gives the commands to a shell, and the next one after a command that ends in & once that listens.
+func (s *shellRun) run(t *testing.T, commands []documented, stdout, stderr io.Writer) {
+	t.Helper()
+	// Not $(jobs -p), which is empty in some shells.
+	chunks := []string{"background=; trap 'kill $background 2>/dev/null' EXIT\n"}
 	for i, c := range commands {
-		command := here(c.command)
-		if c.session && strings.HasPrefix(command, "oauthctl login") && !strings.Contains(command, "--") {
-			command += " --browser" // there is no terminal here
-		} else if strings.HasPrefix(command, "oauthctl login") && !strings.Contains(command, "--device") && !strings.Contains(command, "--grant-type") {
-			command += " --browser"
+		command := s.typed(s.here(c.command))
+		isBackground := strings.HasSuffix(command, "&")
+		if isBackground {
+			command += "\nbackground=\"$background $!\""
 		}
 		chunks[len(chunks)-1] += fmt.Sprintf("echo '@@begin %d'\n%s\necho \"@@end $?\"\n", i, command)
-		if strings.HasSuffix(command, "&") {
+		if isBackground {
 			chunks = append(chunks, "")
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), s.within)
 	defer cancel()
 	shell := exec.CommandContext(ctx, "/bin/sh")
-	shell.Dir = home
-	shell.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, "config"), "XDG_STATE_HOME=" + filepath.Join(home, "state"),
-		"PYTHONDONTWRITEBYTECODE=1",
-	}
+	shell.Dir, shell.Env, shell.Stdout, shell.Stderr = s.home, s.env, stdout, stderr
 	script, err := shell.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var output bytes.Buffer
-	shell.Stdout, shell.Stderr = &output, &output
-	shell.WaitDelay = time.Second
+	shell.WaitDelay = 15 * time.Second
 	if err := shell.Start(); err != nil {
 		t.Fatal(err)
 	}
-	free := []string{ports["8000"], ports["8080"], ports["9100"]}
 	for i, chunk := range chunks {
 		if i > 0 {
-			waitForListener(ctx, &free)
+			waitForListener(ctx, &s.free)
 		}
 		if _, err := io.WriteString(script, chunk); err != nil {
 			break // the shell has ended; what it printed says why
 		}
 	}
 	script.Close()
-	_ = shell.Wait()
+	if err := shell.Wait(); errors.Is(err, exec.ErrWaitDelay) {
+		t.Error("a command in the background does not end")
+	}
+}
+
+// wantCommands compares what the commands printed with what the page shows, and whether they succeeded.
+func (s *shellRun) wantCommands(t *testing.T, commands []documented, output string) {
+	t.Helper()
+	printed, block := "", 0 // by the commands of a block so far
 	for i, c := range commands {
-		_, rest, ok := strings.Cut(output.String(), fmt.Sprintf("@@begin %d\n", i))
+		_, rest, ok := strings.Cut(output, fmt.Sprintf("@@begin %d\n", i))
 		got, end, ended := strings.Cut(rest, "@@end ")
 		if !ok || !ended {
-			t.Errorf("line %d: %s\nwas not run to its end:\n%s", c.line, c.command, &output)
+			t.Errorf("line %d: %s\nwas not run to its end:\n%s", c.line, c.command, output)
 			return
 		}
-		fails := strings.Contains(strings.Join(c.shown, "\n"), "oauthctl: ") || strings.Contains(strings.Join(c.shown, "\n"), "✗")
-		if succeeded := strings.HasPrefix(end, "0\n"); succeeded == (fails && c.session) {
+		if c.block != block {
+			printed, block = "", c.block
+		}
+		printed += got
+		if succeeded := strings.HasPrefix(end, "0\n"); succeeded == c.fails() {
 			t.Errorf("line %d: %s\nsucceeded is %v:\n%s", c.line, c.command, succeeded, got)
 		}
-		wantShown(t, c, here, got)
+		wantShown(t, c, s.here, printed)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
 var (
@@ -118,6 +119,8 @@ func generated(t *testing.T) map[string]string {
 		"docs/diagnosis.md":  diagnosisPage(),
 		"docs/demo.svg":      demoPicture(t),
 		"docs/verify.svg":    verifyPicture(t),
+
+		"docs/reference/settings.md": settingsPage(),
 	}
 	env := &Env{Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer), Stdin: strings.NewReader(""), Getenv: func(string) string { return "" }, Now: time.Now}
 	root := newRoot(env, nil)
@@ -157,6 +160,18 @@ func exitCodesPage() string {
 	for _, e := range exitCodes() {
 		fmt.Fprintf(&b, "| %d | %s | %s |\n", e.code, e.means, e.advice)
 	}
+	return b.String()
+}
+
+// settingsPage is the table of what a profile holds.
+func settingsPage() string {
+	var b strings.Builder
+	b.WriteString("# Profile settings\n\nEvery setting of a [profile](../profiles.md), with the variable that overrides it. `oauthctl profile set KEY=VALUE` changes a setting; " +
+		"`oauthctl help environment` prints the variables.\n\n| key | variable | value |\n| --- | --- | --- |\n")
+	for _, s := range profile.Settings() {
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", s.Key, s.Key.Variable(), s.Help)
+	}
+	b.WriteString("\nThe value of `client_secret`, `client_assertion` and `assertion` in a profile says where the secret is. The variable `" + profile.ClientSecret.Variable() + "` holds the client's secret itself.\n")
 	return b.String()
 }
 

@@ -17,9 +17,8 @@ import (
 )
 
 // pictureEnv is a terminal whose output is collected, at a fixed time.
-func pictureEnv(t *testing.T) (*Env, *bytes.Buffer) {
-	t.Helper()
-	out, at, home := new(bytes.Buffer), time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), t.TempDir()
+func pictureEnv(home string) (*Env, *bytes.Buffer) {
+	out, at := new(bytes.Buffer), time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	return &Env{
 		Stdin: strings.NewReader(""), Stdout: out, Stderr: out, Getenv: func(string) string { return "" },
 		Now: func() time.Time { return at }, IsTerminal: func(any) bool { return true },
@@ -31,7 +30,7 @@ func pictureEnv(t *testing.T) (*Env, *bytes.Buffer) {
 // output, with random values replaced.
 func demoPicture(t *testing.T) string {
 	t.Helper()
-	env, out := pictureEnv(t)
+	env, out := pictureEnv(t.TempDir())
 	if code := Run(t.Context(), env, []string{"demo"}); code != 0 {
 		t.Fatalf("demo: %d\n%s", code, out)
 	}
@@ -42,7 +41,8 @@ func demoPicture(t *testing.T) string {
 // to one API, and verifies the token for another.
 func verifyPicture(t *testing.T) string {
 	t.Helper()
-	env, out := pictureEnv(t)
+	home := t.TempDir()
+	env, out := pictureEnv(home)
 	servers, err := startDev(env, devOptions{listen: "127.0.0.1:0", apiListen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -52,11 +52,10 @@ func verifyPicture(t *testing.T) string {
 		_, err := visitor{login: "alice", password: "password", requested: func(string, string) {}}.visit(t.Context(), address)
 		return err
 	}
-	loggingIn := *env // a run keeps its flags in its Env
-	if code := Run(t.Context(), &loggingIn, []string{"login", servers.api, "--browser"}); code != 0 {
+	if code := Run(t.Context(), env, []string{"login", servers.api, "--browser"}); code != 0 {
 		t.Fatalf("login: %d\n%s", code, out)
 	}
-	out.Reset()
+	env, out = pictureEnv(home) // a run keeps its flags in its Env
 	command := []string{"verify", "--audience", "https://api.example.com"}
 	if code := Run(t.Context(), env, command); code != 3 {
 		t.Fatalf("verify: %d\n%s", code, out)

@@ -1,7 +1,8 @@
 # An API that verifies its tokens itself, with python-jose: signature, issuer, audience, expiry and scope.
-#   OAUTH_ISSUER=http://127.0.0.1:9000 OAUTH_AUDIENCE=http://127.0.0.1:8000 uvicorn items:app
+#   OAUTH_ISSUER=http://127.0.0.1:9000 OAUTH_AUDIENCE=http://127.0.0.1:9001 uvicorn items:app --port 8000
 import json
 import os
+import time
 import urllib.request
 
 from fastapi import Depends, FastAPI, HTTPException
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 ISSUER, AUDIENCE = os.environ["OAUTH_ISSUER"], os.environ["OAUTH_AUDIENCE"]
 app = FastAPI()
 items = [{"id": 1, "name": "Widget"}]
+key_set, fetched = {"keys": []}, float("-inf")
 
 
 class Item(BaseModel):
@@ -19,13 +21,25 @@ class Item(BaseModel):
     name: str
 
 
-def keys():
-    with urllib.request.urlopen(ISSUER + "/jwks", timeout=5) as answer:
-        return json.load(answer)
+def fetch_keys():
+    try:
+        with urllib.request.urlopen(ISSUER + "/jwks", timeout=5) as response:
+            return json.load(response)
+    except OSError:
+        raise HTTPException(503, "the issuer's keys are unavailable")
+
+
+def keys_for(raw):
+    """The issuer's keys, fetched again for an unknown key id, at most every 10 seconds."""
+    global key_set, fetched
+    kid = jwt.get_unverified_header(raw).get("kid")
+    if kid not in [key.get("kid") for key in key_set["keys"]] and time.monotonic() > fetched + 10:
+        key_set, fetched = fetch_keys(), time.monotonic()
+    return key_set
 
 
 def verify(raw):
-    return jwt.decode(raw, keys(), algorithms=["ES256"], audience=AUDIENCE, issuer=ISSUER)
+    return jwt.decode(raw, keys_for(raw), algorithms=["ES256"], audience=AUDIENCE, issuer=ISSUER)
 
 
 def needs(scope):
