@@ -16,7 +16,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/oauthctl/oauthctl/pkg/devserver"
-	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
@@ -157,7 +157,7 @@ func TestDocumentedConfigurations(t *testing.T) {
 			_, err = profile.Parse([]byte(block.text))
 		case slices.Contains(top, "routes"):
 			read["policy"]++
-			_, err = policy.Load([]byte(block.text), block.page)
+			_, err = policyfile.Load([]byte(block.text), block.page)
 		}
 		if err != nil {
 			t.Errorf("%s: %v\n%s", block.page, err, block.text)

@@ -86,7 +86,7 @@ def decode(raw, bug):
     if bug in OPTIONS or bug in OTHER_ISSUER or bug == "jwk-header":
         issuer = None if bug in OTHER_ISSUER else ISSUER
         return jwt.decode(raw, key_of(header, bug), algorithms=["ES256"], audience=AUDIENCE, issuer=issuer, options=OPTIONS.get(bug))
-    return verify_as_documented(raw)
+    return verify_as_documented(raw, fetch_keys())
 
 
 def verify(raw, bug):
