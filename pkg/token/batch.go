@@ -10,15 +10,15 @@ import (
 	"sync"
 )
 
-// batchLines and batchBytes are how much a worker takes at a time: enough that
-// handing it over costs little beside judging it, and not more than fits into
-// little memory where tokens are large.
+// batchLines and batchBytes limit the work that is given to a worker at a time:
+// enough that the overhead is small, and not too much for little memory if
+// tokens are large.
 const (
 	batchLines = 64
 	batchBytes = 64 << 10
 )
 
-// chunk is a run of lines on its way from the reader through a worker to the
+// chunk is a group of lines that passes from the reader through a worker to the
 // writer.
 type chunk struct {
 	lines  []string
@@ -26,12 +26,13 @@ type chunk struct {
 	done   chan struct{}
 }
 
-// Batch judges the lines of r on all cores and writes the results to w in the
-// order of the lines. Judge appends the result of one line to out; it is called
-// by several goroutines at once. Memory does not grow with the number of lines;
-// a line longer than a token may be is judged cut short, as too large a token.
+// Batch verifies the lines of r on all cores and writes the results to w in the
+// order of the lines. Verify appends the result of one line to out; it is
+// called by several goroutines at once. Memory does not grow with the number of
+// lines. A line that is longer than a token may be is cut, so that it is still
+// too long.
 //
-// It ends early with the context's error, or with that of r or w.
+// Batch ends early with the error of the context, of r or of w.
 func Batch(ctx context.Context, r io.Reader, w io.Writer, judge func(out []byte, line string) []byte) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -60,7 +61,7 @@ func Batch(ctx context.Context, r io.Reader, w io.Writer, judge func(out []byte,
 	err := writeChunks(w, inOrder, results)
 	if err != nil {
 		cancel(err)
-		for range inOrder { // what was read before the reader noticed
+		for range inOrder { // chunks that were read before the reader was cancelled
 		}
 	}
 	all.Wait()
@@ -70,8 +71,8 @@ func Batch(ctx context.Context, r io.Reader, w io.Writer, judge func(out []byte,
 	return err
 }
 
-// readChunks hands each chunk to the writer's queue first, whose length bounds
-// how much is under way.
+// readChunks sends each chunk to the writer's queue first, whose length limits
+// the number of chunks in progress.
 func readChunks(ctx context.Context, r io.Reader, inOrder, work chan<- *chunk) error {
 	in := bufio.NewReaderSize(r, MaxBytes+2)
 	for more := true; more; {
@@ -102,8 +103,8 @@ func readChunks(ctx context.Context, r io.Reader, inOrder, work chan<- *chunk) e
 	return nil
 }
 
-// readLine returns the next line without its end; of one that is too long, so
-// much that it is still too long.
+// readLine returns the next line without its end. A line that is too long is
+// cut, but is still too long.
 func readLine(in *bufio.Reader) (string, error) {
 	line, err := in.ReadSlice('\n')
 	text := string(line)
@@ -122,7 +123,7 @@ func readLine(in *bufio.Reader) (string, error) {
 func writeChunks(w io.Writer, inOrder <-chan *chunk, results *sync.Pool) error {
 	for c := range inOrder {
 		<-c.done
-		if c.result == nil { // nobody took it before the end
+		if c.result == nil { // not processed before the cancellation
 			continue
 		}
 		if _, err := w.Write(c.result.Bytes()); err != nil {

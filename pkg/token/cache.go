@@ -7,23 +7,22 @@ import (
 	"time"
 )
 
-// The bounds of a cache where Options name none.
+// Default limits of a cache.
 const defaultCacheBytes = 64 << 20
 
-// cache remembers tokens that a verifier found good, by the SHA-256 of the exact
-// text. What time or the key set can change is asked again on every hit; a token
-// that was refused is never remembered. It is bounded by forgetting the older of
-// two generations as a whole.
+// cache stores tokens that were accepted, by the SHA-256 of their text. On every
+// hit, the times and the key set are checked again. Refused tokens are never
+// stored. When the newer of two generations is full, the older one is dropped.
 type cache struct {
-	tokens, bytes int // what one generation may hold
+	tokens, bytes int // limits of one generation
 
 	mu         sync.RWMutex
 	young, old map[[sha256.Size]byte]accepted
-	held       int // bytes of the young generation
+	held       int // bytes in the newer generation
 }
 
-// accepted is a token, the state of the key set by which it was, and from when
-// until when its times are good.
+// accepted is a token with the generation of its key set and the time window in
+// which it is valid.
 type accepted struct {
 	token       *Token
 	generation  uint64
@@ -52,7 +51,7 @@ func (v *Verifier) verifyCached(ctx context.Context, raw string) (*Token, error)
 	}
 	generation := v.j.keys.Generation()
 	t, err := v.verify(ctx, raw)
-	// A set that changed meanwhile may not be the one that was asked.
+	// If the set has changed meanwhile, it may not be the one that was used.
 	if err == nil && v.j.keys.Generation() == generation {
 		from, until := v.j.window(t)
 		v.cache.put(sum, accepted{t, generation, from, until})
@@ -60,9 +59,9 @@ func (v *Verifier) verifyCached(ctx context.Context, raw string) (*Token, error)
 	return t, err
 }
 
-// stillGood asks what may have changed since the token was accepted: the time,
-// and the key set, which is renewed only by being asked. In any doubt the token
-// is judged in full.
+// stillGood checks what may have changed since the token was accepted: the
+// time, and the key set, which is refreshed by the call. In doubt, the token is
+// verified again.
 func (v *Verifier) stillGood(ctx context.Context, found accepted) bool {
 	t := found.token
 	if _, err := v.j.keys.Keys(ctx, t.header.kid, t.header.alg); err != nil || v.j.keys.Generation() != found.generation {
@@ -96,7 +95,8 @@ func (c *cache) get(sum [sha256.Size]byte) (accepted, bool) {
 }
 
 func (c *cache) put(sum [sha256.Size]byte, a accepted) {
-	// A token holds its parts decoded beside the text, and a list of its claims.
+	// A token holds its decoded parts in addition to the text, and a list of its
+	// claims.
 	size := 512 + 2*(len(a.token.headerJSON)+len(a.token.claimsJSON)) + 48*len(a.token.claims)
 	c.mu.Lock()
 	defer c.mu.Unlock()

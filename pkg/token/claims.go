@@ -10,7 +10,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// expectation is what the claims are held against.
+// expectation holds the values that claims must match.
 type expectation struct {
 	issuer       string
 	audience     []string
@@ -21,8 +21,8 @@ type expectation struct {
 	expiryLeeway time.Duration
 }
 
-// claimCheck is a row of the table of what is checked once the signature holds.
-// A new check is one row.
+// claimCheck is a row of the table of checks after the signature. A new check
+// needs one row.
 type claimCheck struct {
 	check checkNumber
 	run   func(*expectation, *Token, time.Time) *diagnosis.Diagnosis
@@ -61,8 +61,8 @@ func (e *expectation) checkIssuer(t *Token, _ time.Time) *diagnosis.Diagnosis {
 	return &diagnosis.Diagnosis{ID: id, Expected: diagnosis.Values{e.issuer}, Got: diagnosis.Values{got}}
 }
 
-// sameButSlash reports whether two texts that differ are equal without one slash
-// at the end.
+// sameButSlash reports whether two different strings are equal except for one
+// slash at the end.
 func sameButSlash(a, b string) bool { return a+"/" == b || a == b+"/" }
 
 // samePath reports whether two issuers with a path differ only in scheme, host
@@ -130,7 +130,8 @@ func (e *expectation) checkIssuedAt(t *Token, now time.Time) *diagnosis.Diagnosi
 	return e.checkNotAhead(t, "iat", now, diagnosis.IssuedInFuture)
 }
 
-// skewLimit is how far ahead a time may lie to be taken for a clock that is off.
+// skewLimit is how far in the future a time may be for a clock error to be
+// assumed.
 const skewLimit = 5 * time.Minute
 
 func (e *expectation) checkNotAhead(t *Token, name string, now time.Time, id diagnosis.ID) *diagnosis.Diagnosis {
@@ -148,8 +149,8 @@ func (e *expectation) checkNotAhead(t *Token, name string, now time.Time, id dia
 	}
 }
 
-// window is from when until when the three checks above say that the times of a
-// good token are good.
+// window returns the time window in which the three checks above accept the
+// token.
 func (e *expectation) window(t *Token) (from, until time.Time) {
 	from = t.NotBefore()
 	if issued := t.IssuedAt(); issued.After(from) {
@@ -158,7 +159,7 @@ func (e *expectation) window(t *Token) (from, until time.Time) {
 	return from.Add(-e.leeway), t.Expiry().Add(e.expiryLeeway)
 }
 
-// date reads a time claim; zero where it is missing.
+// date returns a time claim, or zero if it is missing.
 func date(t *Token, name string) (time.Time, *diagnosis.Diagnosis) {
 	text := t.lookup(name)
 	if text == "" {
@@ -201,16 +202,16 @@ func (e *expectation) checkRequired(t *Token, _ time.Time) *diagnosis.Diagnosis 
 	return nil
 }
 
-// textClaims are read as text, to know who asks and what was revoked. One of
-// another type would be read as missing, and the check that needs it skipped.
+// textClaims must be strings. A claim of another type would be treated as
+// missing, and a check that needs it would be skipped.
 var textClaims = [...]string{"sub", "jti", "sid", "client_id", "azp"}
 
-// checkTexts returns an error for a claim that has to be a string and is not
-// (RFC 7519, sections 4.1.2 and 4.1.7; RFC 9068, section 2.2).
+// checkTexts returns an error for a claim that must be a string and is not (RFC
+// 7519, sections 4.1.2 and 4.1.7; RFC 9068, section 2.2).
 func checkTexts(t *Token) error {
 	for _, name := range textClaims {
 		text := t.lookup(name)
-		// One of the two names of the client is enough.
+		// One of the two claims for the client is enough.
 		isClient := name == "client_id" || name == "azp"
 		if text != "" && text[0] != '"' && text != "null" && (!isClient || t.ClientID() == "") {
 			return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Values{name + " to be a string"}, Got: diagnosis.FromJSON(text)}
@@ -219,18 +220,17 @@ func checkTexts(t *Token) error {
 	return nil
 }
 
-// isEmpty reports whether a claim is missing or its JSON says nothing: null, ""
-// or [].
+// isEmpty reports whether a claim is missing or empty: null, "" or [].
 func isEmpty(text string) bool {
 	return text == "" || text == "null" || text == `""` || text[0] == '[' && strings.Trim(text[1:], " \t\r\n") == "]"
 }
 
-// errClocks goes with a token that expired a moment ago.
-var errClocks = errors.New("it expired only now, so a clock may be wrong")
+// errClocks is added for a token that has just expired.
+var errClocks = errors.New("it has just expired, so a clock may be wrong")
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// stamps returns two times as text, to the second unless that makes them equal.
+// stamps formats two times, to the second unless they would look equal.
 func stamps(a, b time.Time) (string, string) {
 	if x, y := stamp(a), stamp(b); x != y {
 		return x, y

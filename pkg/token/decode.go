@@ -7,8 +7,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// Decode reads a token and verifies nothing: anybody may have written it. Errors
-// are Diagnoses of kind Rejected that say what the string is instead.
+// Decode parses a token without verifying it. Errors are Diagnoses of kind
+// Rejected that say what the string is instead.
 func Decode(raw string) (*Token, error) {
 	p, err := split(raw)
 	if err != nil {
@@ -40,7 +40,7 @@ func (w *workspace) readHeader(p parts) (*Token, error) {
 	return t, err
 }
 
-// readClaims reads the payload; a verifier does so only after the signature.
+// readClaims parses the payload. A verifier does so only after the signature.
 func (w *workspace) readClaims(t *Token, p parts) error {
 	data, err := decodePart(w.part[:0], "payload", p.payload)
 	if err != nil {

@@ -5,13 +5,13 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/provider"
 )
 
-// concernsProvider reports whether a provider's case may be behind a fault.
+// concernsProvider reports whether a fault may have a provider-specific case.
 func concernsProvider(faults []fault) bool {
 	return len(faults) > 0 && provider.Concerns(faults[0].diagnosis.ID)
 }
 
-// explain gives each fault the id of the provider's case behind it, so that it
-// has one id wherever it is shown.
+// explain replaces the ids of faults with those of provider-specific cases, so
+// that a fault has the same id everywhere.
 func explain(x *examination) {
 	t := x.read
 	if t == nil {
@@ -45,7 +45,7 @@ func explained(t *Token, d *diagnosis.Diagnosis) *diagnosis.Diagnosis {
 	return &diagnosis.Diagnosis{ID: id, Expected: d.Expected, Got: d.Got, Err: d.Err}
 }
 
-// headerMember returns a member of the header, nil if it is missing.
+// headerMember returns a member of the header, or nil if it is missing.
 func (t *Token) headerMember(name string) any {
 	header, _ := parseValue(t.headerJSON)
 	members, _ := header.(map[string]any)

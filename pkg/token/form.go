@@ -12,11 +12,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// compact is what a JWT is expected to be.
+// compact describes the expected form of a JWT.
 var compact = diagnosis.Values{"three parts joined by dots"}
 
-// opaqueForms are prefixes of tokens that are no JWT even if they contain dots,
-// and what they are.
+// opaqueForms lists prefixes of tokens that are not JWTs, even if they contain
+// dots.
 var opaqueForms = []struct {
 	prefix string
 	id     diagnosis.ID
@@ -49,12 +49,12 @@ var opaqueForms = []struct {
 	{"v4.public.", diagnosis.FormatUnsupported, "a PASETO"},
 }
 
-// hasOtherForm reports whether a string of three parts is no JWT, or one with
-// something before it. A JWT begins with an e, which is { encoded.
+// hasOtherForm reports whether a string of three parts is not a JWT, or has a
+// prefix. A JWT begins with e, the first character of an encoded {.
 func hasOtherForm(raw string) bool { return opaqueForm(raw) != nil || pastedForm(raw) != "" }
 
-// pastedForm says what is around a token that was copied with too much, "" if
-// nothing is.
+// pastedForm describes text around a token that was copied with it, or returns
+// "".
 func pastedForm(raw string) string {
 	switch c, _ := utf8.DecodeRuneInString(raw); {
 	case len(raw) > 7 && strings.EqualFold(raw[:7], "Bearer "), len(raw) > 5 && strings.EqualFold(raw[:5], "DPoP "):

@@ -6,21 +6,21 @@ import (
 	"sync/atomic"
 )
 
-// The bounds of what is remembered of headers.
+// Limits of the stored headers.
 const (
 	headerSlots       = 64
 	maxRememberedSize = 1 << 10
 )
 
-// headers remembers what the headers of good tokens say, by their encoded text:
-// an issuer writes the same header again and again. One gets in only after a
-// good signature, so nobody else can fill it. It never grows.
+// headers caches parsed headers by their encoded text, because an issuer writes
+// the same header for many tokens. A header is added only after a valid
+// signature, so that attackers cannot fill the cache. Its size is limited.
 type headers struct {
 	seed  maphash.Seed
 	slots [headerSlots]atomic.Pointer[knownHeader]
 }
 
-// knownHeader is a header that was read and found allowed.
+// knownHeader is a parsed header that is allowed.
 type knownHeader struct {
 	encoded string
 	text    string
@@ -43,12 +43,11 @@ func (h *headers) get(encoded string) *knownHeader {
 	return nil
 }
 
-// put remembers the header of a token whose signature is good, unless it is
-// known.
+// put stores the header of a token with a valid signature.
 func (h *headers) put(encoded string, t *Token) {
 	if len(encoded) > maxRememberedSize || h.get(encoded) != nil {
 		return
 	}
-	encoded = strings.Clone(encoded) // the text it is cut from is the whole token
+	encoded = strings.Clone(encoded) // otherwise it would keep the whole token in memory
 	h.slot(encoded).Store(&knownHeader{encoded, t.headerJSON, t.header})
 }

@@ -9,17 +9,16 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// ResponseVerifier verifies opaque tokens by introspection responses (RFC 7662,
-// section 2.2): the token has to be active, an access token, and what a [Verifier]
-// requires of the claims of a JWT, with the same ids. Who sent the response is the
-// caller's to know. It is safe for concurrent use.
+// ResponseVerifier verifies opaque tokens with introspection responses (RFC 7662,
+// section 2.2). The token must be active and an access token, and its claims must
+// pass the checks of a [Verifier], with the same ids. The caller must ensure that
+// the response is from the issuer. It is safe for concurrent use.
 type ResponseVerifier struct{ j judge }
 
 // NewResponseVerifier returns a verifier of responses about tokens from issuer
 // for one of the audiences. A response without iss is about a token of the issuer,
-// since that is who was asked. Of the options Algorithms, Types, RFC9068 and the
-// cache do not count, since the token is no JWT. Errors are those of
-// [NewVerifier].
+// because the issuer sent it. The options Algorithms, Types, RFC9068 and the cache
+// are ignored, because the token is not a JWT. Errors are those of [NewVerifier].
 func NewResponseVerifier(issuer string, audience []string, o Options) (*ResponseVerifier, error) {
 	if err := o.check(issuer, audience); err != nil {
 		return nil, err
@@ -29,7 +28,7 @@ func NewResponseVerifier(issuer string, audience []string, o Options) (*Response
 }
 
 // Verify returns the token with the claims of the response if every check
-// passes; otherwise the first that failed, a Diagnosis of kind Rejected.
+// passes. Otherwise it returns the first failure, a Diagnosis of kind Rejected.
 func (v *ResponseVerifier) Verify(raw secret.String, response []byte) (*Token, error) {
 	var x examination
 	v.j.examineResponse(raw, response, &x)
@@ -39,19 +38,19 @@ func (v *ResponseVerifier) Verify(raw secret.String, response []byte) (*Token, e
 	return x.token, nil
 }
 
-// ResponseInspector verifies introspection responses to report on them: what it
-// was given no expectation for is reported as not checked. It cannot guard an API.
+// ResponseInspector reports on introspection responses. A check without an
+// expectation is reported as not checked. It must not be used to protect an API.
 type ResponseInspector struct{ j judge }
 
-// NewResponseInspector returns an inspector of responses; an empty issuer or
-// audience is not checked. It errs as [NewInspector] does.
+// NewResponseInspector returns an inspector of responses. An empty issuer or
+// audience is not checked. Errors are those of [NewInspector].
 func NewResponseInspector(issuer string, audience []string, o Options) (*ResponseInspector, error) {
 	j, err := newResponseJudge(issuer, audience, o)
 	return &ResponseInspector{j: j}, err
 }
 
-// Report verifies a response about a token and reports every check. Without a
-// token, the response does not count.
+// Report verifies a response about a token and returns the result of every check.
+// Without a token, the response is ignored.
 func (i *ResponseInspector) Report(raw secret.String, response []byte) *Report {
 	x := &examination{thorough: true}
 	i.j.examineResponse(raw, response, x)
@@ -77,7 +76,7 @@ func newResponseJudge(issuer string, audience []string, o Options) (judge, error
 	return newJudge(issuer, audience, nil, o)
 }
 
-// examineResponse is examine for a token that its server vouches for.
+// examineResponse is like examine, for an introspection response.
 func (j *judge) examineResponse(raw secret.String, response []byte, x *examination) {
 	x.at = j.options.Now()
 	if x.fail(checkStructure, checkSize(raw.Reveal())) {
@@ -91,9 +90,9 @@ func (j *judge) examineResponse(raw secret.String, response []byte, x *examinati
 	}
 	x.token = t
 	if x.fail(checkActive, checkIsActive(t)) {
-		return // nothing else in the response counts then
+		return // the rest of the response is not reliable then
 	}
-	x.passed |= 1 << checkType // unless the claims say otherwise
+	x.passed |= 1 << checkType // unless the claims show another kind
 	named := t.has("iss")
 	if !named {
 		j.nameIssuer(t)
@@ -107,21 +106,21 @@ func (j *judge) examineResponse(raw secret.String, response []byte, x *examinati
 	}
 }
 
-// nameIssuer gives a token without iss that of the server that was asked: without
-// it an API and what is revoked would know the caller by no issuer.
+// nameIssuer adds the server's issuer to a token without iss, because the API and
+// the revocations need the issuer of the caller.
 func (j *judge) nameIssuer(t *Token) {
 	if j.issuer == "" {
 		return
 	}
 	name, err := jsontext.AppendQuote(nil, j.issuer)
 	if err != nil {
-		return // no issuer, so the check of it fails
+		return // then the check of the issuer fails
 	}
 	t.claims = append(t.claims, member{"iss", string(name)})
 	t.claimsJSON = withMember(t.claimsJSON, `"iss":`+string(name))
 }
 
-// withMember adds a member to the text of an object.
+// withMember adds a member to the JSON text of an object.
 func withMember(object, text string) string {
 	start := strings.IndexByte(object, '{') + 1
 	if object[skipSpace(object, start)] != '}' {
@@ -130,8 +129,8 @@ func withMember(object, text string) string {
 	return object[:start] + text + object[start:]
 }
 
-// checkIsActive returns an error unless active is true, and neither a text nor a
-// number that reads like it.
+// checkIsActive returns an error unless active is the boolean true. A string or a
+// number is not accepted.
 func checkIsActive(t *Token) error {
 	if got := t.lookup("active"); got != "true" {
 		return &diagnosis.Diagnosis{ID: diagnosis.Revoked, Expected: diagnosis.Values{"active true"}, Got: diagnosis.FromJSON(got)}

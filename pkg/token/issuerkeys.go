@@ -15,29 +15,30 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// How an [IssuerKeys] looks for the metadata.
+// Timing of an [IssuerKeys].
 const (
-	locateTime     = 10 * time.Second // for one attempt
-	locatePatience = 3 * time.Second  // how long a token waits for the first attempts
-	locateRetry    = time.Second      // between attempts while they fail
+	locateTime     = 10 * time.Second // of one attempt
+	locatePatience = 3 * time.Second  // how long a token waits for the first attempt
+	locateRetry    = time.Second      // between failed attempts
 )
 
-// NewIssuerVerifier returns a verifier of tokens from issuer for one of the
-// audiences, whose keys are found by the issuer's metadata (RFC 8414, OpenID
-// Connect Discovery) when the first token needs them. The issuer may be
-// unreachable when it is called: until the metadata is there, tokens are refused
-// with a Diagnosis of kind Unavailable, which package bearer answers with 503.
+// NewIssuerVerifier returns a verifier for tokens from issuer for one of the
+// audiences. The keys are found with the issuer's metadata (RFC 8414, OpenID
+// Connect Discovery) when the first token needs them. The issuer need not be
+// reachable when NewIssuerVerifier is called. Until the metadata is available,
+// tokens are refused with a Diagnosis of kind Unavailable, which package bearer
+// answers with 503.
 //
-// It errs as [NewVerifier] does. Use [NewIssuerKeys] with NewVerifier for keys
-// that can be closed or whose state is of interest.
+// It returns the errors of [NewVerifier]. Use [NewIssuerKeys] with NewVerifier
+// to close the keys or to read their state.
 func NewIssuerVerifier(issuer string, audience []string, o Options) (*Verifier, error) {
 	return NewVerifier(issuer, audience, NewIssuerKeys(issuer, jwks.RemoteOptions{HTTP: o.HTTP, Now: o.Now}), o)
 }
 
-// IssuerKeys is the key set of an issuer, found by the issuer's metadata when it
-// is first needed, and from then on a [jwks.Remote] with its contract. While the
-// metadata cannot be fetched there is one attempt a second, however many tokens
-// ask. It is safe for concurrent use.
+// IssuerKeys is the key set of an issuer. It is found with the issuer's metadata
+// when it is first needed, and then behaves like a [jwks.Remote]. While the
+// metadata cannot be fetched, there is one attempt a second, whatever the number
+// of tokens. It is safe for concurrent use.
 type IssuerKeys struct {
 	issuer  string
 	options jwks.RemoteOptions
@@ -51,7 +52,7 @@ type IssuerKeys struct {
 	closed   bool
 }
 
-// NewIssuerKeys returns the key set of issuer. Nothing is requested yet.
+// NewIssuerKeys returns the key set of issuer without sending a request.
 func NewIssuerKeys(issuer string, o jwks.RemoteOptions) *IssuerKeys {
 	if o.HTTP == nil {
 		o.HTTP = &safehttp.Client{}
@@ -62,8 +63,8 @@ func NewIssuerKeys(issuer string, o jwks.RemoteOptions) *IssuerKeys {
 	return &IssuerKeys{issuer: issuer, options: o}
 }
 
-// Keys returns the keys that may have signed a token with that kid and alg, as
-// [jwks.Remote.Keys] does. While there is no metadata it waits 3 seconds at most.
+// Keys returns the keys for a token with that kid and alg, like
+// [jwks.Remote.Keys]. Without metadata, it waits at most 3 seconds.
 func (k *IssuerKeys) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
 	remote := k.remote.Load()
 	if remote == nil {
@@ -75,8 +76,8 @@ func (k *IssuerKeys) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, er
 	return remote.Keys(ctx, kid, alg)
 }
 
-// Ready returns nil once there are keys to verify tokens with; it fetches what is
-// missing, within ctx.
+// Ready returns nil if there are keys to verify tokens with. It fetches them if
+// needed, within ctx.
 func (k *IssuerKeys) Ready(ctx context.Context) error {
 	remote, err := k.locate(ctx, locateTime)
 	if err != nil {
@@ -93,7 +94,7 @@ func (k *IssuerKeys) Generation() uint64 {
 	return 0
 }
 
-// Former returns the key that kid named before, as [jwks.Remote.Former] does.
+// Former returns the previous key with that kid, like [jwks.Remote.Former].
 func (k *IssuerKeys) Former(kid string) *jwks.Key {
 	if remote := k.remote.Load(); remote != nil {
 		return remote.Former(kid)
@@ -101,8 +102,8 @@ func (k *IssuerKeys) Former(kid string) *jwks.Key {
 	return nil
 }
 
-// State returns the state of the key set; before there is metadata, how many
-// attempts to find it failed and the last error.
+// State returns the state of the key set. Without metadata, it has the number
+// of failed attempts and the last error.
 func (k *IssuerKeys) State() jwks.State {
 	if remote := k.remote.Load(); remote != nil {
 		return remote.State()
@@ -112,7 +113,7 @@ func (k *IssuerKeys) State() jwks.State {
 	return jwks.State{Fetches: k.attempts, Failures: k.attempts, LastError: k.failed}
 }
 
-// Close ends what is under way in the background.
+// Close stops background requests.
 func (k *IssuerKeys) Close() {
 	k.mu.Lock()
 	k.closed = true
@@ -122,8 +123,8 @@ func (k *IssuerKeys) Close() {
 	}
 }
 
-// locate returns the key set at the jwks_uri of the metadata. All who ask while
-// an attempt is under way wait for it, each within its own time.
+// locate returns the key set at the jwks_uri of the metadata. Concurrent
+// callers share one attempt, and each waits within its own context.
 func (k *IssuerKeys) locate(ctx context.Context, wait time.Duration) (*jwks.Remote, error) {
 	if remote := k.remote.Load(); remote != nil {
 		return remote, nil
@@ -157,7 +158,7 @@ func (k *IssuerKeys) locate(ctx context.Context, wait time.Duration) (*jwks.Remo
 	}
 }
 
-// recent returns the error of an attempt that failed a moment ago.
+// recent returns the error of an attempt that has just failed.
 func (k *IssuerKeys) recent() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -10,10 +10,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// Join returns a verifier for tokens of any of the verifiers' issuers, each
-// verified by its own verifier. The list is closed: a token of another issuer is
-// refused, and nothing is requested for it. It errs if two verifiers have the
-// same issuer, or if there is none.
+// Join returns a verifier for tokens of the verifiers' issuers, each verified by
+// its own verifier. A token of another issuer is refused without any request.
+// Join returns an error if two verifiers have the same issuer, or if there is
+// none.
 func Join(verifiers ...*Verifier) (*Verifier, error) {
 	j, err := join(verifiers, func(v *Verifier) (*judge, bool) { return &v.j, v.joined != nil })
 	if err != nil {
@@ -22,7 +22,7 @@ func Join(verifiers ...*Verifier) (*Verifier, error) {
 	return &Verifier{joined: j}, nil
 }
 
-// JoinInspectors is [Join] for inspectors, which need an issuer each.
+// JoinInspectors is like [Join], for inspectors. Each must have an issuer.
 func JoinInspectors(inspectors ...*Inspector) (*Inspector, error) {
 	j, err := join(inspectors, func(i *Inspector) (*judge, bool) { return &i.j, i.joined != nil })
 	if err != nil {
@@ -31,7 +31,7 @@ func JoinInspectors(inspectors ...*Inspector) (*Inspector, error) {
 	return &Inspector{joined: j}, nil
 }
 
-// joined is a closed list of issuers.
+// joined is a fixed list of issuers.
 type joined[T any] struct {
 	list     []T
 	byIssuer map[string]T
@@ -49,7 +49,7 @@ func join[T any](list []T, of func(T) (j *judge, isJoined bool)) (*joined[T], er
 			return nil, errors.New("token: only verifiers of one issuer can be joined")
 		}
 		if _, twice := all.byIssuer[j.issuer]; twice {
-			return nil, fmt.Errorf("token: the issuer %s is given twice", diagnosis.Quote(j.issuer))
+			return nil, fmt.Errorf("token: duplicate issuer %s", diagnosis.Quote(j.issuer))
 		}
 		all.byIssuer[j.issuer] = one
 		all.issuers = append(all.issuers, j.issuer)
@@ -57,8 +57,8 @@ func join[T any](list []T, of func(T) (j *judge, isJoined bool)) (*joined[T], er
 	return all, nil
 }
 
-// choose returns the one whose issuer the token claims. A token that cannot be
-// read goes to the first, which says why.
+// choose returns the one for the issuer in the token. A token that cannot be
+// parsed is verified by the first, which returns the reason.
 func (all *joined[T]) choose(raw string) (one T, d *diagnosis.Diagnosis) {
 	t, err := Decode(raw)
 	if err != nil {
@@ -79,7 +79,7 @@ func (all *joined[T]) choose(raw string) (one T, d *diagnosis.Diagnosis) {
 	return one, explained(t, d)
 }
 
-// strange reports on a token of an issuer that is not on the list.
+// strange reports on a token of an issuer that is not in the list.
 func (j *judge) strange(ctx context.Context, raw string, d *diagnosis.Diagnosis) *Report {
 	other := *j
 	other.issuer, other.keys = "", noKeys{d}

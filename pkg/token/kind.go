@@ -7,12 +7,12 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Kind is what a token is for.
+// Kind is the purpose of a token.
 type Kind int
 
-// The kinds of JWT that are told apart.
+// Kinds of JWTs.
 const (
-	KindUnknown       Kind = iota // typ is absent, JWT or JOSE, and the claims do not say either
+	KindUnknown       Kind = iota // typ is absent, JWT or JOSE, and the claims do not show the kind
 	KindAccessToken               // RFC 9068
 	KindIDToken                   // OpenID Connect Core, section 2
 	KindRefreshToken              // Keycloak issues these as JWT
@@ -20,11 +20,11 @@ const (
 	KindDPoPProof                 // RFC 9449, section 4.2
 	KindStatusList                // Token Status List
 	KindSecurityEvent             // RFC 8417
-	KindOther                     // a typ of the issuer's own, which may be an access token
-	KindForeign                   // a typ that is registered for something else than access tokens
+	KindOther                     // the issuer's own typ, which may be an access token
+	KindForeign                   // a typ that is registered for something other than access tokens
 )
 
-// String returns the kind in words.
+// String returns a description of the kind.
 func (k Kind) String() string {
 	return [...]string{
 		"JWT", "access token", "ID token", "refresh token", "logout token", "DPoP proof", "token status list", "security event token",
@@ -40,12 +40,12 @@ func (k Kind) withArticle() string {
 	}
 }
 
-// acceptable names the kinds that a caller can accept in place of an access
-// token (see [Options.Accept]).
+// acceptable lists the kinds that a caller can accept as access tokens, see
+// [Options.Accept].
 var acceptable = map[string]Kind{"id_token": KindIDToken, "logout_token": KindLogoutToken, "security_event": KindSecurityEvent}
 
-// ParseKind returns the kind that a configuration accepts by name: id_token,
-// logout_token or security_event.
+// ParseKind parses a kind that can be accepted: id_token, logout_token or
+// security_event.
 func ParseKind(name string) (Kind, error) {
 	if k, ok := acceptable[name]; ok {
 		return k, nil
@@ -53,10 +53,11 @@ func ParseKind(name string) (Kind, error) {
 	return KindUnknown, fmt.Errorf("expected id_token, logout_token or security_event, got %s", diagnosis.Quote(name))
 }
 
-// kindOfType maps a typ header (RFC 8725, section 3.11) to a kind. Types compare
-// without case and with or without one application/ (RFC 7515, section 4.1.9).
-// A type with a parameter, white space or a suffix such as +jwt is registered
-// for something, and unless its name says access token it is for something else.
+// kindOfType maps a typ header (RFC 8725, section 3.11) to a kind. Types are
+// case-insensitive, with or without the prefix application/ (RFC 7515, section
+// 4.1.9). A type with a parameter, white space or a suffix such as +jwt is a
+// registered one; unless its name is that of an access token, it is for another
+// purpose.
 func kindOfType(typ string) Kind {
 	name := normalType(typ)
 	switch name {
@@ -96,7 +97,8 @@ func normalType(typ string) string {
 	return strings.TrimPrefix(strings.ToLower(typ), "application/")
 }
 
-// Kind returns what the token is for, by its typ and otherwise by its claims.
+// Kind returns the purpose of the token, according to its typ or otherwise its
+// claims.
 func (t *Token) Kind() Kind {
 	if t.header.kind != KindUnknown && t.header.kind != KindOther {
 		return t.header.kind
@@ -107,9 +109,9 @@ func (t *Token) Kind() Kind {
 	return t.header.kind
 }
 
-// kindOfClaims is what the claims of a token without a telling typ say (RFC
-// 8725, section 3.12), and which claim says so. A nonce alone is weak: older
-// Keycloak access tokens have one as well, next to a scope and "typ":"Bearer".
+// kindOfClaims returns the kind that the claims show (RFC 8725, section 3.12),
+// and the claim that shows it. A nonce alone is not sufficient: access tokens
+// of older Keycloak versions have one too, with a scope and "typ":"Bearer".
 func (t *Token) kindOfClaims() (kind Kind, evidence string) {
 	var nonce, access bool
 	for i := range t.claims {
@@ -149,8 +151,8 @@ func (t *Token) kindOfClaims() (kind Kind, evidence string) {
 	return KindUnknown, ""
 }
 
-// useOf is what a claim says about the use of a token, by the names of OAuth's
-// token types (RFC 6749, section 7.1; RFC 8693, section 3) and of providers.
+// useOf maps the value of a claim to a kind, with the names of OAuth's token types
+// (RFC 6749, section 7.1; RFC 8693, section 3) and of providers.
 func useOf(text string) Kind {
 	use, _ := unquote(text)
 	use = strings.TrimPrefix(use, "urn:ietf:params:oauth:token-type:")

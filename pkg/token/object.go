@@ -16,17 +16,17 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// member is one member of a JSON object: its name and the text of its value.
+// member is a member of a JSON object: its name and its JSON text.
 type member struct {
 	name  string
 	value string
 }
 
-// workspace is the memory that reading one token takes and the next can have:
-// nothing of it is kept in a [Token].
+// workspace holds scratch buffers that are reused. A [Token] never refers to
+// them.
 type workspace struct {
-	signed    []byte // the text that was signed
-	part      []byte // a part, decoded
+	signed    []byte // the signed text
+	part      []byte // a decoded part
 	signature []byte
 	digest    [64]byte
 	der       []byte
@@ -38,9 +38,9 @@ type workspace struct {
 	members   []member
 }
 
-// readObject reads one JSON object strictly: UTF-8 without a byte order mark, no
-// duplicate names at any depth, at most 32 levels, nothing after it. The members
-// are substrings of text.
+// readObject parses one JSON object strictly: UTF-8 without a byte order mark,
+// no duplicate names at any depth, at most 32 levels, nothing after it. The
+// members are substrings of text.
 func (w *workspace) readObject(data []byte, text string, id diagnosis.ID) ([]member, error) {
 	w.input = *bytes.NewBuffer(data)
 	w.decoder.Reset(&w.input)
@@ -64,7 +64,7 @@ func (w *workspace) readObject(data []byte, text string, id diagnosis.ID) ([]mem
 	if members == nil {
 		members = []member{}
 	}
-	clear(w.members) // lest the next token's memory keep this one's text
+	clear(w.members) // otherwise the buffer would keep the text in memory
 	return members, nil
 }
 
@@ -88,9 +88,9 @@ func pointer(err error) string {
 	return "a name twice"
 }
 
-// splitObject appends the members of a JSON object to list and returns how many
-// levels it has. The text was found valid before: it only looks for where things
-// end.
+// splitObject appends the members of a JSON object to list and returns its
+// depth. The text must be valid JSON; splitObject only looks for the ends of
+// values.
 func splitObject(text string, list []member) (members []member, deepest int) {
 	deepest = 1
 	for i := skipSpace(text, 1); text[i] != '}'; i = skipSpace(text, i) {
@@ -99,7 +99,7 @@ func splitObject(text string, list []member) (members []member, deepest int) {
 		}
 		end := stringEnd(text, i)
 		name := text[i:end]
-		i = skipSpace(text, skipSpace(text, end)+1) // beyond the colon
+		i = skipSpace(text, skipSpace(text, end)+1) // after the colon
 		end, levels := valueEnd(text, i)
 		list = append(list, member{plain(name), text[i:end]})
 		deepest = max(deepest, 1+levels)
@@ -121,7 +121,7 @@ func skipSpace(text string, i int) int {
 	return i
 }
 
-// stringEnd returns the place after the string that begins at i.
+// stringEnd returns the index after the string that begins at i.
 func stringEnd(text string, i int) int {
 	for i++; text[i] != '"'; i++ {
 		if text[i] == '\\' {
@@ -131,8 +131,7 @@ func stringEnd(text string, i int) int {
 	return i + 1
 }
 
-// valueEnd returns the place after the value that begins at i, and how many
-// levels of lists and objects it has.
+// valueEnd returns the index after the value that begins at i, and its depth.
 func valueEnd(text string, i int) (end, levels int) {
 	level := 0
 	for {
@@ -166,7 +165,7 @@ func isLiteral(c byte) bool {
 	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '+' || c == '.' || c == 'E'
 }
 
-// unquote returns the string that a JSON text is, if it is one.
+// unquote returns the value of a JSON string, and whether text is one.
 func unquote(text string) (string, bool) {
 	if len(text) < 2 || text[0] != '"' {
 		return "", false

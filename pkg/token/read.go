@@ -12,17 +12,17 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// The limits of a token. What is larger is refused before it is read.
+// Limits of a token. A larger token is refused before it is parsed.
 const (
 	MaxBytes       = 64 << 10
 	MaxHeaderBytes = 8 << 10
 	maxDepth       = 32
 )
 
-// parts are the three parts of a token in compact form, still encoded.
+// parts holds the encoded parts of a token in compact form.
 type parts struct{ header, payload, signature, signed, raw string }
 
-// checkSize returns an error for a token that is empty or too large to be read.
+// checkSize returns an error for a token that is empty or too large.
 func checkSize(raw string) error {
 	switch {
 	case raw == "":
@@ -33,8 +33,8 @@ func checkSize(raw string) error {
 	return nil
 }
 
-// split takes a token apart. It looks at each byte at most once, and at none of
-// a token that is too large.
+// split splits a token into its parts. It reads each byte at most once, and
+// none of a token that is too large.
 func split(raw string) (parts, error) {
 	if err := checkSize(raw); err != nil {
 		return parts{}, err
@@ -53,8 +53,8 @@ func split(raw string) (parts, error) {
 	return parts{header, payload, signature, raw[:len(header)+1+len(payload)], raw}, nil
 }
 
-// strict is base64url without padding, white space or spare bits (RFC 7515,
-// section 2), but for the line breaks that the library lets pass even so.
+// strict is base64url without padding, white space or unused bits (RFC 7515,
+// section 2). The library accepts line breaks even so.
 var strict = base64.RawURLEncoding.Strict()
 
 // decodePart appends the decoded text to into.
@@ -62,15 +62,15 @@ func decodePart(into []byte, name, text string) ([]byte, error) {
 	size := strict.DecodedLen(len(text))
 	into = slices.Grow(into, size)
 	n, err := strict.Decode(into[len(into):len(into)+size], []byte(text))
-	// Where a line break was passed over, fewer bytes come out than the letters
-	// are worth.
+	// If a line break was skipped, there are fewer bytes than the length of the
+	// text implies.
 	if err != nil || n != size || len(text)%4 == 1 {
 		return nil, &diagnosis.Diagnosis{ID: diagnosis.Malformed, Expected: diagnosis.Values{"a " + name + " in base64url without padding"}, Got: diagnosis.Values{badCharacter(text)}}
 	}
 	return into[:len(into)+n], nil
 }
 
-// badCharacter says what is wrong with a base64url text.
+// badCharacter describes the first error in a base64url text.
 func badCharacter(text string) string {
 	for i, c := range text {
 		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' {
@@ -78,10 +78,10 @@ func badCharacter(text string) string {
 		}
 		return characterName(c, text[i:]) + " at byte " + strconv.Itoa(i)
 	}
-	return "stray bits at the end"
+	return "unused bits at the end that are not zero"
 }
 
-// characterName names a character that is often there by accident.
+// characterName names a character that is often pasted by accident.
 func characterName(c rune, text string) string {
 	switch c {
 	case ' ':
@@ -113,26 +113,26 @@ func characterName(c rune, text string) string {
 	return fmt.Sprintf("%U", c)
 }
 
-// header is what of the JOSE header decides.
+// header holds the parts of the JOSE header that matter for verification.
 type header struct {
 	alg, kid, typ string
-	algorithm     *algorithm // nil for one that is not supported
-	kind          Kind       // what typ says
+	algorithm     *algorithm // nil if it is not supported
+	kind          Kind       // the kind in typ
 }
 
-// registeredHeaders and registeredClaims are names that no other spelling may
-// stand for, since some readers ignore case.
+// registeredHeaders and registeredClaims list names of which no other spelling
+// is allowed, because some parsers ignore case.
 var (
 	registeredHeaders = []string{"alg", "kid", "typ", "cty", "crit", "b64", "jku", "jwk", "x5u", "x5c", "x5t", "enc", "zip"}
 	registeredClaims  = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "scp", "client_id", "azp", "cnf", "nonce", "at_hash", "auth_time", "acr", "amr"}
 )
 
-// misspelt returns the name that differs from a registered one only in case, as
-// Unicode folds it: to some readers the long s is an s.
+// misspelt returns the first name that differs from a registered one only in
+// case, as Unicode folds it: some parsers treat the long s as an s.
 func misspelt(members []member, registered []string) (name, meant string) {
 	for _, m := range members {
 		if isLower(m.name) {
-			continue // is a registered name or none
+			continue // a registered name, or similar to none
 		}
 		for _, r := range registered {
 			if strings.EqualFold(m.name, r) {
@@ -152,7 +152,7 @@ func isLower(name string) bool {
 	return true
 }
 
-// headerOf reads the JOSE header (RFC 7515, section 4).
+// headerOf parses the JOSE header (RFC 7515, section 4).
 func headerOf(members []member) (header, error) {
 	var h header
 	if name, meant := misspelt(members, registeredHeaders); name != "" {
@@ -190,8 +190,8 @@ func headerOf(members []member) (header, error) {
 	return h, nil
 }
 
-// numericDate reads a NumericDate (RFC 7519, section 2): seconds, with a
-// fraction if need be.
+// numericDate parses a NumericDate (RFC 7519, section 2): seconds, with an
+// optional fraction.
 func numericDate(text string) (float64, bool) {
 	if text == "" || text[0] != '-' && (text[0] < '0' || text[0] > '9') {
 		return 0, false

@@ -12,46 +12,47 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// Format is what a text is, by its form.
+// Format is the format of a text.
 type Format string
 
-// The formats that are told apart.
+// Formats of tokens.
 const (
-	FormatJWT      Format = "JWT"          // compact serialization with three parts, or what is left of one (RFC 7519)
+	FormatJWT      Format = "JWT"          // compact serialization with three parts, possibly damaged (RFC 7519)
 	FormatJWE      Format = "JWE"          // encrypted: only the header can be read (RFC 7516)
 	FormatSDJWT    Format = "SD-JWT"       // with selectively disclosed claims (RFC 9901)
 	FormatJWSJSON  Format = "JWS in JSON"  // JSON serialization (RFC 7515, section 7.2)
-	FormatPASETO   Format = "PASETO"       // another format of signed or encrypted tokens
+	FormatPASETO   Format = "PASETO"       // another format for signed or encrypted tokens
 	FormatOpaque   Format = "opaque token" // a reference that only its issuer can resolve
-	FormatUnknown  Format = "no token"     // nothing that could be read
+	FormatUnknown  Format = "no token"     // not readable
 	maxReadingSize        = 1 << 20
 )
 
-// Reading is what can be shown of a text that is meant to be a token, however
-// broken it is. Nothing of it is verified.
+// Reading holds everything that can be shown of a token, even of a damaged one.
+// None of it is verified.
 type Reading struct {
 	Format Format
-	// Token holds what was read, for its methods: Kind, Expiry, Warnings and
-	// others. It is never nil. What could not be read is missing in it.
+	// Token holds the parsed values, for its methods Kind, Expiry, Warnings and
+	// others. It is never nil. Values that could not be parsed are missing.
 	Token *Token
-	// Header is the JSON of the header and Claims the JSON of the payload; nil
-	// where they are missing or not JSON objects.
+	// Header and Claims are the JSON of the header and the payload. They are
+	// nil if they are missing or not JSON objects.
 	Header, Claims jsontext.Value
-	// Payload is a payload that is not a JSON object; nil if Claims is set.
+	// Payload is a payload that is not a JSON object, or nil if Claims is set.
 	Payload []byte
-	// Signature is the signature as it was sent, "" if there is none.
+	// Signature is the encoded signature, or "".
 	Signature string
 	// Disclosures are the JSON arrays of an SD-JWT's disclosures.
 	Disclosures []jsontext.Value
-	// Nested is the token that the payload is, nil if it is not one.
+	// Nested is the token in the payload, or nil.
 	Nested *Reading
-	// Oddities are the reasons for which a verifier refuses the text as it is.
+	// Oddities are the reasons why a verifier refuses the text.
 	Oddities []*diagnosis.Diagnosis
 }
 
-// Read reads a text as a person pastes it: with the word Bearer, quotes or line
-// breaks, in UTF-16, cut off, or in another format. It takes whatever it can read
-// and returns the rest as oddities. [Decode] and a [Verifier] are strict instead.
+// Read parses a text as a person pastes it: with the word Bearer, quotes or line
+// breaks, in UTF-16, incomplete, or in another format. It returns as much as
+// possible, and the faults as oddities. [Decode] and a [Verifier] are strict
+// instead.
 func Read(text string) *Reading {
 	r := &Reading{Format: FormatUnknown, Token: &Token{}}
 	if len(text) > maxReadingSize {
@@ -79,14 +80,14 @@ func (r *Reading) odd(id diagnosis.ID, expected, got string) {
 	r.Oddities = append(r.Oddities, &diagnosis.Diagnosis{ID: id, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)})
 }
 
-// note adds an error of the strict reader.
+// note adds an error of the strict parser.
 func (r *Reading) note(err error) {
 	if d, ok := err.(*diagnosis.Diagnosis); ok && d != nil {
 		r.Oddities = append(r.Oddities, d)
 	}
 }
 
-// readCompact reads what is or was a compact serialization, by its form.
+// readCompact parses a text that is or was in compact form.
 func (r *Reading) readCompact(text string) {
 	if before, after, ok := strings.Cut(text, "~"); ok && strings.Count(before, ".") == 2 {
 		r.Format = FormatSDJWT
@@ -104,7 +105,8 @@ func (r *Reading) readCompact(text string) {
 	r.readParts(strings.Split(text, "."))
 }
 
-// readParts reads the parts of a JWT or a JWE, or finds that it is neither.
+// readParts parses the parts of a JWT or a JWE, and reports whether it is one
+// of these.
 func (r *Reading) readParts(parts []string) {
 	header, _ := decodeLeniently(parts[0])
 	if !strings.HasPrefix(strings.TrimSpace(string(header)), "{") {
@@ -156,8 +158,8 @@ func (r *Reading) readJWT(parts []string) {
 	}
 }
 
-// readHeader reads the header and finds each member for which a verifier refuses
-// it.
+// readHeader parses the header and notes each member for which a verifier
+// refuses it.
 func (r *Reading) readHeader(part string) {
 	data, _ := decodeLeniently(part)
 	_, err := decodePart(nil, "header", part)
@@ -196,7 +198,7 @@ func (r *Reading) readHeader(part string) {
 	}
 }
 
-// readPayload reads the claims, or else shows what the payload is.
+// readPayload parses the claims, or describes the payload.
 func (r *Reading) readPayload(part string) {
 	data, _ := decodeLeniently(part)
 	_, err := decodePart(nil, "payload", part)
@@ -230,7 +232,7 @@ func isToken(text string) bool {
 	return strings.HasPrefix(text, "eyJ") && strings.Count(text, ".") >= 2
 }
 
-// shownText is the beginning of data that is not what it should be.
+// shownText returns the beginning of invalid data, for a message.
 func shownText(data []byte) string {
 	if len(data) == 0 {
 		return "nothing"
@@ -241,12 +243,12 @@ func shownText(data []byte) string {
 	return "something else"
 }
 
-// tolerant are the options for JSON that is to be shown, not believed.
+// tolerant holds the options for JSON that is only shown.
 func tolerant() []jsontext.Options {
 	return []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 }
 
-// object returns data if it is a JSON object by a tolerant reader, else nil.
+// object returns data if it is a JSON object for a tolerant parser, or nil.
 func object(data []byte) jsontext.Value {
 	v := jsontext.Value(data)
 	if v.Kind() != '{' || !v.IsValid(tolerant()...) {
@@ -255,8 +257,8 @@ func object(data []byte) jsontext.Value {
 	return v
 }
 
-// lenientMembers returns the members of an object that [object] returned; of a
-// name that is there twice, the last.
+// lenientMembers returns the members of an object that [object] returned. Of
+// duplicate names, the last one counts.
 func lenientMembers(v jsontext.Value) []member {
 	text := strings.TrimSpace(string(v))
 	all, _ := splitObject(text, nil)
@@ -273,7 +275,8 @@ func lenientMembers(v jsontext.Value) []member {
 	return members
 }
 
-// readLeniently returns the members of a JSON object, nil if data is not one.
+// readLeniently returns the members of a JSON object, or nil if data is not
+// one.
 func readLeniently(data []byte) map[string]jsontext.Value {
 	if object(data) == nil {
 		return nil
@@ -286,11 +289,11 @@ func readLeniently(data []byte) map[string]jsontext.Value {
 }
 
 // decodeLeniently decodes base64 of either alphabet, with or without padding, as
-// far as it goes, and reports whether it was without faults.
+// far as possible, and reports whether it was valid.
 func decodeLeniently(part string) (data []byte, ok bool) {
 	plain := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(part, "="))
 	data, err := base64.RawURLEncoding.DecodeString(plain)
-	if err != nil { // the last character may be half of a byte: the part was cut off
+	if err != nil { // the last character may be incomplete: the part was cut off
 		data, _ = base64.RawURLEncoding.DecodeString(plain[:len(plain)-len(plain)%4])
 	}
 	return data, err == nil && plain == part

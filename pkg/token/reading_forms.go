@@ -14,15 +14,15 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// unwrap takes away what is around a token and within it that does not belong to
-// it, and notes each thing.
+// unwrap removes text around a token and characters within it that do not belong
+// to it, and notes each of them.
 func (r *Reading) unwrap(text string) string {
 	if decoded, ok := decodeUTF16(text); ok {
 		r.strayed("text in UTF-16 (PowerShell writes it with >)")
 		text = decoded
 	}
 	text = r.dropInvisible(text)
-	// The line break at the end of a file is not worth a word.
+	// The line break at the end of a file is not noted.
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	if trimmed := strings.TrimSpace(text); trimmed != text {
 		r.strayed("white space around it")

@@ -9,7 +9,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// checkNumber names a check, in their order.
+// checkNumber identifies a check; checks run in this order.
 type checkNumber uint8
 
 const (
@@ -30,7 +30,7 @@ const (
 	checkActive // of an introspection response
 )
 
-// String returns the name of the check as a report has it.
+// String returns the name of the check in a report.
 func (c checkNumber) String() string {
 	return [...]string{
 		"structure", "header", "algorithm", "type", "key", "signature", "claims",
@@ -38,25 +38,25 @@ func (c checkNumber) String() string {
 	}[c]
 }
 
-// checkSet holds a bit for each check that passed; what is to be said of them is
-// made only for a report.
+// checkSet has a bit for each check that passed. The details are computed only
+// for a report.
 type checkSet uint16
 
 func (s checkSet) has(c checkNumber) bool { return s&(1<<c) != 0 }
 
-// Status is how a check ended.
+// Status is the result of a check.
 type Status string
 
-// The ends of a check. One that was not asked for, or came to nothing because an
-// earlier one failed, was not checked.
+// Results of a check. NotChecked means that the check was not configured, or not
+// reached because an earlier one failed.
 const (
 	Passed     Status = "passed"
 	Failed     Status = "failed"
 	NotChecked Status = "not_checked"
 )
 
-// Check is one check of a [Report]. Expected, Got and Message may hold text from
-// the token.
+// Check is the result of one check of a [Report]. Expected, Got and Message may
+// contain text from the token.
 type Check struct {
 	Check    string           `json:"check"`
 	Status   Status           `json:"status"`
@@ -73,39 +73,39 @@ type KeyInfo struct {
 	Algorithm string `json:"alg"`
 }
 
-// Report is everything that was found out about a token. Header and Claims are
-// the token's own texts, nil where they could not be read; Claims is nil as well
-// where the signature failed, since nothing in it can be believed.
+// Report holds the results of all checks of a token. Header and Claims are the
+// JSON of the token, or nil if they could not be parsed. Claims is also nil if
+// the signature is not valid, because the claims cannot be trusted.
 type Report struct {
 	Valid  bool           `json:"valid"`
 	Header jsontext.Value `json:"header,omitempty"`
 	Claims jsontext.Value `json:"claims,omitempty"`
 	Key    *KeyInfo       `json:"key,omitempty"`
 	Checks []Check        `json:"checks"`
-	// Unverified is what the claims would have failed, had an earlier check not
-	// failed. They are not verified.
+	// Unverified holds the checks that the claims would have failed if an
+	// earlier check had not failed. The claims are not verified.
 	Unverified []Check `json:"unverified,omitempty"`
-	// Payload is what was signed where it is opaque, otherwise nil.
+	// Payload is the verified payload if it is opaque, otherwise nil.
 	Payload []byte `json:"payload,omitempty"`
-	// Warnings are what is odd about a valid token.
+	// Warnings lists what is unusual about a valid token.
 	Warnings []Warning `json:"warnings,omitempty"`
 	// Token is the token if it is valid, otherwise nil.
 	Token *Token `json:"-"`
-	// Read is what could be read of the token, valid or not: anyone may have
-	// written it. It is nil if header or claims cannot be read.
+	// Read is the parsed token, valid or not. It is not verified. It is nil if
+	// header or claims cannot be parsed.
 	Read *Token `json:"-"`
 
 	first *diagnosis.Diagnosis
 }
 
-// Warning is something odd about a token that is no reason to refuse it here.
+// Warning is something unusual about a token that is not a reason to refuse it.
 type Warning struct {
 	ID      diagnosis.ID     `json:"id"`
 	Message string           `json:"message"`
 	Got     diagnosis.Values `json:"got,omitzero"`
 }
 
-// Text returns the message with what was found.
+// Text returns the message with its value.
 func (w Warning) Text() string {
 	if w.Got == nil {
 		return w.Message
@@ -113,7 +113,7 @@ func (w Warning) Text() string {
 	return w.Message + ": " + w.Got.String()
 }
 
-// warnings are those that matter to who verified the token.
+// warnings returns the warnings that matter for a verified token.
 func (j *judge) warnings(t *Token) []Warning {
 	var all []Warning
 	for _, d := range []*diagnosis.Diagnosis{t.warnOfHeader(), t.warnOfLifetime(j.options.Now()), t.warnOfBinding()} {
@@ -124,8 +124,8 @@ func (j *judge) warnings(t *Token) []Warning {
 	return all
 }
 
-// Err returns the first check that failed as a Diagnosis, nil if the token is
-// good.
+// Err returns the first check that failed as a Diagnosis, or nil if the token
+// is valid.
 func (r *Report) Err() error {
 	if r.first == nil {
 		return nil
@@ -177,13 +177,13 @@ func (j *judge) reportClaims(x *examination, r *Report) {
 	}
 }
 
-// asks reports whether there is an expectation for a check.
+// asks reports whether a check is configured.
 func (j *judge) asks(c *claimCheck) bool {
 	return !j.options.OpaquePayload && (c.asked == nil || c.asked(&j.expectation))
 }
 
-// add leaves out checks that come to one with another: a reader wants to know
-// that the claims could be read only if they could not.
+// add omits checks that another check implies: whether the claims could be
+// parsed matters only if they could not.
 func (r *Report) add(n checkNumber, c Check) {
 	quiet := n == checkHeader || n == checkClaims || n == checkClientID || n == checkRequired
 	if quiet && c.Status != Failed && (c.Status != Passed || len(c.Got) == 0) {
@@ -192,7 +192,7 @@ func (r *Report) add(n checkNumber, c Check) {
 	r.Checks = append(r.Checks, c)
 }
 
-// demandAll applies Strict: what was not asked for has failed.
+// demandAll applies Strict: checks that are not configured fail.
 func (j *judge) demandAll(r *Report) {
 	if !j.options.Strict || !r.Valid {
 		return
@@ -209,7 +209,7 @@ func (j *judge) demandAll(r *Report) {
 	}
 }
 
-// unasked is what demandAll would say first.
+// unasked returns the first failure that demandAll would add.
 func (j *judge) unasked() *diagnosis.Diagnosis {
 	for i := range claimChecks {
 		c := &claimChecks[i]
@@ -240,7 +240,8 @@ func failedCheck(f fault) Check {
 	return Check{f.check.String(), Failed, f.diagnosis.Expected, f.diagnosis.Got, f.diagnosis.ID, f.diagnosis.Summary()}
 }
 
-// found returns what a check that passed found, nil if that says nothing.
+// found returns the value that a passed check has found, or nil if it says
+// nothing.
 func (j *judge) found(x *examination, c checkNumber) diagnosis.Values {
 	t := x.token
 	switch c {
@@ -252,7 +253,7 @@ func (j *judge) found(x *examination, c checkNumber) diagnosis.Values {
 		return nonEmpty(t.header.typ)
 	case checkKey:
 		if t.header.kid == "" {
-			return diagnosis.Values{"the token names no kid"}
+			return diagnosis.Values{"the token has no kid"}
 		}
 		return diagnosis.Values{t.header.kid}
 	case checkSignature:

@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// HasScope reports whether a scope was granted: whether it is among [Token.Scopes]
-// of the same claims. It is for where each request counts, and copies nothing
-// where the scopes are a string.
+// HasScope reports whether a scope was granted: whether it is in [Token.Scopes] of
+// the same claims. It is fast, and does not allocate if the scopes are a string.
 func (t *Token) HasScope(scope string, claims ...string) bool {
 	if scope == "" {
 		return false
@@ -24,7 +23,7 @@ func (t *Token) HasScope(scope string, claims ...string) bool {
 }
 
 // ScopeClaim returns the claim in which a scope was granted, of those that
-// [Token.HasScope] looks at; "" if it was not.
+// [Token.HasScope] reads, or "".
 func (t *Token) ScopeClaim(scope string, claims ...string) string {
 	for _, name := range append([]string{"scope", "scp"}, claims...) {
 		if scope != "" && t.claimHasScope(name, scope) {

@@ -16,8 +16,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// Sign returns claims as a JWT in compact form, signed by key, with that typ
-// ("at+jwt" for an access token; "" leaves it out) and the key's kid. Claims is
+// Sign returns claims as a JWT in compact form, signed with key, with that typ
+// ("at+jwt" for an access token; "" omits it) and the key's kid. Claims may be
 // anything that marshals to a JSON object.
 func Sign(key *jwks.PrivateKey, typ string, claims any) (string, error) {
 	header := map[string]any{"alg": key.Algorithm(), "kid": key.ID()}
@@ -27,16 +27,16 @@ func Sign(key *jwks.PrivateKey, typ string, claims any) (string, error) {
 	return SignWithHeader(key, header, claims)
 }
 
-// SignWithHeader returns claims as a JWT with exactly that header, whose alg
-// must be one that the key can do. It is for tests and tools; [Sign] writes the
+// SignWithHeader returns claims as a JWT with exactly that header. Its alg must
+// be one that the key supports. It is for tests and tools; [Sign] writes the
 // usual header.
 func SignWithHeader(key *jwks.PrivateKey, header map[string]any, claims any) (string, error) {
 	return sign(key.Public(), signingKey(key.Signer()), header, claims)
 }
 
 // SignWithSecret returns claims as a JWT with exactly that header, signed with a
-// shared secret. It is for tests: whoever can verify such a token can also make
-// one.
+// shared secret. It is for tests: anyone who can verify such a token can also
+// sign one.
 func SignWithSecret(secret *jwks.Key, header map[string]any, claims any) (string, error) {
 	return sign(secret, secret.Secret(), header, claims)
 }
@@ -63,7 +63,7 @@ func sign(key *jwks.Key, with any, header map[string]any, claims any) (string, e
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
-// signingKey gives the library the type that it asks for.
+// signingKey returns the key in the type that the library needs.
 func signingKey(s crypto.Signer) any {
 	switch k := s.(type) {
 	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
@@ -80,14 +80,15 @@ func encodeJSON(v any) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(data), nil
 }
 
-// methodOf returns how an algorithm signs, nil for one that is not supported.
+// methodOf returns the signing method of an algorithm, or nil if it is not
+// supported.
 func methodOf(alg string) jwt.SigningMethod {
 	a, ok := jwks.LookupAlgorithm(alg)
 	switch {
 	case !ok:
 		return nil
 	case a.Type == "OKP":
-		return jwt.SigningMethodEdDSA // the library knows one of its two names
+		return jwt.SigningMethodEdDSA // the library uses one of its two names
 	}
 	return jwt.GetSigningMethod(alg)
 }

@@ -14,17 +14,17 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// algorithm is how a signature is checked.
+// algorithm describes how a signature is verified.
 type algorithm struct {
 	name  string
-	hash  crypto.Hash // 0 for Ed25519, which takes the text itself
+	hash  crypto.Hash // 0 for Ed25519, which uses the text itself
 	check func(a *algorithm, w *workspace, k *jwks.Key) bool
 	curve string // of ECDSA
 	size  int    // of each of the two numbers of an ECDSA signature, in bytes
 }
 
-// algorithms says how the signature of each algorithm of the table in jwks is
-// checked.
+// algorithms has the verification details of each algorithm in the table of
+// jwks.
 var algorithms = func() map[string]*algorithm {
 	sizes := map[string]int{"P-256": 32, "P-384": 48, "P-521": 66}
 	checks := map[string]func(*algorithm, *workspace, *jwks.Key) bool{"RSA": checkPKCS1, "EC": checkECDSA, "OKP": checkEd25519, "oct": checkHMAC}
@@ -40,9 +40,8 @@ var algorithms = func() map[string]*algorithm {
 }()
 
 // VerifySignature returns nil if key signed the token, otherwise a Diagnosis of
-// kind Rejected. It checks nothing else: neither times nor issuer nor audience. A
-// DPoP proof is verified with it, whose key is in its header; an access token is
-// verified with a [Verifier].
+// kind Rejected. It checks neither times nor issuer nor audience. Use it for a
+// DPoP proof, whose key is in its header; for an access token, use a [Verifier].
 func (t *Token) VerifySignature(key *jwks.Key) error {
 	p, err := split(t.raw.Reveal())
 	if err != nil {
@@ -56,16 +55,16 @@ func (t *Token) VerifySignature(key *jwks.Key) error {
 	return err
 }
 
-// algorithmOf returns nil for a name that is not supported. Names are compared
-// as they are: none, in any case, is not among them.
+// algorithmOf returns nil for a name that is not supported. Names are
+// case-sensitive, and none is not supported.
 func algorithmOf(alg string) *algorithm { return algorithms[alg] }
 
-// unsupported is the error for an algorithm that is not one of this package.
+// unsupported returns the error for an algorithm that is not supported.
 func unsupported(alg string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.AlgUnsupported, Expected: jwks.Algorithms(), Got: diagnosis.Values{alg}}
 }
 
-// verifySignature returns the first of the keys whose signature it is.
+// verifySignature returns the first of the keys that verifies the signature.
 func (w *workspace) verifySignature(keys []*jwks.Key, a *algorithm, p parts) (*jwks.Key, error) {
 	var err error
 	if w.signature, err = decodePart(w.signature[:0], "signature", p.signature); err != nil {
@@ -73,7 +72,7 @@ func (w *workspace) verifySignature(keys []*jwks.Key, a *algorithm, p parts) (*j
 	}
 	w.signed = append(w.signed[:0], p.signed...)
 	for _, k := range keys {
-		// Checked again where it counts, whatever another KeySet does.
+		// re-checked: a custom KeySet may return a key that does not fit
 		if !k.Fits(a.name) {
 			return nil, &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: diagnosis.Values{"a key for " + a.name}, Got: diagnosis.Values{k.Type()}}
 		}
@@ -103,8 +102,8 @@ func checkPKCS1(a *algorithm, w *workspace, k *jwks.Key) bool {
 	return ok && rsa.VerifyPKCS1v15(public, a.hash, w.sum(a.hash), w.signature) == nil
 }
 
-// checkPSS wants a salt as long as the hash (RFC 7518, section 3.5), where
-// others take any length.
+// checkPSS requires a salt that is as long as the hash (RFC 7518, section 3.5);
+// other libraries accept any length.
 func checkPSS(a *algorithm, w *workspace, k *jwks.Key) bool {
 	public, ok := k.Public().(*rsa.PublicKey)
 	if !ok {
@@ -114,7 +113,7 @@ func checkPSS(a *algorithm, w *workspace, k *jwks.Key) bool {
 	return rsa.VerifyPSS(public, a.hash, w.sum(a.hash), w.signature, &o) == nil
 }
 
-// checkECDSA takes the two numbers at their full length only (RFC 7518, section
+// checkECDSA requires the two numbers at their full length (RFC 7518, section
 // 3.4).
 func checkECDSA(a *algorithm, w *workspace, k *jwks.Key) bool {
 	public, ok := k.Public().(*ecdsa.PublicKey)
@@ -125,8 +124,8 @@ func checkECDSA(a *algorithm, w *workspace, k *jwks.Key) bool {
 	return ecdsa.VerifyASN1(public, w.sum(a.hash), w.der)
 }
 
-// appendSequence writes two numbers as a DER sequence, the one form that the
-// library takes without making numbers of its own.
+// appendSequence encodes two numbers as a DER sequence, the form that the
+// library accepts without allocating.
 func appendSequence(der, r, s []byte) []byte {
 	r, s = trimInteger(r), trimInteger(s)
 	der = append(der, 0x30)
@@ -138,7 +137,7 @@ func appendSequence(der, r, s []byte) []byte {
 	return appendInteger(appendInteger(der, r), s)
 }
 
-// trimInteger leaves out leading zeros but the last byte.
+// trimInteger removes leading zeros, except the last byte.
 func trimInteger(n []byte) []byte {
 	for len(n) > 1 && n[0] == 0 {
 		n = n[1:]
@@ -146,7 +145,7 @@ func trimInteger(n []byte) []byte {
 	return n
 }
 
-// integerSize counts a zero in front where the number would look negative.
+// integerSize includes a leading zero if the number would be negative.
 func integerSize(n []byte) int { return len(n) + int(n[0]>>7) }
 
 func appendInteger(der, n []byte) []byte {
@@ -182,7 +181,7 @@ func keyNames(keys []*jwks.Key) string {
 	case len(keys) == 1:
 		return "the key"
 	case len(keys) == jwks.MaxCandidates:
-		return fmt.Sprintf("one of the first %d keys that fit; no more are tried, since the token does not name its key", len(keys))
+		return fmt.Sprintf("one of the first %d keys that fit; no more are tried, because the token has no kid", len(keys))
 	}
 	return fmt.Sprintf("one of the %d keys that fit", len(keys))
 }

@@ -1,12 +1,12 @@
-// Package token reads, judges and signs JSON Web Tokens (RFC 7515, RFC 7519) as
-// access tokens (RFC 9068) and ID tokens, by the rules of RFC 8725.
+// Package token parses, verifies and signs JSON Web Tokens (RFC 7515, RFC 7519)
+// as access tokens (RFC 9068) and ID tokens, following RFC 8725.
 //
-// Start with [NewIssuerVerifier] in an API, or [NewVerifier] with keys of your
-// own, [NewInspector] to look at tokens, and [Decode] to read one without
-// believing it. A verifier is strict: what two readers could read differently is
-// refused. Keys come from the [KeySet] given or from the metadata of the
-// configured issuer; nothing that a token says about keys causes a request or
-// supplies trust. The package supports no encryption (JWE).
+// Start with [NewIssuerVerifier] in an API, [NewVerifier] with your own keys,
+// [NewInspector] to report on tokens, or [Decode] to parse a token without
+// verifying it. A verifier is strict: it refuses a token that parsers could
+// interpret differently. Keys come from the given [KeySet] or from the metadata
+// of the configured issuer; no key or URL in a token is ever used. Encryption
+// (JWE) is not supported.
 package token
 
 import (
@@ -21,9 +21,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// Token is a token that was read; [Verifier.Verify] returns one that is good,
-// [Decode] one that may be anything. It is immutable and safe for concurrent
-// use.
+// Token is a parsed token. [Verifier.Verify] returns a verified one, [Decode]
+// one that is not verified. It is immutable and safe for concurrent use.
 type Token struct {
 	headerJSON string
 	claimsJSON string
@@ -32,35 +31,35 @@ type Token struct {
 	raw        secret.String
 }
 
-// Raw returns the token as it was sent, for who has to ask a server about it.
+// Raw returns the token as it was sent, for callers that send it to a server.
 func (t *Token) Raw() secret.String { return t.raw }
 
-// HeaderJSON returns the header as it was signed.
+// HeaderJSON returns the JSON of the header.
 func (t *Token) HeaderJSON() []byte { return []byte(t.headerJSON) }
 
-// ClaimsJSON returns the claims as they were signed.
+// ClaimsJSON returns the JSON of the claims.
 func (t *Token) ClaimsJSON() []byte { return []byte(t.claimsJSON) }
 
 // Algorithm returns the alg of the header (RFC 7515, section 4.1.1).
 func (t *Token) Algorithm() string { return t.header.alg }
 
-// KeyID returns the kid of the header, "" if there is none.
+// KeyID returns the kid of the header, or "" if it is missing.
 func (t *Token) KeyID() string { return t.header.kid }
 
-// Type returns the typ of the header as it was sent, "" if there is none.
+// Type returns the unchanged typ of the header, or "" if it is missing.
 func (t *Token) Type() string { return t.header.typ }
 
-// Issuer returns iss (RFC 7519, section 4.1.1), "" if it is missing.
+// Issuer returns iss (RFC 7519, section 4.1.1), or "" if it is missing.
 func (t *Token) Issuer() string { return t.text("iss") }
 
-// Subject returns sub (RFC 7519, section 4.1.2), "" if it is missing.
+// Subject returns sub (RFC 7519, section 4.1.2), or "" if it is missing.
 func (t *Token) Subject() string { return t.text("sub") }
 
-// ID returns jti (RFC 7519, section 4.1.7), "" if it is missing.
+// ID returns jti (RFC 7519, section 4.1.7), or "" if it is missing.
 func (t *Token) ID() string { return t.text("jti") }
 
-// ClientID returns client_id (RFC 9068, section 2.2) or azp where that is
-// missing, "" if both are.
+// ClientID returns client_id (RFC 9068, section 2.2), azp if that is missing,
+// or "" if both are.
 func (t *Token) ClientID() string {
 	if id := t.text("client_id"); id != "" {
 		return id
@@ -68,28 +67,29 @@ func (t *Token) ClientID() string {
 	return t.text("azp")
 }
 
-// Audience returns aud (RFC 7519, section 4.1.3) as a list; nil if it is missing
-// or neither a string nor a list of strings.
+// Audience returns aud (RFC 7519, section 4.1.3) as a list, or nil if it is
+// missing or neither a string nor a list of strings.
 func (t *Token) Audience() []string {
 	list, _ := stringOrList(t.lookup("aud"))
 	return list
 }
 
-// Expiry returns exp (RFC 7519, section 4.1.4); zero if it is missing or no time.
+// Expiry returns exp (RFC 7519, section 4.1.4), or zero if it is missing or not
+// valid.
 func (t *Token) Expiry() time.Time { return t.time("exp") }
 
-// NotBefore returns nbf (RFC 7519, section 4.1.5); zero if it is missing or no
-// time.
+// NotBefore returns nbf (RFC 7519, section 4.1.5), or zero if it is missing or
+// not valid.
 func (t *Token) NotBefore() time.Time { return t.time("nbf") }
 
-// IssuedAt returns iat (RFC 7519, section 4.1.6); zero if it is missing or no
-// time.
+// IssuedAt returns iat (RFC 7519, section 4.1.6), or zero if it is missing or
+// not valid.
 func (t *Token) IssuedAt() time.Time { return t.time("iat") }
 
-// Scopes returns what was granted: the scopes of scope and scp, each a string
-// separated by spaces or a list (RFC 8693, section 4.2). Other claims count only
-// when they are named, since permissions or roles may hold more than was
-// granted to this client.
+// Scopes returns the granted scopes: those in scope and scp, each a string
+// separated by spaces or a list (RFC 8693, section 4.2). Other claims are used
+// only if they are given as arguments, because permissions or roles may contain
+// more than was granted to this client.
 func (t *Token) Scopes(claims ...string) []string {
 	scopes := append(t.claimScopes("scope"), t.claimScopes("scp")...)
 	for _, name := range claims {
@@ -99,10 +99,10 @@ func (t *Token) Scopes(claims ...string) []string {
 	return slices.Compact(scopes)
 }
 
-// Claim returns the value of a claim as JSON has it (string, float64, bool, nil,
-// []any, map[string]any) and whether it is there. The path is names joined by
-// dots. Since a name may contain dots itself, at each level every split of the
-// path is tried, the longest name first.
+// Claim returns the value of a claim (string, float64, bool, nil, []any,
+// map[string]any) and whether it exists. The path consists of names joined by
+// dots. Because a name may contain dots itself, every split of the path is tried
+// at each level, the longest name first.
 func (t *Token) Claim(path string) (any, bool) {
 	text, ok := t.ClaimJSON(path)
 	if !ok {
@@ -111,13 +111,13 @@ func (t *Token) Claim(path string) (any, bool) {
 	return parseValue(text)
 }
 
-// ClaimJSON is [Token.Claim] for the JSON text of the claim, which has every
-// digit of a number.
+// ClaimJSON is like [Token.Claim], but returns the JSON text of the claim, with
+// every digit of a number.
 func (t *Token) ClaimJSON(path string) (string, bool) { return resolve(path, t.lookup) }
 
-// resolve is the one way in which a path finds a claim: it looks for the longest
-// name of the path at this level, and for the rest of the path within its value.
-// Member returns the JSON text of a member, "" if it is missing.
+// resolve finds the value of a path: it looks for the longest name of the path
+// at this level, and for the rest of the path within its value. Member returns
+// the JSON text of a member, or "" if it is missing.
 func resolve(path string, member func(name string) string) (string, bool) {
 	if text := member(path); text != "" {
 		return text, true
@@ -136,8 +136,8 @@ func resolve(path string, member func(name string) string) (string, bool) {
 	return "", false
 }
 
-// UnmarshalClaims stores the claims in the struct or map that v points to, as
-// encoding/json does, except that names are compared with their letter case.
+// UnmarshalClaims decodes the claims into the struct or map that v points to,
+// like encoding/json, except that names are case-sensitive.
 func (t *Token) UnmarshalClaims(v any) error {
 	if err := json.Unmarshal([]byte(t.claimsJSON), v); err != nil {
 		return fmt.Errorf("token: the claims: %w", err)
@@ -145,7 +145,7 @@ func (t *Token) UnmarshalClaims(v any) error {
 	return nil
 }
 
-// Claims returns all claims, a fresh copy at each call.
+// Claims returns a copy of all claims.
 func (t *Token) Claims() map[string]any {
 	claims := make(map[string]any, len(t.claims))
 	for _, m := range t.claims {
@@ -154,7 +154,7 @@ func (t *Token) Claims() map[string]any {
 	return claims
 }
 
-// lookup returns the JSON text of a claim, "" if it is missing.
+// lookup returns the JSON text of a claim, or "" if it is missing.
 func (t *Token) lookup(name string) string { return memberOf(t.claims, name) }
 
 func memberOf(members []member, name string) string {

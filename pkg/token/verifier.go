@@ -15,84 +15,85 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// KeySet finds the keys that may have signed a token. [jwks.Set] and
-// [jwks.Remote] are key sets. A set that wraps one of them can embed it; a set
-// that combines several answers each method for all of them. It is used by many
-// goroutines at the same time.
+// KeySet returns the keys for a token. [jwks.Set] and [jwks.Remote] implement
+// it. A set that wraps one of them can embed it; a set that combines several
+// must combine the results of every method. It must be safe for concurrent use.
 type KeySet interface {
-	// Keys returns the keys that may have signed a token with that kid and alg.
-	// The caller does not change the list. An error is a Diagnosis; one of kind
-	// Unavailable says that the token could not be verified now.
+	// Keys returns the keys for a token with that kid and alg. The caller does
+	// not change the list. An error is a Diagnosis; kind Unavailable means that
+	// the token could not be verified now.
 	Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error)
-	// Generation is a number that changes whenever a key is added, removed or
-	// replaced. Verified tokens are remembered for one generation only
+	// Generation returns a number that changes whenever a key is added, removed
+	// or replaced. Verified tokens are cached for one generation only
 	// ([Options.CacheTokens]). A set that never changes returns a constant.
 	Generation() uint64
-	// Former returns the key that kid named before it named another one, nil if
-	// there is none. It explains why a signature is not valid; no signature is
-	// accepted because of it.
+	// Former returns the previous key with that kid, or nil. It is used to
+	// explain why a signature is not valid, never to accept one.
 	Former(kid string) *jwks.Key
 }
 
-// defaultLeeway allows for clocks that differ where a time must not lie ahead.
+// defaultLeeway is the allowed clock difference for times in the future.
 const defaultLeeway = time.Minute
 
-// Options say what a judge expects beyond issuer and audience. The zero value is
-// the safe choice.
+// Options holds expectations beyond issuer and audience. The zero value is safe.
 type Options struct {
-	// Algorithms are those allowed; nil allows what the keys can do. "none" is
-	// never allowed.
+	// Algorithms lists the allowed algorithms. If nil, those that the keys
+	// support are allowed. "none" is never allowed.
 	Algorithms []string
-	// Types are the exact values of typ that are allowed. If it is nil, allowed
-	// are no typ, JWT, JOSE, at+jwt, types that end in -at+jwt or +at+jwt, and
-	// names without a suffix such as +jwt, which are an issuer's own.
+	// Types lists the exact values of typ that are allowed. If nil, these are
+	// allowed: no typ, JWT, JOSE, at+jwt, types that end in -at+jwt or +at+jwt,
+	// and names without a suffix such as +jwt, which are an issuer's own.
 	Types []string
-	// Accept are kinds that are accepted like access tokens, for issuers whose
-	// access tokens have the form of ID tokens (Dex).
+	// Accept lists kinds that are accepted like access tokens, for issuers
+	// whose access tokens have the form of ID tokens (Dex).
 	Accept []Kind
-	// Require names claims that must be there. One that is null, "" or [] is
-	// missing; false and 0 are values.
+	// Require lists claims that must exist. A claim that is null, "" or []
+	// counts as missing; false and 0 are values.
 	Require []string
-	// Leeway allows for clocks that differ, for exp, nbf and iat alike; 0 allows
-	// nothing for exp and 60 seconds for nbf and iat.
+	// Leeway is the allowed clock difference for exp, nbf and iat. 0 allows none
+	// for exp and 60 seconds for nbf and iat.
 	Leeway time.Duration
-	// Now is the clock; nil means time.Now.
+	// Now returns the current time. If nil, it is time.Now.
 	Now func() time.Time
-	// RFC9068 requires the profile for JWT access tokens: typ at+jwt, and iss,
-	// exp, aud, sub, client_id, iat and jti, of which the texts are not empty.
+	// RFC9068 requires the profile for JWT access tokens: typ at+jwt, and the
+	// claims iss, exp, aud, sub, client_id, iat and jti, with strings that are
+	// not empty.
 	RFC9068 bool
-	// Strict counts a check that was not asked for as failed. A [Verifier] cannot
-	// have it together with InsecureSkipAudience.
+	// Strict treats a check that is not configured as failed. A [Verifier] cannot
+	// combine it with InsecureSkipAudience.
 	Strict bool
 	// InsecureSkipAudience accepts a token for any audience, or for none, from
-	// the clients in ClientIDs, which must not be empty. Cognito needs it.
+	// the clients in ClientIDs, which must not be empty. Amazon Cognito needs
+	// it.
 	InsecureSkipAudience bool
-	// ClientIDs are the values of client_id that are accepted; nil accepts any.
+	// ClientIDs lists the accepted values of client_id. If nil, any is
+	// accepted.
 	ClientIDs []string
-	// CacheTokens is how many good tokens a [Verifier] remembers, so that a token
-	// that comes again costs no signature check; 0 remembers none. Times and the
-	// key set are checked on every use. A [Verifier.Report] is never remembered.
+	// CacheTokens is the number of accepted tokens that a [Verifier] caches, so
+	// that a repeated token needs no signature check. 0 disables the cache. Times
+	// and the key set are checked on every use. A [Verifier.Report] does not use
+	// the cache.
 	CacheTokens int
-	// CacheBytes bounds the memory of that; 0 means 64 MiB.
+	// CacheBytes limits the memory of the cache. 0 means 64 MiB.
 	CacheBytes int
-	// HTTP sends the requests for metadata and keys of [NewIssuerVerifier]; nil
-	// means the zero client.
+	// HTTP sends the requests for metadata and keys of [NewIssuerVerifier]. If
+	// nil, the zero client is used.
 	HTTP *safehttp.Client
-	// OpaquePayload takes the payload for bytes that are no claims (a JWS, RFC
-	// 7515): only header and signature are checked. It is for an [Inspector].
+	// OpaquePayload treats the payload as opaque bytes (a JWS, RFC 7515): only
+	// the header and the signature are checked. It is for an [Inspector].
 	OpaquePayload bool
 }
 
-// Verifier judges access tokens for an API. It is safe for concurrent use.
+// Verifier verifies access tokens for an API. It is safe for concurrent use.
 type Verifier struct {
 	j      judge
-	cache  *cache             // nil remembers nothing
+	cache  *cache             // nil if it is disabled
 	joined *joined[*Verifier] // nil for one issuer
 }
 
-// NewVerifier returns a verifier of tokens from issuer for one of the audiences,
-// signed with one of keys. Issuer and audience are compared character for
-// character; it errs if either is missing.
+// NewVerifier returns a verifier for tokens from issuer for one of the
+// audiences, signed with one of keys. Issuer and audience are compared character
+// for character. It returns an error if either is missing.
 func NewVerifier(issuer string, audience []string, keys KeySet, o Options) (*Verifier, error) {
 	if err := o.check(issuer, audience); err != nil {
 		return nil, err
@@ -110,8 +111,8 @@ func NewVerifier(issuer string, audience []string, keys KeySet, o Options) (*Ver
 	return &Verifier{j: j, cache: newCache(o)}, nil
 }
 
-// check returns an error for options, an issuer or an audience that a verifier
-// cannot guard an API with.
+// check returns an error for options, an issuer or an audience that cannot protect
+// an API.
 func (o *Options) check(issuer string, audience []string) error {
 	switch {
 	case issuer == "":
@@ -123,14 +124,14 @@ func (o *Options) check(issuer string, audience []string) error {
 	case o.OpaquePayload:
 		return errors.New("token: a verifier needs claims")
 	case o.InsecureSkipAudience && o.Strict:
-		return errors.New("token: Strict requires the check of the audience that InsecureSkipAudience leaves out")
+		return errors.New("token: Strict cannot be combined with InsecureSkipAudience")
 	}
 	return nil
 }
 
-// Verify returns the token if every check passes; otherwise the first that
-// failed, a Diagnosis of kind Rejected, or of kind Unavailable where the keys
-// could not be had.
+// Verify returns the token if every check passes. Otherwise it returns the
+// first failure, a Diagnosis of kind Rejected, or of kind Unavailable if the
+// keys could not be fetched.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 	if v.joined != nil {
 		one, d := v.joined.choose(raw)
@@ -154,7 +155,7 @@ func (v *Verifier) verify(ctx context.Context, raw string) (*Token, error) {
 	return x.token, nil
 }
 
-// Report verifies a token as Verify does and reports every check.
+// Report verifies a token like Verify and returns the result of every check.
 func (v *Verifier) Report(ctx context.Context, raw string) *Report {
 	if v.joined != nil {
 		one, d := v.joined.choose(raw)
@@ -166,14 +167,14 @@ func (v *Verifier) Report(ctx context.Context, raw string) *Report {
 	return v.j.report(ctx, raw)
 }
 
-// Inspector verifies tokens to report on them: what it was given no expectation
-// for is reported as not checked. It cannot guard an API.
+// Inspector reports on tokens. A check without an expectation is reported as
+// not checked. It must not be used to protect an API.
 type Inspector struct {
 	j      judge
 	joined *joined[*Inspector] // nil for one issuer
 }
 
-// NewInspector returns an inspector; an empty issuer or audience is not checked.
+// NewInspector returns an inspector. An empty issuer or audience is not checked.
 func NewInspector(issuer string, audience []string, keys KeySet, o Options) (*Inspector, error) {
 	if keys == nil {
 		return nil, errors.New("token: an inspector needs keys")
@@ -185,7 +186,7 @@ func NewInspector(issuer string, audience []string, keys KeySet, o Options) (*In
 	return &Inspector{j: j}, nil
 }
 
-// Report verifies a token and reports every check.
+// Report verifies a token and returns the result of every check.
 func (i *Inspector) Report(ctx context.Context, raw string) *Report {
 	if i.joined != nil {
 		one, d := i.joined.choose(raw)
@@ -197,8 +198,8 @@ func (i *Inspector) Report(ctx context.Context, raw string) *Report {
 	return i.j.report(ctx, raw)
 }
 
-// Check verifies a token and returns only the first check that failed, as
-// [Report.Err] does, at the cost of [Verifier.Verify].
+// Check verifies a token and returns only the first failure, like [Report.Err],
+// at the cost of [Verifier.Verify].
 func (i *Inspector) Check(ctx context.Context, raw string) error {
 	if i.joined != nil {
 		one, d := i.joined.choose(raw)
@@ -218,7 +219,7 @@ func (i *Inspector) Check(ctx context.Context, raw string) error {
 	return nil
 }
 
-// judge is what verifier and inspector share.
+// judge is the common part of Verifier and Inspector.
 type judge struct {
 	keys    KeySet
 	options Options
@@ -260,20 +261,20 @@ type fault struct {
 	diagnosis *diagnosis.Diagnosis
 }
 
-// examination is one token under way: how far it came and what failed.
+// examination holds the state of verifying one token.
 type examination struct {
-	thorough   bool // goes on after a claim failed, and reads those of a token that is forged
+	thorough   bool // continue after a failed claim, and parse the claims of a forged token
 	token      *Token
 	key        *jwks.Key
 	passed     checkSet
 	failed     []fault
-	read       *Token  // what could be read, once a check before the claims failed
+	read       *Token  // the parsed token, if a check before the claims failed
 	unverified []fault // what its claims would have failed
-	payload    []byte  // where it is opaque
+	payload    []byte  // if it is opaque
 	at         time.Time
 }
 
-// fail notes how a check ended, and reports whether it failed.
+// fail notes the result of a check, and reports whether it failed.
 func (x *examination) fail(check checkNumber, err error) bool {
 	if err == nil {
 		x.passed |= 1 << check
@@ -287,7 +288,7 @@ func (x *examination) fail(check checkNumber, err error) bool {
 	return true
 }
 
-// failKey is fail for the key. An issuer that is not trusted has no keys here.
+// failKey is fail for the key. An issuer that is not trusted has no keys.
 func (x *examination) failKey(err error) bool {
 	var d *diagnosis.Diagnosis
 	if errors.As(err, &d) && (d.ID == diagnosis.IssuerMismatch || d.ID == diagnosis.IssuerMissing || d.ID == diagnosis.IssuerSlash && d.As == 0) {
@@ -296,7 +297,7 @@ func (x *examination) failKey(err error) bool {
 	return x.fail(checkKey, err)
 }
 
-// examine is the order of work: size and shape, header, algorithm, key,
+// examine runs the checks in order: size and form, header, algorithm, key,
 // signature, and only then the payload and its claims.
 func (j *judge) examine(ctx context.Context, raw string, x *examination) {
 	x.at = j.options.Now()
@@ -316,7 +317,7 @@ func (j *judge) examine(ctx context.Context, raw string, x *examination) {
 	}
 }
 
-// examineClaims reads the payload and compares it with what is expected.
+// examineClaims parses the payload and checks its claims.
 func (j *judge) examineClaims(w *workspace, p parts, x *examination) {
 	if j.options.OpaquePayload {
 		payload, err := decodePart(nil, "payload", p.payload)
@@ -355,7 +356,7 @@ func (j *judge) checkClaims(x *examination) {
 	}
 }
 
-// examineHeader reports whether the token comes into question.
+// examineHeader checks the header, and reports whether to continue.
 func (j *judge) examineHeader(w *workspace, p parts, x *examination) bool {
 	if known := j.headers.get(p.header); known != nil {
 		x.token = &Token{headerJSON: known.text, header: known.header, raw: secret.New(p.raw)}
@@ -370,7 +371,7 @@ func (j *judge) examineHeader(w *workspace, p parts, x *examination) bool {
 	return !x.fail(checkAlgorithm, j.checkAlgorithm(t)) && !x.fail(checkType, j.checkType(t))
 }
 
-// examineSignature reports whether the issuer wrote the token.
+// examineSignature reports whether the issuer signed the token.
 func (j *judge) examineSignature(ctx context.Context, w *workspace, p parts, x *examination) bool {
 	t := x.token
 	keys, err := j.keys.Keys(ctx, t.header.kid, t.header.alg)
@@ -388,20 +389,20 @@ func (j *judge) examineSignature(ctx context.Context, w *workspace, p parts, x *
 	return true
 }
 
-// reassigned tells of a signature that is good by the key that the kid named
-// before the issuer gave it to another.
+// reassigned returns a more precise error if the previous key with this kid
+// verifies the signature.
 func (j *judge) reassigned(w *workspace, t *Token, err error) error {
 	k, a := j.keys.Former(t.header.kid), t.header.algorithm
 	var d *diagnosis.Diagnosis
 	if k == nil || !k.Fits(a.name) || !errors.As(err, &d) || d.ID != diagnosis.SignatureInvalid || !a.check(a, w, k) {
 		return err
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.KeyChanged, Expected: d.Expected, Got: diagnosis.Values{"one by the key that kid " + diagnosis.Quote(t.header.kid) + " named before"}}
+	return &diagnosis.Diagnosis{ID: diagnosis.KeyChanged, Expected: d.Expected, Got: diagnosis.Values{"one by the previous key with kid " + diagnosis.Quote(t.header.kid) + " named before"}}
 }
 
-// readUnverified reads the claims of a token that no key vouches for, to say
-// what they would have failed and to find a provider's case. Nothing is decided
-// by them.
+// readUnverified parses the claims of a token that failed verification, to
+// report what they would have failed and to find provider-specific cases. They
+// decide nothing.
 func (j *judge) readUnverified(w *workspace, p parts, x *examination) {
 	if x.token == nil || j.options.OpaquePayload || !x.thorough && !concernsProvider(x.failed) {
 		return
@@ -458,8 +459,8 @@ func (j *judge) checkType(t *Token) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.TypeRefused, Expected: diagnosis.Values{"at+jwt", "JWT", "no typ"}, Got: diagnosis.Values{typ}}
 }
 
-// checkKind asks the claims what the token is for where its typ does not say
-// (RFC 8725, section 3.12).
+// checkKind determines the purpose of the token from its claims if its typ does
+// not show it (RFC 8725, section 3.12).
 func (j *judge) checkKind(t *Token) *diagnosis.Diagnosis {
 	if t.header.kind != KindUnknown && (t.header.kind != KindOther || j.options.Types != nil) {
 		return nil

@@ -8,11 +8,12 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// longLived is beyond what an access token has a reason to live for.
+// longLived is the lifetime from which an access token is reported as
+// long-lived.
 const longLived = 24 * time.Hour
 
-// Warnings returns what is odd about the token as of now, whether or not it is
-// reason to refuse it. A warning names claims, never a secret's value.
+// Warnings returns what is unusual about the token at the given time, whether
+// or not it is valid. A warning mentions claims, never the value of a secret.
 func (t *Token) Warnings(now time.Time) []*diagnosis.Diagnosis {
 	e := expectation{leeway: defaultLeeway}
 	var found []*diagnosis.Diagnosis
@@ -58,7 +59,7 @@ func (t *Token) warnOfLifetime(now time.Time) *diagnosis.Diagnosis {
 	return &diagnosis.Diagnosis{ID: diagnosis.LongLived, Got: diagnosis.Values{diagnosis.Duration(expires.Sub(issued))}}
 }
 
-// warnOfBinding says that the token is valid only with a proof (RFC 7800).
+// warnOfBinding warns that the token is valid only with a proof (RFC 7800).
 func (t *Token) warnOfBinding() *diagnosis.Diagnosis {
 	if !t.has("cnf") {
 		return nil
@@ -73,8 +74,8 @@ func (t *Token) warnOfBinding() *diagnosis.Diagnosis {
 	return d
 }
 
-// warnOfPersonalData looks for data about a person, which an ID token is meant
-// to hold and an access token is not.
+// warnOfPersonalData looks for personal data, which belongs in an ID token but
+// not in an access token.
 func (t *Token) warnOfPersonalData() *diagnosis.Diagnosis {
 	if t.Kind() == KindIDToken {
 		return nil
@@ -98,8 +99,8 @@ func (t *Token) warnOfSecrets() *diagnosis.Diagnosis {
 	return &diagnosis.Diagnosis{ID: diagnosis.SecretInToken, Got: names}
 }
 
-// suspicious lists the claims, also those inside others, that have one of the
-// names or a value that looks like it.
+// suspicious returns the claims, also nested ones, that have one of the names
+// or a value that looks like it.
 func (t *Token) suspicious(names []string, looks func(string) bool) diagnosis.Values {
 	var found []string
 	var visit func(path, name string, value any)
@@ -131,8 +132,8 @@ func isEmail(text string) bool {
 	return ok && local != "" && strings.Contains(domain, ".") && !strings.ContainsAny(text, " /:") && strings.Count(text, "@") == 1
 }
 
-// isCardNumber reports whether text is 13 to 19 digits, perhaps in groups, whose
-// check digit is right (ISO/IEC 7812).
+// isCardNumber reports whether text is a number of 13 to 19 digits, perhaps in
+// groups, with a valid check digit (ISO/IEC 7812).
 func isCardNumber(text string) bool {
 	digits := strings.NewReplacer(" ", "", "-", "").Replace(text)
 	if len(digits) < 13 || len(digits) > 19 || strings.Trim(digits, "0123456789") != "" || strings.Trim(digits, "0") == "" {
