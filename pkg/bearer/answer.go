@@ -11,14 +11,14 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// refuse answers a request that is not let through (RFC 6750, section 3).
+// refuse sends the response to a refused request (RFC 6750, section 3).
 func (g *gate) refuse(w http.ResponseWriter, r *http.Request, x *refusal) {
 	if g.refused != nil {
 		g.refused(r.WithContext(&admitted{r.Context(), x.token, g, x.pattern}), x.why)
 	}
 	g.logRefusal(r, x)
 	h := w.Header()
-	// What a page's script may not read otherwise: why it was refused.
+	// Scripts in browsers can read the reason only if it is exposed.
 	exposed := ""
 	switch {
 	case x.Status == http.StatusServiceUnavailable:
@@ -54,8 +54,8 @@ func (g *gate) logRefusal(r *http.Request, x *refusal) {
 	)
 }
 
-// challenges are one for each scheme that would do. The error stands with the
-// scheme that was used; without credentials there is none.
+// challenges returns one challenge for each accepted scheme. The error is in
+// the challenge of the request's scheme; without credentials there is none.
 func (g *gate) challenges(x *refusal) []challenge.Challenge {
 	var all []challenge.Challenge
 	if x.scheme != schemeDPoP {
@@ -93,7 +93,8 @@ func (g *gate) challenge(scheme string, x *refusal, withError bool) challenge.Ch
 	return c
 }
 
-// algorithms are those that a proof may be signed with (RFC 9449, section 7.1).
+// algorithms lists the algorithms that are accepted for proofs (RFC 9449,
+// section 7.1).
 func (g *gate) algorithms() string {
 	if g.dpop.Algorithms != nil {
 		return strings.Join(g.dpop.Algorithms, " ")

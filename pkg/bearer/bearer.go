@@ -1,17 +1,18 @@
-// Package bearer protects an API: middleware that lets a request through only
-// with a good access token (RFC 6750), bound to a key where it says so (RFC 9449,
-// RFC 8705), and the metadata by which clients find the API's authorization
-// server (RFC 9728).
+// Package bearer protects an API. It provides middleware that accepts a request
+// only with a valid access token (RFC 6750), with a proof if the token is bound to
+// a key (RFC 9449, RFC 8705), and the metadata with which clients find the API's
+// authorization server (RFC 9728).
 //
-// Start with [Require]: it takes a [token.Verifier], which knows issuer, audience
-// and keys, and returns func(http.Handler) http.Handler, which fits net/http and
-// every router built on it. The handler finds the token with [FromContext].
+// Start with [Require]. It needs a [token.Verifier] with issuer, audience and
+// keys, and returns a func(http.Handler) http.Handler for net/http and every router
+// based on it. The handler gets the token with [FromContext].
 //
-// Each refusal is answered as RFC 6750 says, with a diagnosis id and its fixed
-// sentence, never with a value from the token; the full diagnosis goes to
-// [OnRefusal] and [Logger]. Keys or a revocation state that cannot be had are a
-// 503, never a 401. A request's body is never read. The package fetches nothing
-// and keeps nothing; it answers no CORS preflight, which carries no token.
+// Each refusal has a response according to RFC 6750, with a diagnosis id and its
+// summary, never with a value from the token. The full diagnosis is passed to
+// [OnRefusal] and [Logger]. If the keys or the revocation state are unavailable,
+// the response is 503, never 401. The package never reads a request's body, sends
+// no requests and stores nothing. It does not answer CORS preflight requests,
+// which have no token.
 package bearer
 
 import (
@@ -26,14 +27,14 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// RevocationChecker says whether a token that is otherwise good was revoked. An
-// error means that it cannot be told, which is answered with 503.
+// RevocationChecker reports whether an otherwise valid token was revoked. An
+// error means that this could not be checked; the response is 503.
 type RevocationChecker interface {
 	Revoked(ctx context.Context, t *token.Token) (bool, error)
 }
 
 // Verifier returns a token if it is valid. The error is a Diagnosis. A
-// [token.Verifier] is one; it is used by many goroutines at the same time.
+// [token.Verifier] is a Verifier. It must be safe for concurrent use.
 type Verifier interface {
 	Verify(ctx context.Context, raw string) (*token.Token, error)
 }
@@ -41,10 +42,10 @@ type Verifier interface {
 // Option is an option of [Require].
 type Option func(*gate)
 
-// gate is what one call of Require made. It does not change afterwards.
+// gate holds the options of one call of Require. It is immutable.
 type gate struct {
 	verifier    Verifier
-	needs       []policy.Requirement // all of them
+	needs       []policy.Requirement // all of them must be met
 	policy      *policy.Policy
 	realm       string
 	metadata    string
@@ -52,69 +53,69 @@ type gate struct {
 	dpop        *dpop.Verifier
 	baseURL     string
 	nonce       func() string
-	certificate func(*http.Request) []byte // nil where none is looked for
+	certificate func(*http.Request) []byte // nil if client certificates are not used
 	boundOnly   bool
 	refused     func(*http.Request, *diagnosis.Diagnosis)
 	accepted    func(*http.Request)
 	log         *slog.Logger
 }
 
-// Scopes demands all of these scopes. A text with spaces is several.
+// Scopes requires all of these scopes. A string with spaces contains several.
 func Scopes(scopes ...string) Option {
 	return Requirement(policy.Requirement{Scopes: strings.Fields(strings.Join(scopes, " "))})
 }
 
-// Requirement demands what need says, beside what other options demand.
+// Requirement adds a requirement to those of other options.
 func Requirement(need policy.Requirement) Option {
 	return func(g *gate) { g.needs = append(g.needs, need) }
 }
 
-// Policy demands of each request what p says of its route, and refuses what p
-// does not list; a public route needs no token. A path that could be read in two
-// ways is answered with 400 (see [policy.CheckPath]).
+// Policy requires what p lists for the route of each request, and refuses
+// requests without a route. A public route needs no token. A path that can be
+// interpreted in more than one way is answered with 400, see [policy.CheckPath].
 func Policy(p *policy.Policy) Option {
 	mustHave(p != nil, "Policy needs a policy")
 	return func(g *gate) { g.policy = p }
 }
 
-// ResourceMetadata names the URL of the API's metadata in every challenge (RFC
-// 9728, section 5.1), so that a client finds the authorization server by itself.
+// ResourceMetadata adds the URL of the API's metadata to every challenge (RFC
+// 9728, section 5.1), so that clients can find the authorization server.
 func ResourceMetadata(url string) Option {
 	return func(g *gate) { g.metadata = url }
 }
 
-// Realm names the realm in every challenge (RFC 9110, section 11.5); without it
-// the realm is "api".
+// Realm sets the realm of every challenge (RFC 9110, section 11.5). The default
+// is "api".
 func Realm(realm string) Option {
 	return func(g *gate) { g.realm = realm }
 }
 
-// Revocation asks checker about each token that is otherwise good.
+// Revocation checks each otherwise valid token with checker.
 func Revocation(checker RevocationChecker) Option {
 	mustHave(checker != nil, "Revocation needs a checker")
 	return func(g *gate) { g.revocation = checker }
 }
 
-// DPoP lets tokens through that are bound to a key, with the scheme DPoP and a
-// proof that v accepts (RFC 9449). BaseURL is the URL under which clients know
-// the API, without the path that a request adds: proofs are held against it,
-// since behind a proxy a request does not tell its own host. Tokens that are
-// bound to nothing go on as Bearer.
+// DPoP accepts tokens that are bound to a key, with the scheme DPoP and a proof
+// that v accepts (RFC 9449). BaseURL is the public URL of the API without the
+// path of a request. It is needed to verify proofs, because behind a proxy a
+// request does not have the public host. Tokens that are not bound are still
+// accepted as Bearer.
 func DPoP(v *dpop.Verifier, baseURL string) Option {
 	mustHave(v != nil && v.Replay != nil, "DPoP needs a verifier with a replay store")
 	mustHave(baseURL != "", "DPoP needs the API's URL")
 	return func(g *gate) { g.dpop, g.baseURL = v, strings.TrimSuffix(baseURL, "/") }
 }
 
-// DPoPNonce hands out a nonce with each refusal that asks for one (RFC 9449,
-// section 9). It goes with a [dpop.Verifier] whose Nonce demands them.
+// DPoPNonce sends a nonce with each refusal that requires one (RFC 9449,
+// section 9). Use it with a [dpop.Verifier] whose Nonce requires it.
 func DPoPNonce(next func() string) Option {
 	return func(g *gate) { g.nonce = next }
 }
 
-// MutualTLS lets tokens through that are bound to the client certificate of the
-// connection (RFC 8705, section 3): the server itself must end TLS and ask for
-// certificates.
+// MutualTLS accepts tokens that are bound to the client certificate of the
+// connection (RFC 8705, section 3). The server itself must terminate TLS and
+// request certificates.
 func MutualTLS() Option {
 	return ClientCertificate(func(r *http.Request) []byte {
 		if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
@@ -124,44 +125,45 @@ func MutualTLS() Option {
 	})
 }
 
-// ClientCertificate is [MutualTLS] where another server ends TLS: find returns
-// the certificate of a request's client in DER, nil if there is none. It has to
-// make sure that the client itself cannot name one (RFC 9440, section 4).
+// ClientCertificate is like [MutualTLS] if another server terminates TLS. Find
+// returns the certificate of a request's client in DER, or nil. It must ensure
+// that clients cannot set it themselves (RFC 9440, section 4).
 func ClientCertificate(find func(*http.Request) []byte) Option {
 	mustHave(find != nil, "ClientCertificate needs a function")
 	return func(g *gate) { g.certificate = find }
 }
 
-// RequireBound refuses tokens that are bound to no key, by DPoP or a certificate
-// (RFC 9449, RFC 8705): one that was stolen is of no use.
+// RequireBound refuses tokens that are not bound to a key with DPoP or a
+// certificate (RFC 9449, RFC 8705), so that a stolen token cannot be used.
 func RequireBound() Option {
 	return func(g *gate) { g.boundOnly = true }
 }
 
-// OnRefusal is called for each request that is refused, with the full diagnosis,
-// which may quote claims but never the token. It runs before the answer is sent.
-// Where the token is valid and does not allow the request, [FromContext] has it;
-// [RouteFromContext] has the route.
+// OnRefusal is called for each refused request with the full diagnosis, which
+// may contain claims but never the token. It is called before the response is
+// sent. If the token is valid but does not allow the request, [FromContext]
+// returns it; [RouteFromContext] returns the route.
 func OnRefusal(f func(*http.Request, *diagnosis.Diagnosis)) Option {
 	return func(g *gate) { g.refused = f }
 }
 
-// OnAccept is called for each request that is accepted, before the handler, with
-// the context that [FromContext] and [RouteFromContext] read. It is for metrics
-// and traces.
+// OnAccept is called for each accepted request, before the handler, with the
+// context for [FromContext] and [RouteFromContext]. It is for metrics and
+// traces.
 func OnAccept(f func(*http.Request)) Option {
 	return func(g *gate) { g.accepted = f }
 }
 
 // Logger logs each refusal with the full diagnosis and never with the token, at
-// level Info; at level Warn where it could not be told whether the token is good.
+// level Info, or at level Warn if the token could not be checked.
 func Logger(l *slog.Logger) Option {
 	return func(g *gate) { g.log = l }
 }
 
-// Require returns middleware that lets a request through only with an access
-// token that v accepts and that has what the options demand. It and the options
-// panic without what they need, since such a program could protect nothing.
+// Require returns middleware that accepts a request only if it has an access
+// token that v accepts and that meets the options. Require and the options
+// panic if a required argument is missing, because such a program would protect
+// nothing.
 func Require(v Verifier, options ...Option) func(http.Handler) http.Handler {
 	g := newGate(v, options)
 	return func(next http.Handler) http.Handler {
@@ -191,8 +193,9 @@ func newGate(v Verifier, options []Option) *gate {
 	return g
 }
 
-// RequireScope returns middleware that demands more scopes of some handlers
-// inside a [Require]. Without one around it every request is a 500.
+// RequireScope returns middleware that requires additional scopes for some
+// handlers inside a [Require]. Without a surrounding Require, every response is
+// a 500.
 func RequireScope(scopes ...string) func(http.Handler) http.Handler {
 	need := policy.Requirement{Scopes: strings.Fields(strings.Join(scopes, " "))}
 	return func(next http.Handler) http.Handler {
@@ -213,8 +216,8 @@ func RequireScope(scopes ...string) func(http.Handler) http.Handler {
 	}
 }
 
-// FromContext returns the token that the request was let through with; false on
-// a public route. Its claims cannot be changed.
+// FromContext returns the token of the accepted request, or false on a public
+// route. Its claims cannot be changed.
 func FromContext(ctx context.Context) (*token.Token, bool) {
 	a, ok := ctx.Value(contextKey{}).(*admitted)
 	if !ok || a.token == nil {
@@ -223,9 +226,9 @@ func FromContext(ctx context.Context) (*token.Token, bool) {
 	return a.token, true
 }
 
-// RouteFromContext returns the pattern of the route by which a [Policy] accepted
-// or refused the request, as a label for metrics and logs; "" without a policy
-// and where no route is listed.
+// RouteFromContext returns the pattern of the route with which a [Policy]
+// accepted or refused the request, as a label for metrics and logs. It is ""
+// without a policy and for an unlisted route.
 func RouteFromContext(ctx context.Context) string {
 	a, ok := ctx.Value(contextKey{}).(*admitted)
 	if !ok {
@@ -236,8 +239,8 @@ func RouteFromContext(ctx context.Context) string {
 
 type contextKey struct{}
 
-// admitted is the context of a request that was let through: one allocation for
-// all that it carries.
+// admitted is the context of an accepted request. It holds all its values in
+// one allocation.
 type admitted struct {
 	context.Context
 	token   *token.Token // nil on a public route

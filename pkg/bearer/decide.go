@@ -8,21 +8,22 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Decision is what [Require] would do with a request.
+// Decision is the result of [Require] for a request.
 type Decision struct {
-	// Token is the token that the request is accepted with, nil on a public route
-	// and where it is refused.
+	// Token is the token of an accepted request. It is nil on a public route and
+	// if the request is refused.
 	Token *token.Token
-	// Diagnosis is why the request is refused, nil if it is accepted.
+	// Diagnosis is why the request is refused, or nil if it is accepted.
 	Diagnosis *diagnosis.Diagnosis
-	// Problem is the answer to a request that is refused.
+	// Problem is the response to a refused request.
 	Problem problem.Problem
-	// Route is the pattern of the route of the [Policy], "" if none is listed.
+	// Route is the pattern of the route in the [Policy], or "" if none is
+	// listed.
 	Route string
 }
 
-// Decide returns what middleware of [Require] with the same arguments does with
-// r. It sends nothing, and calls neither [OnRefusal] nor [OnAccept].
+// Decide returns the decision of middleware from [Require] with the same
+// arguments. It sends nothing, and calls neither [OnRefusal] nor [OnAccept].
 func Decide(v Verifier, r *http.Request, options ...Option) Decision {
 	made := newGate(v, options).judge(r)
 	d := Decision{Token: made.token, Route: made.pattern}

@@ -18,18 +18,19 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// refusal is a request that is not let through.
+// refusal is a refused request.
 type refusal struct {
 	problem.Problem
-	scheme  string // of the credentials: Bearer, DPoP, or "" where there were none
+	scheme  string // Bearer, DPoP, or "" without credentials
 	why     *diagnosis.Diagnosis
-	token   *token.Token // where it is valid and does not allow this
-	pattern string       // of the route, "" if none is listed
-	acr     string       // the login that would do, and how old it may be
+	token   *token.Token // if it is valid but does not allow the request
+	pattern string       // of the route, or "" if none is listed
+	acr     string       // the login that is required, and its maximum age
 	maxAge  time.Duration
 }
 
-// refusalFor is the answer to d; scope is what a token needs.
+// refusalFor returns the refusal for d. Scope is the scope that the operation
+// needs.
 func refusalFor(d *diagnosis.Diagnosis, scope string) *refusal {
 	x := &refusal{Problem: problem.Of(d), why: d}
 	if x.Code == "insufficient_scope" || d.ID == diagnosis.CredentialsMissing {
@@ -38,8 +39,8 @@ func refusalFor(d *diagnosis.Diagnosis, scope string) *refusal {
 	return x
 }
 
-// stepUp says which login would do, where that is what is missing (RFC 9470,
-// section 3).
+// stepUp returns which login is required, if a stronger or newer one is missing
+// (RFC 9470, section 3).
 func (x *refusal) stepUp(need policy.Requirement) *refusal {
 	if x.why.ID == diagnosis.StepUpRequired {
 		x.acr, x.maxAge = strings.Join(need.ACR, " "), need.MaxAge
@@ -47,15 +48,15 @@ func (x *refusal) stepUp(need policy.Requirement) *refusal {
 	return x
 }
 
-// verdict is what became of a request: a token, or neither on a public route, or
-// a refusal.
+// verdict is the result of checking a request: a token, or neither on a public
+// route, or a refusal.
 type verdict struct {
 	token   *token.Token
 	refusal *refusal
 	pattern string
 }
 
-// judge looks for the token, then at it, then at what it allows.
+// judge checks the credentials, then the token, then what it allows.
 func (g *gate) judge(r *http.Request) verdict {
 	var match policy.Match
 	if g.policy != nil {
@@ -77,7 +78,8 @@ func (g *gate) judge(r *http.Request) verdict {
 	return verdict{t, x, match.Pattern}
 }
 
-// judgeRequest returns the token also where it is valid and does not allow this.
+// judgeRequest also returns a token that is valid but does not allow the
+// request.
 func (g *gate) judgeRequest(r *http.Request, match *policy.Match) (*token.Token, *refusal) {
 	c, d := g.credentials(r)
 	if d != nil {
@@ -108,14 +110,15 @@ func (g *gate) judgeRequest(r *http.Request, match *policy.Match) (*token.Token,
 func (g *gate) judgeToken(r *http.Request, c credentials) (*token.Token, *diagnosis.Diagnosis) {
 	t, err := g.verifier.Verify(r.Context(), c.token)
 	if err != nil {
-		// Asked only now: what is no token68 is never a good token either.
+		// Checked only now, because text that is not a token68 is never a valid
+		// token either.
 		if !isToken68(c.token) {
 			return nil, &diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: diagnosis.Values{"one token after the scheme"}, Got: diagnosis.Values{"something else"}}
 		}
 		return nil, diagnosisOf(err, diagnosis.KeysUnavailable)
 	}
-	// Before the binding: a proof that is checked takes room in the replay store,
-	// which a token that is revoked anyway must not fill.
+	// Before the binding: a verified proof uses space in the replay store, which
+	// a revoked token must not fill.
 	if g.revocation != nil {
 		switch revoked, err := g.revocation.Revoked(r.Context(), t); {
 		case err != nil:
@@ -130,7 +133,7 @@ func (g *gate) judgeToken(r *http.Request, c credentials) (*token.Token, *diagno
 	return t, nil
 }
 
-// unknown keeps the checker's own diagnosis if it has one.
+// unknown returns the checker's own diagnosis if it has one.
 func unknown(err error) *diagnosis.Diagnosis {
 	var d *diagnosis.Diagnosis
 	if errors.As(err, &d) && d.ID == diagnosis.RevocationUnknown {
@@ -146,8 +149,8 @@ func judgeNeed(t *token.Token, need *policy.Requirement) *refusal {
 	return refusalFor(need.Decide(t).Diagnosis, scopeOf(*need)).stepUp(*need)
 }
 
-// judgeBinding holds a token against the key that its cnf claim names (RFC 7800):
-// sent without proof of that key it may be stolen.
+// judgeBinding checks the key in the token's cnf claim (RFC 7800). A token
+// without proof of that key may be stolen.
 func (g *gate) judgeBinding(r *http.Request, c credentials, t *token.Token) error {
 	claim, bound := t.Claim("cnf")
 	if !bound && c.scheme == schemeBearer {
@@ -165,12 +168,12 @@ func (g *gate) judgeBinding(r *http.Request, c credentials, t *token.Token) erro
 		case method == "jkt" && c.scheme == schemeDPoP:
 		case method == "x5t#S256" && g.certificate != nil:
 			if !isCertificate(g.certificate(r), cnf[method]) {
-				return unproven("the client certificate that the token is bound to", "another, or none")
+				return unproven("the client certificate that the token is bound to", "a different one, or none")
 			}
 		case method == "jkt":
 			return unproven("the scheme DPoP and a proof", "the scheme Bearer")
 		default:
-			return unproven("a binding that can be checked here", "another")
+			return unproven("a supported binding", "another")
 		}
 	}
 	if c.scheme != schemeDPoP {
@@ -199,8 +202,7 @@ func isCertificate(der []byte, want any) bool {
 	return subtle.ConstantTimeCompare([]byte(text), []byte(base64.RawURLEncoding.EncodeToString(sum[:]))) == 1
 }
 
-// diagnosisOf returns the diagnosis in err; an error without one is given the id
-// otherwise.
+// diagnosisOf returns the diagnosis in err, or one with the given id.
 func diagnosisOf(err error, otherwise diagnosis.ID) *diagnosis.Diagnosis {
 	var d *diagnosis.Diagnosis
 	if !errors.As(err, &d) {
@@ -209,7 +211,7 @@ func diagnosisOf(err error, otherwise diagnosis.ID) *diagnosis.Diagnosis {
 	return d
 }
 
-// scope is all that a token needs for a route.
+// scope returns everything that a token needs for a route.
 func (g *gate) scope(route policy.Requirement) string {
 	all := []string{scopeOf(route)}
 	for _, need := range g.needs {
@@ -218,13 +220,13 @@ func (g *gate) scope(route policy.Requirement) string {
 	return strings.Join(strings.Fields(strings.Join(all, " ")), " ")
 }
 
-// scopeOf names of several scopes that would do only the first, so that a client
-// does not ask for all.
+// scopeOf returns only the first of several alternative scopes, so that a client
+// does not request all of them.
 func scopeOf(need policy.Requirement) string {
 	return strings.Join(append(need.Scopes[:len(need.Scopes):len(need.Scopes)], need.AnyScopes[:min(1, len(need.AnyScopes))]...), " ")
 }
 
-// credentials are what a request carries in its Authorization header.
+// credentials are the credentials in a request's Authorization header.
 type credentials struct{ scheme, token string }
 
 const (
@@ -232,8 +234,8 @@ const (
 	schemeDPoP   = "DPoP"
 )
 
-// credentials finds the one token of a request (RFC 6750, section 2). A token in
-// the query is refused, since URLs are logged everywhere; the body is not read.
+// credentials returns the token of a request (RFC 6750, section 2). A token in
+// the query is refused, because URLs are logged. The body is not read.
 func (g *gate) credentials(r *http.Request) (credentials, *diagnosis.Diagnosis) {
 	invalid := func(expected, got string) (credentials, *diagnosis.Diagnosis) {
 		return credentials{}, &diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got)}
@@ -268,8 +270,8 @@ func (g *gate) credentials(r *http.Request) (credentials, *diagnosis.Diagnosis) 
 	return credentials{known, rest}, nil
 }
 
-// tokenInQuery looks for the parameter as any server behind might read it: with
-// either separator, and however it is encoded.
+// tokenInQuery looks for the parameter in every form that an upstream server
+// may accept: with either separator and any encoding.
 func tokenInQuery(rawQuery string) bool {
 	for pair := range strings.FieldsFuncSeq(rawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
 		name, _, _ := strings.Cut(pair, "=")
@@ -283,13 +285,13 @@ func tokenInQuery(rawQuery string) bool {
 	return false
 }
 
-// isToken68 holds a text against the grammar of RFC 9110, section 11.2.
+// isToken68 checks the grammar of token68 (RFC 9110, section 11.2).
 func isToken68(text string) bool {
 	text = strings.TrimRight(text, "=")
 	return text != "" && !strings.ContainsFunc(text, func(c rune) bool { return !isAlphanumeric(c) && !strings.ContainsRune("-._~+/", c) })
 }
 
-// isName holds a text against the grammar of a scheme (RFC 9110, section 5.6.2).
+// isName checks the grammar of a scheme (RFC 9110, section 5.6.2).
 func isName(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(c rune) bool { return !isAlphanumeric(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", c) })
 }

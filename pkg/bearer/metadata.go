@@ -11,7 +11,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// wellKnown is where clients look for an API's metadata (RFC 9728, section 3).
+// wellKnown is the path of an API's metadata (RFC 9728, section 3).
 const wellKnown = "/.well-known/oauth-protected-resource"
 
 // Metadata is an API's metadata (RFC 9728, section 2). Resource is the API's
@@ -29,8 +29,8 @@ type Metadata struct {
 	TLSClientCertificateBoundAccessTokens bool `json:"tls_client_certificate_bound_access_tokens,omitzero"`
 }
 
-// URL returns where the metadata is found: the well-known path between the host
-// and the path of the resource (RFC 9728, section 3.1).
+// URL returns the URL of the metadata, with the well-known path between the
+// host and the path of the resource (RFC 9728, section 3.1).
 func (m Metadata) URL() (string, error) {
 	u, err := m.place()
 	if err != nil {
@@ -56,8 +56,8 @@ func (m Metadata) place() (*url.URL, error) {
 }
 
 // Handle serves the metadata on mux at the path of [Metadata.URL] and, for an
-// API that is not at the root of its host, at the root's path as well. Anybody
-// may read it, from any origin.
+// API with a path, at the root's path as well. Anyone may read it, from any
+// origin.
 func (m Metadata) Handle(mux *http.ServeMux) error {
 	place, err := m.place()
 	if err != nil {
@@ -71,7 +71,7 @@ func (m Metadata) Handle(mux *http.ServeMux) error {
 		return fmt.Errorf("bearer: %w", err)
 	}
 	paths := []string{wellKnown}
-	// Clients differ about a slash at the end.
+	// Clients disagree about a slash at the end.
 	if suffixed := strings.TrimSuffix(place.EscapedPath(), "/"); suffixed != wellKnown {
 		paths = append(paths, suffixed, suffixed+"/{$}")
 	}
@@ -87,7 +87,7 @@ func (m Metadata) Handle(mux *http.ServeMux) error {
 	return nil
 }
 
-// preflight answers a page that asks with header fields of its own.
+// preflight answers the preflight request of a web page.
 func preflight(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	w.Header().Set("Access-Control-Allow-Methods", "GET")

@@ -14,7 +14,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// The bounds of an [Introspection].
+// Limits of an [Introspection].
 const (
 	defaultMaxAge      = 10 * time.Second
 	defaultTimeout     = 2 * time.Second
@@ -22,25 +22,26 @@ const (
 	maxAnswers         = 50_000 // in each of two generations
 )
 
-// IntrospectionOptions are the options of an [Introspection]; the zero value is
-// the safe choice.
+// IntrospectionOptions are the options of an [Introspection]. The zero value is
+// safe.
 type IntrospectionOptions struct {
-	// MaxAge is how long an answer counts, though never beyond the token's
-	// expiry: a revoked token is refused within it. 0 means 10 seconds.
+	// MaxAge is how long a response is cached, but never beyond the token's
+	// expiry. A revoked token is refused within this time. 0 means 10 seconds.
 	MaxAge time.Duration
-	// Timeout bounds one question with the wait for its turn; 0 means 2 seconds.
+	// Timeout limits one request, including the wait for its turn. 0 means 2
+	// seconds.
 	Timeout time.Duration
-	// Concurrency is how many questions are under way at once; 0 means 8.
+	// Concurrency is the maximum number of concurrent requests. 0 means 8.
 	Concurrency int
-	// InsecureAllowWhenAway lets a token pass when the server cannot be asked.
+	// InsecureAllowWhenAway accepts a token if the server is unreachable.
 	InsecureAllowWhenAway bool
 	Now                   func() time.Time // nil means time.Now
 }
 
 // Introspection asks the authorization server whether a token is still active
-// (RFC 7662). All who ask about one token at a time share one question. When the
-// server cannot be asked the error is REVOCATION_UNKNOWN, and the API answers
-// 503, unless InsecureAllowWhenAway is set. It is safe for concurrent use.
+// (RFC 7662). Concurrent checks of one token share one request. If the server is
+// unreachable, the error is REVOCATION_UNKNOWN and the API returns 503, unless
+// InsecureAllowWhenAway is set. It is safe for concurrent use.
 type Introspection struct {
 	client  *oauth.Client
 	options IntrospectionOptions
@@ -51,14 +52,14 @@ type Introspection struct {
 	young, old map[Key]answer
 }
 
-// answer is what the server said, and how long that counts.
+// answer is the server's response and how long it is cached.
 type answer struct {
 	active bool
 	until  time.Time
 }
 
-// NewIntrospection returns a checker that asks as client, whose metadata must
-// name an introspection endpoint.
+// NewIntrospection returns a checker that sends requests as client, whose
+// metadata must have an introspection endpoint.
 func NewIntrospection(client *oauth.Client, o IntrospectionOptions) (*Introspection, error) {
 	if client == nil || client.Server == nil || client.Server.IntrospectionEndpoint == "" {
 		return nil, errNoEndpoint
@@ -84,7 +85,7 @@ func (o *IntrospectionOptions) setDefaults() {
 	}
 }
 
-// Revoked reports whether the server calls t inactive.
+// Revoked reports whether the server reports t as inactive.
 func (i *Introspection) Revoked(ctx context.Context, t *token.Token) (bool, error) {
 	key := contentKey(t)
 	if a, ok := i.known(key); ok {
@@ -105,8 +106,8 @@ func (i *Introspection) Revoked(ctx context.Context, t *token.Token) (bool, erro
 	}
 }
 
-// ask sends one question. It is not bound to the request that began it, since
-// others wait for the answer too.
+// ask sends one request. It does not end with the context of the first caller,
+// because others wait for the response too.
 func (i *Introspection) ask(key Key, t *token.Token) (answer, error) {
 	if a, ok := i.known(key); ok {
 		return a, nil
@@ -117,9 +118,9 @@ func (i *Introspection) ask(key Key, t *token.Token) (answer, error) {
 	case i.turns <- struct{}{}:
 		defer func() { <-i.turns }()
 	case <-ctx.Done():
-		return answer{}, errors.New("too many questions are under way")
+		return answer{}, errors.New("too many introspection requests are in progress")
 	}
-	// Counted from before the question: the answer may be that old.
+	// From before the request, because the response may be that old.
 	until := i.options.Now().Add(i.options.MaxAge)
 	found, err := i.client.Introspect(ctx, t.Raw(), "access_token")
 	if err != nil {
@@ -143,7 +144,7 @@ func (i *Introspection) known(key Key) (answer, bool) {
 	return a, ok && i.options.Now().Before(a.until)
 }
 
-// keep bounds the answers by forgetting the older generation as a whole.
+// keep limits the number of responses by dropping the older generation.
 func (i *Introspection) keep(key Key, a answer) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

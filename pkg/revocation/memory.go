@@ -10,34 +10,33 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// ErrFull says that a [Memory] holds as many entries as it may. None is
-// forgotten for a new one, since that would let its token in again.
-var ErrFull = errors.New("revocation: no room for another entry")
+// ErrFull means that a [Memory] has reached its limit. No entry is dropped,
+// because its token would be accepted again.
+var ErrFull = errors.New("revocation: the maximum number of entries is reached")
 
 const (
 	defaultLimit = 1_000_000
-	slot         = 60   // seconds: entries that expire together
-	batch        = 4096 // entries forgotten in one go, so that no request waits long
+	slot         = 60   // seconds; entries that expire together
+	batch        = 4096 // maximum number of entries to remove at once
 )
 
-// Memory holds what is revoked for one process: a revoked token is refused from
-// the moment Revoke returns, and again accepted after a restart. Entries are gone
-// a minute after they stop to count, as requests come. It is safe for
-// concurrent use.
+// Memory stores revocations for one process. A revoked token is refused as soon
+// as Revoke returns, and accepted again after a restart. Entries are removed a
+// minute after they expire. It is safe for concurrent use.
 type Memory struct {
 	limit int
 	now   func() time.Time
 
 	mu      sync.RWMutex
 	entries map[Key]record
-	slots   map[int64][]Key // by when they expire
-	due     atomic.Int64    // the first slot that is not yet swept
+	slots   map[int64][]Key // by expiry
+	due     atomic.Int64    // the first slot that has not been swept
 }
 
 type record struct{ cutoff, until int64 }
 
-// NewMemory returns a store for limit entries, 0 meaning a million. A nil now
-// means the system's clock.
+// NewMemory returns a store for limit entries. If limit is 0, it is a million.
+// If now is nil, the system clock is used.
 func NewMemory(limit int, now func() time.Time) *Memory {
 	if limit <= 0 {
 		limit = defaultLimit
@@ -48,8 +47,8 @@ func NewMemory(limit int, now func() time.Time) *Memory {
 	return &Memory{limit: limit, now: now, entries: map[Key]record{}, slots: map[int64][]Key{}}
 }
 
-// Revoke notes what is revoked. A later cut-off takes the place of an earlier
-// one and never the other way round. The error is [ErrFull].
+// Revoke adds an entry. A later cut-off replaces an earlier one, but not the
+// reverse. The error is [ErrFull].
 func (m *Memory) Revoke(_ context.Context, e Entry) error {
 	now := m.now()
 	e, lives := e.lives(now)
@@ -65,7 +64,7 @@ func (m *Memory) Revoke(_ context.Context, e Entry) error {
 			return ErrFull
 		}
 	}
-	// Rounded up: an entry may live a second too long, but not too short.
+	// Rounded up: an entry may be stored a second too long, but not too short.
 	r := record{max(e.Cutoff, old.cutoff), max(e.Until.Unix()+1, old.until)}
 	m.entries[e.Key] = r
 	if id := r.until / slot; r.until != old.until {
@@ -98,14 +97,14 @@ func (m *Memory) Revoked(_ context.Context, t *token.Token) (bool, error) {
 	return false, nil
 }
 
-// Len returns how many entries are held, including some that no longer count.
+// Len returns the number of entries, including some that have expired.
 func (m *Memory) Len() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return len(m.entries)
 }
 
-// tidy forgets a few entries if some are due and nobody else holds the store.
+// tidy removes a few expired entries, unless another goroutine uses the store.
 func (m *Memory) tidy(now int64) {
 	if m.due.Load() < now/slot && m.mu.TryLock() {
 		m.sweep(now, batch)
@@ -113,7 +112,7 @@ func (m *Memory) tidy(now int64) {
 	}
 }
 
-// sweep forgets at most n entries whose slot has passed.
+// sweep removes at most n expired entries.
 func (m *Memory) sweep(now int64, n int) {
 	id := m.due.Load()
 	for ; id < now/slot && len(m.slots) > 0; id++ {
@@ -133,7 +132,7 @@ func (m *Memory) sweep(now int64, n int) {
 	}
 	m.due.Store(id)
 	if len(m.entries) == 0 && len(m.slots) == 0 {
-		// A map keeps its room; a new one gives back that of a bad day.
+		// A map does not shrink; a new one releases the memory.
 		m.entries, m.slots = map[Key]record{}, map[int64][]Key{}
 	}
 }

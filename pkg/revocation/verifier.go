@@ -17,10 +17,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Opaque verifies tokens that are not JWTs by asking their server (RFC 7662): a
-// bearer.Verifier. An answer counts for [IntrospectionOptions.MaxAge], and never
-// beyond the token's expiry, so that a token which was revoked is refused within
-// it. It is safe for concurrent use.
+// Opaque verifies tokens that are not JWTs by introspection (RFC 7662). It is a
+// bearer.Verifier. A response is cached for [IntrospectionOptions.MaxAge], but
+// never beyond the token's expiry, so a revoked token is refused within this
+// time. It is safe for concurrent use.
 type Opaque struct {
 	find     func(context.Context) (*oauth.Client, error)
 	client   atomic.Pointer[oauth.Client]
@@ -33,7 +33,7 @@ type Opaque struct {
 	young, old map[[sha256.Size]byte]answered
 }
 
-// answered is what came of a question, and how long that counts.
+// answered is the result of a request, and how long it is cached.
 type answered struct {
 	active  bool
 	token   *token.Token // nil if it is refused
@@ -41,13 +41,13 @@ type answered struct {
 	until   time.Time
 }
 
-// maxOpaque is the longest token that is sent to a server.
+// maxOpaque is the length of the longest token that is sent to a server.
 const maxOpaque = 16 << 10
 
-// NewOpaque returns a verifier of the tokens that v accepts by the response of
-// their server. It asks as the client that find returns, which is called until it
-// returns one whose metadata names an introspection endpoint: so an issuer that is
-// unreachable keeps nothing from starting.
+// NewOpaque returns a verifier of tokens whose introspection responses v accepts.
+// It sends requests as the client that find returns. Find is called until its
+// client's metadata has an introspection endpoint, so that the program can start
+// while the issuer is unreachable.
 func NewOpaque(find func(context.Context) (*oauth.Client, error), v *token.ResponseVerifier, o IntrospectionOptions) (*Opaque, error) {
 	if find == nil || v == nil {
 		return nil, errors.New("revocation: a client and a verifier are needed")
@@ -56,7 +56,7 @@ func NewOpaque(find func(context.Context) (*oauth.Client, error), v *token.Respo
 	return &Opaque{find: find, verifier: v, options: o, turns: make(chan struct{}, o.Concurrency), young: map[[sha256.Size]byte]answered{}}, nil
 }
 
-// found returns the client, once there is one.
+// found returns the client once it has been found.
 func (o *Opaque) found(ctx context.Context) (*oauth.Client, error) {
 	if c := o.client.Load(); c != nil {
 		return c, nil
@@ -72,8 +72,8 @@ func (o *Opaque) found(ctx context.Context) (*oauth.Client, error) {
 	return c, nil
 }
 
-// Revoked implements bearer.RevocationChecker, for tokens that were verified by
-// their signature and are asked about as well.
+// Revoked implements bearer.RevocationChecker, for tokens whose signature was
+// verified.
 func (o *Opaque) Revoked(ctx context.Context, t *token.Token) (bool, error) {
 	a, err := o.answer(ctx, t.Raw())
 	return err == nil && !a.active, err
@@ -94,8 +94,8 @@ func (o *Opaque) Verify(ctx context.Context, raw string) (*token.Token, error) {
 	return a.token, nil
 }
 
-// answer returns what the server says, which is asked if that is not known. All
-// who wait for the same token share one question.
+// answer returns the cached response, or sends a request. Concurrent calls for
+// the same token share one request.
 func (o *Opaque) answer(ctx context.Context, raw secret.String) (answered, error) {
 	key := sha256.Sum256([]byte(raw.Reveal()))
 	if a, ok := o.known(key); ok {
@@ -112,7 +112,7 @@ func (o *Opaque) answer(ctx context.Context, raw secret.String) (answered, error
 	}
 }
 
-// ask sends one question for all who wait for it.
+// ask sends one request for all concurrent callers.
 func (o *Opaque) ask(key [sha256.Size]byte, raw secret.String) (answered, error) {
 	if v, ok := o.known(key); ok {
 		return v, nil
@@ -123,7 +123,7 @@ func (o *Opaque) ask(key [sha256.Size]byte, raw secret.String) (answered, error)
 	case o.turns <- struct{}{}:
 		defer func() { <-o.turns }()
 	case <-ctx.Done():
-		return answered{}, errors.New("too many questions are under way")
+		return answered{}, errors.New("too many introspection requests are in progress")
 	}
 	asked := o.options.Now()
 	client, err := o.found(ctx)
@@ -154,7 +154,7 @@ func (o *Opaque) known(key [sha256.Size]byte) (answered, bool) {
 	return v, ok && o.options.Now().Before(v.until)
 }
 
-// keep bounds the answers by forgetting the older generation as a whole.
+// keep limits the number of responses by dropping the older generation.
 func (o *Opaque) keep(key [sha256.Size]byte, v answered) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -9,12 +9,12 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// errURL replaces the library's own errors, which quote the URL.
+// errURL replaces the errors of the library, which contain the URL.
 var errURL = errors.New("redis: expected a URL such as redis://localhost:6379/0")
 
-// connect returns a client for one server, a cluster or a server that sentinels
-// know, and whether it is a cluster. Every question goes to a primary, whatever
-// the URL says: a replica may not know yet what was revoked.
+// connect returns a client for one server, a cluster or a sentinel setup, and
+// whether it is a cluster. It always reads from a primary, whatever the URL
+// says, because a replica may not have the latest revocations.
 func connect(rawURL string, timeout time.Duration) (c goredis.UniversalClient, cluster bool, err error) {
 	scheme, rest, _ := strings.Cut(rawURL, "://")
 	scheme, kind, _ := strings.Cut(scheme, "+")
@@ -52,7 +52,7 @@ func connectCluster(rawURL string, timeout time.Duration) (goredis.UniversalClie
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = timeout, timeout, timeout, timeout
 	o.MaxRetries, o.DialerRetries = 1, 1
 	o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
-	// A primary that is lost does not make the library look for its successor.
+	// The library does not find the new primary after a failover.
 	o.ClusterStateReloadInterval = time.Second
 	return goredis.NewClusterClient(o), nil
 }

@@ -17,48 +17,48 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// The rhythm of a follower.
+// Timing of a follower.
 const (
-	blockFor   = time.Second     // one read of the stream waits so long for a new line
+	blockFor   = time.Second     // how long one read waits for new lines
 	batch      = 10_000          // lines of one read
-	retryMax   = 2 * time.Second // between trials while Redis is away
+	retryMax   = 2 * time.Second // between attempts while Redis is unreachable
 	sweepEvery = time.Minute
 )
 
-// State is what a follower knows.
+// State is the state of a follower.
 type State struct {
-	Entries int           // that are held
-	Age     time.Duration // since the stream was read last; 0 where it never was
+	Entries int           // number of stored entries
+	Age     time.Duration // time since the last read, or 0
 	Loaded  bool          // the stream was read to its end once
-	// Lost says that Redis lost what was revoked: it came back with another epoch,
-	// or its stream ends before what this instance has read.
-	// This instance goes on with what it knows. One that starts afterwards does
-	// not accept tokens until [Store.Confirm].
+	// Lost means that Redis lost revocations: it has another epoch, or its stream
+	// ends before the last line that this instance read. This instance continues
+	// with its own data. An instance that starts later does not accept tokens
+	// until [Store.Confirm].
 	Lost     bool
-	Failures uint64 // reads that failed
+	Failures uint64 // number of failed reads
 }
 
-// follower is where a follower is.
+// follower is the position and state of a follower.
 type follower struct {
 	mu       sync.Mutex
-	last     position // of the last line that was read
+	last     position // the last line that was read
 	epoch    string
 	loaded   bool
 	read     time.Time
-	lost     bool // Redis lost something while this instance ran
-	empty    bool // others say that Redis lost something, and this instance knows no more than Redis
+	lost     bool // Redis lost data while this instance was running
+	empty    bool // others report a loss, and this instance knows no more than Redis
 	failures uint64
 	failed   error
 }
 
 var (
-	errNotLoaded = errors.New("what is revoked was not read yet")
-	errStale     = errors.New("what is revoked could not be read for too long")
-	errEmpty     = errors.New("the store lost what was revoked, and an operator has not confirmed that it may be used")
+	errNotLoaded = errors.New("the revocations have not been read yet")
+	errStale     = errors.New("the revocations could not be read for too long")
+	errEmpty     = errors.New("the store lost revocations, and an operator has not confirmed it yet")
 )
 
-// Run follows the stream until ctx ends. Without [Options.Follow] it returns at
-// once.
+// Run follows the stream until ctx ends. Without [Options.Follow], it returns
+// immediately.
 func (s *Store) Run(ctx context.Context) {
 	if s.known == nil {
 		return
@@ -89,7 +89,7 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// step looks whether Redis is the one of before, and reads what is new.
+// step checks for data loss, and reads new lines.
 func (s *Store) step(ctx context.Context) error {
 	if err := s.lookForLoss(ctx); err != nil {
 		return err
@@ -117,8 +117,8 @@ func (s *Store) step(ctx context.Context) error {
 	return nil
 }
 
-// lookForLoss notices a Redis that lost what it held, as after a restart without
-// its file, from an old copy, or as a replica that was behind its primary.
+// lookForLoss detects that Redis lost data: after a restart without its file,
+// with an old copy, or as a replica that was behind its primary.
 func (s *Store) lookForLoss(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
@@ -135,7 +135,8 @@ func (s *Store) lookForLoss(ctx context.Context) error {
 	}
 	f := &s.follower
 	if f.lostSomething(epoch, end) {
-		// Noted only when the others can know it: until then each look finds it again.
+		// Noted only after the others have been informed; until then, each check
+		// detects it again.
 		if err := s.client.Set(ctx, s.lost(), time.Now().UTC().Format(time.RFC3339), 0).Err(); err != nil {
 			return err
 		}
@@ -150,21 +151,21 @@ func (s *Store) lookForLoss(ctx context.Context) error {
 	return nil
 }
 
-// lostSomething compares the Redis of now with the one of before.
+// lostSomething compares Redis with its earlier state.
 func (f *follower) lostSomething(epoch string, end position) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.epoch != "" && (f.epoch != epoch || end.before(f.last))
 }
 
-// startAgain reads the stream from its beginning; what is known stays.
+// startAgain reads the stream from its beginning and keeps the known entries.
 func (f *follower) startAgain(epoch string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.epoch, f.last, f.lost = epoch, position{}, true
 }
 
-// begin gives a new Redis its epoch.
+// begin writes the epoch of a new Redis.
 func (s *Store) begin(ctx context.Context) (string, error) {
 	if err := s.client.SetNX(ctx, s.epoch(), newEpoch(), 0).Err(); err != nil {
 		return "", err
@@ -172,7 +173,7 @@ func (s *Store) begin(ctx context.Context) (string, error) {
 	return s.client.Get(ctx, s.epoch()).Result()
 }
 
-// position is the id of a line of the stream; the zero value is before the first.
+// position is the id of a line in the stream; the zero value is before the first.
 type position struct{ ms, seq uint64 }
 
 func parsePosition(id string) (position, error) {
@@ -188,8 +189,8 @@ func (p position) before(q position) bool { return p.ms < q.ms || p.ms == q.ms &
 
 func (p position) String() string { return fmt.Sprintf("%d-%d", p.ms, p.seq) }
 
-// endOf returns the position of the last line that a stream ever had. A stream
-// that does not exist has none.
+// endOf returns the position of the last line that a stream has ever had, or
+// zero if the stream does not exist.
 func endOf(info *goredis.XInfoStreamCmd) (position, error) {
 	found, err := info.Result()
 	if goredis.HasErrorPrefix(err, "no such key") {
@@ -201,8 +202,7 @@ func endOf(info *goredis.XInfoStreamCmd) (position, error) {
 	return parsePosition(found.LastGeneratedID)
 }
 
-// next reads lines of the stream; it waits for the first of them once it has
-// reached the end.
+// next reads lines of the stream. At the end, it waits for the first new one.
 func (s *Store) next(ctx context.Context) ([]goredis.XMessage, error) {
 	s.follower.mu.Lock()
 	last, loaded := s.follower.last, s.follower.loaded
@@ -223,7 +223,7 @@ func (s *Store) next(ctx context.Context) ([]goredis.XMessage, error) {
 	return found[0].Messages, nil
 }
 
-// apply takes one line over. A line that cannot be read is of a later version
+// apply applies one line. A line that cannot be parsed is from a later version
 // and is skipped.
 func (s *Store) apply(line goredis.XMessage) {
 	field := func(name string) string {
@@ -255,7 +255,7 @@ func (f *follower) fail(err error) {
 	f.failed = err
 }
 
-// usable returns why what is known cannot be relied on.
+// usable returns why the data cannot be used, or nil.
 func (s *Store) usable() error {
 	f := &s.follower
 	f.mu.Lock()
@@ -296,7 +296,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	return nil
 }
 
-// State returns what a follower knows.
+// State returns the state of the follower.
 func (s *Store) State() State {
 	if s.known == nil {
 		return State{}
@@ -311,8 +311,8 @@ func (s *Store) State() State {
 	return state
 }
 
-// Confirm says that Redis may be used although it lost what was revoked: an
-// operator revoked it again, or it has expired.
+// Confirm confirms that Redis may be used although it lost data: an operator
+// has revoked everything again, or it has expired.
 func (s *Store) Confirm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()

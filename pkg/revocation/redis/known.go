@@ -9,9 +9,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 )
 
-// known is all that is revoked, in memory: a sorted list of 8-byte hashes for
-// each day on which entries stop to count, and a table of cut-offs. Two of a
-// million tokens share a hash once in ten million such sets.
+// known holds all revocations in memory: a sorted list of 8-byte hashes for
+// each day of expiry, and a table of cut-offs. In one of ten million sets, two
+// of a million tokens have the same hash.
 type known struct {
 	mu      sync.RWMutex
 	days    map[int64]*hashes
@@ -26,7 +26,7 @@ const day = 24 * 60 * 60
 
 func short(key revocation.Key) uint64 { return binary.BigEndian.Uint64(key[:]) }
 
-// set notes an entry; neither cut-off nor expiry moves back.
+// set adds an entry. Neither cut-off nor expiry is ever reduced.
 func (k *known) set(key revocation.Key, at int64, until time.Time) {
 	h, end := short(key), until.Unix()+1
 	k.mu.Lock()
@@ -54,7 +54,8 @@ func (k *known) remove(key revocation.Key) {
 	}
 }
 
-// refuses reports whether an entry of one of keys refuses a token issued then.
+// refuses reports whether an entry for one of keys refuses a token that was
+// issued at that time.
 func (k *known) refuses(keys []revocation.Key, issued int64) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -72,7 +73,7 @@ func (k *known) refuses(keys []revocation.Key, issued int64) bool {
 	return false
 }
 
-// sweep forgets what no longer counts.
+// sweep removes expired entries.
 func (k *known) sweep(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -98,8 +99,8 @@ func (k *known) len() int {
 	return n
 }
 
-// hashes is a set of hashes in 8 bytes each: a sorted list, and a small table of
-// those that came since.
+// hashes is a set of 8-byte hashes: a sorted list, and a small table of new
+// ones.
 type hashes struct {
 	sorted []uint64
 	fresh  map[uint64]struct{}
@@ -126,7 +127,7 @@ func (s *hashes) add(h uint64) {
 	}
 }
 
-// merge moves the fresh hashes into the list.
+// merge moves the new hashes to the list.
 func (s *hashes) merge() {
 	added := make([]uint64, 0, len(s.fresh))
 	for h := range s.fresh {

@@ -1,24 +1,24 @@
-// Package redis shares what is revoked between all instances of an API, through
-// a Redis server.
+// Package redis shares revocations between all instances of an API, with a Redis
+// server.
 //
-// Start with [Open]. There are two ways to know what is revoked:
+// Start with [Open]. A store can find out in two ways what is revoked:
 //
-//   - By asking Redis for each token, which is the zero value. A token that one
-//     instance revokes is refused by every other within [Options.MaxAge], one
-//     second unless set, since each keeps what it read for that long. While Redis
-//     is away no token is accepted.
-//   - By following a stream of what is revoked ([Options.Follow], with
-//     [Store.Run]). A token that is not revoked then costs no network, and a
-//     revocation reaches every instance within two seconds. While Redis is away
-//     an instance goes on with what it knows, for [Options.MaxStale].
+//   - It asks Redis for each token. This is the zero value. A token that one
+//     instance revokes is refused by every other within [Options.MaxAge], by
+//     default one second, because results are cached for that time. While Redis
+//     is unreachable, no token is accepted.
+//   - It follows a stream of revocations ([Options.Follow], with [Store.Run]). A
+//     token that is not revoked then needs no network access, and a revocation
+//     reaches every instance within two seconds. While Redis is unreachable, an
+//     instance uses the data that it has, for [Options.MaxStale].
 //
-// Where it is unknown whether a token is revoked, the error is REVOCATION_UNKNOWN
-// and the API answers 503, unless InsecureAllowWhenAway is set.
+// If it is unknown whether a token is revoked, the error is REVOCATION_UNKNOWN and
+// the API returns 503, unless InsecureAllowWhenAway is set.
 //
-// An entry that Redis loses is a token accepted again: give it an append-only
-// file and the eviction policy noeviction, and where it has replicas
-// min-replicas-to-write. A Redis that comes back empty or with less than before is
-// detected by the instances that follow it; see [Store.State].
+// If Redis loses an entry, its token is accepted again. Configure an append-only
+// file and the eviction policy noeviction, and with replicas min-replicas-to-write.
+// Instances that follow the stream detect a Redis that has lost data, see
+// [Store.State].
 package redis
 
 import (
@@ -43,55 +43,55 @@ const (
 	defaultPrefix  = "oauthctl:"
 
 	defaultMaxStale = 10 * time.Minute
-	retryAfter      = 100 * time.Millisecond // between trials while Redis is away
-	maxLocal        = 100_000                // keys remembered, in each of two generations
+	retryAfter      = 100 * time.Millisecond // between attempts while Redis is unreachable
+	maxLocal        = 100_000                // cached keys, in each of two generations
 )
 
-// Options are the options of a [Store]; the zero value is the safe choice.
+// Options are the options of a [Store]. The zero value is safe.
 type Options struct {
-	// MaxAge is how long what was read counts here: the bound within which a
-	// revocation by another instance is seen. 0 means one second.
+	// MaxAge is how long a result is cached, and so the time until a revocation
+	// by another instance is noticed. 0 means one second.
 	MaxAge time.Duration
-	// Timeout bounds each exchange with Redis; 0 means 250 ms.
+	// Timeout limits each exchange with Redis. 0 means 250 ms.
 	Timeout time.Duration
-	// InsecureAllowWhenAway lets tokens pass while Redis cannot be asked.
+	// InsecureAllowWhenAway accepts tokens while Redis is unreachable.
 	InsecureAllowWhenAway bool
-	// Prefix begins each key; "" means "oauthctl:". In a cluster it is made a hash
-	// tag, such as "{oauthctl}:".
+	// Prefix is the prefix of each key; "" means "oauthctl:". In a cluster it
+	// becomes a hash tag, such as "{oauthctl}:".
 	Prefix string
 	Now    func() time.Time // nil means time.Now
-	// Follow keeps all that is revoked in memory, about 8 bytes for each token;
-	// [Store.Run] reads it.
+	// Follow stores all revocations in memory, about 8 bytes for each token. It
+	// needs [Store.Run].
 	Follow bool
-	// MaxStale is how long what is known counts while the stream cannot be read; 0
+	// MaxStale is how long the data may be used while the stream cannot be read. 0
 	// means 10 minutes.
 	MaxStale time.Duration
 }
 
-// Store is what is revoked, in Redis. It is safe for concurrent use.
+// Store holds revocations in Redis. It is safe for concurrent use.
 type Store struct {
 	client   goredis.UniversalClient
 	options  Options
-	known    *known // nil unless it follows
+	known    *known // nil without Follow
 	follower follower
 
 	mu         sync.Mutex
 	young, old map[revocation.Key]state
 	turned     time.Time // when young began
-	away       error     // why Redis could not be asked last time
+	away       error     // the last error of Redis, or nil
 	retry      time.Time // when to try again
 }
 
-// state is what Redis said of a key, as of a moment.
+// state is the cached result for a key.
 type state struct {
-	cutoff int64 // 0: nothing is revoked
+	cutoff int64 // 0 if nothing is revoked
 	asked  time.Time
 }
 
 // Open returns the store at a URL: redis://[user:password@]host:port/db, rediss://
 // over TLS, unix://path, redis+cluster://host:port?addr=host:port, or
-// redis+sentinel://host:port/db?master_name=NAME&addr=host:port; the last two
-// also with rediss. Nothing is sent yet. Errors hold no password.
+// redis+sentinel://host:port/db?master_name=NAME&addr=host:port; the last two also
+// with rediss. It sends nothing. Errors contain no password.
 func Open(rawURL string, o Options) (*Store, error) {
 	if o.MaxAge <= 0 {
 		o.MaxAge = defaultMaxAge
@@ -119,8 +119,8 @@ func Open(rawURL string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// DiscardLibraryLog keeps the Redis library of this whole program from writing
-// to stderr, which it does at each failed connection. Call it before the first
+// DiscardLibraryLog stops the Redis library from writing to stderr, in the
+// whole program. It does so at each failed connection. Call it before the first
 // [Open].
 func DiscardLibraryLog() { goredis.SetLogger(discard{}) }
 
@@ -128,7 +128,7 @@ type discard struct{}
 
 func (discard) Printf(context.Context, string, ...any) {}
 
-// Close ends the connections to Redis.
+// Close closes the connections to Redis.
 func (s *Store) Close() error {
 	if err := s.client.Close(); err != nil {
 		return fmt.Errorf("redis: %w", err)
@@ -166,7 +166,7 @@ func (s *Store) Revoked(ctx context.Context, t *token.Token) (bool, error) {
 	return false, nil
 }
 
-// undecided is the answer where it cannot be said whether a token is revoked.
+// undecided returns the result if the revocation state is unknown.
 func (s *Store) undecided(err error) (bool, error) {
 	if s.options.InsecureAllowWhenAway {
 		return false, nil
@@ -176,10 +176,10 @@ func (s *Store) undecided(err error) (bool, error) {
 
 func refuses(s state, issued int64) bool { return s.cutoff != 0 && issued <= s.cutoff }
 
-// ask reads keys from Redis, unless it was away a moment ago: then one request
-// tries, and the others need not wait for it.
+// ask reads keys from Redis, unless it has just failed: then one request tries,
+// and the others do not wait for it.
 func (s *Store) ask(ctx context.Context, keys []revocation.Key) (map[revocation.Key]state, error) {
-	// Counted from before the question: the answer may be that old.
+	// From before the request, because the result may be that old.
 	asked := s.options.Now()
 	if err := s.mayAsk(); err != nil {
 		return nil, err
@@ -224,8 +224,8 @@ func (s *Store) mayAsk() error {
 	return nil
 }
 
-// noteAway remembers how an exchange ended. That a caller gave up says nothing
-// about Redis.
+// noteAway stores the result of an exchange. The end of a caller's context is
+// not an error of Redis.
 func (s *Store) noteAway(ctx context.Context, err error) {
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return
@@ -246,7 +246,7 @@ func (s *Store) remembered(key revocation.Key) (state, bool) {
 	return known, ok && now.Sub(known.asked) < s.options.MaxAge
 }
 
-// keep bounds what is remembered by forgetting the older generation as a whole.
+// keep limits the cache by dropping the older generation.
 func (s *Store) keep(found map[revocation.Key]state) {
 	now := s.options.Now()
 	s.mu.Lock()
@@ -255,16 +255,16 @@ func (s *Store) keep(found map[revocation.Key]state) {
 		s.young, s.old, s.turned = make(map[revocation.Key]state, len(found)), s.young, now
 	}
 	for key, state := range found {
-		// A reading that began before a revocation here must not hide it.
+		// A read that began before a local revocation must not hide it.
 		if newer, ok := s.young[key]; !ok || !newer.asked.After(state.asked) {
 			s.young[key] = state
 		}
 	}
 }
 
-// Use notes that a proof of possession was used, for all instances, and reports
-// false if it was before: the replay store of a dpop.Verifier (RFC 9449, section
-// 11.1).
+// Use notes for all instances that a DPoP proof was used, and returns false if
+// it was used before. It implements the replay store of a dpop.Verifier (RFC
+// 9449, section 11.1).
 func (s *Store) Use(ctx context.Context, id string, until time.Time) (bool, error) {
 	ttl := until.Sub(s.options.Now())
 	if ttl <= 0 {

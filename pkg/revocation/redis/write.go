@@ -14,13 +14,13 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 )
 
-// write records an entry, in one step whoever else writes: for those who ask (a
-// key with an expiry, of which neither cut-off nor expiry ever moves back), and
-// for those who follow (a line of the stream). The stream keeps its lines for the
-// longest life that any of them has. A cut-off of "undo" removes the entry.
+// write adds an entry atomically: a key with an expiry for instances that ask, of
+// which neither cut-off nor expiry is ever reduced, and a line of the stream for
+// instances that follow. The stream keeps its lines for the longest lifetime of
+// any of them. A cut-off of "undo" removes the entry.
 //
-// KEYS are the entry, the stream, the longest life, the epoch and the
-// descriptions; ARGV are the cut-off, the life in ms, the entry's name, a new
+// KEYS are the entry, the stream, the longest lifetime, the epoch and the
+// descriptions; ARGV are the cut-off, the lifetime in ms, the entry's name, a new
 // epoch and the description.
 var write = goredis.NewScript(`
 redis.call('SET', KEYS[4], ARGV[4], 'NX')
@@ -46,13 +46,13 @@ if cutoff == 'undo' then return 0 end
 return cutoff
 `)
 
-// Revoke notes what is revoked, for all instances. When it returns without an
-// error Redis has it.
+// Revoke adds an entry for all instances. If it returns no error, Redis has
+// stored it.
 func (s *Store) Revoke(ctx context.Context, e revocation.Entry) error {
 	return s.RevokeAs(ctx, e, Description{})
 }
 
-// Description says in words what an entry is about, for [Store.List].
+// Description describes an entry, for [Store.List].
 type Description struct {
 	Issuer  string    `json:"issuer"`
 	Kind    string    `json:"kind"` // the claim: jti, sub or sid
@@ -62,8 +62,8 @@ type Description struct {
 	Until   time.Time `json:"until"`
 }
 
-// RevokeAs is Revoke with a description for [Store.List]. Redis holds it as it
-// is, unlike the entry, which is a hash.
+// RevokeAs is like Revoke, with a description for [Store.List]. Redis stores
+// the description as plain text, unlike the entry, which is a hash.
 func (s *Store) RevokeAs(ctx context.Context, e revocation.Entry, d Description) error {
 	now := s.options.Now()
 	if e.Until.IsZero() {
@@ -116,8 +116,8 @@ func (s *Store) run(ctx context.Context, key revocation.Key, cutoff string, ttl 
 	return result, nil
 }
 
-// List returns the descriptions of the entries that still count, by the time at
-// which they were revoked. Entries without one are not in it.
+// List returns the descriptions of the active entries, ordered by time. It
+// omits entries without one.
 func (s *Store) List(ctx context.Context) ([]Description, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
@@ -136,7 +136,7 @@ func (s *Store) List(ctx context.Context) ([]Description, error) {
 		all = append(all, d)
 	}
 	if len(gone) > 0 {
-		// What has expired is only in the way; that it stays is no error.
+		// Expired descriptions do no harm, so an error is ignored.
 		_ = s.client.HDel(ctx, s.options.Prefix+"descriptions", gone...).Err()
 	}
 	slices.SortFunc(all, func(a, b Description) int {
@@ -163,5 +163,5 @@ func (s *Store) stream() string { return s.options.Prefix + "stream" }
 func (s *Store) epoch() string  { return s.options.Prefix + "epoch" }
 func (s *Store) lost() string   { return s.options.Prefix + "lost" }
 
-// text writes a key as it is in Redis.
+// text returns a key as it is stored in Redis.
 func text(key revocation.Key) string { return base64.RawURLEncoding.EncodeToString(key[:]) }
