@@ -23,7 +23,7 @@ type corpusCase struct {
 	Token   string       `json:"token"`
 	Repeat  int          `json:"repeat"`
 	Keys    string       `json:"keys"`
-	Verdict string       `json:"verdict"`
+	Result  string       `json:"result"`
 	ID      diagnosis.ID `json:"id"`
 	Options struct {
 		Issuer        string   `json:"issuer"`
@@ -100,7 +100,7 @@ func TestCorpus(t *testing.T) {
 			code, id := judgeByCommand(t, raw, c.args(group.Issuer, group.Audience, group.Now))
 			want, wantID := 3, c.ID
 			switch {
-			case c.Verdict == "valid":
+			case c.Result == "valid":
 				want = 0
 			case c.ID == diagnosis.KeyRefused && filepath.Ext(c.Keys) != ".json": // the file itself
 				want = 2

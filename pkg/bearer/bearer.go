@@ -168,7 +168,7 @@ func Require(v Verifier, options ...Option) func(http.Handler) http.Handler {
 	g := newGate(v, options)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v := g.judge(r)
+			v := g.check(r)
 			if v.refusal != nil {
 				g.refuse(w, r, v.refusal)
 				return

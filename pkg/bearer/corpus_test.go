@@ -34,13 +34,13 @@ type corpusFile struct {
 	Cases    []corpusCase `json:"cases"`
 }
 
-// corpusCase is one token with its verdict.
+// corpusCase is one token with the expected result.
 type corpusCase struct {
 	Name    string       `json:"name"`
 	Token   string       `json:"token"`
 	Repeat  int          `json:"repeat"`
 	Keys    string       `json:"keys"`
-	Verdict string       `json:"verdict"`
+	Result  string       `json:"result"`
 	ID      diagnosis.ID `json:"id"`
 	Options struct {
 		Issuer        string   `json:"issuer"`
@@ -127,7 +127,7 @@ func (c corpusCase) answer(good map[string]bool) (status int, id diagnosis.ID) {
 	raw := strings.Repeat(c.Token, max(1, c.Repeat))
 	bare := strings.Trim(raw, " \t")
 	switch {
-	case c.Verdict == "valid", bare != raw && good[bare]:
+	case c.Result == "valid", bare != raw && good[bare]:
 		return http.StatusOK, ""
 	case !token68.MatchString(bare):
 		return http.StatusBadRequest, diagnosis.CredentialsInvalid
@@ -135,7 +135,7 @@ func (c corpusCase) answer(good map[string]bool) (status int, id diagnosis.ID) {
 	return http.StatusUnauthorized, c.ID
 }
 
-// TestCorpus has each token of the corpus judged over HTTP.
+// TestCorpus sends each token of the corpus to an API.
 func TestCorpus(t *testing.T) {
 	var current atomic.Pointer[http.Handler]
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*current.Load()).ServeHTTP(w, r) }))
@@ -147,7 +147,7 @@ func TestCorpus(t *testing.T) {
 	for file, f := range readCorpus(t) {
 		good := map[string]bool{}
 		for _, c := range f.Cases {
-			good[c.Token] = c.Verdict == "valid"
+			good[c.Token] = c.Result == "valid"
 		}
 		for _, c := range f.Cases {
 			v, err := c.verifier(t, f)

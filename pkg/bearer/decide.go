@@ -25,7 +25,7 @@ type Decision struct {
 // Decide returns the decision of middleware from [Require] with the same
 // arguments. It sends nothing, and calls neither [OnRefusal] nor [OnAccept].
 func Decide(v Verifier, r *http.Request, options ...Option) Decision {
-	made := newGate(v, options).judge(r)
+	made := newGate(v, options).check(r)
 	d := Decision{Token: made.token, Route: made.pattern}
 	if made.refusal != nil {
 		d.Diagnosis, d.Problem = made.refusal.why, made.refusal.Problem

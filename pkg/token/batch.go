@@ -33,7 +33,7 @@ type chunk struct {
 // too long.
 //
 // Batch ends early with the error of the context, of r or of w.
-func Batch(ctx context.Context, r io.Reader, w io.Writer, judge func(out []byte, line string) []byte) error {
+func Batch(ctx context.Context, r io.Reader, w io.Writer, verify func(out []byte, line string) []byte) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	workers := runtime.GOMAXPROCS(0)
@@ -45,7 +45,7 @@ func Batch(ctx context.Context, r io.Reader, w io.Writer, judge func(out []byte,
 			for c := range work {
 				c.result = results.Get().(*bytes.Buffer)
 				for _, line := range c.lines {
-					c.result.Write(judge(c.result.AvailableBuffer(), line))
+					c.result.Write(verify(c.result.AvailableBuffer(), line))
 				}
 				close(c.done)
 			}

@@ -46,7 +46,7 @@ func (v *Verifier) verifyCached(ctx context.Context, raw string) (*Token, error)
 		return v.verify(ctx, raw)
 	}
 	sum := v.j.hashOf(raw)
-	if found, ok := v.cache.get(sum); ok && v.stillGood(ctx, found) {
+	if found, ok := v.cache.get(sum); ok && v.stillValid(ctx, found) {
 		return found.token, nil
 	}
 	generation := v.j.keys.Generation()
@@ -59,10 +59,10 @@ func (v *Verifier) verifyCached(ctx context.Context, raw string) (*Token, error)
 	return t, err
 }
 
-// stillGood checks what may have changed since the token was accepted: the
+// stillValid checks what may have changed since the token was accepted: the
 // time, and the key set, which is refreshed by the call. In doubt, the token is
 // verified again.
-func (v *Verifier) stillGood(ctx context.Context, found accepted) bool {
+func (v *Verifier) stillValid(ctx context.Context, found accepted) bool {
 	t := found.token
 	if _, err := v.j.keys.Keys(ctx, t.header.kid, t.header.alg); err != nil || v.j.keys.Generation() != found.generation {
 		return false
@@ -71,7 +71,7 @@ func (v *Verifier) stillGood(ctx context.Context, found accepted) bool {
 	return !now.Before(found.from) && now.Before(found.until)
 }
 
-func (j *judge) hashOf(raw string) [sha256.Size]byte {
+func (j *checker) hashOf(raw string) [sha256.Size]byte {
 	w := j.workspaces.Get().(*workspace)
 	w.signed = append(w.signed[:0], raw...)
 	sum := sha256.Sum256(w.signed)

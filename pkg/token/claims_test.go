@@ -8,13 +8,13 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
-	judge "github.com/oauthctl/oauthctl/pkg/token"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // The profile of RFC 9068 requires claims that say something.
 func TestRFC9068RequiresEachClaim(t *testing.T) {
 	key := newKey(t, "ES256")
-	in, err := judge.NewInspector("", nil, jwks.NewSet(key.Public()), judge.Options{RFC9068: true, Now: func() time.Time { return now }})
+	in, err := token.NewInspector("", nil, jwks.NewSet(key.Public()), token.Options{RFC9068: true, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestRFC9068RequiresEachClaim(t *testing.T) {
 
 func TestRequiredClaimsSaySomething(t *testing.T) {
 	key := newKey(t, "ES256")
-	v := verifier(t, judge.Options{Require: []string{"x"}}, key)
+	v := verifier(t, token.Options{Require: []string{"x"}}, key)
 	for want, values := range map[diagnosis.ID][]any{
 		diagnosis.ClaimMissing: {nil, "", []string{}, []any{}},
 		"":                     {"a", " ", false, 0, []string{""}, map[string]any{}, 1.5},
@@ -77,7 +77,7 @@ func TestExpectedAndFoundDiffer(t *testing.T) {
 		"milliseconds":            {map[string]any{"exp": 1795521600000}, diagnosis.TimeInMilliseconds, "2026-11-24T12:00:00Z in milliseconds"},
 		"milliseconds since 2001": {map[string]any{"exp": 1000000000000}, diagnosis.TimeInMilliseconds, "2001-09-09"},
 	} {
-		_, err := verifier(t, judge.Options{}, key).Verify(t.Context(), sign(t, key, "at+jwt", claims(tt.change)))
+		_, err := verifier(t, token.Options{}, key).Verify(t.Context(), sign(t, key, "at+jwt", claims(tt.change)))
 		d, _ := err.(*diagnosis.Diagnosis)
 		if idOf(err) != tt.id || !strings.Contains(d.Got.String(), tt.got) {
 			t.Errorf("%s: %v, want %s with %s", name, err, tt.id, tt.got)
@@ -88,13 +88,13 @@ func TestExpectedAndFoundDiffer(t *testing.T) {
 		}
 	}
 	for _, exp := range []int64{9999999999, 253402300799, 999999999999} {
-		v := verifier(t, judge.Options{}, key)
+		v := verifier(t, token.Options{}, key)
 		r := v.Report(t.Context(), sign(t, key, "at+jwt", claims(map[string]any{"exp": exp})))
 		if !r.Valid || len(r.Warnings) != 1 || r.Warnings[0].ID != diagnosis.LongLived {
 			t.Errorf("exp %d: %v, %v", exp, r.Err(), r.Warnings)
 		}
 	}
-	_, err := verifier(t, judge.Options{}, key).Verify(t.Context(), sign(t, key, "at+jwt", claims(map[string]any{"exp": at(-5 * time.Second)})))
+	_, err := verifier(t, token.Options{}, key).Verify(t.Context(), sign(t, key, "at+jwt", claims(map[string]any{"exp": at(-5 * time.Second)})))
 	if !strings.Contains(err.Error(), "clock") {
 		t.Errorf("a token that expired a moment ago: %v", err)
 	}
@@ -102,7 +102,7 @@ func TestExpectedAndFoundDiffer(t *testing.T) {
 
 // Verify, Report and Check say the same, with every option, with a cache and
 // without one.
-func TestEveryWayGivesOneVerdict(t *testing.T) {
+func TestEveryFormGivesTheSameResult(t *testing.T) {
 	key := newKey(t, "ES256")
 	set := jwks.NewSet(key.Public())
 	tokens := map[string]string{"good": sign(t, key, "at+jwt", claims(nil)), "malformed": "a.b"}
@@ -112,18 +112,18 @@ func TestEveryWayGivesOneVerdict(t *testing.T) {
 	} {
 		tokens[name] = sign(t, key, "JWT", claims(change))
 	}
-	for name, o := range map[string]judge.Options{
+	for name, o := range map[string]token.Options{
 		"none": {}, "strict": {Strict: true}, "clients": {ClientIDs: []string{"app"}}, "rfc9068": {RFC9068: true}, "leeway": {Leeway: time.Minute}, "types": {Types: []string{"JWT"}},
-		"skip": {InsecureSkipAudience: true, ClientIDs: []string{"app"}}, "require": {Require: []string{"tenant"}}, "accept": {Accept: []judge.Kind{judge.KindIDToken}}, "alg": {Algorithms: []string{"RS256"}},
+		"skip": {InsecureSkipAudience: true, ClientIDs: []string{"app"}}, "require": {Require: []string{"tenant"}}, "accept": {Accept: []token.Kind{token.KindIDToken}}, "alg": {Algorithms: []string{"RS256"}},
 	} {
 		o.Now = func() time.Time { return now }
 		for _, cached := range []int{0, 100} {
 			o.CacheTokens = cached
-			v, err := judge.NewVerifier(issuer, []string{audience}, set, o)
+			v, err := token.NewVerifier(issuer, []string{audience}, set, o)
 			if err != nil {
 				t.Fatal(err)
 			}
-			in, err := judge.NewInspector(issuer, []string{audience}, set, o)
+			in, err := token.NewInspector(issuer, []string{audience}, set, o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -142,7 +142,7 @@ func TestEveryWayGivesOneVerdict(t *testing.T) {
 			}
 		}
 	}
-	if _, err := judge.NewVerifier(issuer, nil, set, judge.Options{Strict: true, InsecureSkipAudience: true, ClientIDs: []string{"app"}}); err == nil {
+	if _, err := token.NewVerifier(issuer, nil, set, token.Options{Strict: true, InsecureSkipAudience: true, ClientIDs: []string{"app"}}); err == nil {
 		t.Error("strict without an audience")
 	}
 }
@@ -167,17 +167,17 @@ func TestProviderCasesAreInTheReport(t *testing.T) {
 			change[n] = v
 		}
 		raw := sign(t, tt.key, "at+jwt", claims(change))
-		v, err := judge.NewVerifier(tt.issuer, []string{audience, "https://second.example"}, jwks.NewSet(key.Public()), judge.Options{Now: func() time.Time { return now }})
+		v, err := token.NewVerifier(tt.issuer, []string{audience, "https://second.example"}, jwks.NewSet(key.Public()), token.Options{Now: func() time.Time { return now }})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, verdict := v.Verify(t.Context(), raw)
+		_, failure := v.Verify(t.Context(), raw)
 		report := v.Report(t.Context(), raw)
-		if idOf(verdict) != tt.want || idOf(report.Err()) != tt.want {
-			t.Errorf("%s: %v, %v, want %s", name, verdict, report.Err(), tt.want)
+		if idOf(failure) != tt.want || idOf(report.Err()) != tt.want {
+			t.Errorf("%s: %v, %v, want %s", name, failure, report.Err(), tt.want)
 		}
 		for _, c := range report.Checks {
-			if c.Status == judge.Failed && c.Check == tt.check && c.ID != tt.want {
+			if c.Status == token.Failed && c.Check == tt.check && c.ID != tt.want {
 				t.Errorf("%s: the check says %s", name, c.ID)
 			}
 		}
@@ -188,14 +188,14 @@ func TestProviderCasesAreInTheReport(t *testing.T) {
 func TestUnverifiedClaimsAreReported(t *testing.T) {
 	key, staging := newKey(t, "ES256"), newKey(t, "ES256")
 	raw := sign(t, staging, "at+jwt", claims(map[string]any{"iss": "https://staging.example"}))
-	report := verifier(t, judge.Options{}, key).Report(t.Context(), raw)
+	report := verifier(t, token.Options{}, key).Report(t.Context(), raw)
 	if idOf(report.Err()) != diagnosis.KeyUnknown || len(report.Unverified) != 1 || report.Unverified[0].ID != diagnosis.IssuerMismatch || report.Unverified[0].Got.String() != "https://staging.example" {
 		t.Errorf("%v, %+v", report.Err(), report.Unverified)
 	}
 	if report.Read == nil || report.Read.Issuer() != "https://staging.example" || report.Token != nil || report.Claims != nil {
 		t.Error("the token that was read is not carried, or taken for a verified one")
 	}
-	good := verifier(t, judge.Options{}, key).Report(t.Context(), sign(t, key, "at+jwt", claims(nil)))
+	good := verifier(t, token.Options{}, key).Report(t.Context(), sign(t, key, "at+jwt", claims(nil)))
 	if !good.Valid || good.Read == nil || good.Unverified != nil || good.Warnings != nil {
 		t.Errorf("positive control: %+v", good)
 	}

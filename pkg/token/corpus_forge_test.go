@@ -108,9 +108,9 @@ func (f *forge) begin(group, about string) {
 
 // add appends a case to the group; an empty id is a positive control.
 func (f *forge) add(name, keys, raw string, id diagnosis.ID, options ...corpusOptions) {
-	c := corpusCase{Name: name, Token: raw, Keys: keys, Verdict: "valid", ID: id}
+	c := corpusCase{Name: name, Token: raw, Keys: keys, Result: "valid", ID: id}
 	if id != "" {
-		c.Verdict = "rejected"
+		c.Result = "rejected"
 	}
 	for _, o := range options {
 		c.Options = o

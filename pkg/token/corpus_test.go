@@ -6,7 +6,7 @@ import (
 	"errors"
 	"go/ast"
 	"go/parser"
-	"go/token"
+	gotoken "go/token"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -21,7 +21,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
-	judge "github.com/oauthctl/oauthctl/pkg/token"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // corpusDir holds the corpus: one file for each group of tokens, keys/ with the
@@ -38,14 +38,14 @@ type corpusFile struct {
 	Cases    []corpusCase `json:"cases"`
 }
 
-// corpusCase is one token with its verdict.
+// corpusCase is one token with the expected result.
 type corpusCase struct {
 	Name    string        `json:"name"`
 	Token   string        `json:"token"`
 	Repeat  int           `json:"repeat,omitzero"` // the token is that many times Token
 	Keys    string        `json:"keys"`            // a file in keys/
 	Options corpusOptions `json:"options,omitzero"`
-	Verdict string        `json:"verdict"` // valid or rejected
+	Result  string        `json:"result"` // valid or rejected
 	ID      diagnosis.ID  `json:"id,omitempty"`
 }
 
@@ -108,7 +108,7 @@ func corpusKeys(name string) (*jwks.Set, error) {
 }
 
 // corpusExpectation returns what a case is held against.
-func corpusExpectation(f corpusFile, c corpusCase) (issuer string, audience []string, o judge.Options) {
+func corpusExpectation(f corpusFile, c corpusCase) (issuer string, audience []string, o token.Options) {
 	issuer, audience = f.Issuer, f.Audience
 	if c.Options.Issuer != "" {
 		issuer = c.Options.Issuer
@@ -119,15 +119,15 @@ func corpusExpectation(f corpusFile, c corpusCase) (issuer string, audience []st
 	if c.Options.SkipAudience {
 		audience = nil
 	}
-	return issuer, audience, judge.Options{
+	return issuer, audience, token.Options{
 		Algorithms: c.Options.Algorithms, Types: c.Options.Types, Require: c.Options.Require, ClientIDs: c.Options.ClientIDs,
 		Leeway: time.Duration(c.Options.LeewaySeconds) * time.Second, RFC9068: c.Options.RFC9068,
 		InsecureSkipAudience: c.Options.SkipAudience, Now: func() time.Time { return f.Now },
 	}
 }
 
-// verdicts are what each way to judge a token says of a case.
-func verdicts(tb testing.TB, f corpusFile, c corpusCase) map[string]error {
+// results returns the result of a case from each function that verifies a token.
+func results(tb testing.TB, f corpusFile, c corpusCase) map[string]error {
 	tb.Helper()
 	keys, err := corpusKeys(c.Keys)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -137,11 +137,11 @@ func verdicts(tb testing.TB, f corpusFile, c corpusCase) map[string]error {
 		return map[string]error{"the key file": err}
 	}
 	issuer, audience, o := corpusExpectation(f, c)
-	v, err := judge.NewVerifier(issuer, audience, keys, o)
+	v, err := token.NewVerifier(issuer, audience, keys, o)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	i, err := judge.NewInspector(issuer, audience, keys, o)
+	i, err := token.NewInspector(issuer, audience, keys, o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func verdicts(tb testing.TB, f corpusFile, c corpusCase) map[string]error {
 		tb.Errorf("Verify returns %v and %v", got, err)
 	}
 	report, inspected := v.Report(ctx, raw), i.Report(ctx, raw)
-	for _, r := range []*judge.Report{report, inspected} {
+	for _, r := range []*token.Report{report, inspected} {
 		if r.Valid != (r.Err() == nil) || r.Valid != (r.Token != nil) {
 			tb.Errorf("the report contradicts itself: %+v", r)
 		}
@@ -164,14 +164,14 @@ func TestCorpus(t *testing.T) {
 	for file, f := range readCorpus(t) {
 		for _, c := range f.Cases {
 			t.Run(strings.TrimSuffix(file, ".json")+"/"+c.Name, func(t *testing.T) {
-				for way, err := range verdicts(t, f, c) {
-					if idOf(err) != c.ID || (err == nil) != (c.Verdict == "valid") {
-						t.Errorf("%s says %v, want %s %s", way, err, c.Verdict, c.ID)
+				for way, err := range results(t, f, c) {
+					if idOf(err) != c.ID || (err == nil) != (c.Result == "valid") {
+						t.Errorf("%s says %v, want %s %s", way, err, c.Result, c.ID)
 					}
 				}
 			})
 			total++
-			if c.Verdict == "valid" {
+			if c.Result == "valid" {
 				valid++
 			}
 		}
@@ -225,7 +225,7 @@ func TestCorpusFiresEveryID(t *testing.T) {
 // constantsOf returns the string constants of a file by their names.
 func constantsOf(t *testing.T, file string) map[string]diagnosis.ID {
 	t.Helper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	parsed, err := parser.ParseFile(gotoken.NewFileSet(), file, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func idsNamedIn(t *testing.T, dir string) map[string]bool {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		parsed, err := parser.ParseFile(gotoken.NewFileSet(), file, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,12 +295,12 @@ func TestTokenCausesNoRequest(t *testing.T) {
 	}
 	forged := claims(map[string]any{"iss": server.URL, "jwks_uri": server.URL, "cnf": map[string]any{"jku": server.URL}})
 	own := newKey(t, "ES256")
-	v := verifier(t, judge.Options{}, own)
+	v := verifier(t, token.Options{}, own)
 	for name, value := range map[string]any{
 		"jku": server.URL, "x5u": server.URL, "jwk": embedded, "x5c": []string{server.URL}, "kid": server.URL, "iss": server.URL, "url": server.URL, "typ": server.URL,
 	} {
 		for _, c := range []map[string]any{forged, claims(nil)} {
-			raw, err := judge.SignWithHeader(forger, map[string]any{"alg": "ES256", name: value}, c)
+			raw, err := token.SignWithHeader(forger, map[string]any{"alg": "ES256", name: value}, c)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -310,11 +310,11 @@ func TestTokenCausesNoRequest(t *testing.T) {
 			if v.Report(t.Context(), raw).Valid {
 				t.Errorf("%s supplied trust to the report", name)
 			}
-			if _, err := judge.Decode(raw); err != nil {
+			if _, err := token.Decode(raw); err != nil {
 				t.Error(err)
 			}
 		}
-		raw, err := judge.SignWithHeader(own, map[string]any{"alg": "ES256", name: value}, claims(nil))
+		raw, err := token.SignWithHeader(own, map[string]any{"alg": "ES256", name: value}, claims(nil))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	judge "github.com/oauthctl/oauthctl/pkg/token"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // What was pasted is named, so that a user knows what to leave out.
@@ -20,13 +20,13 @@ func TestWhatIsPastedIsNamed(t *testing.T) {
 		`{"kty":"EC"}`: "a key", `{"iss":"x"}`: "no one signed", `{"a":1}`: "a JSON object", "{": "begins like a JSON object", good + good: "two tokens", good + "\n" + good: "several tokens",
 		"sid=" + good: "a name before", good + "~a~": "SD-JWT", "v3.public.x": "PASETO", "ory_at_a.b": "Ory Hydra", "xoxb-1.2.3": "Slack",
 	} {
-		_, err := judge.Decode(raw)
+		_, err := token.Decode(raw)
 		var d *diagnosis.Diagnosis
 		if !errors.As(err, &d) || !strings.Contains(d.Got.String(), want) || strings.Contains(d.Error(), good[40:60]) {
 			t.Errorf("%.40q: %v, want %q", raw, err, want)
 		}
 	}
-	if _, err := judge.Decode(good); err != nil {
+	if _, err := token.Decode(good); err != nil {
 		t.Error(err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 // section 2.2). The token must be active and an access token, and its claims must
 // pass the checks of a [Verifier], with the same ids. The caller must ensure that
 // the response is from the issuer. It is safe for concurrent use.
-type ResponseVerifier struct{ j judge }
+type ResponseVerifier struct{ j checker }
 
 // NewResponseVerifier returns a verifier of responses about tokens from issuer
 // for one of the audiences. A response without iss is about a token of the issuer,
@@ -23,7 +23,7 @@ func NewResponseVerifier(issuer string, audience []string, o Options) (*Response
 	if err := o.check(issuer, audience); err != nil {
 		return nil, err
 	}
-	j, err := newResponseJudge(issuer, audience, o)
+	j, err := newResponseChecker(issuer, audience, o)
 	return &ResponseVerifier{j: j}, err
 }
 
@@ -40,12 +40,12 @@ func (v *ResponseVerifier) Verify(raw secret.String, response []byte) (*Token, e
 
 // ResponseInspector reports on introspection responses. A check without an
 // expectation is reported as not checked. It must not be used to protect an API.
-type ResponseInspector struct{ j judge }
+type ResponseInspector struct{ j checker }
 
 // NewResponseInspector returns an inspector of responses. An empty issuer or
 // audience is not checked. Errors are those of [NewInspector].
 func NewResponseInspector(issuer string, audience []string, o Options) (*ResponseInspector, error) {
-	j, err := newResponseJudge(issuer, audience, o)
+	j, err := newResponseChecker(issuer, audience, o)
 	return &ResponseInspector{j: j}, err
 }
 
@@ -68,16 +68,16 @@ func (i *ResponseInspector) Report(raw secret.String, response []byte) *Report {
 	return r
 }
 
-func newResponseJudge(issuer string, audience []string, o Options) (judge, error) {
+func newResponseChecker(issuer string, audience []string, o Options) (checker, error) {
 	o.Algorithms, o.Types, o.RFC9068 = nil, nil, false
 	if o.InsecureSkipAudience {
 		audience = nil
 	}
-	return newJudge(issuer, audience, nil, o)
+	return newChecker(issuer, audience, nil, o)
 }
 
 // examineResponse is like examine, for an introspection response.
-func (j *judge) examineResponse(raw secret.String, response []byte, x *examination) {
+func (j *checker) examineResponse(raw secret.String, response []byte, x *examination) {
 	x.at = j.options.Now()
 	if x.fail(checkStructure, checkSize(raw.Reveal())) {
 		return
@@ -108,7 +108,7 @@ func (j *judge) examineResponse(raw secret.String, response []byte, x *examinati
 
 // nameIssuer adds the server's issuer to a token without iss, because the API and
 // the revocations need the issuer of the caller.
-func (j *judge) nameIssuer(t *Token) {
+func (j *checker) nameIssuer(t *Token) {
 	if j.issuer == "" {
 		return
 	}

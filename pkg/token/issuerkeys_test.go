@@ -12,7 +12,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
-	judge "github.com/oauthctl/oauthctl/pkg/token"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // issuerServer is an authorization server that can be away.
@@ -57,7 +57,7 @@ func TestIssuerVerifierStartsWhileTheIssuerIsAway(t *testing.T) {
 	var clock atomic.Int64
 	clock.Store(time.Now().Unix())
 	at := func() time.Time { return time.Unix(clock.Load(), 0) }
-	v, err := judge.NewIssuerVerifier(s.URL, []string{audience}, judge.Options{Now: at})
+	v, err := token.NewIssuerVerifier(s.URL, []string{audience}, token.Options{Now: at})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,17 +91,17 @@ func TestIssuerKeysSayWhatIsWrong(t *testing.T) {
 	key := newKey(t, "ES256")
 	s := newIssuerServer(t, jwks.NewSet(key.Public()))
 	s.noKeys.Store(true)
-	keys := judge.NewIssuerKeys(s.URL, jwks.RemoteOptions{})
+	keys := token.NewIssuerKeys(s.URL, jwks.RemoteOptions{})
 	defer keys.Close()
 	if err := keys.Ready(t.Context()); idOf(err) != diagnosis.TrustUnknown || keys.State().Failures != 1 || keys.State().LastError == nil {
 		t.Errorf("Ready = %v, %+v", err, keys.State())
 	}
-	other := judge.NewIssuerKeys(s.URL+"/", jwks.RemoteOptions{})
+	other := token.NewIssuerKeys(s.URL+"/", jwks.RemoteOptions{})
 	if _, err := other.Keys(t.Context(), "", "ES256"); idOf(err) != diagnosis.IssuerSlash {
 		t.Errorf("another issuer: %v", err)
 	}
 	s.noKeys.Store(false)
-	good := judge.NewIssuerKeys(s.URL, jwks.RemoteOptions{})
+	good := token.NewIssuerKeys(s.URL, jwks.RemoteOptions{})
 	if good.Generation() != 0 || good.Former("x") != nil {
 		t.Error("there is something before the first request")
 	}
@@ -114,7 +114,7 @@ func TestIssuerKeysSayWhatIsWrong(t *testing.T) {
 // A token that cannot be a JWT is refused before anything is requested.
 func TestShapeComesBeforeTheNetwork(t *testing.T) {
 	s := newIssuerServer(t, jwks.NewSet(newKey(t, "ES256").Public()))
-	v, err := judge.NewIssuerVerifier(s.URL, []string{audience}, judge.Options{})
+	v, err := token.NewIssuerVerifier(s.URL, []string{audience}, token.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,44 +137,44 @@ func TestJoin(t *testing.T) {
 		key  *jwks.PrivateKey
 	}
 	prod, staging, forger := issuerOf{"https://prod.example", newKey(t, "ES256")}, issuerOf{"https://staging.example", newKey(t, "EdDSA")}, newKey(t, "ES256")
-	var verifiers []*judge.Verifier
-	var inspectors []*judge.Inspector
+	var verifiers []*token.Verifier
+	var inspectors []*token.Inspector
 	for _, i := range []issuerOf{prod, staging} {
-		v, err := judge.NewVerifier(i.name, []string{i.name + "/api"}, jwks.NewSet(i.key.Public()), judge.Options{CacheTokens: 10})
+		v, err := token.NewVerifier(i.name, []string{i.name + "/api"}, jwks.NewSet(i.key.Public()), token.Options{CacheTokens: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
-		in, err := judge.NewInspector(i.name, []string{i.name + "/api"}, jwks.NewSet(i.key.Public()), judge.Options{})
+		in, err := token.NewInspector(i.name, []string{i.name + "/api"}, jwks.NewSet(i.key.Public()), token.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		verifiers, inspectors = append(verifiers, v), append(inspectors, in)
 	}
-	v, err := judge.Join(verifiers...)
+	v, err := token.Join(verifiers...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := judge.JoinInspectors(inspectors...)
+	in, err := token.JoinInspectors(inspectors...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := func(key *jwks.PrivateKey, iss any, aud string) string {
+	signed := func(key *jwks.PrivateKey, iss any, aud string) string {
 		return sign(t, key, "at+jwt", map[string]any{"iss": iss, "aud": aud, "exp": time.Now().Add(time.Hour).Unix()})
 	}
 	for name, tt := range map[string]struct {
 		raw  string
 		want diagnosis.ID
 	}{
-		"the first":                     {token(prod.key, prod.name, prod.name+"/api"), ""},
-		"the second":                    {token(staging.key, staging.name, staging.name+"/api"), ""},
-		"the other's audience":          {token(staging.key, staging.name, prod.name+"/api"), diagnosis.AudienceMismatch},
-		"the other's key":               {token(staging.key, prod.name, prod.name+"/api"), diagnosis.KeyUnknown},
-		"not on the list":               {token(forger, "https://other.example", prod.name+"/api"), diagnosis.IssuerMismatch},
-		"one slash more":                {token(prod.key, prod.name+"/", prod.name+"/api"), diagnosis.IssuerSlash},
-		"an issuer that is no string":   {token(prod.key, 7, prod.name+"/api"), diagnosis.IssuerMismatch},
-		"no issuer":                     {token(prod.key, nil, prod.name+"/api"), diagnosis.IssuerMismatch},
+		"the first":                     {signed(prod.key, prod.name, prod.name+"/api"), ""},
+		"the second":                    {signed(staging.key, staging.name, staging.name+"/api"), ""},
+		"the other's audience":          {signed(staging.key, staging.name, prod.name+"/api"), diagnosis.AudienceMismatch},
+		"the other's key":               {signed(staging.key, prod.name, prod.name+"/api"), diagnosis.KeyUnknown},
+		"not on the list":               {signed(forger, "https://other.example", prod.name+"/api"), diagnosis.IssuerMismatch},
+		"one slash more":                {signed(prod.key, prod.name+"/", prod.name+"/api"), diagnosis.IssuerSlash},
+		"an issuer that is no string":   {signed(prod.key, 7, prod.name+"/api"), diagnosis.IssuerMismatch},
+		"no issuer":                     {signed(prod.key, nil, prod.name+"/api"), diagnosis.IssuerMismatch},
 		"malformed":                     {"a.b", diagnosis.Malformed},
-		"signed by none of the issuers": {token(forger, prod.name, prod.name+"/api"), diagnosis.KeyUnknown},
+		"signed by none of the issuers": {signed(forger, prod.name, prod.name+"/api"), diagnosis.KeyUnknown},
 	} {
 		for range 2 { // the second time from the cache
 			if _, err := v.Verify(t.Context(), tt.raw); idOf(err) != tt.want {
@@ -187,13 +187,13 @@ func TestJoin(t *testing.T) {
 			}
 		}
 	}
-	if _, err := judge.Join(); err == nil {
+	if _, err := token.Join(); err == nil {
 		t.Error("nothing is joined")
 	}
-	if _, err := judge.Join(verifiers[0], verifiers[0]); err == nil {
+	if _, err := token.Join(verifiers[0], verifiers[0]); err == nil {
 		t.Error("an issuer is joined with itself")
 	}
-	if _, err := judge.Join(v, verifiers[0]); err == nil {
+	if _, err := token.Join(v, verifiers[0]); err == nil {
 		t.Error("what is joined is joined again")
 	}
 }

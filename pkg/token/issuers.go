@@ -15,7 +15,7 @@ import (
 // Join returns an error if two verifiers have the same issuer, or if there is
 // none.
 func Join(verifiers ...*Verifier) (*Verifier, error) {
-	j, err := join(verifiers, func(v *Verifier) (*judge, bool) { return &v.j, v.joined != nil })
+	j, err := join(verifiers, func(v *Verifier) (*checker, bool) { return &v.j, v.joined != nil })
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +24,7 @@ func Join(verifiers ...*Verifier) (*Verifier, error) {
 
 // JoinInspectors is like [Join], for inspectors. Each must have an issuer.
 func JoinInspectors(inspectors ...*Inspector) (*Inspector, error) {
-	j, err := join(inspectors, func(i *Inspector) (*judge, bool) { return &i.j, i.joined != nil })
+	j, err := join(inspectors, func(i *Inspector) (*checker, bool) { return &i.j, i.joined != nil })
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ type joined[T any] struct {
 	issuers  diagnosis.Values
 }
 
-func join[T any](list []T, of func(T) (j *judge, isJoined bool)) (*joined[T], error) {
+func join[T any](list []T, of func(T) (j *checker, isJoined bool)) (*joined[T], error) {
 	if len(list) == 0 {
 		return nil, errors.New("token: nothing to join")
 	}
@@ -79,8 +79,8 @@ func (all *joined[T]) choose(raw string) (one T, d *diagnosis.Diagnosis) {
 	return one, explained(t, d)
 }
 
-// strange reports on a token of an issuer that is not in the list.
-func (j *judge) strange(ctx context.Context, raw string, d *diagnosis.Diagnosis) *Report {
+// foreign reports on a token of an issuer that is not in the list.
+func (j *checker) foreign(ctx context.Context, raw string, d *diagnosis.Diagnosis) *Report {
 	other := *j
 	other.issuer, other.keys = "", noKeys{d}
 	return other.report(ctx, raw)

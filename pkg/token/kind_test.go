@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
-	judge "github.com/oauthctl/oauthctl/pkg/token"
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // registeredTypes are the types that end in +jwt of IANA's registry of media
@@ -24,7 +24,7 @@ const draftTypes = `atproto-client-attestation+jwt atproto-space-credential+jwt 
 // TestOtherTypesAreRefused verifies tokens that are otherwise good.
 func TestOtherTypesAreRefused(t *testing.T) {
 	key := newKey(t, "ES256")
-	v := verifier(t, judge.Options{}, key)
+	v := verifier(t, token.Options{}, key)
 	types := strings.Fields(registeredTypes + " " + draftTypes)
 	if len(types) < 50 {
 		t.Errorf("only %d types", len(types))
@@ -36,7 +36,7 @@ func TestOtherTypesAreRefused(t *testing.T) {
 				t.Errorf("typ %q: %v", form, err)
 			}
 		}
-		if _, err := verifier(t, judge.Options{Types: []string{typ}}, key).Verify(t.Context(), sign(t, key, typ, claims(nil))); err != nil {
+		if _, err := verifier(t, token.Options{Types: []string{typ}}, key).Verify(t.Context(), sign(t, key, typ, claims(nil))); err != nil {
 			t.Errorf("typ %s, configured: %v", typ, err)
 		}
 	}
@@ -83,17 +83,17 @@ func TestKindByClaims(t *testing.T) {
 	}
 	for name, tt := range tests {
 		raw := sign(t, key, "JWT", claims(tt.change))
-		v := verifier(t, judge.Options{}, key)
+		v := verifier(t, token.Options{}, key)
 		_, err := v.Verify(t.Context(), raw)
 		if idOf(err) != tt.want || idOf(v.Report(t.Context(), raw).Err()) != tt.want {
 			t.Errorf("%s: %v, want %s", name, err, tt.want)
 		}
 		if tt.accept != "" {
-			kind, err := judge.ParseKind(tt.accept)
+			kind, err := token.ParseKind(tt.accept)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := verifier(t, judge.Options{Accept: []judge.Kind{kind}}, key).Verify(t.Context(), raw); err != nil {
+			if _, err := verifier(t, token.Options{Accept: []token.Kind{kind}}, key).Verify(t.Context(), raw); err != nil {
 				t.Errorf("%s: accepted as %s: %v", name, tt.accept, err)
 			}
 		}
@@ -101,7 +101,7 @@ func TestKindByClaims(t *testing.T) {
 			t.Errorf("%s with typ at+jwt: %v", name, err)
 		}
 	}
-	if _, err := judge.ParseKind("anything"); err == nil {
+	if _, err := token.ParseKind("anything"); err == nil {
 		t.Error("a kind that there is not is accepted")
 	}
 }

@@ -114,7 +114,7 @@ func (w Warning) Text() string {
 }
 
 // warnings returns the warnings that matter for a verified token.
-func (j *judge) warnings(t *Token) []Warning {
+func (j *checker) warnings(t *Token) []Warning {
 	var all []Warning
 	for _, d := range []*diagnosis.Diagnosis{t.warnOfHeader(), t.warnOfLifetime(j.options.Now()), t.warnOfBinding()} {
 		if d != nil {
@@ -133,7 +133,7 @@ func (r *Report) Err() error {
 	return r.first
 }
 
-func (j *judge) report(ctx context.Context, raw string) *Report {
+func (j *checker) report(ctx context.Context, raw string) *Report {
 	x := &examination{thorough: true}
 	j.examine(ctx, raw, x)
 	r := &Report{Valid: x.failed == nil, Payload: x.payload, Checks: make([]Check, 0, checkRequired+1)}
@@ -154,10 +154,10 @@ func (j *judge) report(ctx context.Context, raw string) *Report {
 }
 
 // reportClaims adds the checks of the claims, and what follows from all checks.
-func (j *judge) reportClaims(x *examination, r *Report) {
+func (j *checker) reportClaims(x *examination, r *Report) {
 	for i := range claimChecks {
 		c := &claimChecks[i]
-		r.add(c.check, j.check(x, c.check, j.asks(c)))
+		r.add(c.check, j.check(x, c.check, j.configured(c)))
 	}
 	for _, f := range x.unverified {
 		r.Unverified = append(r.Unverified, failedCheck(f))
@@ -165,7 +165,7 @@ func (j *judge) reportClaims(x *examination, r *Report) {
 	if x.failed != nil {
 		r.first = x.failed[0].diagnosis
 	}
-	j.demandAll(r)
+	j.requireAll(r)
 	if r.Valid {
 		r.Token = x.token
 		if !j.options.OpaquePayload {
@@ -177,8 +177,8 @@ func (j *judge) reportClaims(x *examination, r *Report) {
 	}
 }
 
-// asks reports whether a check is configured.
-func (j *judge) asks(c *claimCheck) bool {
+// configured reports whether a check is configured.
+func (j *checker) configured(c *claimCheck) bool {
 	return !j.options.OpaquePayload && (c.asked == nil || c.asked(&j.expectation))
 }
 
@@ -192,8 +192,8 @@ func (r *Report) add(n checkNumber, c Check) {
 	r.Checks = append(r.Checks, c)
 }
 
-// demandAll applies Strict: checks that are not configured fail.
-func (j *judge) demandAll(r *Report) {
+// requireAll applies Strict: checks that are not configured fail.
+func (j *checker) requireAll(r *Report) {
 	if !j.options.Strict || !r.Valid {
 		return
 	}
@@ -209,11 +209,11 @@ func (j *judge) demandAll(r *Report) {
 	}
 }
 
-// unasked returns the first failure that demandAll would add.
-func (j *judge) unasked() *diagnosis.Diagnosis {
+// unconfigured returns the first failure that requireAll would add.
+func (j *checker) unconfigured() *diagnosis.Diagnosis {
 	for i := range claimChecks {
 		c := &claimChecks[i]
-		if j.options.Strict && c.check < checkClientID && !j.asks(c) {
+		if j.options.Strict && c.check < checkClientID && !j.configured(c) {
 			return notChecked(c.check.String())
 		}
 	}
@@ -224,7 +224,7 @@ func notChecked(name string) *diagnosis.Diagnosis {
 	return &diagnosis.Diagnosis{ID: diagnosis.NotChecked, Got: diagnosis.Values{name}}
 }
 
-func (j *judge) check(x *examination, c checkNumber, asked bool) Check {
+func (j *checker) check(x *examination, c checkNumber, asked bool) Check {
 	for _, f := range x.failed {
 		if f.check == c {
 			return failedCheck(f)
@@ -242,7 +242,7 @@ func failedCheck(f fault) Check {
 
 // found returns the value that a passed check has found, or nil if it says
 // nothing.
-func (j *judge) found(x *examination, c checkNumber) diagnosis.Values {
+func (j *checker) found(x *examination, c checkNumber) diagnosis.Values {
 	t := x.token
 	switch c {
 	case checkStructure:

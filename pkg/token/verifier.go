@@ -86,7 +86,7 @@ type Options struct {
 
 // Verifier verifies access tokens for an API. It is safe for concurrent use.
 type Verifier struct {
-	j      judge
+	j      checker
 	cache  *cache             // nil if it is disabled
 	joined *joined[*Verifier] // nil for one issuer
 }
@@ -104,7 +104,7 @@ func NewVerifier(issuer string, audience []string, keys KeySet, o Options) (*Ver
 	if o.InsecureSkipAudience {
 		audience = nil
 	}
-	j, err := newJudge(issuer, audience, keys, o)
+	j, err := newChecker(issuer, audience, keys, o)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (v *Verifier) Report(ctx context.Context, raw string) *Report {
 	if v.joined != nil {
 		one, d := v.joined.choose(raw)
 		if d != nil {
-			return v.joined.list[0].j.strange(ctx, raw, d)
+			return v.joined.list[0].j.foreign(ctx, raw, d)
 		}
 		return one.Report(ctx, raw)
 	}
@@ -170,7 +170,7 @@ func (v *Verifier) Report(ctx context.Context, raw string) *Report {
 // Inspector reports on tokens. A check without an expectation is reported as
 // not checked. It must not be used to protect an API.
 type Inspector struct {
-	j      judge
+	j      checker
 	joined *joined[*Inspector] // nil for one issuer
 }
 
@@ -179,7 +179,7 @@ func NewInspector(issuer string, audience []string, keys KeySet, o Options) (*In
 	if keys == nil {
 		return nil, errors.New("token: an inspector needs keys")
 	}
-	j, err := newJudge(issuer, audience, keys, o)
+	j, err := newChecker(issuer, audience, keys, o)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (i *Inspector) Report(ctx context.Context, raw string) *Report {
 	if i.joined != nil {
 		one, d := i.joined.choose(raw)
 		if d != nil {
-			return i.joined.list[0].j.strange(ctx, raw, d)
+			return i.joined.list[0].j.foreign(ctx, raw, d)
 		}
 		return one.Report(ctx, raw)
 	}
@@ -213,14 +213,14 @@ func (i *Inspector) Check(ctx context.Context, raw string) error {
 	if x.failed != nil {
 		return x.failed[0].diagnosis
 	}
-	if d := i.j.unasked(); d != nil {
+	if d := i.j.unconfigured(); d != nil {
 		return d
 	}
 	return nil
 }
 
-// judge is the common part of Verifier and Inspector.
-type judge struct {
+// checker is the common part of Verifier and Inspector.
+type checker struct {
 	keys    KeySet
 	options Options
 	expectation
@@ -228,10 +228,10 @@ type judge struct {
 	workspaces *sync.Pool
 }
 
-func newJudge(issuer string, audience []string, keys KeySet, o Options) (judge, error) {
+func newChecker(issuer string, audience []string, keys KeySet, o Options) (checker, error) {
 	for _, alg := range o.Algorithms {
 		if algorithmOf(alg) == nil {
-			return judge{}, fmt.Errorf("token: expected RS, PS, ES or HS with 256, 384 or 512, EdDSA or Ed25519, got algorithm %s", diagnosis.Quote(alg))
+			return checker{}, fmt.Errorf("token: expected RS, PS, ES or HS with 256, 384 or 512, EdDSA or Ed25519, got algorithm %s", diagnosis.Quote(alg))
 		}
 	}
 	if o.Now == nil {
@@ -242,7 +242,7 @@ func newJudge(issuer string, audience []string, keys KeySet, o Options) (judge, 
 		o.Require = append(slices.Clone(o.Require), "iss", "exp", "aud", "sub", "client_id", "iat", "jti")
 	}
 	if o.Leeway < 0 {
-		return judge{}, errors.New("token: a leeway cannot be negative")
+		return checker{}, errors.New("token: a leeway cannot be negative")
 	}
 	if len(audience) == 0 {
 		audience = nil
@@ -252,7 +252,7 @@ func newJudge(issuer string, audience []string, keys KeySet, o Options) (judge, 
 		e.leeway, e.expiryLeeway = o.Leeway, o.Leeway
 	}
 	workspaces := &sync.Pool{New: func() any { return new(workspace) }}
-	return judge{keys: keys, options: o, expectation: e, headers: newHeaders(), workspaces: workspaces}, nil
+	return checker{keys: keys, options: o, expectation: e, headers: newHeaders(), workspaces: workspaces}, nil
 }
 
 // fault is a check that failed.
@@ -299,7 +299,7 @@ func (x *examination) failKey(err error) bool {
 
 // examine runs the checks in order: size and form, header, algorithm, key,
 // signature, and only then the payload and its claims.
-func (j *judge) examine(ctx context.Context, raw string, x *examination) {
+func (j *checker) examine(ctx context.Context, raw string, x *examination) {
 	x.at = j.options.Now()
 	p, err := split(raw)
 	if x.fail(checkStructure, err) {
@@ -318,7 +318,7 @@ func (j *judge) examine(ctx context.Context, raw string, x *examination) {
 }
 
 // examineClaims parses the payload and checks its claims.
-func (j *judge) examineClaims(w *workspace, p parts, x *examination) {
+func (j *checker) examineClaims(w *workspace, p parts, x *examination) {
 	if j.options.OpaquePayload {
 		payload, err := decodePart(nil, "payload", p.payload)
 		x.payload = payload
@@ -335,7 +335,7 @@ func (j *judge) examineClaims(w *workspace, p parts, x *examination) {
 }
 
 // checkClaims compares the claims with what is expected.
-func (j *judge) checkClaims(x *examination) {
+func (j *checker) checkClaims(x *examination) {
 	if d := j.checkKind(x.token); d != nil {
 		x.failed = append(x.failed, fault{checkType, d})
 		if !x.thorough {
@@ -357,7 +357,7 @@ func (j *judge) checkClaims(x *examination) {
 }
 
 // examineHeader checks the header, and reports whether to continue.
-func (j *judge) examineHeader(w *workspace, p parts, x *examination) bool {
+func (j *checker) examineHeader(w *workspace, p parts, x *examination) bool {
 	if known := j.headers.get(p.header); known != nil {
 		x.token = &Token{headerJSON: known.text, header: known.header, raw: secret.New(p.raw)}
 		x.passed |= 1<<checkHeader | 1<<checkAlgorithm | 1<<checkType
@@ -372,7 +372,7 @@ func (j *judge) examineHeader(w *workspace, p parts, x *examination) bool {
 }
 
 // examineSignature reports whether the issuer signed the token.
-func (j *judge) examineSignature(ctx context.Context, w *workspace, p parts, x *examination) bool {
+func (j *checker) examineSignature(ctx context.Context, w *workspace, p parts, x *examination) bool {
 	t := x.token
 	keys, err := j.keys.Keys(ctx, t.header.kid, t.header.alg)
 	if x.failKey(err) {
@@ -391,7 +391,7 @@ func (j *judge) examineSignature(ctx context.Context, w *workspace, p parts, x *
 
 // reassigned returns a more precise error if the previous key with this kid
 // verifies the signature.
-func (j *judge) reassigned(w *workspace, t *Token, err error) error {
+func (j *checker) reassigned(w *workspace, t *Token, err error) error {
 	k, a := j.keys.Former(t.header.kid), t.header.algorithm
 	var d *diagnosis.Diagnosis
 	if k == nil || !k.Fits(a.name) || !errors.As(err, &d) || d.ID != diagnosis.SignatureInvalid || !a.check(a, w, k) {
@@ -403,7 +403,7 @@ func (j *judge) reassigned(w *workspace, t *Token, err error) error {
 // readUnverified parses the claims of a token that failed verification, to
 // report what they would have failed and to find provider-specific cases. They
 // decide nothing.
-func (j *judge) readUnverified(w *workspace, p parts, x *examination) {
+func (j *checker) readUnverified(w *workspace, p parts, x *examination) {
 	if x.token == nil || j.options.OpaquePayload || !x.thorough && !concernsProvider(x.failed) {
 		return
 	}
@@ -423,7 +423,7 @@ func (j *judge) readUnverified(w *workspace, p parts, x *examination) {
 	}
 }
 
-func (j *judge) checkAlgorithm(t *Token) error {
+func (j *checker) checkAlgorithm(t *Token) error {
 	alg := t.header.alg
 	switch {
 	case strings.EqualFold(alg, "none"):
@@ -436,7 +436,7 @@ func (j *judge) checkAlgorithm(t *Token) error {
 	return nil
 }
 
-func (j *judge) checkType(t *Token) error {
+func (j *checker) checkType(t *Token) error {
 	typ := t.header.typ
 	if j.options.Types != nil {
 		for _, want := range j.options.Types {
@@ -461,7 +461,7 @@ func (j *judge) checkType(t *Token) error {
 
 // checkKind determines the purpose of the token from its claims if its typ does
 // not show it (RFC 8725, section 3.12).
-func (j *judge) checkKind(t *Token) *diagnosis.Diagnosis {
+func (j *checker) checkKind(t *Token) *diagnosis.Diagnosis {
 	if t.header.kind != KindUnknown && (t.header.kind != KindOther || j.options.Types != nil) {
 		return nil
 	}

@@ -48,44 +48,44 @@ func (x *refusal) stepUp(need policy.Requirement) *refusal {
 	return x
 }
 
-// verdict is the result of checking a request: a token, or neither on a public
+// outcome is the result of checking a request: a token, or neither on a public
 // route, or a refusal.
-type verdict struct {
+type outcome struct {
 	token   *token.Token
 	refusal *refusal
 	pattern string
 }
 
-// judge checks the credentials, then the token, then what it allows.
-func (g *gate) judge(r *http.Request) verdict {
+// check checks the credentials, then the token, then what it allows.
+func (g *gate) check(r *http.Request) outcome {
 	var match policy.Match
 	if g.policy != nil {
 		var err error
 		if match, err = g.policy.Match(r.Method, r.URL); err != nil {
-			return verdict{refusal: refusalFor(&diagnosis.Diagnosis{ID: diagnosis.PathAmbiguous, Err: err}, "")}
+			return outcome{refusal: refusalFor(&diagnosis.Diagnosis{ID: diagnosis.PathAmbiguous, Err: err}, "")}
 		}
 		if match.Requirement.Public {
-			return verdict{pattern: match.Pattern}
+			return outcome{pattern: match.Pattern}
 		}
 	}
 	if match.Requirement.Optional && r.Header["Authorization"] == nil && !tokenInQuery(r.URL.RawQuery) {
-		return verdict{pattern: match.Pattern}
+		return outcome{pattern: match.Pattern}
 	}
-	t, x := g.judgeRequest(r, &match)
+	t, x := g.checkRequest(r, &match)
 	if x != nil {
 		x.token, x.pattern, t = t, match.Pattern, nil
 	}
-	return verdict{t, x, match.Pattern}
+	return outcome{t, x, match.Pattern}
 }
 
-// judgeRequest also returns a token that is valid but does not allow the
+// checkRequest also returns a token that is valid but does not allow the
 // request.
-func (g *gate) judgeRequest(r *http.Request, match *policy.Match) (*token.Token, *refusal) {
+func (g *gate) checkRequest(r *http.Request, match *policy.Match) (*token.Token, *refusal) {
 	c, d := g.credentials(r)
 	if d != nil {
 		return nil, refusalFor(d, g.scope(match.Requirement))
 	}
-	t, d := g.judgeToken(r, c)
+	t, d := g.checkToken(r, c)
 	if d != nil {
 		x := refusalFor(d, "")
 		x.scheme = c.scheme
@@ -95,19 +95,19 @@ func (g *gate) judgeRequest(r *http.Request, match *policy.Match) (*token.Token,
 		if !match.Listed {
 			return t, refusalFor(&diagnosis.Diagnosis{ID: diagnosis.OperationUnlisted}, "")
 		}
-		if x := judgeNeed(t, &match.Requirement); x != nil {
+		if x := checkRequirement(t, &match.Requirement); x != nil {
 			return t, x
 		}
 	}
 	for i := range g.needs {
-		if x := judgeNeed(t, &g.needs[i]); x != nil {
+		if x := checkRequirement(t, &g.needs[i]); x != nil {
 			return t, x
 		}
 	}
 	return t, nil
 }
 
-func (g *gate) judgeToken(r *http.Request, c credentials) (*token.Token, *diagnosis.Diagnosis) {
+func (g *gate) checkToken(r *http.Request, c credentials) (*token.Token, *diagnosis.Diagnosis) {
 	t, err := g.verifier.Verify(r.Context(), c.token)
 	if err != nil {
 		// Checked only now, because text that is not a token68 is never a valid
@@ -127,7 +127,7 @@ func (g *gate) judgeToken(r *http.Request, c credentials) (*token.Token, *diagno
 			return nil, &diagnosis.Diagnosis{ID: diagnosis.Revoked}
 		}
 	}
-	if err := g.judgeBinding(r, c, t); err != nil {
+	if err := g.checkBinding(r, c, t); err != nil {
 		return nil, diagnosisOf(err, diagnosis.TokenBound)
 	}
 	return t, nil
@@ -142,16 +142,16 @@ func unknown(err error) *diagnosis.Diagnosis {
 	return &diagnosis.Diagnosis{ID: diagnosis.RevocationUnknown, Err: err}
 }
 
-func judgeNeed(t *token.Token, need *policy.Requirement) *refusal {
+func checkRequirement(t *token.Token, need *policy.Requirement) *refusal {
 	if need.Allows(t) {
 		return nil
 	}
 	return refusalFor(need.Decide(t).Diagnosis, scopeOf(*need)).stepUp(*need)
 }
 
-// judgeBinding checks the key in the token's cnf claim (RFC 7800). A token
+// checkBinding checks the key in the token's cnf claim (RFC 7800). A token
 // without proof of that key may be stolen.
-func (g *gate) judgeBinding(r *http.Request, c credentials, t *token.Token) error {
+func (g *gate) checkBinding(r *http.Request, c credentials, t *token.Token) error {
 	claim, bound := t.Claim("cnf")
 	if !bound && c.scheme == schemeBearer {
 		if g.boundOnly {
