@@ -114,8 +114,12 @@ func (env *Env) fetchDocument(ctx context.Context, from string) ([]byte, error) 
 }
 
 func (env *Env) readPolicy(from string) (*policy.Policy, error) {
-	if from == "" {
+	switch from {
+	case "":
 		return nil, nil
+	case "-":
+	default:
+		return env.loadPolicy("--policy", from)
 	}
 	data, err := env.readInput(from, 1<<20)
 	if err != nil {

@@ -44,7 +44,7 @@ func runCheckCases(ctx context.Context, env *Env, args []string, o checkOptions)
 	if o.policy == "" || len(o.operations) > 0 || len(args) > 0 {
 		return &usageError{what: "--cases needs --policy, and no token and no --operation", hint: "oauthctl check --policy policy.yaml --cases cases.yaml"}
 	}
-	p, err := o.loadPolicy()
+	p, err := o.loadPolicy(env)
 	if err != nil {
 		return err
 	}

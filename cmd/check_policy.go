@@ -16,7 +16,7 @@ import (
 
 // runCheckPolicy does with each operation what guard does with a request.
 func runCheckPolicy(ctx context.Context, env *Env, args []string, o checkOptions) error {
-	p, err := o.loadPolicy()
+	p, err := o.loadPolicy(env)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func severity(err error) int {
 	return 1 + slices.Index([]diagnosis.Kind{diagnosis.Unavailable, diagnosis.Usage, diagnosis.Denied, diagnosis.Rejected}, d.Kind())
 }
 
-func (o *checkOptions) loadPolicy() (*policy.Policy, error) {
+func (o *checkOptions) loadPolicy(env *Env) (*policy.Policy, error) {
 	var given []string
 	for _, flag := range []struct {
 		name string
@@ -128,7 +128,7 @@ func (o *checkOptions) loadPolicy() (*policy.Policy, error) {
 	if len(o.operations) == 0 && o.cases == "" {
 		return nil, &usageError{what: "--policy needs --operation", hint: `pass the request, for instance --operation "GET /api/items", or --cases FILE`}
 	}
-	return loadPolicy("--policy", o.policy)
+	return env.loadPolicy("--policy", o.policy)
 }
 
 // requests are the operations as requests without a token.

@@ -118,7 +118,7 @@ type denied struct {
 }
 
 func runGuardDeny(ctx context.Context, env *Env, o deniedFlags) error {
-	issuer, err := o.check("guard deny")
+	issuer, err := o.check(env, "guard deny")
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func notDenied(err error) error {
 
 // check returns the issuer, if the flags name one thing to revoke. The issuer is
 // never that of a profile: the guards compare the one of their policy.
-func (o deniedFlags) check(command string) (string, error) {
+func (o deniedFlags) check(env *Env, command string) (string, error) {
 	named := 0
 	for _, text := range []string{o.jti, o.sub, o.sid} {
 		if text != "" {
@@ -180,7 +180,7 @@ func (o deniedFlags) check(command string) (string, error) {
 	case o.policy == "":
 		return o.issuer, nil
 	}
-	p, err := loadPolicy("--policy", o.policy)
+	p, err := env.loadPolicy("--policy", o.policy)
 	if err != nil {
 		return "", err
 	}

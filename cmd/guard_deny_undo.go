@@ -22,7 +22,7 @@ have not expired are accepted again, within 2 seconds.`,
 }
 
 func runGuardDenyUndo(ctx context.Context, env *Env, o deniedFlags) error {
-	issuer, err := o.check("guard deny undo")
+	issuer, err := o.check(env, "guard deny undo")
 	if err != nil {
 		return err
 	}

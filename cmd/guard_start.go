@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
@@ -30,13 +29,13 @@ func (env *Env) newGuardian(o guardOptions, store *redis.Store) (*guardian, erro
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	p, err := loadPolicy("--policy", o.policy)
+	p, err := env.loadPolicy("--policy", o.policy)
 	if err != nil {
 		return nil, err
 	}
 	g := &guardian{log: slog.New(slog.NewJSONHandler(env.Stderr, nil)), reloadKeys: func() error { return nil }, close: func() {}}
 	c := guard.Config{
-		Policy: p, Resource: o.resource, Log: g.log, Service: o.service, BodyTimeout: o.limits.bodyTimeout, MaxBody: o.limits.maxBody,
+		Policy: p, Getenv: env.Getenv, Resource: o.resource, Log: g.log, Service: o.service, BodyTimeout: o.limits.bodyTimeout, MaxBody: o.limits.maxBody,
 		PassHost: o.upstream.passHost, Ready: map[string]func(context.Context) error{},
 	}
 	c.Verifier.Now = env.Now
@@ -120,12 +119,12 @@ func (o guardOptions) requests() (guard.Requests, error) {
 	return 0, usage("--log: expected all, refusals or off, got %q", o.log)
 }
 
-func loadPolicy(flag, file string) (*policy.Policy, error) {
-	data, err := os.ReadFile(file)
+func (env *Env) loadPolicy(flag, file string) (*policy.Policy, error) {
+	source, err := policyfile.Open(file)
 	if err != nil {
 		return nil, usage("%s: %w", flag, err)
 	}
-	p, err := policyfile.Load(data, file)
+	p, err := source.Policy(env.Getenv)
 	if err != nil {
 		return nil, usage("%s: %w", flag, err)
 	}
@@ -171,13 +170,13 @@ func (env *Env) guardKeys(g *guardian, flag string, several bool) (func(policy.T
 // checkPolicy loads a policy, and lists what another one accepts or refuses
 // otherwise.
 func (env *Env) checkPolicy(o guardOptions) error {
-	p, err := loadPolicy("--check-policy", o.checkPolicy)
+	p, err := env.loadPolicy("--check-policy", o.checkPolicy)
 	if err != nil {
 		return err
 	}
 	var changes []policy.Change
 	if o.comparedWith != "" {
-		before, err := loadPolicy("--compared-with", o.comparedWith)
+		before, err := env.loadPolicy("--compared-with", o.comparedWith)
 		if err != nil {
 			return err
 		}

@@ -48,9 +48,15 @@ type guard struct {
 // startGuard runs the command on a free port until the test ends.
 func startGuard(t *testing.T, home string, args ...string) *guard {
 	t.Helper()
+	return startGuardIn(t, home, nil, args...)
+}
+
+// startGuardIn is startGuard with variables of the environment.
+func startGuardIn(t *testing.T, home string, variables map[string]string, args ...string) *guard {
+	t.Helper()
 	g := &guard{t: t, stderr: &lockedBuffer{}}
 	env := &cmd.Env{
-		Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: g.stderr, Getenv: func(string) string { return "" }, Now: time.Now,
+		Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: g.stderr, Getenv: func(name string) string { return variables[name] }, Now: time.Now,
 		ConfigDir: home, StateDir: home, IsTerminal: func(any) bool { return false },
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

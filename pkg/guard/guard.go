@@ -43,6 +43,9 @@ type Config struct {
 	// PassHost sends the client's Host to the API instead of the upstream's own.
 	PassHost bool
 	Policy   *policy.Policy
+	// Getenv returns the variables of a policy file that is read again (see
+	// [policyfile.Source.Policy]); nil knows none.
+	Getenv func(name string) string
 	// Keys verify the tokens of the policy's issuer; KeysOf returns the keys of
 	// each issuer of a policy with several, and takes the place of Keys.
 	Keys   KeySet

@@ -1,20 +1,18 @@
 package guard
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 )
 
-// Watch takes over the policy file whenever it differs from the policy in use,
+// Watch takes over the policy file, with the files that it includes, whenever it differs from the policy in use,
 // until ctx ends; it looks every interval. Content counts once it was the same in
 // two looks, since a file may be written in steps: write a new file and rename
 // it. A policy that is wrong is logged and counted, and the old one stays.
@@ -36,29 +34,29 @@ func (h *Handler) Watch(ctx context.Context, file string, interval time.Duration
 type watcher struct {
 	handler *Handler
 	file    string
-	last    []byte            // what the last look saw
+	last    [sha256.Size]byte // what the last look saw; zero if it could not be read
 	refused [sha256.Size]byte // content that was refused already
 	missing bool              // that the file cannot be read was logged, or it never could
 }
 
 func (w *watcher) look() {
-	data, err := os.ReadFile(w.file)
+	source, err := policyfile.Open(w.file)
 	if err != nil {
 		if !w.missing {
 			w.handler.reloaded(w.file, nil, err)
 		}
-		w.missing, w.last = true, nil
+		w.missing, w.last = true, [sha256.Size]byte{}
 		return
 	}
 	w.missing = false
-	digest := sha256.Sum256(data)
-	same := w.last != nil && bytes.Equal(data, w.last)
-	w.last = data
+	digest := source.Digest()
+	same := digest == w.last
+	w.last = digest
 	switch {
 	case digest == w.handler.current.Load().policy.Digest():
 		w.refused = [sha256.Size]byte{}
 	case same && digest != w.refused:
-		if w.handler.reload(data, w.file) != nil {
+		if w.handler.reload(source, w.file) != nil {
 			w.refused = digest
 		}
 	}
@@ -66,17 +64,17 @@ func (w *watcher) look() {
 
 // Reload takes over the policy file at once, as a signal asks for it.
 func (h *Handler) Reload(file string) error {
-	data, err := os.ReadFile(file)
+	source, err := policyfile.Open(file)
 	if err != nil {
 		h.reloaded(file, nil, err)
 		return err
 	}
-	return h.reload(data, file)
+	return h.reload(source, file)
 }
 
-func (h *Handler) reload(data []byte, file string) error {
+func (h *Handler) reload(source *policyfile.Source, file string) error {
 	before := h.current.Load().policy
-	p, err := policyfile.Load(data, file)
+	p, err := source.Policy(h.config.Getenv)
 	if err == nil {
 		err = h.SetPolicy(p)
 	}

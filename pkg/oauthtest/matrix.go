@@ -79,15 +79,15 @@ func OpenAPI(file string) MatrixOption {
 	}
 }
 
-// Policy reads the operations from a policy file. Combined with [OpenAPI], the
-// policy decides what each operation needs.
+// Policy reads the operations from a policy file without variables. Combined with
+// [OpenAPI], the policy decides what each operation needs.
 func Policy(file string) MatrixOption {
 	return func(m *matrix) error {
-		data, err := os.ReadFile(file)
+		source, err := policyfile.Open(file)
 		if err != nil {
 			return err
 		}
-		p, err := policyfile.Load(data, file)
+		p, err := source.Policy(os.Getenv)
 		if err != nil {
 			return err
 		}

@@ -2,29 +2,23 @@
 // a program which protects an API with a policy written in Go, or with none, links
 // no YAML parser.
 //
-// Start with [Load]. It does not watch the file; a guard does.
+// Start with [Open], which reads a file with what it includes, or [Load]. The
+// package does not watch a file; a guard does.
 package policyfile
 
 import (
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v4"
 
 	"github.com/oauthctl/oauthctl/pkg/policy"
 )
 
-// maxBytes bounds a policy file.
-const maxBytes = 1 << 20
-
 // Load reads a policy in YAML. Name is the file's, for errors, which begin with
 // name:line:column. An unknown or duplicate key is refused, since a mistyped one
-// would leave a route open; so are YAML's aliases and nulls.
+// would leave a route open; so are YAML's aliases and nulls. A policy with
+// variables or includes is refused: see [Open].
 //
 //	issuer: https://auth.example.com
 //	audience: https://api.example.com   # or a list; or none, with a client_id in every route
@@ -41,27 +35,19 @@ const maxBytes = 1 << 20
 // A policy with several issuers has a list issuers in place of issuer, audience,
 // algorithms, accept and jwks, each element with these keys.
 func Load(data []byte, name string) (*policy.Policy, error) {
-	p, err := parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s:%w", name, err)
-	}
-	return p, nil
+	return (&Source{files: []document{{name: name, data: data}}}).Policy(nil)
 }
 
-var errNoPolicy = errors.New("1:1: expected a policy with issuer, audience and routes")
+// reader reads a policy, and remembers where each part of it is in the file.
+type reader struct {
+	policy.Config
+	values
+	top     *yaml.Node
+	routes  []*yaml.Node // the key of each of Config.Routes
+	issuers []*yaml.Node // of each of Config.Trusted
+}
 
-func parse(data []byte) (*policy.Policy, error) {
-	if len(data) > maxBytes {
-		return nil, fmt.Errorf("1:1: a policy is at most %d bytes", maxBytes)
-	}
-	var document yaml.Node
-	if err := yaml.Load(data, &document); err != nil {
-		return nil, syntax(err)
-	}
-	if len(document.Content) != 1 || document.Content[0].Kind != yaml.MappingNode {
-		return nil, errNoPolicy
-	}
-	r := reader{top: document.Content[0], Config: policy.Config{Digest: sha256.Sum256(data)}}
+func (r *reader) policy() (*policy.Policy, error) {
 	if err := r.read(); err != nil {
 		return nil, err
 	}
@@ -72,24 +58,17 @@ func parse(data []byte) (*policy.Policy, error) {
 	return p, nil
 }
 
-// reader reads a policy, and remembers where each part of it is in the file.
-type reader struct {
-	policy.Config
-	top     *yaml.Node
-	routes  []*yaml.Node // the key of each of Config.Routes
-	issuers []*yaml.Node // of each of Config.Trusted
-}
-
 func (r *reader) read() error {
 	var single trustReader
 	var several []trustReader
-	err := members(r.top, append(single.members(),
-		member{"issuers", func(n *yaml.Node) (err error) { several, err = readIssuers(n); return err }},
-		member{"scope_claims", func(n *yaml.Node) error { return list(n, &r.ScopeClaims) }},
+	err := members(r.top, append(single.members(r.values),
+		member{"issuers", func(n *yaml.Node) (err error) { several, err = r.readIssuers(n); return err }},
+		member{"scope_claims", func(n *yaml.Node) error { return r.list(n, &r.ScopeClaims) }},
 		member{"routes", r.readRoutes},
-		member{"types", func(n *yaml.Node) error { return list(n, &r.Types) }},
+		member{"types", func(n *yaml.Node) error { return r.list(n, &r.Types) }},
 		member{"rfc9068", func(n *yaml.Node) error { return boolean(n, &r.RFC9068) }},
-		member{"scopes_supported", func(n *yaml.Node) error { return scopes(n, &r.ScopesSupported) }},
+		member{"include", func(*yaml.Node) error { return nil }}, // see [Open]
+		member{"scopes_supported", func(n *yaml.Node) error { return r.scopes(n, &r.ScopesSupported) }},
 	))
 	switch {
 	case err != nil:
@@ -122,22 +101,6 @@ func (r *reader) position(err error) *yaml.Node {
 	return r.top
 }
 
-// syntax returns what YAML itself found, with the position in front.
-func syntax(err error) error {
-	var several *yaml.LoadErrors
-	var wrong *yaml.LoadError
-	switch {
-	case errors.As(err, &several) && len(several.Errors) > 0:
-		wrong = several.Errors[0]
-	case !errors.As(err, &wrong):
-		return errNoPolicy
-	}
-	if wrong.Message == "" || strings.Contains(wrong.Message, "no documents") {
-		return errNoPolicy
-	}
-	return fmt.Errorf("%d:%d: %s", max(wrong.Mark.Line, 1), max(wrong.Mark.Column, 1), wrong.Message)
-}
-
 func (r *reader) readRoutes(n *yaml.Node) error {
 	const expected = `expected patterns such as "GET /api/items"`
 	if n.Kind != yaml.MappingNode {
@@ -149,7 +112,7 @@ func (r *reader) readRoutes(n *yaml.Node) error {
 			return at(key, expected)
 		}
 		route := policy.Route{Pattern: key.Value, Line: key.Line}
-		if err := readRoute(value, &route); err != nil {
+		if err := r.readRoute(value, &route); err != nil {
 			return err
 		}
 		r.Routes, r.routes = append(r.Routes, route), append(r.routes, key)
@@ -158,46 +121,23 @@ func (r *reader) readRoutes(n *yaml.Node) error {
 }
 
 // readRoute reads what a route needs.
-func readRoute(n *yaml.Node, into *policy.Route) error {
+func (v values) readRoute(n *yaml.Node, into *policy.Route) error {
 	need := &into.Need
 	return members(n, []member{
-		{"scopes", func(n *yaml.Node) error { return scopes(n, &need.Scopes) }},
-		{"any_scopes", func(n *yaml.Node) error { return scopes(n, &need.AnyScopes) }},
-		{"claims", func(n *yaml.Node) error { return readClaims(n, &need.Claims) }},
+		{"scopes", func(n *yaml.Node) error { return v.scopes(n, &need.Scopes) }},
+		{"any_scopes", func(n *yaml.Node) error { return v.scopes(n, &need.AnyScopes) }},
+		{"claims", func(n *yaml.Node) error { return v.readClaims(n, &need.Claims) }},
 		{"public", func(n *yaml.Node) error { return boolean(n, &need.Public) }},
 		{"encoded_slash", func(n *yaml.Node) error { return boolean(n, &into.EncodedSlash) }},
 		{"optional", func(n *yaml.Node) error { return boolean(n, &need.Optional) }},
-		{"acr", func(n *yaml.Node) error { return list(n, &need.ACR) }},
+		{"acr", func(n *yaml.Node) error { return v.list(n, &need.ACR) }},
 		{"max_age", func(n *yaml.Node) error { return duration(n, &need.MaxAge) }},
 	})
 }
 
-// duration reads a time such as 15m, or a number of seconds as max_age is in
-// OAuth.
-func duration(n *yaml.Node, into *time.Duration) error {
-	if seconds, err := strconv.ParseUint(n.Value, 10, 31); err == nil && n.Kind == yaml.ScalarNode && seconds > 0 {
-		*into = time.Duration(seconds) * time.Second
-		return nil
-	}
-	d, err := time.ParseDuration(n.Value)
-	if err != nil || d < time.Second || n.Kind != yaml.ScalarNode {
-		return at(n, "expected a time such as 15m, of at least a second, got %q", n.Value)
-	}
-	*into = d
-	return nil
-}
-
-func boolean(n *yaml.Node, into *bool) error {
-	if n.Kind != yaml.ScalarNode || n.Value != "true" && n.Value != "false" {
-		return at(n, "expected true or false, got %q", n.Value)
-	}
-	*into = n.Value == "true"
-	return nil
-}
-
 // readClaims reads NAME: VALUE, NAME: [VALUE, ...] of which one is enough, and
 // NAME: {matches: REGEX}.
-func readClaims(n *yaml.Node, into *[]policy.ClaimRule) error {
+func (v values) readClaims(n *yaml.Node, into *[]policy.ClaimRule) error {
 	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
 		return at(n, "expected names and values")
 	}
@@ -208,7 +148,7 @@ func readClaims(n *yaml.Node, into *[]policy.ClaimRule) error {
 				return at(key, "duplicate claim %q", key.Value)
 			}
 		}
-		rule, err := readClaim(key.Value, value)
+		rule, err := v.readClaim(key.Value, value)
 		if err != nil {
 			return err
 		}
@@ -220,17 +160,20 @@ func readClaims(n *yaml.Node, into *[]policy.ClaimRule) error {
 	return nil
 }
 
-func readClaim(name string, n *yaml.Node) (rule policy.ClaimRule, err error) {
+func (v values) readClaim(name string, n *yaml.Node) (rule policy.ClaimRule, err error) {
 	if n.Kind == yaml.ScalarNode || n.Kind == yaml.SequenceNode {
-		var values []string
-		if err := list(n, &values); err != nil {
+		var accepted []string
+		if err := v.list(n, &accepted); err != nil {
 			return rule, err
 		}
-		return policy.ClaimIs(name, values...), nil
+		return policy.ClaimIs(name, accepted...), nil
 	}
 	found := false
 	err = members(n, []member{{"matches", func(n *yaml.Node) error {
 		found = true
+		if variable.MatchString(n.Value) {
+			return at(n, "an expression cannot have a variable: list the values in place of it")
+		}
 		if rule, err = policy.ClaimMatches(name, n.Value); err != nil || n.Value == "" {
 			return at(n, "expected a regular expression, got %q", n.Value)
 		}
@@ -243,82 +186,4 @@ func readClaim(name string, n *yaml.Node) (rule policy.ClaimRule, err error) {
 		err = at(n, "expected a claim's name and a value")
 	}
 	return rule, err
-}
-
-// member is a key that a mapping may have, and what reads its value.
-type member struct {
-	name string
-	read func(*yaml.Node) error
-}
-
-// members gives each member of a mapping to its reader.
-func members(n *yaml.Node, known []member) error {
-	names := make([]string, len(known))
-	for i := range known {
-		names[i] = known[i].name
-	}
-	expected := strings.Join(names, ", ")
-	if n.Kind != yaml.MappingNode {
-		return at(n, "expected the keys %s", expected)
-	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		k := slices.Index(names, key.Value)
-		if k < 0 || key.Kind != yaml.ScalarNode {
-			return at(key, "unknown key %q, expected one of %s", key.Value, expected)
-		}
-		if seen[key.Value] {
-			return at(key, "duplicate key %q", key.Value)
-		}
-		seen[key.Value] = true
-		if err := known[k].read(value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func text(n *yaml.Node, into *string) error {
-	if n.Kind != yaml.ScalarNode || n.Value == "" || n.Tag == "!!null" {
-		return at(n, "expected text")
-	}
-	*into = n.Value
-	return nil
-}
-
-func list(n *yaml.Node, into *[]string) error {
-	elements := n.Content
-	if n.Kind == yaml.ScalarNode {
-		elements = []*yaml.Node{n}
-	}
-	if n.Kind != yaml.SequenceNode && n.Kind != yaml.ScalarNode || len(elements) == 0 {
-		return at(n, "expected text or a list of texts")
-	}
-	for _, element := range elements {
-		var one string
-		if err := text(element, &one); err != nil {
-			return err
-		}
-		*into = append(*into, one)
-	}
-	return nil
-}
-
-// scopes reads a list of scopes. A space in one is a list that lacks its
-// brackets.
-func scopes(n *yaml.Node, into *[]string) error {
-	if err := list(n, into); err != nil {
-		return err
-	}
-	for i, scope := range *into {
-		if err := policy.CheckScope(scope); err != nil {
-			return at(element(n, i), "%w", err)
-		}
-	}
-	return nil
-}
-
-func at(n *yaml.Node, format string, args ...any) error {
-	return fmt.Errorf("%d:%d: %w", max(n.Line, 1), max(n.Column, 1), fmt.Errorf(format, args...))
 }

@@ -80,7 +80,7 @@ func FuzzLoad(f *testing.F) {
 func ExampleLoad() {
 	_, err := policyfile.Load([]byte("issuer: https://auth.example.com\naudiences: [x]\n"), "policy.yaml")
 	fmt.Println(err)
-	// Output: policy.yaml:2:1: unknown key "audiences", expected one of issuer, audience, algorithms, accept, jwks, issuers, scope_claims, routes, types, rfc9068, scopes_supported
+	// Output: policy.yaml:2:1: unknown key "audiences", expected one of issuer, audience, algorithms, accept, jwks, issuers, scope_claims, routes, types, rfc9068, include, scopes_supported
 }
 
 // Patterns that can never match, or that mean something else in another router,

@@ -147,7 +147,11 @@ func TestPageExamples(t *testing.T) {
 			text = "issuer: a\naudience: b\nroutes:\n" + text
 		}
 		n++
-		if _, err := policyfile.Load([]byte(text), "page"); err != nil {
+		source, err := policyfile.Open(files(t, "svc/page.yaml", text, "shared/policy.yaml", "issuer: a\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := source.Policy(func(name string) string { return name }); err != nil {
 			t.Errorf("%v\n%s", err, text)
 		}
 		if err := schema.Validate(asJSON(t, text)); err != nil {
@@ -156,5 +160,35 @@ func TestPageExamples(t *testing.T) {
 	}
 	if n < 3 {
 		t.Errorf("%d examples", n)
+	}
+}
+
+// The schema and Open agree on variables and includes.
+func TestSchemaOfFiles(t *testing.T) {
+	schema := schemaOf(t)
+	const tail = "audience: b\nroutes: {\"GET /x\": {}}\n"
+	for text, good := range map[string]bool{
+		"issuer: ${ISSUER}\n" + tail: true,
+		"issuer: a\nalgorithms: ES256\n" + tail:                                                             true,
+		"include: other.yaml\naudience: b\n":                                                                true,
+		"include: [other.yaml]\n":                                                                           true,
+		"include: []\n" + tail:                                                                              false,
+		"issuer: a\naudience: b\nroutes: {\"GET /x\": {claims: {a: {matches: \"^${API}$\"}}}}\n":            false,
+		"issuer: a\naudience: b\nroutes: {\"GET /x\": {claims: {a: \"${API}\"}, scopes: [\"${PERMISSION}\"]}}\n": true,
+		"issuer: a\naudience: b\nroutes: {\"GET /x\": {public: \"${API}\"}}\n":                              false,
+	} {
+		other := "routes: {\"GET /y\": {}}\nissuer: a\naudience: b\n"
+		if strings.Contains(text, "audience") {
+			other = "routes: {\"GET /y\": {}}\nissuer: a\n"
+		}
+		source, err := policyfile.Open(files(t, "p.yaml", text, "other.yaml", other))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = source.Policy(getenv)
+		bySchema := schema.Validate(asJSON(t, text))
+		if (err == nil) != good || (bySchema == nil) != good {
+			t.Errorf("%s: Policy: %v; schema: %v; want valid %v", text, err, bySchema, good)
+		}
 	}
 }

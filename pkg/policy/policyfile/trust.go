@@ -17,27 +17,27 @@ type trustReader struct {
 }
 
 // members are the keys of one issuer.
-func (t *trustReader) members() []member {
+func (t *trustReader) members(v values) []member {
 	used := func(read func(*yaml.Node) error) func(*yaml.Node) error {
 		return func(n *yaml.Node) error { t.used = true; return read(n) }
 	}
 	return []member{
-		{"issuer", used(func(n *yaml.Node) error { return text(n, &t.Issuer) })},
+		{"issuer", used(func(n *yaml.Node) error { return v.text(n, &t.Issuer) })},
 		{"audience", used(func(n *yaml.Node) error {
 			if t.noAudience = n.Kind == yaml.ScalarNode && n.Value == "none"; t.noAudience {
 				return nil
 			}
-			return list(n, &t.Audience)
+			return v.list(n, &t.Audience)
 		})},
-		{"algorithms", used(func(n *yaml.Node) error { return algorithms(n, &t.Algorithms) })},
-		{"accept", used(t.readAccept)},
-		{"jwks", used(func(n *yaml.Node) error { return text(n, &t.JWKS) })},
+		{"algorithms", used(func(n *yaml.Node) error { return v.algorithms(n, &t.Algorithms) })},
+		{"accept", used(func(n *yaml.Node) error { return t.readAccept(v, n) })},
+		{"jwks", used(func(n *yaml.Node) error { return v.text(n, &t.JWKS) })},
 	}
 }
 
-func (t *trustReader) readAccept(n *yaml.Node) error {
+func (t *trustReader) readAccept(v values, n *yaml.Node) error {
 	var names []string
-	if err := list(n, &names); err != nil {
+	if err := v.list(n, &names); err != nil {
 		return err
 	}
 	for i, name := range names {
@@ -51,8 +51,8 @@ func (t *trustReader) readAccept(n *yaml.Node) error {
 }
 
 // algorithms reads a list of algorithms that tokens can be signed with.
-func algorithms(n *yaml.Node, into *[]string) error {
-	if err := list(n, into); err != nil {
+func (v values) algorithms(n *yaml.Node, into *[]string) error {
+	if err := v.list(n, into); err != nil {
 		return err
 	}
 	for i, name := range *into {
@@ -71,14 +71,14 @@ func element(n *yaml.Node, i int) *yaml.Node {
 	return n
 }
 
-func readIssuers(n *yaml.Node) ([]trustReader, error) {
+func (v values) readIssuers(n *yaml.Node) ([]trustReader, error) {
 	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
 		return nil, at(n, "expected a list of issuers, each with issuer and audience")
 	}
 	var all []trustReader
 	for _, one := range n.Content {
 		t := trustReader{node: one}
-		if err := members(one, t.members()); err != nil {
+		if err := members(one, t.members(v)); err != nil {
 			return nil, err
 		}
 		all = append(all, t)
