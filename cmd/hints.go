@@ -180,6 +180,8 @@ func commandHint(c hintContext) string {
 	case diagnosis.ScopeClaimName:
 		claim := first(c.Got, "CLAIM")
 		return "if that claim is meant: --scope-claim " + shellQuote(claim) + ", or in the policy scope_claims: [" + yamlQuote(claim) + "]"
+	case diagnosis.DetailsMissing:
+		return c.run("login", "--param", shellQuote("authorization_details=["+first(c.Expected, "DETAIL")+"]"))
 	case diagnosis.StepUpRequired:
 		return "log in again as the challenge asks, with --acr-values or --max-age"
 	case diagnosis.APIForbidden:

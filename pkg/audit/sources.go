@@ -99,6 +99,7 @@ func FromPolicy(p *policy.Policy, file string, claims map[string]any) []Operatio
 				op.Access = Public
 			}
 			op.addClaims(r.Need.Claims, claims)
+			op.addDetails(r.Need.Details, claims)
 			op.addPathParams()
 			all = append(all, op)
 		}
@@ -123,6 +124,19 @@ func (o *Operation) addClaims(rules []policy.ClaimRule, given map[string]any) {
 		}
 		o.Claims[rule.Name()] = value
 	}
+}
+
+// addDetails adds the authorization_details that the policy asks for to valid
+// tokens.
+func (o *Operation) addDetails(details []policy.Detail, given map[string]any) {
+	const name = "authorization_details"
+	if _, has := given[name]; has || len(details) == 0 {
+		return
+	}
+	if o.Claims == nil {
+		o.Claims = map[string]any{}
+	}
+	o.Claims[name] = details
 }
 
 // unknownBody is what is sent to an operation of which no document says what it

@@ -72,6 +72,11 @@ var permissions = []Entry{
 		"Use a token of the right tenant, group or client, or correct the policy.",
 	},
 	{
+		DetailsMissing, Denied, "the token's authorization_details do not include what the operation needs",
+		"The policy allows the operation only for tokens in which one element of authorization_details has this type and all of these members (RFC 9396, section 9.1).",
+		"Log in again and request these authorization_details, or correct the policy.",
+	},
+	{
 		OperationUnlisted, Denied, "the policy does not list this operation",
 		"An operation that matches no route of the policy is denied.",
 		"Add a route with its scopes to the policy.",

@@ -77,6 +77,7 @@ const (
 	ScopeClaimName       ID = "SCOPE_CLAIM_NAME"
 	ScopeForm            ID = "SCOPE_FORM"
 	ClaimMismatch        ID = "CLAIM_MISMATCH"
+	DetailsMissing       ID = "DETAILS_MISSING"
 	OperationUnlisted    ID = "OPERATION_UNLISTED"
 	StepUpRequired       ID = "STEP_UP_REQUIRED"
 	APIForbidden         ID = "API_FORBIDDEN"

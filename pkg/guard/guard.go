@@ -225,6 +225,9 @@ func (x *rules) makeMetadata(c Config) (string, error) {
 	if m.ScopesSupported == nil {
 		m.ScopesSupported = x.policy.Scopes()
 	}
+	if m.AuthorizationDetailsTypesSupported == nil {
+		m.AuthorizationDetailsTypesSupported = x.policy.DetailTypes()
+	}
 	place, err := m.URL()
 	if err != nil {
 		return "", fmt.Errorf("guard: %w", err)

@@ -300,6 +300,16 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
+func TestMetadataOfDetails(t *testing.T) {
+	f := newFixture(t, echo, func(c *guard.Config) {
+		c.Resource = audience
+		c.Policy = load(t, "issuer: "+issuer+"\naudience: "+audience+"\nroutes:\n  \"GET /a\": {authorization_details: [{type: transfer}, {type: account}]}\n  \"GET /b\": {authorization_details: {type: account}}\n")
+	})
+	if _, body := f.send("GET /.well-known/oauth-protected-resource"); !strings.Contains(body, `"authorization_details_types_supported":["account","transfer"]`) {
+		t.Errorf("metadata %s", body)
+	}
+}
+
 func TestRevocation(t *testing.T) {
 	revoked := revocation.NewMemory(0, nil)
 	f := newFixture(t, echo, func(c *guard.Config) { c.Revocation = revoked })

@@ -194,6 +194,7 @@ func TestPolicyKeys(t *testing.T) {
 routes:
   "GET /feed": {optional: true}
   "GET /pay": {acr: [gold, platinum], max_age: 5m}
+  "GET /transfers": {authorization_details: [{type: transfer, actions: [initiate]}]}
   "GET /roles": {claims: {role: [admin, owner]}}
 `)
 	})
@@ -217,6 +218,9 @@ routes:
 		"old":                  {"/pay", bearer(map[string]any{"acr": "gold", "auth_time": now - 600}), 401, "STEP_UP_REQUIRED", `max_age="300"`},
 		"no auth_time":         {"/pay", bearer(map[string]any{"acr": "gold"}), 401, "STEP_UP_REQUIRED", `max_age="300"`},
 		"auth_time is no time": {"/pay", bearer(map[string]any{"acr": "gold", "auth_time": "now"}), 401, "", ""},
+		"details":              {"/transfers", bearer(map[string]any{"authorization_details": []any{map[string]any{"type": "transfer", "actions": []any{"read", "initiate"}}}}), 200, "", ""},
+		"other details":        {"/transfers", bearer(map[string]any{"authorization_details": []any{map[string]any{"type": "transfer", "actions": []any{"read"}}}}), 403, "DETAILS_MISSING", ""},
+		"no details":           {"/transfers", bearer(nil), 403, "DETAILS_MISSING", ""},
 		"one of the values":    {"/roles", bearer(map[string]any{"role": "owner"}), 200, "", ""},
 		"none of the values":   {"/roles", bearer(map[string]any{"role": "notadmin"}), 403, "CLAIM_MISMATCH", ""},
 	} {

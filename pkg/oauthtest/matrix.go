@@ -87,7 +87,7 @@ func Policy(file string) MatrixOption {
 		if err != nil {
 			return err
 		}
-		p, err := source.Policy(os.Getenv)
+		p, err := source.Policy(nil)
 		if err != nil {
 			return err
 		}

@@ -132,6 +132,9 @@ func (r Requirement) words() string {
 	for _, rule := range r.Claims {
 		all = append(all, "claim "+rule.String())
 	}
+	for _, need := range r.Details {
+		all = append(all, "authorization_details "+need.String())
+	}
 	if len(r.ACR) > 0 {
 		all = append(all, "acr "+strings.Join(r.ACR, " or "))
 	}

@@ -99,7 +99,7 @@ func (p *Policy) add(r Route) error {
 
 // check returns what contradicts itself in the requirement of a route.
 func (r Requirement) check() error {
-	needsMore := len(r.Scopes)+len(r.AnyScopes)+len(r.Claims)+len(r.ACR) > 0 || r.MaxAge > 0
+	needsMore := len(r.Scopes)+len(r.AnyScopes)+len(r.Claims)+len(r.Details)+len(r.ACR) > 0 || r.MaxAge > 0
 	switch {
 	case r.Public && needsMore:
 		return errors.New("a public route has no scopes or claims")
@@ -107,6 +107,11 @@ func (r Requirement) check() error {
 		return errors.New("a route with optional credentials has no scopes or claims, since it accepts requests without a token")
 	case r.Optional && r.Public:
 		return errors.New("public and optional cannot be combined: optional verifies a token that is sent, public ignores it")
+	}
+	for _, need := range r.Details {
+		if err := need.check(); err != nil {
+			return err
+		}
 	}
 	for _, scope := range append(r.Scopes, r.AnyScopes...) {
 		if err := CheckScope(scope); err != nil {

@@ -11,7 +11,7 @@ func (r Requirement) covers(other Requirement) bool {
 	case r.Public, r.Optional && !other.Optional:
 		return false
 	}
-	return r.coversScopes(other) && r.coversClaims(other) && r.coversLogin(other)
+	return r.coversScopes(other) && r.coversClaims(other) && r.coversDetails(other) && r.coversLogin(other)
 }
 
 func (r Requirement) coversScopes(other Requirement) bool {

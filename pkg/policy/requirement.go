@@ -28,6 +28,9 @@ type Requirement struct {
 	Claims    []ClaimRule
 	// ScopeClaims names claims that hold scopes beside scope and scp.
 	ScopeClaims []string
+	// Details are elements that authorization_details has to have, all of them (RFC
+	// 9396).
+	Details []Detail
 	// Public needs no token at all. It counts in a [Policy] only.
 	Public bool
 	// Optional needs no token either, but one that is sent has to be valid and is
@@ -44,7 +47,8 @@ type Decision struct {
 	Allowed bool
 	Checks  []token.Check // one "scope" or "claim" for each thing needed
 	// Diagnosis is the first check that failed, of kind Denied: SCOPE_MISSING,
-	// SCOPE_CLAIM_NAME, SCOPE_FORM, CLAIM_MISMATCH or STEP_UP_REQUIRED; nil if allowed.
+	// SCOPE_CLAIM_NAME, SCOPE_FORM, CLAIM_MISMATCH, DETAILS_MISSING or
+	// STEP_UP_REQUIRED; nil if allowed.
 	Diagnosis *diagnosis.Diagnosis
 }
 
@@ -64,6 +68,9 @@ func (r Requirement) Allows(t *token.Token) bool {
 		if value, there := r.Claims[i].in(t); !there || !r.Claims[i].matches(value) {
 			return false
 		}
+	}
+	if r.missingDetail(t) != nil {
+		return false
 	}
 	return r.ACR == nil && r.MaxAge == 0 || r.stepUp(t, time.Now()) == nil
 }
@@ -104,6 +111,14 @@ func (r Requirement) Decide(t *token.Token) Decision {
 			why.Err = fmt.Errorf("the token has the claim %s", near)
 		}
 		d.deny("claim", why.Expected, why)
+	}
+	for _, need := range r.Details {
+		if (Requirement{Details: []Detail{need}}).missingDetail(t) == nil {
+			d.pass("details", need.String())
+		} else {
+			why := deniedDetail(t, need)
+			d.deny("details", why.Expected, why)
+		}
 	}
 	if r.ACR != nil || r.MaxAge > 0 {
 		if why := r.stepUp(t, time.Now()); why != nil {

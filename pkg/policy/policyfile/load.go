@@ -127,6 +127,7 @@ func (v values) readRoute(n *yaml.Node, into *policy.Route) error {
 		{"scopes", func(n *yaml.Node) error { return v.scopes(n, &need.Scopes) }},
 		{"any_scopes", func(n *yaml.Node) error { return v.scopes(n, &need.AnyScopes) }},
 		{"claims", func(n *yaml.Node) error { return v.readClaims(n, &need.Claims) }},
+		{"authorization_details", func(n *yaml.Node) error { return v.details(n, &need.Details) }},
 		{"public", func(n *yaml.Node) error { return boolean(n, &need.Public) }},
 		{"encoded_slash", func(n *yaml.Node) error { return boolean(n, &into.EncodedSlash) }},
 		{"optional", func(n *yaml.Node) error { return boolean(n, &need.Optional) }},
@@ -171,7 +172,7 @@ func (v values) readClaim(name string, n *yaml.Node) (rule policy.ClaimRule, err
 	found := false
 	err = members(n, []member{{"matches", func(n *yaml.Node) error {
 		found = true
-		if variable.MatchString(n.Value) {
+		if _, _, _, ok := cutVariable(n.Value); ok {
 			return at(n, "an expression cannot have a variable: list the values in place of it")
 		}
 		if rule, err = policy.ClaimMatches(name, n.Value); err != nil || n.Value == "" {

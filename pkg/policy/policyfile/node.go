@@ -2,7 +2,6 @@ package policyfile
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,27 +15,58 @@ import (
 // values reads texts, in which ${NAME} is the value of a variable. Nil knows none.
 type values func(name string) string
 
-var variable = regexp.MustCompile(`\$?\$\{[A-Za-z_][A-Za-z0-9_]*\}`)
-
 // expand puts the values of variables into a text; $${NAME} is ${NAME} itself. It
 // works on the text that YAML has read, so a value cannot add keys. A variable
 // that is not set or empty is an error: a rule may not become another one.
-func (v values) expand(n *yaml.Node) (text string, err error) {
-	text = variable.ReplaceAllStringFunc(n.Value, func(found string) string {
-		if strings.HasPrefix(found, "$$") {
-			return found[1:]
+func (v values) expand(n *yaml.Node) (string, error) {
+	var text strings.Builder
+	rest := n.Value
+	for {
+		before, name, after, ok := cutVariable(rest)
+		if !ok {
+			return text.String() + rest, nil
 		}
-		name := found[2 : len(found)-1]
+		if strings.HasSuffix(before, "$") {
+			text.WriteString(before + "{" + name + "}")
+			rest = after
+			continue
+		}
 		value := ""
 		if v != nil {
 			value = v(name)
 		}
-		if value == "" && err == nil {
-			err = at(n, "the variable %s is not set or empty", name)
+		if value == "" {
+			return "", at(n, "the variable %s is not set or empty", name)
 		}
-		return value
-	})
-	return text, err
+		text.WriteString(before + value)
+		rest = after
+	}
+}
+
+// cutVariable finds the first ${NAME} in a text.
+func cutVariable(text string) (before, name, after string, ok bool) {
+	for i := strings.Index(text, "${"); i >= 0; {
+		name, after, closed := strings.Cut(text[i+2:], "}")
+		if closed && isVariable(name) {
+			return text[:i], name, after, true
+		}
+		next := strings.Index(text[i+2:], "${")
+		if next < 0 {
+			break
+		}
+		i += 2 + next
+	}
+	return "", "", "", false
+}
+
+func isVariable(name string) bool {
+	letter := func(c rune) bool { return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+	for i, c := range name {
+		if !letter(c) && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // duration reads a time such as 15m, or a number of seconds as max_age is in
@@ -135,6 +165,62 @@ func (v values) scopes(n *yaml.Node, into *[]string) error {
 		}
 	}
 	return nil
+}
+
+// details reads elements of authorization_details: one object, or a list.
+func (v values) details(n *yaml.Node, into *[]policy.Detail) error {
+	elements := n.Content
+	if n.Kind != yaml.SequenceNode {
+		elements = []*yaml.Node{n}
+	}
+	if len(elements) == 0 {
+		return at(n, "expected objects such as {type: payment, actions: [initiate]}")
+	}
+	for _, one := range elements {
+		value, err := v.any(one)
+		if err != nil {
+			return err
+		}
+		detail, ok := value.(map[string]any)
+		if _, typed := detail["type"].(string); !ok || !typed {
+			return at(one, "expected an object with a type, such as {type: payment, actions: [initiate]}")
+		}
+		*into = append(*into, detail)
+	}
+	return nil
+}
+
+// any reads a value as JSON has it. Numbers stay texts, so that no digit is lost.
+func (v values) any(n *yaml.Node) (any, error) {
+	switch n.Kind {
+	case yaml.MappingNode:
+		object := map[string]any{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			name := n.Content[i].Value
+			if _, twice := object[name]; twice {
+				return nil, at(n.Content[i], "duplicate key %q", name)
+			}
+			value, err := v.any(n.Content[i+1])
+			if err != nil {
+				return nil, err
+			}
+			object[name] = value
+		}
+		return object, nil
+	case yaml.SequenceNode:
+		list := []any{}
+		for _, element := range n.Content {
+			value, err := v.any(element)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, value)
+		}
+		return list, nil
+	}
+	var one string
+	err := v.text(n, &one)
+	return one, err
 }
 
 // place is a node of a file with what is wrong there.

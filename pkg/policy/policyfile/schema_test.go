@@ -57,6 +57,13 @@ func TestSchema(t *testing.T) {
 		"several issuers":   {"issuers:\n- {issuer: a, audience: b}\n- {issuer: c, audience: [d], jwks: k}\nroutes: {\"GET /x\": {}}\n", true},
 		"one and several":   {head + "issuers: [{issuer: a, audience: b}]\nroutes: {\"GET /x\": {}}\n", false},
 		"audience list":     {"issuer: a\naudience: [b, c]\nroutes: {\"GET /x\": {}}\n", true},
+		"details":           {route("{authorization_details: [{type: payment, actions: [initiate], limit: 5, to: {iban: x}}, {type: account}]}"), true},
+		"one detail":        {route("{authorization_details: {type: payment}}"), true},
+		"untyped detail":    {route("{authorization_details: [{actions: [read]}]}"), false},
+		"detail of null":    {route("{authorization_details: {type: payment, actions: ~}}"), false},
+		"details as text":   {route("{authorization_details: payment}"), false},
+		"no details":        {route("{authorization_details: []}"), false},
+		"public, details":   {route("{public: true, authorization_details: {type: a}}"), false},
 		"public":            {route("{public: true}"), true},
 		"optional":          {route("{optional: true}"), true},
 		"seconds":           {route("{max_age: 300}"), true},
@@ -168,14 +175,14 @@ func TestSchemaOfFiles(t *testing.T) {
 	schema := schemaOf(t)
 	const tail = "audience: b\nroutes: {\"GET /x\": {}}\n"
 	for text, good := range map[string]bool{
-		"issuer: ${ISSUER}\n" + tail: true,
-		"issuer: a\nalgorithms: ES256\n" + tail:                                                             true,
-		"include: other.yaml\naudience: b\n":                                                                true,
-		"include: [other.yaml]\n":                                                                           true,
-		"include: []\n" + tail:                                                                              false,
-		"issuer: a\naudience: b\nroutes: {\"GET /x\": {claims: {a: {matches: \"^${API}$\"}}}}\n":            false,
+		"issuer: ${ISSUER}\n" + tail:            true,
+		"issuer: a\nalgorithms: ES256\n" + tail: true,
+		"include: other.yaml\naudience: b\n":    true,
+		"include: [other.yaml]\n":               true,
+		"include: []\n" + tail:                  false,
+		"issuer: a\naudience: b\nroutes: {\"GET /x\": {claims: {a: {matches: \"^${API}$\"}}}}\n":                 false,
 		"issuer: a\naudience: b\nroutes: {\"GET /x\": {claims: {a: \"${API}\"}, scopes: [\"${PERMISSION}\"]}}\n": true,
-		"issuer: a\naudience: b\nroutes: {\"GET /x\": {public: \"${API}\"}}\n":                              false,
+		"issuer: a\naudience: b\nroutes: {\"GET /x\": {public: \"${API}\"}}\n":                                   false,
 	} {
 		other := "routes: {\"GET /y\": {}}\nissuer: a\naudience: b\n"
 		if strings.Contains(text, "audience") {

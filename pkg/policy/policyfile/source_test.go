@@ -37,7 +37,7 @@ audience: ["${API}", other]
 algorithms: [ES256]
 jwks: ${ISSUER}/keys
 routes:
-  "GET /orders": {scopes: ["${PERMISSION}"], claims: {tenant: "${TENANT}", note: "$${TENANT} costs $5"}}
+  "GET /orders": {scopes: ["${PERMISSION}"], claims: {tenant: "${TENANT}", note: "$${TENANT} costs $5 ${} ${9} ${A-B ${TENANT}"}}
 `)
 	source, err := policyfile.Open(file)
 	if err != nil {
@@ -49,7 +49,7 @@ routes:
 	}
 	need, _, _ := p.Operation("GET", "/orders")
 	if p.Issuer != "https://login.example/realms/t-7" || p.Audience[0] != "https://orders.example" || p.Trusted[0].JWKS != "https://login.example/keys" || need.Scopes[0] != "orders:read" ||
-		need.Claims[0].String() != "tenant=t-7" || need.Claims[1].String() != "note=${TENANT} costs $5" {
+		need.Claims[0].String() != "tenant=t-7" || need.Claims[1].String() != "note=${TENANT} costs $5 ${} ${9} ${A-B t-7" {
 		t.Errorf("%+v %v", p, need)
 	}
 }
