@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"golang.org/x/text/encoding/charmap"
 )
 
 // What an API sends as JSON is read as other tools read it, whatever its declared
@@ -60,8 +59,7 @@ func readable(body []byte, kind string) (string, bool) {
 		body = body[3:]
 	case charset == "iso-8859-1", charset == "latin1", charset == "windows-1252":
 		// Browsers read the former as the latter, which has more letters.
-		text, err := charmap.Windows1252.NewDecoder().String(string(body))
-		return text, err == nil
+		return fromWindows1252(body), true
 	case strings.HasPrefix(charset, "utf-16"), bytes.HasPrefix(body, []byte("\xff\xfe")), bytes.HasPrefix(body, []byte("\xfe\xff")):
 		return fromUTF16(body, charset), len(body)%2 == 0
 	}
@@ -69,6 +67,23 @@ func readable(body []byte, kind string) (string, bool) {
 		return string(body), !bytes.ContainsRune(body, 0)
 	}
 	return strings.ToValidUTF8(string(body), "\uFFFD"), mostlyText(body)
+}
+
+// windows1252 is what the bytes 0x80 to 0x9f are in Windows-1252, by the Encoding
+// Standard, section 9.1; every other byte is the character of its number. The five
+// bytes without a character are replaced.
+const windows1252 = "€\uFFFD‚ƒ„…†‡ˆ‰Š‹Œ\uFFFDŽ\uFFFD\uFFFD‘’“”•–—˜™š›œ\uFFFDžŸ"
+
+func fromWindows1252(body []byte) string {
+	letters := []rune(windows1252)
+	text := make([]rune, len(body))
+	for i, b := range body {
+		text[i] = rune(b)
+		if 0x80 <= b && b < 0xa0 {
+			text[i] = letters[b-0x80]
+		}
+	}
+	return string(text)
 }
 
 // mostlyText reports whether bytes that are not UTF-8 are still worth reading: few
