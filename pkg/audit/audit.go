@@ -121,7 +121,7 @@ func New(c Config) (*Audit, error) {
 		c.Wait = wait
 	}
 	for _, glob := range c.Cases {
-		if !slices.ContainsFunc(cases, func(row Case) bool { ok, _ := path.Match(glob, row.Name); return ok }) {
+		if !slices.ContainsFunc(matrix(), func(row Case) bool { ok, _ := path.Match(glob, row.Name); return ok }) {
 			return nil, fmt.Errorf("audit: no case matches %q", glob)
 		}
 	}
@@ -148,6 +148,7 @@ func (a *Audit) plan(o *Operation) *asking {
 		x.skip = "changes data"
 		return x
 	}
+	cases := matrix()
 	for i := range cases {
 		if c := &cases[i]; a.asked(c) && c.Group != GroupState && a.concerns(c, o) {
 			x.cases = append(x.cases, c)
@@ -220,6 +221,7 @@ func (a *Audit) planState() {
 	if i < 0 {
 		return
 	}
+	cases := matrix()
 	for j := range cases {
 		c := &cases[j]
 		wanted := c.Name == "revoked" && a.config.Revocation || c.Name != "revoked" && a.config.Rotation > 0

@@ -3,6 +3,7 @@ package audit
 import (
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/forge"
@@ -107,7 +108,7 @@ func (c *Case) Expected() string {
 }
 
 // Cases returns the matrix in the order in which it is documented.
-func Cases() []Case { return slices.Clone(cases) }
+func Cases() []Case { return slices.Clone(matrix()) }
 
 // Quick returns the names of the cases that find most faults in few requests.
 func Quick() []string {
@@ -115,6 +116,7 @@ func Quick() []string {
 }
 
 func caseNamed(name string) *Case {
+	cases := matrix()
 	i := slices.IndexFunc(cases, func(c Case) bool { return c.Name == name })
 	if i < 0 {
 		return nil
@@ -135,83 +137,86 @@ const (
 	fixNone   = "put the operation behind the check of the token"
 )
 
-// cases is the matrix. Rows of tokens take their id and words from forge.
-var cases = []Case{
-	accepted("good", "RFC 6750, section 2.1"),
-	request(GroupRight, "scheme-lower-case", "the scheme in lower case is refused", "the scheme bearer in lower case", diagnosis.RightTokenRefused, "RFC 9110, section 11.1", "compare the scheme without regard to case").accepting(),
-	accepted("audience-array", "RFC 7519, section 4.1.3"),
-	accepted("scope-as-array", "RFC 8693, section 4.2").warning(),
+// matrix returns the cases, the same ones each time. Rows of tokens take their id
+// and words from forge. It is made when it is first needed: most commands never do.
+var matrix = sync.OnceValue(func() []Case {
+	return []Case{
+		accepted("good", "RFC 6750, section 2.1"),
+		request(GroupRight, "scheme-lower-case", "the scheme in lower case is refused", "the scheme bearer in lower case", diagnosis.RightTokenRefused, "RFC 9110, section 11.1", "compare the scheme without regard to case").accepting(),
+		accepted("audience-array", "RFC 7519, section 4.1.3"),
+		accepted("scope-as-array", "RFC 8693, section 4.2").warning(),
 
-	request(GroupNone, "no-token", "a request without a token is accepted", "no Authorization field", diagnosis.NoTokenAccepted, "RFC 6750, section 3.1", fixNone).without(),
-	request(GroupNone, "in-query", "a token in the query is accepted", "the token as ?access_token= and not in a field", diagnosis.TokenInQuery, "RFC 9700, section 4.3.2; RFC 6750, section 2.3", "read the token from the Authorization field only").warning().needing(NeedKey).allowing(http.StatusBadRequest),
-	request(GroupNone, "other-scheme", "a token under another scheme is accepted", "a valid token after the scheme Token", diagnosis.SchemeIgnored, "RFC 6750, section 2.1", "accept the scheme Bearer only").warning().allowing(http.StatusBadRequest),
-	request(GroupNone, "two-tokens", "a request with two Authorization fields is accepted", "two Authorization fields", diagnosis.CredentialsInvalid, "RFC 6750, sections 2 and 3.1", "refuse a request with more than one Authorization field").warning().allowing(http.StatusBadRequest),
+		request(GroupNone, "no-token", "a request without a token is accepted", "no Authorization field", diagnosis.NoTokenAccepted, "RFC 6750, section 3.1", fixNone).without(),
+		request(GroupNone, "in-query", "a token in the query is accepted", "the token as ?access_token= and not in a field", diagnosis.TokenInQuery, "RFC 9700, section 4.3.2; RFC 6750, section 2.3", "read the token from the Authorization field only").warning().needing(NeedKey).allowing(http.StatusBadRequest),
+		request(GroupNone, "other-scheme", "a token under another scheme is accepted", "a valid token after the scheme Token", diagnosis.SchemeIgnored, "RFC 6750, section 2.1", "accept the scheme Bearer only").warning().allowing(http.StatusBadRequest),
+		request(GroupNone, "two-tokens", "a request with two Authorization fields is accepted", "two Authorization fields", diagnosis.CredentialsInvalid, "RFC 6750, sections 2 and 3.1", "refuse a request with more than one Authorization field").warning().allowing(http.StatusBadRequest),
 
-	refused(GroupForm, "malformed-text", "RFC 6750, section 3.1", fixForm).allowing(http.StatusBadRequest),
-	refused(GroupForm, "malformed-base64", "RFC 6750, section 3.1", fixForm).allowing(http.StatusBadRequest),
-	refused(GroupForm, "malformed-json", "RFC 6750, section 3.1", fixForm).allowing(http.StatusBadRequest),
-	refused(GroupForm, "oversized", "RFC 6750, section 3.1", fixForm).allowing(http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestHeaderFieldsTooLarge),
+		refused(GroupForm, "malformed-text", "RFC 6750, section 3.1", fixForm).allowing(http.StatusBadRequest),
+		refused(GroupForm, "malformed-base64", "RFC 6750, section 3.1", fixForm).allowing(http.StatusBadRequest),
+		refused(GroupForm, "malformed-json", "RFC 6750, section 3.1", fixForm).allowing(http.StatusBadRequest),
+		refused(GroupForm, "oversized", "RFC 6750, section 3.1", fixForm).allowing(http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestHeaderFieldsTooLarge),
 
-	refused(GroupKey, "bad-signature", "RFC 8725, section 3.2", fixKey),
-	refused(GroupKey, "stripped-signature", "RFC 8725, section 3.2", fixKey).allowing(http.StatusBadRequest),
-	refused(GroupKey, "foreign-key", "RFC 8725, section 3.2", fixKey),
-	refused(GroupKey, "unknown-kid", "RFC 8725, section 3.10", fixKey),
-	refused(GroupKey, "jwk-header", "RFC 8725, section 3.10; RFC 7515, section 4.1.3", fixKey),
-	refused(GroupKey, "jku-header", "RFC 8725, section 3.10; RFC 7515, section 4.1.2", fixKey),
-	refused(GroupKey, "x5c-header", "RFC 8725, section 3.10; RFC 7515, section 4.1.6", fixKey),
-	refused(GroupKey, "kid-path", "RFC 8725, section 3.10", fixKey),
-	refused(GroupKey, "kid-sql", "RFC 8725, section 3.10", fixKey),
+		refused(GroupKey, "bad-signature", "RFC 8725, section 3.2", fixKey),
+		refused(GroupKey, "stripped-signature", "RFC 8725, section 3.2", fixKey).allowing(http.StatusBadRequest),
+		refused(GroupKey, "foreign-key", "RFC 8725, section 3.2", fixKey),
+		refused(GroupKey, "unknown-kid", "RFC 8725, section 3.10", fixKey),
+		refused(GroupKey, "jwk-header", "RFC 8725, section 3.10; RFC 7515, section 4.1.3", fixKey),
+		refused(GroupKey, "jku-header", "RFC 8725, section 3.10; RFC 7515, section 4.1.2", fixKey),
+		refused(GroupKey, "x5c-header", "RFC 8725, section 3.10; RFC 7515, section 4.1.6", fixKey),
+		refused(GroupKey, "kid-path", "RFC 8725, section 3.10", fixKey),
+		refused(GroupKey, "kid-sql", "RFC 8725, section 3.10", fixKey),
 
-	refused(GroupAlg, "alg-none", "RFC 8725, section 3.1", fixAlg),
-	refused(GroupAlg, "alg-none-case", "RFC 8725, section 3.1", fixAlg),
-	refused(GroupAlg, "alg-confusion", "RFC 8725, section 2.1", fixAlg),
-	refused(GroupAlg, "alg-confusion-trimmed", "RFC 8725, section 2.1", fixAlg),
-	refused(GroupAlg, "alg-confusion-der", "RFC 8725, section 2.1", fixAlg),
-	refused(GroupAlg, "alg-confusion-jwk", "RFC 8725, section 2.1", fixAlg),
+		refused(GroupAlg, "alg-none", "RFC 8725, section 3.1", fixAlg),
+		refused(GroupAlg, "alg-none-case", "RFC 8725, section 3.1", fixAlg),
+		refused(GroupAlg, "alg-confusion", "RFC 8725, section 2.1", fixAlg),
+		refused(GroupAlg, "alg-confusion-trimmed", "RFC 8725, section 2.1", fixAlg),
+		refused(GroupAlg, "alg-confusion-der", "RFC 8725, section 2.1", fixAlg),
+		refused(GroupAlg, "alg-confusion-jwk", "RFC 8725, section 2.1", fixAlg),
 
-	refused(GroupIssuer, "wrong-issuer", "RFC 9068, section 4; RFC 8725, section 3.8", fixIssuer),
-	refused(GroupIssuer, "issuer-suffix", "RFC 9068, section 4; RFC 8725, section 3.8", fixIssuer),
-	refused(GroupIssuer, "sibling-issuer", "RFC 9068, section 4; RFC 8725, section 3.8", fixIssuer),
-	refused(GroupIssuer, "no-issuer", "RFC 9068, section 4", "require iss, and compare it with the issuer"),
-	refused(GroupIssuer, "issuer-slash", "RFC 9068, section 4", fixIssuer).warning(),
+		refused(GroupIssuer, "wrong-issuer", "RFC 9068, section 4; RFC 8725, section 3.8", fixIssuer),
+		refused(GroupIssuer, "issuer-suffix", "RFC 9068, section 4; RFC 8725, section 3.8", fixIssuer),
+		refused(GroupIssuer, "sibling-issuer", "RFC 9068, section 4; RFC 8725, section 3.8", fixIssuer),
+		refused(GroupIssuer, "no-issuer", "RFC 9068, section 4", "require iss, and compare it with the issuer"),
+		refused(GroupIssuer, "issuer-slash", "RFC 9068, section 4", fixIssuer).warning(),
 
-	refused(GroupAud, "wrong-audience", "RFC 7519, section 4.1.3", fixAud),
-	refused(GroupAud, "audience-suffix", "RFC 7519, section 4.1.3", fixAud),
-	refused(GroupAud, "audience-inside", "RFC 7519, section 4.1.3", fixAud),
-	refused(GroupAud, "no-audience", "RFC 9068, section 4", fixAud),
+		refused(GroupAud, "wrong-audience", "RFC 7519, section 4.1.3", fixAud),
+		refused(GroupAud, "audience-suffix", "RFC 7519, section 4.1.3", fixAud),
+		refused(GroupAud, "audience-inside", "RFC 7519, section 4.1.3", fixAud),
+		refused(GroupAud, "no-audience", "RFC 9068, section 4", fixAud),
 
-	refused(GroupTime, "expired", "RFC 7519, section 4.1.4", fixTime),
-	refused(GroupTime, "expired-30m", "RFC 7519, section 4.1.4", fixTime),
-	refused(GroupTime, "no-expiry", "RFC 9068, section 2.2", "require exp"),
-	refused(GroupTime, "not-yet-valid", "RFC 7519, section 4.1.5", fixTime),
-	refused(GroupTime, "expiry-as-text", "RFC 7519, sections 2 and 4.1.4", fixTime),
+		refused(GroupTime, "expired", "RFC 7519, section 4.1.4", fixTime),
+		refused(GroupTime, "expired-30m", "RFC 7519, section 4.1.4", fixTime),
+		refused(GroupTime, "no-expiry", "RFC 9068, section 2.2", "require exp"),
+		refused(GroupTime, "not-yet-valid", "RFC 7519, section 4.1.5", fixTime),
+		refused(GroupTime, "expiry-as-text", "RFC 7519, sections 2 and 4.1.4", fixTime),
 
-	refused(GroupType, "id-token-as-access-token", "RFC 9068, section 4", fixType),
-	refused(GroupType, "id-token-with-scope", "RFC 9068, section 4", fixType),
-	refused(GroupType, "crit", "RFC 7515, section 4.1.11", "refuse a token whose crit lists an extension that the API does not know"),
-	refused(GroupType, "bound-token", "RFC 9449, section 7.2; RFC 8705, section 3", "refuse a token with cnf unless the proof of its key is checked").warning(),
-	refused(GroupType, "member-case", "RFC 7519, section 4", "read the names of claims case-sensitively"),
-	refused(GroupType, "duplicate-member", "RFC 7519, section 4", "refuse a token with a member name that occurs twice"),
+		refused(GroupType, "id-token-as-access-token", "RFC 9068, section 4", fixType),
+		refused(GroupType, "id-token-with-scope", "RFC 9068, section 4", fixType),
+		refused(GroupType, "crit", "RFC 7515, section 4.1.11", "refuse a token whose crit lists an extension that the API does not know"),
+		refused(GroupType, "bound-token", "RFC 9449, section 7.2; RFC 8705, section 3", "refuse a token with cnf unless the proof of its key is checked").warning(),
+		refused(GroupType, "member-case", "RFC 7519, section 4", "read the names of claims case-sensitively"),
+		refused(GroupType, "duplicate-member", "RFC 7519, section 4", "refuse a token with a member name that occurs twice"),
 
-	refused(GroupScope, "missing-scope", "RFC 6750, section 3.1; RFC 6749, section 3.3", fixScope),
-	refused(GroupScope, "scope-other", "RFC 6750, section 3.1; RFC 6749, section 3.3", fixScope),
-	refused(GroupScope, "scope-near", "RFC 6750, section 3.1; RFC 6749, section 3.3", fixScope),
-	refused(GroupScope, "scope-elsewhere", "RFC 9068, section 2.2.3", "read scopes from the claim scope only").warning(),
+		refused(GroupScope, "missing-scope", "RFC 6750, section 3.1; RFC 6749, section 3.3", fixScope),
+		refused(GroupScope, "scope-other", "RFC 6750, section 3.1; RFC 6749, section 3.3", fixScope),
+		refused(GroupScope, "scope-near", "RFC 6750, section 3.1; RFC 6749, section 3.3", fixScope),
+		refused(GroupScope, "scope-elsewhere", "RFC 9068, section 2.2.3", "read scopes from the claim scope only").warning(),
 
-	route("head", "HEAD is answered without a token", "HEAD, without a token", "RFC 9110, section 9.3.2"),
-	route("method-override", "X-HTTP-Method-Override avoids the check of the token", "X-HTTP-Method-Override: OPTIONS, without a token", "RFC 9110, section 9.3.2"),
-	route("path-slash", "a slash at the end of the path avoids the check of the token", "a slash at the end of the path, without a token", "RFC 3986, section 6.2.2"),
-	route("path-case", "the path in upper case avoids the check of the token", "the path in upper case, without a token", "RFC 3986, section 6.2.2"),
-	route("path-encoded", "a percent-encoded letter in the path avoids the check of the token", "a percent-encoded letter in the path, without a token", "RFC 3986, section 6.2.2"),
-	route("path-double-slash", "a doubled slash in the path avoids the check of the token", "a doubled slash in the path, without a token", "RFC 3986, section 6.2.2"),
+		route("head", "HEAD is answered without a token", "HEAD, without a token", "RFC 9110, section 9.3.2"),
+		route("method-override", "X-HTTP-Method-Override avoids the check of the token", "X-HTTP-Method-Override: OPTIONS, without a token", "RFC 9110, section 9.3.2"),
+		route("path-slash", "a slash at the end of the path avoids the check of the token", "a slash at the end of the path, without a token", "RFC 3986, section 6.2.2"),
+		route("path-case", "the path in upper case avoids the check of the token", "the path in upper case, without a token", "RFC 3986, section 6.2.2"),
+		route("path-encoded", "a percent-encoded letter in the path avoids the check of the token", "a percent-encoded letter in the path, without a token", "RFC 3986, section 6.2.2"),
+		route("path-double-slash", "a doubled slash in the path avoids the check of the token", "a doubled slash in the path, without a token", "RFC 3986, section 6.2.2"),
 
-	request(GroupState, "revoked", "a revoked token is accepted", "a token that was revoked at the issuer", diagnosis.Revoked, "RFC 7009, section 2", "ask the issuer (introspection) or a list of revoked tokens").needing(NeedIssuer),
-	request(GroupState, "keys-unavailable", "a valid token is refused while the key set is unavailable", "a valid token while the key set answers 503", diagnosis.KeysUnavailable, "OpenID Connect Core, section 10.1.1", "keep the keys that were fetched before while the key set is unavailable").needing(NeedIssuer).accepting(),
-	request(GroupState, "rotated-in", "a token signed with a new key is refused", "a token signed with a new key of the key set", diagnosis.KeyNewRefused, "OpenID Connect Core, section 10.1.1", "fetch the key set again for an unknown kid").needing(NeedIssuer).accepting(),
-	request(GroupState, "rotated-out", "a token signed with a removed key is accepted", "a token signed with a key that was removed from the key set", diagnosis.KeyOldAccepted, "RFC 8725, section 3.10", "replace the cached keys as a whole when the key set is fetched, at least every few minutes").needing(NeedIssuer),
+		request(GroupState, "revoked", "a revoked token is accepted", "a token that was revoked at the issuer", diagnosis.Revoked, "RFC 7009, section 2", "ask the issuer (introspection) or a list of revoked tokens").needing(NeedIssuer),
+		request(GroupState, "keys-unavailable", "a valid token is refused while the key set is unavailable", "a valid token while the key set answers 503", diagnosis.KeysUnavailable, "OpenID Connect Core, section 10.1.1", "keep the keys that were fetched before while the key set is unavailable").needing(NeedIssuer).accepting(),
+		request(GroupState, "rotated-in", "a token signed with a new key is refused", "a token signed with a new key of the key set", diagnosis.KeyNewRefused, "OpenID Connect Core, section 10.1.1", "fetch the key set again for an unknown kid").needing(NeedIssuer).accepting(),
+		request(GroupState, "rotated-out", "a token signed with a removed key is accepted", "a token signed with a key that was removed from the key set", diagnosis.KeyOldAccepted, "RFC 8725, section 3.10", "replace the cached keys as a whole when the key set is fetched, at least every few minutes").needing(NeedIssuer),
 
-	request(GroupPublic, "public-without-token", "a public operation refuses a request without a token", "no Authorization field", diagnosis.PublicRefused, "the document", "answer without a token, or change the document").without().accepting(),
-}
+		request(GroupPublic, "public-without-token", "a public operation refuses a request without a token", "no Authorization field", diagnosis.PublicRefused, "the document", "answer without a token, or change the document").without().accepting(),
+	}
+})
 
 // request is a row whose request differs, not its token.
 func request(group Group, name, headline, change string, id diagnosis.ID, clause, fix string) Case {

@@ -148,7 +148,7 @@ func (f *Finding) rank() int {
 }
 
 func order(c *Case) int {
-	return slices.IndexFunc(cases, func(row Case) bool { return row.Name == c.Name })
+	return slices.IndexFunc(matrix(), func(row Case) bool { return row.Name == c.Name })
 }
 
 // controlsFailed reports whether the valid request was refused on every

@@ -275,7 +275,7 @@ const switchesForm markup = `<section><details><summary><h2>Faults</h2></summary
 func (c *console) switches() markup {
 	active := c.server.activeFaults()
 	var tokens, endpoints markup
-	for _, f := range faultTable {
+	for _, f := range faultTable() {
 		var checked, value markup
 		if active.has(f.Name) {
 			checked = " checked"

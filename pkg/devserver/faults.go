@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -28,9 +29,10 @@ type Fault struct {
 
 // Faults returns all faults in the order of the documentation: those of access
 // tokens, from [forge.Cases], then those of the endpoints.
-func Faults() []Fault { return slices.Clone(faultTable) }
+func Faults() []Fault { return slices.Clone(faultTable()) }
 
-var faultTable = slices.Concat(tokenFaults(), endpointFaults)
+// faultTable is made when it is first needed: most commands never do.
+var faultTable = sync.OnceValue(func() []Fault { return slices.Concat(tokenFaults(), endpointFaults) })
 
 // tokenFaults returns the faults of access tokens.
 func tokenFaults() []Fault {
@@ -127,13 +129,14 @@ func parseFaults(list []string) (faultSet, error) {
 	set := faultSet{}
 	for _, text := range list {
 		name, value, _ := strings.Cut(strings.TrimSpace(text), "=")
-		i := slices.IndexFunc(faultTable, func(f Fault) bool { return f.Name == name })
+		table := faultTable()
+		i := slices.IndexFunc(table, func(f Fault) bool { return f.Name == name })
 		switch {
 		case i < 0:
 			return nil, fmt.Errorf("unknown fault %s%s", diagnosis.Quote(name), near(name, faultNames()))
-		case faultTable[i].Value == "" && value != "":
+		case table[i].Value == "" && value != "":
 			return nil, fmt.Errorf("the fault %s takes no value", name)
-		case faultTable[i].Value != "":
+		case table[i].Value != "":
 			if d, err := time.ParseDuration(value); err != nil || d < 0 {
 				return nil, fmt.Errorf("expected %s=DURATION, for instance %s=2s, got %s", name, name, diagnosis.Quote(value))
 			}
@@ -146,7 +149,7 @@ func parseFaults(list []string) (faultSet, error) {
 // names returns the names in the order of the table.
 func (f faultSet) names() []string {
 	names := []string{}
-	for _, one := range faultTable {
+	for _, one := range faultTable() {
 		if f.has(one.Name) {
 			names = append(names, one.Name)
 		}
@@ -156,7 +159,7 @@ func (f faultSet) names() []string {
 
 func faultNames() []string {
 	var names []string
-	for _, f := range faultTable {
+	for _, f := range faultTable() {
 		names = append(names, f.Name)
 	}
 	return names
