@@ -42,33 +42,33 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// Config holds what an account needs from its surroundings. The zero value is
-// ready for a public client.
+// Config configures an account. The zero value can be used for a public client.
 type Config struct {
-	// HTTP sends the requests; nil means the zero client. Where it has no
-	// Transport, it gets that of NewTransport.
+	// HTTP sends the requests. If nil, the zero client is used. If its
+	// Transport is nil, NewTransport creates it.
 	HTTP *safehttp.Client
-	// NewTransport makes the transport for the profile's TLS settings, which are
-	// nil where the system's are enough; nil means [safehttp.NewTransport].
+	// NewTransport creates the transport for the profile's TLS settings, which
+	// are nil if the system's are sufficient. If NewTransport is nil, it is
+	// [safehttp.NewTransport].
 	NewTransport func(*tls.Config) http.RoundTripper
-	// Now is the clock; nil means time.Now.
+	// Now returns the current time. If nil, it is time.Now.
 	Now func() time.Time
-	// Warn is called with what is worth knowing but stops nothing, mostly
-	// Diagnoses; nil means that it is not.
+	// Warn is called with faults that do not stop the operation, mostly
+	// Diagnoses. If nil, they are ignored.
 	Warn func(error)
 
-	// AccessToken, if it is not empty, is used in place of a session.
+	// AccessToken, if not empty, is used instead of a session.
 	AccessToken secret.String
-	// ClientSecret and ClientAssertion were given for this run and belong to
-	// whatever server it is about. They go before what the profile refers to.
+	// ClientSecret and ClientAssertion are for this run and any server. They
+	// override those of the profile.
 	ClientSecret    secret.String
 	ClientAssertion secret.String
 
-	// ReadSecret follows the profile's reference to a client secret, such as
-	// file:PATH; nil refuses every reference.
+	// ReadSecret resolves the profile's reference to a client secret, such as
+	// file:PATH. If nil, every reference is refused.
 	ReadSecret func(ctx context.Context, reference string) (secret.String, error)
-	// ReadAssertion follows the profile's reference to a client assertion, such as
-	// ci:github, for an audience; nil refuses every reference.
+	// ReadAssertion resolves the profile's reference to a client assertion, such
+	// as ci:github, for an audience. If nil, every reference is refused.
 	ReadAssertion func(ctx context.Context, reference, audience string) (secret.String, error)
 }
 
@@ -84,8 +84,8 @@ type Account struct {
 	prover keyedProver
 }
 
-// Open returns the account of a profile, whose sessions are kept in store. It
-// contacts nobody. Errors are Diagnoses, CONFIG_INVALID.
+// Open returns the account of a profile, with sessions in store. It sends no
+// request. Errors are Diagnoses: CONFIG_INVALID.
 func Open(p *profile.Profile, store *session.Store, c Config) (*Account, error) {
 	p, err := withPreset(p, "")
 	if err != nil {
@@ -119,10 +119,10 @@ func (c *Config) client(p *profile.Profile) (*safehttp.Client, error) {
 	return client, nil
 }
 
-// Profile is the profile in force. A login changes it.
+// Profile returns the effective profile. A login changes it.
 func (a *Account) Profile() *profile.Profile { return a.profile }
 
-// Store is where the account's session is kept.
+// Store returns the store of the account's session.
 func (a *Account) Store() *session.Store { return a.store }
 
 func (a *Account) now() time.Time {
@@ -138,9 +138,9 @@ func (a *Account) warn(err error) {
 	}
 }
 
-// Session returns the stored session as it is, expired or not. Errors are
-// Diagnoses: LOGIN_REQUIRED where there is none, SESSION_ELSEWHERE where it is
-// for something other than what the profile asks for, and those of the store.
+// Session returns the stored session, expired or not. Errors are Diagnoses:
+// LOGIN_REQUIRED if there is none, SESSION_ELSEWHERE if it does not match the
+// profile, and those of the store.
 func (a *Account) Session() (*session.Session, error) {
 	s, err := a.store.Load(a.profile.Name())
 	switch {
@@ -176,8 +176,7 @@ func (a *Account) actsForItself(s *session.Session) bool {
 	return a.canAuthenticate()
 }
 
-// canAuthenticate reports whether the profile names a client with credentials of
-// its own.
+// canAuthenticate reports whether the profile has a client with credentials.
 func (a *Account) canAuthenticate() bool {
 	p := a.profile
 	if p.Get(profile.ClientID) == "" || p.Server() == "" {
@@ -191,9 +190,9 @@ func (a *Account) canAuthenticate() bool {
 	return !a.config.ClientSecret.IsZero() || !a.config.ClientAssertion.IsZero() || p.Get(profile.AuthMethod) == oauth.AuthTLS
 }
 
-// server returns the metadata of an authorization server: what is found at the
-// issuer, with the endpoints that the profile names for it, or only these where
-// the profile names a token endpoint.
+// server returns the metadata of an authorization server: that of the issuer,
+// with the endpoints in the profile, or only these if the profile has a token
+// endpoint.
 func (a *Account) server(ctx context.Context, issuer string) (*discovery.Server, discovery.Trail, error) {
 	p := a.profile
 	named := &discovery.Server{}
@@ -218,8 +217,8 @@ func (a *Account) server(ctx context.Context, issuer string) (*discovery.Server,
 	return server, trail, nil
 }
 
-// metadata reads the metadata of an issuer, at the place that the profile names
-// for it if there is one.
+// metadata reads the metadata of an issuer, from the metadata URL in the
+// profile if there is one.
 func (a *Account) metadata(ctx context.Context, issuer string) (*discovery.Server, discovery.Trail, error) {
 	if place := a.profile.Get(profile.MetadataURL); place != "" && a.profile.Get(profile.Issuer) == issuer {
 		return discovery.FindServerAt(ctx, a.http, place, issuer)
@@ -227,7 +226,7 @@ func (a *Account) metadata(ctx context.Context, issuer string) (*discovery.Serve
 	return discovery.FindServer(ctx, a.http, issuer)
 }
 
-// namedServer is what the profile says of its server.
+// namedServer returns the server as configured in the profile.
 func (a *Account) namedServer() *discovery.Server {
 	p := a.profile
 	return &discovery.Server{
@@ -261,8 +260,8 @@ func (a *Account) Server(ctx context.Context) (*discovery.Server, error) {
 	return server, err
 }
 
-// origins are those of the endpoints of a server that receive a token or a
-// secret: a session's tokens go nowhere else.
+// origins returns the origins of a server's endpoints that receive a token or a
+// secret. The tokens of a session are sent only to these.
 func origins(server *discovery.Server) []string {
 	all := []string{
 		server.TokenEndpoint, server.RevocationEndpoint, server.IntrospectionEndpoint, server.UserinfoEndpoint,
@@ -282,7 +281,7 @@ func origins(server *discovery.Server) []string {
 	return list
 }
 
-// originOf is the origin of a URL, "" if it is none.
+// originOf returns the origin of a URL, or "" if it is not a URL.
 func originOf(rawURL string) string {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" {
@@ -291,8 +290,8 @@ func originOf(rawURL string) string {
 	return safehttp.Origin(u)
 }
 
-// serverOf identifies the server that a session belongs to, as
-// [profile.Profile.Server] does for a profile.
+// serverOf identifies the server of a session, like [profile.Profile.Server]
+// for a profile.
 func serverOf(s *session.Session) string {
 	if s.Issuer != "" {
 		return s.Issuer

@@ -20,7 +20,7 @@ import (
 
 const maxKeyFile = 64 << 10
 
-// newClient returns a client at a server that can prove nothing yet.
+// newClient returns a client of a server without credentials.
 func (a *Account) newClient(server *discovery.Server, id string) *oauth.Client {
 	return &oauth.Client{
 		ID: id, Server: server, HTTP: a.http, Now: a.config.Now,
@@ -30,14 +30,14 @@ func (a *Account) newClient(server *discovery.Server, id string) *oauth.Client {
 	}
 }
 
-// configuredClient returns the client that the profile names, at a server.
+// configuredClient returns the client of the profile for a server.
 func (a *Account) configuredClient(ctx context.Context, server *discovery.Server) (*oauth.Client, error) {
 	client := a.newClient(server, a.profile.Get(profile.ClientID))
 	return client, a.authenticate(ctx, client)
 }
 
-// authenticate gives a client the credentials that were configured for it and
-// for its server. It is the only place where they are taken from the profile.
+// authenticate adds the credentials that were configured for a client and its
+// server. Only this function reads them from the profile.
 func (a *Account) authenticate(ctx context.Context, client *oauth.Client) error {
 	p := a.profile
 	target := profile.Owner{Server: cmp.Or(client.Server.Issuer, client.Server.TokenEndpoint), ClientID: client.ID}
@@ -73,7 +73,7 @@ func (a *Account) authenticate(ctx context.Context, client *oauth.Client) error 
 	return err
 }
 
-// signWith reads the key that the client signs its assertions with.
+// signWith reads the key that signs the client's assertions.
 func (a *Account) signWith(client *oauth.Client, target profile.Owner) error {
 	path, err := a.profile.Credential(profile.SigningKey, target)
 	if err != nil || path == "" {
@@ -104,26 +104,26 @@ func readKeyFile(path string) ([]byte, error) {
 
 func (a *Account) readSecret(ctx context.Context, reference string) (secret.String, error) {
 	if a.config.ReadSecret == nil {
-		return secret.String{}, &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid, Got: diagnosis.Values{string(profile.ClientSecret) + ": this program follows no reference to a secret"}}
+		return secret.String{}, &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid, Got: diagnosis.Values{string(profile.ClientSecret) + ": references to secrets are not supported"}}
 	}
 	return a.config.ReadSecret(ctx, reference)
 }
 
 func (a *Account) readAssertion(ctx context.Context, reference, audience string) (secret.String, error) {
 	if a.config.ReadAssertion == nil {
-		return secret.String{}, &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid, Got: diagnosis.Values{string(profile.ClientAssertion) + ": this program follows no reference to an assertion"}}
+		return secret.String{}, &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid, Got: diagnosis.Values{string(profile.ClientAssertion) + ": references to assertions are not supported"}}
 	}
 	return a.config.ReadAssertion(ctx, reference, audience)
 }
 
-// audienceOf is the audience of an assertion for a client's server.
+// audienceOf returns the audience of an assertion for a client's server.
 func audienceOf(c *oauth.Client) string {
 	return cmp.Or(c.AssertionAudience, c.Server.Issuer, c.Server.TokenEndpoint)
 }
 
-// sessionClient returns the client that a session belongs to, at its server as
-// it is now. Its tokens and secrets go only to the origins that the session was
-// obtained at.
+// sessionClient returns the client of a session, with the current metadata of
+// its server. Its tokens and secrets are sent only to the origins of the
+// session.
 func (a *Account) sessionClient(ctx context.Context, s *session.Session) (*oauth.Client, error) {
 	registered, err := a.registration(ctx, s)
 	if err != nil {
@@ -154,7 +154,7 @@ func (a *Account) clientOf(ctx context.Context, s *session.Session, registered *
 }
 
 // registration returns the client that the session's server registered for this
-// profile, nil if the session's client is another one.
+// profile, or nil if the session has another client.
 func (a *Account) registration(ctx context.Context, s *session.Session) (*session.Registration, error) {
 	r, err := a.store.LoadRegistration(ctx, a.profile.Name())
 	switch {
@@ -168,14 +168,14 @@ func (a *Account) registration(ctx context.Context, s *session.Session) (*sessio
 	return r, nil
 }
 
-// keyedProver is the prover of one key, kept for the nonces that it learned.
+// keyedProver is the prover of one key. It is retained for its nonces.
 type keyedProver struct {
 	key    secret.String
 	prover *dpop.Prover
 }
 
-// proverOf makes the proofs of a session's tokens (RFC 9449); it is nil for
-// tokens that are bound to no key.
+// proverOf returns the prover for a session's tokens (RFC 9449), or nil for
+// tokens that are not bound to a key.
 func (a *Account) proverOf(s *session.Session) (*dpop.Prover, error) {
 	if s.DPoPKey.IsZero() {
 		return nil, nil
@@ -197,8 +197,8 @@ func (a *Account) proverOf(s *session.Session) (*dpop.Prover, error) {
 	return prover, nil
 }
 
-// newProofKey makes a key to bind tokens to, in the first algorithm in which the
-// server takes proofs; ES256 where it does not say.
+// newProofKey generates a key to bind tokens to, for the first algorithm that
+// the server supports for proofs, or ES256 if its metadata does not say.
 func newProofKey(server *discovery.Server) (secret.String, error) {
 	algorithm := "ES256"
 	for _, alg := range []string{"ES256", "EdDSA", "ES384", "ES512", "PS256", "RS256"} {

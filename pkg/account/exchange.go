@@ -10,30 +10,30 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// TokenFunc returns a token for a server, which some, such as the identity token
-// of a CI job, are issued for.
+// TokenFunc returns a token for a server. Some tokens, such as the identity
+// token of a CI job, are issued for one server.
 type TokenFunc func(ctx context.Context, audience string) (secret.String, error)
 
-// ExchangeOptions say what a token exchange asks for (RFC 8693), or, with an
-// Assertion, the JWT bearer grant (RFC 7523).
+// ExchangeOptions configures a token exchange (RFC 8693) or, with an Assertion,
+// the JWT bearer grant (RFC 7523).
 type ExchangeOptions struct {
 	Subject            TokenFunc // nil means the account's own access token
 	SubjectTokenType   string    // a URI or what [oauth.TokenType] knows; "" means an access token
 	Actor              TokenFunc // nil means that there is none
 	ActorTokenType     string
 	RequestedTokenType string
-	Assertion          TokenFunc // in place of a subject
+	Assertion          TokenFunc // instead of a subject
 
 	Scope, Audience, Resource []string
 	Param                     url.Values
-	// As is the account whose client presents the token, nil for this one: a
-	// program may exchange a user's token as another client.
+	// As is the account whose client sends the request. If nil, it is this one.
+	// A program may exchange a user's token as another client.
 	As *Account
 }
 
-// Exchange presents a token at the profile's server and returns the one that it
-// gives for it. The account's session stays as it is. The new token leaves this
-// program, so it is not bound to a key of it. Errors are Diagnoses.
+// Exchange sends a token to the profile's server and returns the issued token.
+// The session does not change. The new token is not bound to a key, because it
+// leaves this program. Errors are Diagnoses.
 func (a *Account) Exchange(ctx context.Context, o ExchangeOptions) (*oauth.TokenResponse, error) {
 	client, err := cmp.Or(o.As, a).exchanger(ctx, o.As != nil)
 	if err != nil {
@@ -46,8 +46,8 @@ func (a *Account) Exchange(ctx context.Context, o ExchangeOptions) (*oauth.Token
 	return client.Token(ctx, request.With(o.Param))
 }
 
-// ClientToken gets a token of the client's own (RFC 6749, section 4.4) for a
-// scope and a resource, and keeps nothing. Errors are Diagnoses.
+// ClientToken requests a token for the client itself (RFC 6749, section 4.4)
+// with a scope and a resource, without storing it. Errors are Diagnoses.
 func (a *Account) ClientToken(ctx context.Context, scope, resource []string) (*oauth.TokenResponse, error) {
 	client, err := a.exchanger(ctx, true)
 	if err != nil {
@@ -56,8 +56,7 @@ func (a *Account) ClientToken(ctx context.Context, scope, resource []string) (*o
 	return client.Token(ctx, oauth.ClientCredentials(scope, nil, resource))
 }
 
-// exchanger is the session's client, unless the one that the profile names is
-// asked for.
+// exchanger returns the session's client, or that of the profile if requested.
 func (a *Account) exchanger(ctx context.Context, configured bool) (*oauth.Client, error) {
 	if s, err := a.Session(); err == nil && !configured {
 		client, err := a.sessionClient(ctx, s)
@@ -71,7 +70,7 @@ func (a *Account) exchanger(ctx context.Context, configured bool) (*oauth.Client
 		return nil, err
 	}
 	if a.profile.Get(profile.ClientID) == "" {
-		return a.newClient(server, ""), nil // an assertion may be enough
+		return a.newClient(server, ""), nil // an assertion may be sufficient
 	}
 	return a.configuredClient(ctx, server)
 }
@@ -95,8 +94,8 @@ func (a *Account) exchangeRequest(ctx context.Context, audience string, o Exchan
 	return oauth.TokenExchange(p), err
 }
 
-// subject is the token to exchange: the one named, or the session's own of the
-// type that is asked for.
+// subject returns the token to exchange: the given one, or that of the session
+// with the requested type.
 func (a *Account) subject(ctx context.Context, audience string, o ExchangeOptions) (secret.String, error) {
 	if o.Subject != nil {
 		return o.Subject(ctx, audience)

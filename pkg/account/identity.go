@@ -18,24 +18,24 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// anyPort is the redirect URI of a client that is registered before a port is
-// known: loopback addresses match at every port (RFC 8252, section 7.3).
+// anyPort is the redirect URI of a client that is registered before the port is
+// known. Loopback addresses match with every port (RFC 8252, section 7.3).
 const anyPort = "http://127.0.0.1/callback"
 
-// ErrDocumentAccepted is underneath a NO_REGISTRATION_PATH where the server
-// accepts the URL of a client id metadata document as client id.
+// ErrDocumentAccepted is wrapped by NO_REGISTRATION_PATH if the server accepts
+// the URL of a client id metadata document as client id.
 var ErrDocumentAccepted = errors.New("it accepts the URL of a client id metadata document")
 
-// clientName is what a server shows its users of a client that is registered
-// here.
+// clientName is the name of a registered client, which the server shows to
+// users.
 const clientName = "oauthctl"
 
-// known returns the client that this profile's server registered for it, nil if
-// there is none that can be used: its secret has expired (RFC 7591, section
-// 3.2.1), or the store cannot read it, which a login recovers from.
+// known returns the client that this profile's server registered, or nil if
+// there is none, its secret has expired (RFC 7591, section 3.2.1), or the store
+// cannot read it, which a login repairs.
 func (l *login) known(ctx context.Context, server *discovery.Server) (*session.Registration, error) {
 	if l.profile.Get(profile.ClientID) != "" || l.document != "" {
-		return nil, nil // the profile names a client, so no other is used
+		return nil, nil // the profile has a client, so no other is used
 	}
 	r, err := l.store.LoadRegistration(ctx, l.profile.Name())
 	var d *diagnosis.Diagnosis
@@ -50,11 +50,10 @@ func (l *login) known(ctx context.Context, server *discovery.Server) (*session.R
 	return r, nil
 }
 
-// chooseDocument returns the URL of the document that describes the client, where
-// the server announces that it accepts one as client id (OAuth Client ID Metadata
-// Document), "" where the client is another one: it comes after a client that was
-// configured for this server, and before one that is registered here. A document
-// that is only the program's default has to be there.
+// chooseDocument returns the URL of the client id metadata document if the server
+// supports it, or "" if another client is used. It is preferred to a registered
+// client, but not to a configured one. The program's default document is used
+// only if it is reachable.
 func (l *login) chooseDocument(ctx context.Context, server *discovery.Server) string {
 	document := l.profile.Get(profile.ClientMetadataURL)
 	switch {
@@ -66,7 +65,7 @@ func (l *login) chooseDocument(ctx context.Context, server *discovery.Server) st
 	return document
 }
 
-// publishes reports whether a client id metadata document answers, and is about
+// publishes reports whether a URL serves a client id metadata document about
 // itself.
 func (l *login) publishes(ctx context.Context, document string) bool {
 	ctx, cancel := context.WithTimeout(ctx, documentTime)
@@ -83,11 +82,10 @@ func (l *login) publishes(ctx context.Context, document string) bool {
 
 const documentTime = 5 * time.Second
 
-// listen binds the redirect URI: the one that was asked for, else the one that a
-// registered client was registered with, since many servers compare the port,
-// else a free port. Where the registered port is taken, the client is not used.
-// A redirect URI that is not of this machine needs no listener: its answer is
-// pasted.
+// listen binds the redirect URI: the requested one, or that of a registered
+// client, because many servers compare the port, or one with a free port. If the
+// port of a registered client is in use, the client is not used. A redirect URI
+// of another host needs no listener: the user pastes the response.
 func (l *login) listen(ctx context.Context, server *discovery.Server) (callback, *session.Registration, error) {
 	registered, err := l.known(ctx, server)
 	if err != nil {
@@ -100,7 +98,7 @@ func (l *login) listen(ctx context.Context, server *discovery.Server) (callback,
 		registered = nil
 	}
 	if registered != nil && registered.RedirectURI == anyPort && l.redirectURI() == "" {
-		registered = nil // by the device grant, for no port in particular
+		registered = nil // registered for the device grant, without a fixed port
 	}
 	receiver, err := loopback.Listen(l.redirectURI(), l.options.Listen)
 	switch u, parseErr := url.Parse(l.redirectURI()); {
@@ -112,8 +110,8 @@ func (l *login) listen(ctx context.Context, server *discovery.Server) (callback,
 	return callback{}, nil, &diagnosis.Diagnosis{ID: diagnosis.RedirectUnusable, Got: diagnosis.Values{l.redirectURI()}, Err: err}
 }
 
-// client settles which client this is: the one that the profile names, the one
-// that was registered before, or one that the server registers now.
+// client determines the client: the one in the profile, the one that was
+// registered before, or a newly registered one.
 func (l *login) client(ctx context.Context, want wanted, redirectURI string, registered *session.Registration) (*oauth.Client, error) {
 	client := l.newClient(want.server, l.profile.Get(profile.ClientID))
 	var err error
@@ -136,9 +134,9 @@ func (l *login) client(ctx context.Context, want wanted, redirectURI string, reg
 	return client, err
 }
 
-// register asks the server for a client of our own (RFC 7591), for every grant
-// that a user can log in by, and keeps it at once: a login that is given up
-// leaves no client behind that nobody knows.
+// register registers a client (RFC 7591) for every grant that a user can log in
+// with, and stores it immediately, so that an aborted login does not leave an
+// unused client at the server.
 func (l *login) register(ctx context.Context, want wanted, redirectURI string) (*session.Registration, error) {
 	server := want.server
 	if _, err := server.Endpoint("registration_endpoint"); errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.EndpointMissing}) || server.Raw == nil && err != nil {
@@ -148,7 +146,8 @@ func (l *login) register(ctx context.Context, want wanted, redirectURI string) (
 		}
 		return nil, &diagnosis.Diagnosis{ID: diagnosis.NoRegistrationPath, Err: also, Expected: diagnosis.Values{"a client with the redirect URI " + redirectURI}, Got: diagnosis.Values{server.Issuer}}
 	}
-	// No scope is named: a client registered for some could never widen them.
+	// No scope is set: a client that is registered for some scopes could not
+	// request others later.
 	wish := oauth.Registration{ClientName: cmp.Or(l.options.ClientName, clientName), RedirectURIs: []string{redirectURI}, GrantTypes: []string{GrantAuthorizationCode, "refresh_token"}}
 	switch {
 	case l.grant.name == GrantDeviceCode:

@@ -19,8 +19,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// The grants by which a session is obtained (RFC 6749, sections 4.1 and 4.4; RFC
-// 8628), as LoginOptions.GrantType names them.
+// Grants with which a session can be obtained (RFC 6749, sections 4.1 and 4.4;
+// RFC 8628), for LoginOptions.GrantType.
 const (
 	GrantAuthorizationCode = "authorization_code"
 	GrantDeviceCode        = "device_code"
@@ -29,54 +29,56 @@ const (
 	GrantTokenExchange     = "token-exchange" // RFC 8693
 )
 
-// UserInterface is the user's side of a login. Its methods are called by one
-// goroutine at a time, but OpenBrowser and ReadLine each have one of their own
-// and may block for longer than the login lasts.
+// UserInterface is the user interface of a login. Its methods are called by one
+// goroutine at a time, except OpenBrowser and ReadLine, which run in their own
+// goroutines and may block for longer than the login.
 type UserInterface interface {
-	// Searched shows how the server was looked for; err is why it was not found.
+	// Searched shows how the server was searched for. Err is why it was not
+	// found.
 	Searched(trail discovery.Trail, err error)
-	// Registered says that the server registered a client; again, because it no
-	// longer knew the one before.
+	// Registered reports that the server registered a client; again means that
+	// it no longer knew the previous one.
 	Registered(clientID string, again bool)
-	// Console shows what to do in the console of a provider, with the redirect URI
-	// to enter there, before a login can succeed.
+	// Console shows what to do in the console of a provider before a login can
+	// succeed, with the redirect URI to enter.
 	Console(provider string, steps []string)
-	// Requesting shows the scopes that are requested; added are those of them that
-	// nobody named.
+	// Requesting shows the requested scopes; added lists those that were added by
+	// default.
 	Requesting(scopes, added []string)
-	// ShowURL shows the address at which the user logs in. The answer is awaited
-	// at redirectURI.
+	// ShowURL shows the URL for the user to open. The login waits for the
+	// response at redirectURI.
 	ShowURL(address, redirectURI string)
-	// OpenBrowser opens an address. That it cannot is a warning, since the address
-	// was shown.
+	// OpenBrowser opens a URL. An error is only a warning, because the URL was
+	// shown.
 	OpenBrowser(address string) error
-	// ReadLine returns a line that the user entered: the address at which the
-	// browser ended, where it could not come back here. An error ends the reading.
+	// ReadLine returns a line from the user: the address that the browser shows if
+	// it cannot reach this machine. An error ends the reading.
 	ReadLine() (string, error)
 	// ShowCode shows the code to enter on another device.
 	ShowCode(*oauth.DeviceAuthorization)
-	// Warn shows what is worth knowing and stops nothing, mostly a Diagnosis.
+	// Warn shows a fault that does not stop the login, mostly a Diagnosis.
 	Warn(error)
 }
 
-// LoginOptions say what a login asks for. The zero value logs in by the browser
-// at the profile's server.
+// LoginOptions configures a login. The zero value logs in with the browser at
+// the profile's server.
 type LoginOptions struct {
-	// URL is an API's or an issuer's; "" means the profile's.
+	// URL is an API or an issuer; "" means that of the profile.
 	URL       string
-	GrantType string // for this login; "" means the profile's, or the authorization code
+	GrantType string // for this login; "" means that of the profile, or the authorization code
 
-	Scope    []string // these and no others; nil means what the API needs
-	AddScope []string // those of the session, and these
+	Scope    []string // exactly these; nil means those that the API needs
+	AddScope []string // in addition to those of the session
 	Audience []string
 	Resource []string // RFC 8707
-	// NoResource sends no resource, even where the API's metadata names it.
+	// NoResource omits the resource parameter, even if the API's metadata has a
+	// resource.
 	NoResource bool
 	API        string
 	Param      []string // NAME=VALUE
 
-	RedirectURI string // "" means the profile's, or a free port
-	Listen      string // the address to listen on, where it is another
+	RedirectURI string // "" means that of the profile, or a free port
+	Listen      string // the address to listen at, if it differs
 	OpenBrowser bool
 	Timeout     time.Duration // for the user; 0 means 5 minutes
 	Prompt      string
@@ -86,31 +88,31 @@ type LoginOptions struct {
 	PAR         bool // push the request to the server first (RFC 9126)
 	DPoP        bool // bind the tokens to a key (RFC 9449)
 
-	// ClientName is what a server shows its users of a client that is registered
-	// here; "" means oauthctl.
+	// ClientName is the name of a registered client, which the server shows to
+	// users. "" means oauthctl.
 	ClientName string
-	// Observe is called after each step of a login by the browser, by the
-	// goroutine that logs in; nil means that nobody watches.
+	// Observe, if not nil, is called after each step of a login with the
+	// browser, by the goroutine that logs in.
 	Observe func(Step)
 }
 
-// Step is a step of a login that was made. Its secrets are those of the login.
+// Step is a completed step of a login. It contains the secrets of the login.
 type Step struct {
 	Name     StepName
 	Client   *oauth.Client
 	Request  *oauth.AuthorizationRequest
-	Code     secret.String        // from Answered on
-	Response *oauth.TokenResponse // from Obtained on
-	Identity *token.Token         // at Verified, nil without an ID token
+	Code     secret.String        // set from Answered on
+	Response *oauth.TokenResponse // set from Obtained on
+	Identity *token.Token         // set at Verified; nil without an ID token
 }
 
-// StepName names a step.
+// StepName identifies a step.
 type StepName int
 
-// The steps, in their order.
+// Steps, in their order.
 const (
-	Requested StepName = iota // the authorization request was made
-	Answered                  // its response came, with the code
+	Requested StepName = iota // the authorization request was sent
+	Answered                  // the response with the code has arrived
 	Obtained                  // the code was exchanged for tokens
 	Verified                  // every check passed
 )
@@ -121,19 +123,19 @@ func (l *login) observe(s Step) {
 	}
 }
 
-// LoggedIn is what a login came to.
+// LoggedIn is the result of a login.
 type LoggedIn struct {
 	Session  *session.Session
 	Response *oauth.TokenResponse
-	// Asked are the scopes that were requested, and Missing those of them that
-	// were not granted.
+	// Asked lists the requested scopes, and Missing those that were not
+	// granted.
 	Asked, Missing []string
 }
 
-// grant is a row of the table of the ways in which a login gets its tokens.
+// grant is a row of the table of grants for a login.
 type grant struct {
 	name   string
-	user   bool // a user takes part
+	user   bool // a user is involved
 	obtain func(context.Context, *login, wanted) (authorized, error)
 }
 
@@ -148,7 +150,7 @@ func grants() []grant {
 	}
 }
 
-// GrantTypes returns the values of LoginOptions.GrantType.
+// GrantTypes returns the allowed values of LoginOptions.GrantType.
 func GrantTypes() []string {
 	var names []string
 	for _, g := range grants() {
@@ -157,47 +159,47 @@ func GrantTypes() []string {
 	return names
 }
 
-// login is one login under way: who asks, and for what.
+// login is a login in progress.
 type login struct {
 	*Account
 	ui      UserInterface
 	options LoginOptions
 	grant   grant
-	// document is the URL of the document that describes the client, "" for any
-	// other client.
+	// document is the URL of the client id metadata document, or "" for another
+	// client.
 	document string
-	again    bool             // a client that the server forgot is registered anew
-	before   *session.Session // the session in whose place the new one comes, nil without one
+	again    bool             // a client that the server no longer knows is registered again
+	before   *session.Session // the session to replace, or nil
 }
 
-// wanted is what a login asks of the server that was found.
+// wanted is what a login requests from the discovered server.
 type wanted struct {
 	server    *discovery.Server
-	resource  *discovery.Resource // nil where the login began with an issuer
+	resource  *discovery.Resource // nil if the login began with an issuer
 	scopes    []string
-	implied   []string // those of the scopes that only we added
+	implied   []string // scopes that were added by default
 	audiences []string
 	resources []string
 	params    url.Values
-	key       secret.String // that the tokens are bound to, empty for Bearer tokens
+	key       secret.String // the key of the tokens; empty for Bearer tokens
 }
 
-// authorized is what the server gave: tokens, for a client, with what the ID
-// token has to say.
+// authorized is the result of the grant: tokens for a client, and what is
+// needed to verify the ID token.
 type authorized struct {
 	client   *oauth.Client
 	request  *oauth.AuthorizationRequest // nil without one
 	response *oauth.TokenResponse
 	expected oauth.IDTokenExpectation
-	receiver *loopback.Receiver // whose browser waits for the outcome, nil without one
+	receiver *loopback.Receiver // shows the result in the browser; nil without one
 }
 
-// Login gets tokens for the user, or for the client itself, and keeps them in
-// place of the session before: it finds the server, settles what to ask for and
-// which client this is, has the user authorize it, and checks what came. Nothing
-// is kept unless every check passed, and what a new login would need (a writable
-// store and profile file) is looked at first. The profile then holds what was
-// found, and a refresh token that it replaces is revoked.
+// Login obtains tokens for the user, or for the client itself, and replaces the
+// session. It finds the server, determines the client and the scopes, has the
+// user authorize the request, and verifies the response. The session is stored
+// only if every check passed. Before the user is involved, Login checks that the
+// store and the profile file can be written. Afterwards the profile contains the
+// discovered settings, and the refresh token of the previous session is revoked.
 //
 // Errors are Diagnoses.
 func (a *Account) Login(ctx context.Context, ui UserInterface, o LoginOptions) (*LoggedIn, error) {
@@ -263,7 +265,7 @@ func (g authorized) show(o loopback.Outcome) {
 	}
 }
 
-// prepare settles all that can be settled before anybody is asked for anything.
+// prepare does everything that can be done before the user is involved.
 func (a *Account) prepare(ctx context.Context, ui UserInterface, o LoginOptions) (*login, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Minute
@@ -285,7 +287,7 @@ func (a *Account) prepare(ctx context.Context, ui UserInterface, o LoginOptions)
 		return nil, err
 	}
 	if warning != nil && a.profile.Get(profile.StoreKind) == string(session.Auto) {
-		ui.Warn(warning) // where auto was chosen by nobody, the place is shown anyway
+		ui.Warn(warning) // if auto fell back to another store, its place is shown anyway
 	}
 	if path := a.profile.Path(); path != "" {
 		if err := profile.Writable(ctx, path); err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
-// loginByClient is the client credentials grant (RFC 6749, section 4.4): the
-// client acts for itself and asks nobody.
+// loginByClient uses the client credentials grant (RFC 6749, section 4.4),
+// without a user.
 func loginByClient(ctx context.Context, l *login, want wanted) (authorized, error) {
 	if l.profile.Get(profile.ClientID) == "" {
 		return authorized{}, &diagnosis.Diagnosis{ID: diagnosis.ClientIncomplete, Expected: diagnosis.Values{string(profile.ClientID)}, Got: diagnosis.None}

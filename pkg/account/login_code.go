@@ -16,13 +16,12 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// errForgotten ends an attempt whose registered client the server does not know
-// any more.
+// errForgotten means that the server no longer knows the registered client.
 var errForgotten = errors.New("account: the server forgot the client")
 
-// loginByCode is the authorization code grant with PKCE (RFC 6749, section 4.1;
-// RFC 8252). A client that was registered here and that the server has forgotten
-// is registered anew, once.
+// loginByCode uses the authorization code grant with PKCE (RFC 6749, section
+// 4.1; RFC 8252). If the server no longer knows the registered client, it is
+// registered again, once.
 func loginByCode(ctx context.Context, l *login, want wanted) (authorized, error) {
 	got, err := l.authorize(ctx, want)
 	if errors.Is(err, errForgotten) {
@@ -42,8 +41,8 @@ func (l *login) forgetClient(ctx context.Context) error {
 
 // authorize makes one attempt.
 func (l *login) authorize(ctx context.Context, want wanted) (authorized, error) {
-	// Bound before anything is asked of the server, so that nobody is sent to an
-	// address at which nobody listens.
+	// Listening starts before the first request, so that the user is never sent
+	// to an address without a listener.
 	back, registered, err := l.listen(ctx, want.server)
 	if err != nil {
 		return authorized{}, err
@@ -77,9 +76,9 @@ func (l *login) authorize(ctx context.Context, want wanted) (authorized, error) 
 	return got, nil
 }
 
-// forgotten marks a refusal that may mean that the server does not know the
-// client any more, of one that was registered here. Servers have several words
-// for it; one new registration costs little.
+// forgotten wraps a refusal that may mean that the server no longer knows the
+// registered client. Servers use several error codes for it; one more
+// registration does little harm.
 func forgotten(err error, reused bool) error {
 	var refused *oauth.Error
 	if !reused || !errors.As(err, &refused) {
@@ -89,7 +88,7 @@ func forgotten(err error, reused bool) error {
 	case "invalid_client", "unauthorized_client", "invalid_client_id", "invalid_redirect_uri", "redirect_uri_mismatch":
 		return errForgotten
 	case "invalid_request", "invalid_grant":
-		// At the token endpoint invalid_request is about the request, which is ours.
+		// At the token endpoint, invalid_request is about the request itself.
 		if refused.Code == "invalid_grant" || refused.Request.Endpoint != oauth.TokenEndpoint {
 			return errForgotten
 		}
@@ -101,8 +100,8 @@ func forgotten(err error, reused bool) error {
 	return err
 }
 
-// callback is where the answer comes: at a listener of this machine or, for any
-// other redirect URI, only by being pasted.
+// callback receives the response: with a listener on this machine or, for any
+// other redirect URI, only by pasting.
 type callback struct {
 	uri      string
 	receiver *loopback.Receiver // nil where the answer has to be pasted
@@ -129,8 +128,8 @@ func (c callback) receive(ctx context.Context, accept func(url.Values) error, st
 	return c.receiver.Receive(ctx, accept)
 }
 
-// request makes the authorization request, and pushes it to the server where it
-// wants that or it was asked for (RFC 9126).
+// request creates the authorization request, and pushes it if the server
+// requires it or it was requested (RFC 9126).
 func (l *login) request(ctx context.Context, want wanted, client *oauth.Client, redirectURI string) (*oauth.AuthorizationRequest, error) {
 	o := l.options
 	request, err := client.NewAuthorizationRequest(oauth.AuthorizationParams{
@@ -156,9 +155,9 @@ func (l *login) request(ctx context.Context, want wanted, client *oauth.Client, 
 	return request, err
 }
 
-// lookAfter is how long the browser has before the authorization page is looked
-// at for a client that was registered by an earlier run: the server refuses one
-// that it forgot in the browser only (RFC 6749, section 4.1.2.1).
+// lookAfter is the delay before the authorization page is checked for a client
+// that an earlier run registered. A server that no longer knows the client
+// shows the error only in the browser (RFC 6749, section 4.1.2.1).
 const lookAfter = 2 * time.Second
 
 // awaitCode sends the user to the server and waits for the code.
@@ -199,17 +198,17 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// acceptor takes the code of the first answer to a request.
+// acceptor accepts the first response to a request.
 type acceptor struct {
 	request *oauth.AuthorizationRequest
 
 	mu    sync.Mutex
 	code  secret.String
-	wrong error // the last request that was no answer
+	wrong error // error of the last request that was not accepted
 }
 
-// accept looks at the parameters of a redirect. An error that wraps
-// [loopback.ErrStray] lets the wait go on.
+// accept checks the parameters of a redirect. After an error that wraps
+// [loopback.ErrStray], the login continues to wait.
 func (a *acceptor) accept(values url.Values) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -237,9 +236,9 @@ func (a *acceptor) stray() error {
 	return a.wrong
 }
 
-// awaitBrowser opens the address and returns what becomes of the answer that
-// arrives first, at the receiver or pasted. It does not wait for the browser:
-// some launchers end only with it.
+// awaitBrowser opens the URL and returns the result of the first response, from
+// the receiver or pasted. It does not wait for the browser, because some
+// launchers run until the browser is closed.
 func (l *login) awaitBrowser(ctx context.Context, back callback, address string, a *acceptor, lost <-chan struct{}) error {
 	browsed, received, strays := make(chan error, 1), make(chan error, 1), make(chan loopback.Stray, 8)
 	reported := map[string]bool{}
@@ -255,16 +254,16 @@ func (l *login) awaitBrowser(ctx context.Context, back callback, address string,
 		case line, ok := <-lines:
 			switch {
 			case !ok && back.receiver == nil:
-				return &diagnosis.Diagnosis{ID: diagnosis.RedirectUnusable, Expected: diagnosis.Values{"a terminal to paste the answer in"}, Got: diagnosis.Values{back.uri}}
+				return &diagnosis.Diagnosis{ID: diagnosis.RedirectUnusable, Expected: diagnosis.Values{"a terminal to paste the response into"}, Got: diagnosis.Values{back.uri}}
 			case !ok:
-				lines = nil // no more can be pasted; the browser may still come
+				lines = nil // end of input; the browser may still respond
 			default:
 				if err := l.pasted(line, back.uri, a); !errors.Is(err, loopback.ErrStray) {
 					return err
 				}
 			}
 		case stray := <-strays:
-			// Once for each kind, so that a browser that repeats itself is no flood.
+			// Once for each kind, so that repeated requests cause only one warning.
 			if text := ignoredBecause(stray); !reported[text] {
 				reported[text] = true
 				l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.CallbackIgnored, Got: diagnosis.Values{text}})
@@ -279,19 +278,19 @@ func (l *login) awaitBrowser(ctx context.Context, back callback, address string,
 	}
 }
 
-// ignoredBecause says why a request at the redirect URI is not the answer.
+// ignoredBecause describes why a request at the redirect URI was ignored.
 func ignoredBecause(s loopback.Stray) string {
 	switch s.Reason {
 	case loopback.Posted:
 		return "a POST, as response_mode form_post sends"
 	case loopback.NoParameters:
-		return "a request without parameters; an answer in the fragment does not arrive"
+		return "a request without parameters; a response in the fragment is not sent to this machine"
 	case loopback.ForeignHost:
 		return "a request for another host name"
 	}
 	var state *oauth.StateError
 	if !errors.As(s.Err, &state) {
-		return "a second answer"
+		return "a second response"
 	}
 	what := "parameters"
 	if state.Code != "" {
@@ -303,7 +302,7 @@ func ignoredBecause(s loopback.Stray) string {
 	return what + " with the state of another login"
 }
 
-// lines are what the user enters while the login waits.
+// lines returns the lines that the user enters while the login waits.
 func (l *login) lines(ctx context.Context) <-chan string {
 	lines := make(chan string)
 	go func() {
@@ -323,8 +322,8 @@ func (l *login) lines(ctx context.Context) <-chan string {
 	return lines
 }
 
-// pasted takes a line as the browser's request is taken, and returns an error
-// that wraps [loopback.ErrStray] while the wait goes on.
+// pasted handles a line like a request of the browser. It returns an error that
+// wraps [loopback.ErrStray] if the login continues to wait.
 func (l *login) pasted(line, redirectURI string, a *acceptor) error {
 	if line == "" {
 		return loopback.ErrStray
@@ -337,7 +336,8 @@ func (l *login) pasted(line, redirectURI string, a *acceptor) error {
 	if err = a.accept(values); errors.Is(err, loopback.ErrStray) {
 		why := errors.New("it belongs to another login")
 		if state := (*oauth.StateError)(nil); errors.As(err, &state) && state.Missing {
-			// Terminals cut a line of 1024 or 4095 bytes, and the state comes last.
+			// Terminals cut a line after 1024 or 4095 bytes, and the state is at
+			// the end.
 			why = errors.New("it has no state; a terminal cuts long lines, so over SSH forward the port instead")
 		}
 		l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.PasteRefused, Err: why})

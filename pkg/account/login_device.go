@@ -7,8 +7,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 )
 
-// loginByDevice is the device authorization grant (RFC 8628): the user enters a
-// code on another device while this one asks the server for the outcome.
+// loginByDevice uses the device authorization grant (RFC 8628): the user enters
+// a code on another device while this one polls the server.
 func loginByDevice(ctx context.Context, l *login, want wanted) (authorized, error) {
 	registered, err := l.known(ctx, want.server)
 	if err != nil {
@@ -35,7 +35,7 @@ func loginByDevice(ctx context.Context, l *login, want wanted) (authorized, erro
 	return got, err
 }
 
-// askDevice asks the server for a code to show.
+// askDevice requests a code to show.
 func (l *login) askDevice(ctx context.Context, want wanted) (authorized, *oauth.DeviceAuthorization, error) {
 	registered, err := l.known(ctx, want.server)
 	if err != nil {

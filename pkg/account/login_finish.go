@@ -12,7 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// finish checks what came and keeps it.
+// finish verifies and stores the result.
 func (l *login) finish(ctx context.Context, want wanted, got authorized) (*LoggedIn, error) {
 	id, err := l.identify(ctx, want, got)
 	if err != nil {
@@ -29,7 +29,7 @@ func (l *login) finish(ctx context.Context, want wanted, got authorized) (*Logge
 		return nil, err
 	}
 	if err := l.saveProfile(ctx); err != nil {
-		l.ui.Warn(err) // the session is there, and later commands say what they lack
+		l.ui.Warn(err) // the session is stored, and later commands report what they lack
 	}
 	l.compareAudience(want, got.response)
 	done := &LoggedIn{Session: s, Response: got.response, Asked: want.scopes}
@@ -60,8 +60,8 @@ func (l *login) compareAudience(want wanted, response *oauth.TokenResponse) {
 	l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.AudienceNotGranted, Expected: requested, Got: t.Audience()})
 }
 
-// identify verifies the ID token. That there is none matters only if the user
-// asked for openid; if only we added it, it is a warning.
+// identify verifies the ID token. If there is none, it is an error only if the
+// user requested openid; if openid was added by default, it is a warning.
 func (l *login) identify(ctx context.Context, want wanted, got authorized) (*token.Token, error) {
 	if !slices.Contains(want.scopes, "openid") && got.response.IDToken.IsZero() {
 		return nil, nil
@@ -74,7 +74,7 @@ func (l *login) identify(ctx context.Context, want wanted, got authorized) (*tok
 	return id, err
 }
 
-// nameOf returns what a person calls the user, as far as the ID token says.
+// nameOf returns a readable name of the user from the ID token, or "".
 func nameOf(id *token.Token) string {
 	for _, claim := range []string{"preferred_username", "email", "name"} {
 		if v, ok := id.Claim(claim); ok {
@@ -86,7 +86,8 @@ func nameOf(id *token.Token) string {
 	return ""
 }
 
-// saveProfile keeps what was found, so that later runs need no options.
+// saveProfile stores the discovered settings, so that later runs need no
+// options.
 func (l *login) saveProfile(ctx context.Context) error {
 	p := l.profile
 	if p.Path() == "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// find finds the server and settles what to ask it for.
+// find finds the server and determines what to request.
 func (l *login) find(ctx context.Context) (wanted, error) {
 	found, err := l.discover(ctx)
 	if err != nil {
@@ -39,7 +39,7 @@ func (l *login) find(ctx context.Context) (wanted, error) {
 }
 
 // ready reports what the server lacks for this login, before a client is
-// registered for it.
+// registered.
 func (l *login) ready(server *discovery.Server) error {
 	grantType := l.grant.name
 	if grantType == GrantDeviceCode {
@@ -48,7 +48,7 @@ func (l *login) ready(server *discovery.Server) error {
 	return l.newClient(server, "").Ready(grantType, l.options.PAR)
 }
 
-// moveTo makes the server that was found the account's.
+// moveTo changes the account to the discovered server.
 func (l *login) moveTo(found *discovery.Found) error {
 	server := profile.Values{profile.Issuer: found.Server.Issuer}
 	if found.Server.Issuer == "" {
@@ -80,8 +80,8 @@ func (l *login) discover(ctx context.Context) (*discovery.Found, error) {
 	return nil, &diagnosis.Diagnosis{ID: diagnosis.ServerUnknown}
 }
 
-// search looks for the server that a URL leads to. A certificate that the
-// profile names for its own server is not presented on the way to another.
+// search finds the server of a URL. The client certificate in the profile is
+// not used for another server.
 func (l *login) search(ctx context.Context, rawURL string) (*discovery.Found, error) {
 	p := l.profile
 	if rawURL == p.Get(profile.Issuer) && (p.Get(profile.TokenEndpoint) != "" || p.Get(profile.MetadataURL) != "") {
@@ -96,15 +96,16 @@ func (l *login) search(ctx context.Context, rawURL string) (*discovery.Found, er
 			return nil, err
 		}
 	}
-	// The user wants to log in, so an API that challenges POST alone may be sent one.
+	// The user wants to log in, so one POST may be sent to an API that challenges
+	// POST only.
 	found, trail, err := discovery.FindWith(ctx, client, rawURL, discovery.Options{Post: true})
 	l.ui.Searched(trail, err)
 	return found, err
 }
 
-// chooseAudience settles audience and resource: what was asked for, else what
-// was found with the API, else the profile's. A resource goes only to servers
-// that take one.
+// chooseAudience determines audience and resource: the requested ones, those of
+// the API, or those of the profile. A resource is sent only to servers that
+// accept it.
 func (l *login) chooseAudience(found *discovery.Found) (audiences, resources []string) {
 	values := profile.Values{}
 	if found.Resource != nil && l.profile.Origin(profile.Audience) != profile.Flag {
@@ -129,9 +130,8 @@ func (l *login) chooseAudience(found *discovery.Found) (audiences, resources []s
 	return audiences, l.profile.List(profile.Resource)
 }
 
-// chooseScopes settles what to ask for. Named scopes are asked for as they are;
-// otherwise what the API needs, with openid and offline_access where the server
-// knows them.
+// chooseScopes determines the scopes: exactly the requested ones, or otherwise
+// those of the API with openid and offline_access, if the server supports them.
 func (l *login) chooseScopes(found *discovery.Found) (scopes, implied []string) {
 	p := l.profile
 	switch {
@@ -172,8 +172,8 @@ func (l *login) withImplied(needed []string, server *discovery.Server) (scopes, 
 	return scopes, implied
 }
 
-// offers reports whether a server announces a scope. One that signs ID tokens and
-// announces no scope at all is an OpenID provider, which knows openid.
+// offers reports whether a server supports a scope. A server that signs ID tokens
+// and lists no scopes is an OpenID provider, which supports openid.
 func offers(server *discovery.Server, scope string) bool {
 	if len(server.ScopesSupported) == 0 && scope == "openid" {
 		return len(server.IDTokenSigningAlgValuesSupported) > 0
@@ -181,8 +181,8 @@ func offers(server *discovery.Server, scope string) bool {
 	return discovery.Supports(server.ScopesSupported, scope)
 }
 
-// chooseKey returns the key that the tokens are bound to (RFC 9449) where that
-// was asked for, now or at the login that this one replaces.
+// chooseKey returns the key for bound tokens (RFC 9449), if this login or the
+// previous one requested it.
 func (l *login) chooseKey(server *discovery.Server) (secret.String, error) {
 	switch {
 	case l.before != nil && !l.before.DPoPKey.IsZero():
@@ -193,7 +193,7 @@ func (l *login) chooseKey(server *discovery.Server) (secret.String, error) {
 	return secret.String{}, nil
 }
 
-// bind gives a client the key that its tokens are to be bound to.
+// bind sets the key to which a client's tokens are bound.
 func (l *login) bind(client *oauth.Client, want wanted) (err error) {
 	client.DPoP, err = l.proverOf(&session.Session{DPoPKey: want.key})
 	return err

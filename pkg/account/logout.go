@@ -11,28 +11,29 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// LoggedOut is what a logout came to.
+// LoggedOut is the result of a logout.
 type LoggedOut struct {
 	Profile string
-	// Forgotten says that there was a session, and that it is not kept any more.
+	// Forgotten reports whether there was a session, which is now removed.
 	Forgotten bool
-	// Revoked says that the server revoked every token of it.
+	// Revoked reports whether the server revoked every token of it.
 	Revoked bool
-	// LivesUntil is when an access token that could not be revoked expires,
-	// zero where that is not known.
+	// LivesUntil is when an access token that was not revoked expires, or zero
+	// if it is not known.
 	LivesUntil time.Time
-	// EndSessionURL is where the user ends the session at the server in a browser,
-	// "" where that was not asked for.
+	// EndSessionURL is the URL at which the user can end the session at the
+	// server, or "" if it was not requested.
 	EndSessionURL string
 }
 
-// Logout revokes the session's tokens at the server (RFC 7009) and forgets them
-// here, whatever the server says. With endSession it also returns the address at
-// which the user ends the session there (OpenID Connect RP-Initiated Logout 1.0).
-// A registered client is kept for the next login; see [Account.Delete].
+// Logout revokes the session's tokens at the server (RFC 7009) and removes them
+// here, even if the revocation fails. With endSession, it also returns the URL at
+// which the user can end the session at the server (OpenID Connect RP-Initiated
+// Logout 1.0). A registered client is retained for the next login, see
+// [Account.Delete].
 //
-// Errors are Diagnoses: NOT_REVOKED where the tokens are forgotten here but live
-// on at the server, with the reason underneath, and those of the store.
+// Errors are Diagnoses: NOT_REVOKED if the tokens were removed here but are still
+// valid at the server, with the underlying reason, and those of the store.
 func (a *Account) Logout(ctx context.Context, endSession bool) (LoggedOut, error) {
 	out := LoggedOut{Profile: a.profile.Name()}
 	s, err := a.store.Load(a.profile.Name())
@@ -54,7 +55,7 @@ func (a *Account) Logout(ctx context.Context, endSession bool) (LoggedOut, error
 	return out, failed
 }
 
-// end has the server revoke a session's tokens while they are at hand.
+// end revokes a session's tokens.
 func (a *Account) end(ctx context.Context, s *session.Session, endSession bool, out *LoggedOut) error {
 	client, err := a.sessionClient(ctx, s)
 	if err != nil {
@@ -73,8 +74,9 @@ func (a *Account) end(ctx context.Context, s *session.Session, endSession bool, 
 	return err
 }
 
-// revokeAll revokes both tokens of a session: the refusal of one says nothing
-// about the other, and a token that the server does not know is revoked.
+// revokeAll revokes both tokens of a session, because a failure for one does
+// not affect the other. A token that the server does not know counts as
+// revoked.
 func revokeAll(ctx context.Context, client *oauth.Client, s *session.Session) error {
 	var failed error
 	if !s.RefreshToken.IsZero() {
@@ -86,22 +88,21 @@ func revokeAll(ctx context.Context, client *oauth.Client, s *session.Session) er
 	var refused *oauth.Error
 	switch {
 	case gone(err), errors.As(err, &refused) && refused.Code == "unsupported_token_type":
-		// A JWT that no server is asked about; it ends when it expires.
+		// A JWT that APIs verify offline is valid until it expires.
 	case failed == nil:
 		failed = err
 	}
 	return failed
 }
 
-// Delete forgets all that is kept for the profile here: the session, which is
-// revoked first, and the registered client.
+// Delete removes everything that is stored for the profile: the session, which
+// is revoked first, and the registered client.
 func (a *Account) Delete(ctx context.Context) (LoggedOut, error) {
 	out, failed := a.Logout(ctx, false)
 	return out, errors.Join(failed, a.store.DeleteRegistration(ctx, a.profile.Name()))
 }
 
-// replacedSession is a session whose refresh token a new login makes useless,
-// with the client that it belongs to.
+// replacedSession is a session that a new login replaces, with its client.
 type replacedSession struct {
 	session      *session.Session
 	registration *session.Registration
@@ -120,11 +121,12 @@ func (a *Account) replaced(ctx context.Context) (*replacedSession, error) {
 	return &replacedSession{s, r}, nil
 }
 
-// revokeTime bounds the revocation of a refresh token that nobody needs.
+// revokeTime is the time limit for revoking a refresh token that is no longer
+// needed.
 const revokeTime = 5 * time.Second
 
-// revokeReplaced revokes the refresh token of a session that a login has
-// replaced, since nobody knows it any more. That it fails is a warning.
+// revokeReplaced revokes the refresh token of the replaced session, which is no
+// longer stored. A failure is a warning.
 func (a *Account) revokeReplaced(ctx context.Context, old *replacedSession, next *session.Session, warn func(error)) {
 	if old == nil || old.session.RefreshToken.Equal(next.RefreshToken) || provider.RevokesWholeGrant(old.session.Issuer) {
 		return

@@ -9,7 +9,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/provider"
 )
 
-// presetOf is what is known of the provider that the profile names.
+// presetOf returns the preset of the profile's provider.
 func presetOf(p *profile.Profile) (provider.Preset, bool, error) {
 	name := p.Get(profile.Provider)
 	if name == "" {
@@ -25,9 +25,9 @@ func presetOf(p *profile.Profile) (provider.Preset, bool, error) {
 	return preset, true, nil
 }
 
-// withPreset lays under a profile what is known of its provider; whatever the
-// user says goes before that. base is the URL that the user gave for the
-// provider, "" for its own.
+// withPreset adds the preset of the profile's provider. Settings of the user
+// override it. base is the URL that the user configured for the provider, or
+// "".
 func withPreset(p *profile.Profile, base string) (*profile.Profile, error) {
 	preset, ok, err := presetOf(p)
 	if err != nil || !ok {
@@ -55,12 +55,12 @@ func withPreset(p *profile.Profile, base string) (*profile.Profile, error) {
 	if base == "" {
 		return p.With(profile.Preset, values).With(profile.Preset, at), nil
 	}
-	values[profile.API] = ""                                          // which is that of the provider's own site
-	return p.With(profile.Preset, values).With(profile.Flag, at), nil // and kept
+	values[profile.API] = ""                                          // the provider's own API
+	return p.With(profile.Preset, values).With(profile.Flag, at), nil // stored in the profile
 }
 
-// usePreset prepares a login at a provider that is known. URL is an issuer, or
-// for a provider without metadata the site that its endpoints belong to.
+// usePreset prepares a login at a provider with a preset. URL is an issuer or,
+// for a provider without metadata, the base URL of its endpoints.
 func (l *login) usePreset() error {
 	preset, ok, err := presetOf(l.profile)
 	if err != nil || !ok {
@@ -77,8 +77,8 @@ func (l *login) usePreset() error {
 	return l.checkPreset(preset)
 }
 
-// checkPreset shows what to do in the provider's console while there is no
-// client, or none that can prove itself as the provider wants.
+// checkPreset shows what to do in the provider's console if there is no client,
+// or none with the required credentials.
 func (l *login) checkPreset(preset provider.Preset) error {
 	p := l.profile
 	missing := ""

@@ -18,9 +18,9 @@ func cutParam(p string) (name, value string, ok bool) {
 	return name, value, ok && name != ""
 }
 
-// renew gets new tokens for a session from the server that issued it, or the
-// first ones for a client that acts for itself. A session that comes with an
-// error is to be kept all the same: its refresh token is the one that counts now.
+// renew obtains new tokens for a session from its server, or the first tokens of
+// a client without a user. A session that is returned with an error must be
+// stored too, because it has the valid refresh token.
 func (a *Account) renew(ctx context.Context, s *session.Session) (*session.Session, error) {
 	switch {
 	case a.actsForItself(s):
@@ -63,7 +63,7 @@ func (a *Account) refresh(ctx context.Context, s *session.Session) (*session.Ses
 	if answer.IDToken.IsZero() {
 		return &next, nil
 	}
-	// What the refresh says about the user must be what the login said.
+	// The user must be the same as at login.
 	var want oauth.IDTokenExpectation
 	if before, err := token.Decode(s.IDToken.Reveal()); err == nil {
 		want.Previous = before
@@ -73,20 +73,19 @@ func (a *Account) refresh(ctx context.Context, s *session.Session) (*session.Ses
 			return rotated(s, answer), err
 		}
 		// The response came from the token endpoint, so its tokens are genuine. A
-		// check of times, keys or optional claims says nothing against them.
+		// failed check of times, keys or optional claims does not matter.
 		next.IDToken = s.IDToken
 		a.warn(err)
 	}
 	return &next, nil
 }
 
-// errNarrowed ends a refresh whose access token is for the caller alone.
+// errNarrowed ends a refresh whose access token is only for the caller.
 var errNarrowed = errors.New("account: the session keeps its own access token")
 
 // Narrowed returns an access token with fewer scopes than the session's (RFC 6749,
-// section 6), by its refresh token. The session keeps its own access token, and
-// the new refresh token where the server rotates them. Errors are those of
-// [Account.Token].
+// section 6). The session keeps its access token, and stores the new refresh token
+// if the server rotates them. Errors are those of [Account.Token].
 func (a *Account) Narrowed(ctx context.Context, scope []string) (*Token, error) {
 	var narrowed *session.Session
 	source := a.source()
@@ -114,8 +113,8 @@ func (a *Account) Narrowed(ctx context.Context, scope []string) (*Token, error) 
 	return a.tokenOf(narrowed)
 }
 
-// rotated is a session with nothing new but the refresh token of an answer that
-// cannot be used otherwise, nil if the answer has none.
+// rotated returns a session with only the refresh token of a response that
+// cannot be used otherwise, or nil if it has none.
 func rotated(s *session.Session, answer *oauth.TokenResponse) *session.Session {
 	if answer == nil || answer.RefreshToken.IsZero() {
 		return nil
@@ -125,8 +124,8 @@ func rotated(s *session.Session, answer *oauth.TokenResponse) *session.Session {
 	return &next
 }
 
-// otherUser reports that an ID token is about another user, issuer or client
-// than before, where the access token must not be used (OpenID Connect Core,
+// otherUser reports whether an ID token is about another user, issuer or client
+// than before. Then the access token must not be used (OpenID Connect Core,
 // section 12.2).
 func otherUser(err error) bool {
 	for _, id := range []diagnosis.ID{diagnosis.SubjectChanged, diagnosis.IssuerMismatch, diagnosis.IssuerSlash, diagnosis.IssuerHost, diagnosis.AudienceMismatch, diagnosis.AudienceMissing, diagnosis.AudienceInvalid, diagnosis.SignatureInvalid} {
@@ -144,9 +143,9 @@ func otherUser(err error) bool {
 	return false
 }
 
-// refusedRefresh says what the refusal of a refresh means. Only a refusal that is
-// certain to be about the refresh token ends the session; one that is likely to
-// be keeps it and asks for a login all the same.
+// refusedRefresh interprets a refused refresh. The session ends only if the error
+// is certainly about the refresh token. If this is only likely, a login is
+// required but the session is retained.
 func (a *Account) refusedRefresh(ctx context.Context, s *session.Session, err error) error {
 	var d *diagnosis.Diagnosis
 	var answer *oauth.Error
@@ -160,13 +159,13 @@ func (a *Account) refusedRefresh(ctx context.Context, s *session.Session, err er
 		return err
 	}
 	if r, _ := a.registration(ctx, s); r == nil {
-		return err // a client that the user configured is the user's to look at
+		return err // the user has to fix a configured client
 	}
 	return &diagnosis.Diagnosis{ID: diagnosis.ClientForgotten, Got: diagnosis.Values{s.ClientID}, Err: answer}
 }
 
-// clientCredentials gets a token of the client's own (RFC 6749, section 4.4),
-// with the request that an earlier session was obtained by.
+// clientCredentials obtains a token for the client itself (RFC 6749, section
+// 4.4), with the request of the earlier session.
 func (a *Account) clientCredentials(ctx context.Context, before *session.Session) (*session.Session, error) {
 	p := a.profile
 	asked := session.Asked{Scope: p.List(profile.Scope), Audience: a.audiences(), Resource: p.List(profile.Resource)}
@@ -202,7 +201,7 @@ func (a *Account) clientCredentials(ctx context.Context, before *session.Session
 	return s, nil
 }
 
-// newSession is a session without tokens.
+// newSession returns a session without tokens.
 func (a *Account) newSession(client *oauth.Client, grant string, asked session.Asked) *session.Session {
 	return &session.Session{
 		Profile: a.profile.Name(), Issuer: client.Server.Issuer, TokenEndpoint: client.Server.TokenEndpoint,
@@ -211,8 +210,8 @@ func (a *Account) newSession(client *oauth.Client, grant string, asked session.A
 	}
 }
 
-// audiences are the audience parameters to send: those that were named. The
-// audience that was found with the API is asked for as its resource.
+// audiences returns the audience parameters to send: the configured ones. The
+// audience of an API is requested as its resource.
 func (a *Account) audiences() []string {
 	p := a.profile
 	resources := p.List(profile.Resource)
@@ -234,9 +233,9 @@ func contains(list []string, value string) bool {
 	return false
 }
 
-// take puts a token response into a session. What the response leaves out stays
-// as it was: a server may keep the refresh token, and repeats no scope that did
-// not change (RFC 6749, sections 5.1 and 6).
+// take stores a token response in a session. Values that are missing in the
+// response do not change: a server may retain the refresh token and omits an
+// unchanged scope (RFC 6749, sections 5.1 and 6).
 func (a *Account) take(s *session.Session, answer *oauth.TokenResponse) {
 	now := a.now()
 	s.AccessToken, s.TokenType, s.ExpiresAt, s.ObtainedAt, s.Revoked = answer.AccessToken, answer.TokenType, answer.ExpiresAt, now, false
@@ -254,8 +253,8 @@ func (a *Account) take(s *session.Session, answer *oauth.TokenResponse) {
 	}
 }
 
-// assumedExpiry is when to refresh a token whose response does not say how long
-// it lives: what a JWT shows, or what the profile assumes.
+// assumedExpiry returns the expiry of a token whose response has none: that of
+// a JWT, or the configured lifetime.
 func (a *Account) assumedExpiry(answer *oauth.TokenResponse, now time.Time) time.Time {
 	if expires := ExpiryOf(answer.AccessToken); !expires.IsZero() {
 		return expires

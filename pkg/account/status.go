@@ -7,21 +7,20 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// Status is what an account could do now.
+// Status is the state of an account.
 type Status struct {
-	// Session is the stored session after what Status did to it, nil if there is
-	// none.
+	// Session is the stored session after the check, or nil.
 	Session *session.Session
-	// Given says that Config.AccessToken is used in place of a session.
+	// Given reports whether Config.AccessToken is used instead of a session.
 	Given bool
-	// Err is why no API could be called now, nil where one could.
+	// Err is why no API can be called, or nil.
 	Err error
 }
 
-// Status reports whether an API could be called now. An access token that has
-// expired is refreshed, as a call would do it; one that lives is believed, and
-// nothing is sent. Errors are those of the store; why a call would fail
-// is Status.Err.
+// Status reports whether an API can be called. An expired access token is
+// refreshed, as for a call; a token that has not expired is not checked, and
+// nothing is sent. Errors are those of the store; Status.Err is why a call
+// would fail.
 func (a *Account) Status(ctx context.Context) (Status, error) {
 	if !a.config.AccessToken.IsZero() {
 		return Status{Given: true}, nil

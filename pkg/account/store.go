@@ -10,17 +10,17 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// What a caller sees of sessions and of the store without package session.
+// Types of package session for callers.
 type (
 	// Session is a stored session.
 	Session = session.Session
-	// Place is where a session is kept.
+	// Place is where a session is stored.
 	Place = session.Place
-	// FileError is the file that the store could not use.
+	// FileError describes a file of the store that could not be used.
 	FileError = session.FileError
 )
 
-// The kinds of places.
+// Kinds of stores.
 const (
 	PlaceAuto   = session.Auto
 	PlaceMemory = session.Memory
@@ -30,7 +30,7 @@ const (
 // process.
 const StoreMemory = string(session.Memory)
 
-// StoreKinds returns the values of the setting store.
+// StoreKinds returns the allowed values of the setting store.
 func StoreKinds() []string {
 	var kinds []string
 	for _, kind := range session.Kinds() {
@@ -39,9 +39,9 @@ func StoreKinds() []string {
 	return kinds
 }
 
-// NewStore returns the store that a profile names, in the state directory dir;
-// nothing is touched yet. Errors are Diagnoses, CONFIG_INVALID and those of the
-// store.
+// NewStore returns the store that is configured in a profile, in the state
+// directory dir, without accessing it. Errors are Diagnoses: CONFIG_INVALID and
+// those of the store.
 func NewStore(p *profile.Profile, dir string) (*session.Store, error) {
 	kind := session.Kind(p.Get(profile.StoreKind))
 	if kind != "" && !slices.Contains(session.Kinds(), kind) {

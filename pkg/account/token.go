@@ -18,7 +18,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Token is an access token with what is known of it.
+// Token is an access token with its properties.
 type Token struct {
 	Value     secret.String
 	Type      string    // Bearer or DPoP
