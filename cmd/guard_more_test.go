@@ -211,7 +211,7 @@ func TestGuardUsage(t *testing.T) {
 		"no CA file":           {[]string{"--upstream", "https://127.0.0.1:1", "--upstream-ca-cert", "/nonexistent"}, "--upstream-ca-cert"},
 		"a proxy's name":       {append(up, "--trusted-proxy", "ingress"), "address or a range"},
 		"half a claim":         {append(up, "--claim-header", "X-A"), "NAME=CLAIM"},
-		"a claim as subject":   {append(up, "--claim-header", "X-Auth-Subject=email"), "cannot hold a claim"},
+		"a claim as subject":   {append(up, "--claim-header", "X-Auth-Subject=email"), "cannot be used for a claim"},
 		"log":                  {append(up, "--log", "some"), "all, refusals or off"},
 		"DPoP without a URL":   {append(up, "--dpop"), "--dpop needs"},
 		"bound to nothing":     {append(up, "--require-bound"), "--require-bound needs"},

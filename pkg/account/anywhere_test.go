@@ -57,7 +57,7 @@ func TestIgnoredCallbacksAreReported(t *testing.T) {
 	got := u.warned(diagnosis.CallbackIgnored)
 	want := []string{
 		"error=access_denied without state", "parameters with the state of another login", "error=server_error with the state of another login",
-		"a request without parameters; an answer in the fragment does not arrive", "a POST, as response_mode form_post sends",
+		"a request without parameters; a response in the fragment is not sent to this machine", "a POST, as response_mode form_post sends",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("reported %q, want %q", got, want)

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 )
 
-// Body is what a request carries. A nil Body is none.
+// Body is the body of a request. A nil Body is no body.
 type Body struct {
 	// Open returns the body from its beginning, each time the request is sent.
 	Open func() (io.ReadCloser, error)
@@ -20,14 +20,15 @@ type Body struct {
 	// and the request is repeated only while nothing of the body has been read.
 	Once bool
 
-	touched atomic.Bool // a byte of a Once body was asked for
+	touched atomic.Bool // reading of a Once body has begun
 	opened  atomic.Bool
 }
 
-// ErrBodySpent is why a request was not repeated: its body came from a stream.
+// ErrBodySpent means that a request was not repeated because its body came from
+// a stream.
 var ErrBodySpent = errors.New("the body was read from a stream and cannot be sent again")
 
-// Bytes returns a body that holds data.
+// Bytes returns a body with the given bytes.
 func Bytes(data []byte) *Body {
 	return &Body{
 		Open:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil },
@@ -35,7 +36,7 @@ func Bytes(data []byte) *Body {
 	}
 }
 
-// Text returns a body that holds text.
+// Text returns a body with the given text.
 func Text(text string) *Body { return Bytes([]byte(text)) }
 
 // Stream returns a body of unknown length that can be read once.
@@ -43,8 +44,8 @@ func Stream(r io.Reader) *Body {
 	return &Body{Open: func() (io.ReadCloser, error) { return io.NopCloser(r), nil }, Length: -1, Once: true}
 }
 
-// File returns the body that the file at path holds now. What is not a regular
-// file, such as a named pipe, is opened when it is sent and read once.
+// File returns a body with the content of the file at path. A file that is not
+// regular, such as a named pipe, is opened when it is sent and read once.
 func File(path string) (*Body, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -55,7 +56,7 @@ func File(path string) (*Body, error) {
 	case !info.Mode().IsRegular():
 		return &Body{Open: func() (io.ReadCloser, error) { return os.Open(path) }, Length: -1, Once: true}, nil
 	}
-	f, err := os.Open(path) // that it can be read is known before anything is sent
+	f, err := os.Open(path) // so that an error is reported before anything is sent
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func File(path string) (*Body, error) {
 // again reports whether the body can be sent once more.
 func (b *Body) again() bool { return b == nil || !b.Once || !b.touched.Load() }
 
-// attach makes the body that of a request.
+// attach sets the body of a request.
 func (b *Body) attach(req *http.Request) error {
 	if b == nil {
 		return nil
@@ -94,7 +95,7 @@ func (b *Body) attach(req *http.Request) error {
 }
 
 // untouched opens a body that can be read once when it is first read, so that a
-// request that was refused before it was sent whole can be sent again.
+// request whose body was not read can be repeated.
 type untouched struct {
 	body *Body
 	r    io.ReadCloser

@@ -31,9 +31,9 @@ import (
 type AccessToken struct {
 	Type  string
 	Value secret.String
-	// Prover makes the proof that goes with a token of type DPoP (RFC 9449). The
-	// nonces it learns are used for later requests, so a source returns the same
-	// one for the same key.
+	// Prover creates the proof for a token of type DPoP (RFC 9449). It stores
+	// nonces for later requests, so a source must return the same Prover for the
+	// same key.
 	Prover *dpop.Prover
 }
 
@@ -54,25 +54,25 @@ type Client struct {
 	API string
 	// AllowOrigins are URLs to whose origins the token may be sent as well.
 	AllowOrigins []string
-	// Retries is how often a request is sent again after a transient failure: an
-	// answer of 408, 425, 429, 502, 503 or 504, a 403 that says when to come back,
-	// or no complete answer, to a method that may be repeated (GET, HEAD, OPTIONS,
-	// PUT, DELETE; RFC 9110, section 9.2.2).
+	// Retries is the maximum number of retries after a transient failure: a status
+	// of 408, 425, 429, 502, 503 or 504, a 403 with a time to retry, or an
+	// incomplete response. Only GET, HEAD, OPTIONS, PUT and DELETE are repeated
+	// (RFC 9110, section 9.2.2).
 	Retries int
 	// RetryStatus lists further statuses that are transient, such as 500.
 	RetryStatus []int
-	// Wait waits before a request is sent again; nil means for that time, or until
-	// the context ends.
+	// Wait waits before a retry. If nil, it waits for the given time or until the
+	// context ends.
 	Wait func(ctx context.Context, d time.Duration) error
-	// Now is the clock that Retry-After is compared with where an answer has no
-	// date; nil means time.Now.
+	// Now returns the current time, to interpret Retry-After in a response
+	// without a date. If nil, it is time.Now.
 	Now func() time.Time
 
 	// Dropped is called when a redirect leaves the origin and the token is not sent
 	// to its target; nil is never called.
 	Dropped func(from, to *url.URL)
-	// NotRepeated is called with the reason why a request was not sent again: its
-	// body was read from a stream, or there is no other token.
+	// NotRepeated is called with the reason why a request was not repeated: its
+	// body came from a stream, or there is no other token.
 	NotRepeated func(why error)
 	// Retrying is called before a request that failed is sent again.
 	Retrying func(after time.Duration, why error)
@@ -80,15 +80,15 @@ type Client struct {
 	carried secret.Scrubber // the credentials of all requests
 }
 
-// Request is one request. Target is a path of the API or a whole URL; see
+// Request is one request. Target is a path of the API or an absolute URL, see
 // [Client.URL].
 type Request struct {
 	Method string
 	Target string
 	// Query is added to the target's own, encoded and in this order.
 	Query string
-	// Header holds the fields with their names as they are to be written. A name
-	// without a value removes the field that would be sent by default.
+	// Header holds headers with their names as they should be written. A name
+	// without values removes a default header.
 	Header http.Header
 	Body   *Body
 }
@@ -149,9 +149,9 @@ func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
 // only.
 var errNoOther = errors.New("there is no other token")
 
-// refreshing sends a request, and once more with another token if the API refuses
-// this one. Send reports whether the token went with the request that was
-// answered; again, whether the request can be sent once more.
+// refreshing sends a request, and repeats it with another token if the API
+// refuses this one. Send reports whether the token was sent with the last
+// request, and again whether the request can be repeated.
 func (c *Client) refreshing(ctx context.Context, again func() bool, send func(AccessToken) (*http.Response, bool, error)) (*http.Response, error) {
 	token, err := c.token(ctx, secret.String{})
 	if err != nil {
@@ -169,7 +169,7 @@ func (c *Client) refreshing(ctx context.Context, again func() bool, send func(Ac
 		err = ErrBodySpent
 	}
 	if err != nil {
-		// The API's own answer says more than the failed refresh.
+		// The API's response is more useful than the failed refresh.
 		if c.NotRepeated != nil {
 			c.NotRepeated(err)
 		}
@@ -191,8 +191,8 @@ func (c *Client) token(ctx context.Context, rejected secret.String) (AccessToken
 	return token, err
 }
 
-// scrub takes the credentials of the requests out of a Diagnosis: its text may
-// come from a server, which knows them.
+// scrub removes the credentials of the requests from a Diagnosis, because its
+// text may be from a server that received them.
 func (c *Client) scrub(err error) error {
 	d, ok := errors.AsType[*diagnosis.Diagnosis](err)
 	if !ok {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// harmless keeps the header fields that say nothing about the user; any other
-// may be a credential of the origin it was written for.
+// harmless lists the headers that contain nothing about the user. Any other
+// header may be a credential for its origin.
 func harmless(h http.Header) http.Header {
 	kept := http.Header{}
 	for name, values := range h {
@@ -20,16 +20,16 @@ func harmless(h http.Header) http.Header {
 	return kept
 }
 
-// CheckHeader refuses header fields that would change the request's shape and,
-// where a token is sent, a second authorization.
+// CheckHeader refuses headers that would change the framing or the host of the
+// request and, if a token is sent, a second Authorization.
 func CheckHeader(h http.Header, token bool) error {
 	for name, values := range h {
 		if !isToken(name) {
-			return fmt.Errorf("%.200q is not a header field's name", name)
+			return fmt.Errorf("%.200q is not a header name", name)
 		}
 		for _, value := range values {
 			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-				return fmt.Errorf("the header field %s contains a line break or another control character", name)
+				return fmt.Errorf("the header %s contains a line break or another control character", name)
 			}
 		}
 		switch http.CanonicalHeaderKey(name) {
@@ -39,10 +39,10 @@ func CheckHeader(h http.Header, token bool) error {
 			}
 		case "Host":
 			if token {
-				return errors.New("the header field Host would send the token to another site of the same server")
+				return errors.New("the header Host would send the token to another site of the same server")
 			}
 		case "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Trailer", "Te", "Keep-Alive", "Expect":
-			return fmt.Errorf("the header field %s belongs to the connection and is made from the request", name)
+			return fmt.Errorf("the header %s belongs to the connection and cannot be set", name)
 		}
 	}
 	return nil
@@ -53,7 +53,7 @@ type HeaderError struct{ Field string }
 
 // Error implements error.
 func (e *HeaderError) Error() string {
-	return fmt.Sprintf("the header field %s is the token's, and can be set only where no token is sent", e.Field)
+	return fmt.Sprintf("the header %s is set to the token, and can be overridden only without a token", e.Field)
 }
 
 // isToken reports whether s is a token of RFC 9110, section 5.6.2.

@@ -5,10 +5,9 @@ import (
 	"strings"
 )
 
-// LinkNext returns the target of the Link field with the relation next (RFC 8288),
-// "" if there is none. It reports whether the answer is part of a collection that
-// the field describes: with a relation such as prev and without next it is the
-// last page.
+// LinkNext returns the target of the relation next in the Link header (RFC 8288),
+// or "". It also reports whether the header belongs to a collection: with a
+// relation such as prev and without next, the response is the last page.
 func LinkNext(res *http.Response) (next string, paged bool) {
 	for _, value := range res.Header.Values("Link") {
 		for rest := value; rest != ""; {
@@ -41,8 +40,8 @@ func (l link) is(relation string) bool {
 	return false
 }
 
-// parseLink reads the first link of a Link field (RFC 8288, section 3, and its
-// appendix B.2) and returns what follows it.
+// parseLink parses the first link of a Link header (RFC 8288, section 3 and
+// appendix B.2) and returns the rest.
 func parseLink(s string) (l link, rest string, ok bool) {
 	s = strings.TrimLeft(s, " \t,")
 	if s == "" || s[0] != '<' {

@@ -32,7 +32,7 @@ func (c *Client) Pages(ctx context.Context, r Request, next Next) iter.Seq2[*htt
 	}
 	return func(yield func(*http.Response, error) bool) {
 		if r.Method != http.MethodGet {
-			yield(nil, fmt.Errorf("only GET goes from page to page, not %.50q", r.Method))
+			yield(nil, fmt.Errorf("only GET supports pages, not %.50q", r.Method))
 			return
 		}
 		u, err := c.where(r)
@@ -62,7 +62,7 @@ func (c *Client) Pages(ctx context.Context, r Request, next Next) iter.Seq2[*htt
 			if err == nil && target == "" {
 				return
 			}
-			// Relative to where the page was found, after any redirect.
+			// Relative to the URL of the page, after redirects.
 			before := u
 			if err == nil {
 				u, err = res.Request.URL.Parse(Encode(target))

@@ -37,21 +37,21 @@ type Proxy struct {
 	relay   *httputil.ReverseProxy
 }
 
-// ProxyOptions say how a proxy differs from the usual one.
+// ProxyOptions are the options of a proxy.
 type ProxyOptions struct {
 	// Open leaves the secret out of the proxy's URL: every program on this machine
 	// can use it.
 	Open bool
-	// PageOrigin is the origin of the one web page that may use the proxy from a
-	// browser, such as http://localhost:5173; it gets the headers of CORS.
+	// PageOrigin is the origin of the only web page that may use the proxy from
+	// a browser, such as http://localhost:5173. It receives CORS headers.
 	PageOrigin string
-	// Explain returns the text of the answer for a request that could not be sent;
-	// nil means the error's summary.
+	// Explain returns the text of the response to a request that could not be
+	// sent. If nil, it is the error's summary.
 	Explain func(error) string
 }
 
-// NewProxy returns a proxy to the client's API that listens on address, an IP
-// address with its port. The client's Source is called for each request; see
+// NewProxy returns a proxy to the client's API that listens at address, an IP
+// address with a port. The client's Source is called for each request, see
 // [Recent].
 func NewProxy(c *Client, address string, o ProxyOptions) (*Proxy, error) {
 	base, err := c.base()
@@ -97,7 +97,7 @@ func pageOrigin(text string) (string, error) {
 	return safehttp.Origin(u), nil
 }
 
-// buffers keeps the buffers that answers are copied with.
+// buffers holds buffers for copying responses.
 type buffers struct{ pool sync.Pool }
 
 // Get implements [httputil.BufferPool].
@@ -111,7 +111,8 @@ func (b *buffers) Get() []byte {
 // Put implements [httputil.BufferPool].
 func (b *buffers) Put(buffer []byte) { b.pool.Put(&buffer) }
 
-// URL is the API's URL for a program that uses the proxy. It holds the secret.
+// URL returns the API's URL for a program that uses the proxy. It contains the
+// secret.
 func (p *Proxy) URL() string { return "http://" + p.hosts[0] + p.prefix() }
 
 func (p *Proxy) prefix() string {
@@ -144,17 +145,17 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.relay.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), inward{}, passed{rest, page, r.Header.Get("Origin")})))
 }
 
-// inward is the context key of what ServeHTTP found out.
+// inward is the context key for values that ServeHTTP passes on.
 type inward struct{}
 
 type passed struct {
-	rest   *url.URL // the path behind the secret
+	rest   *url.URL // the path after the secret
 	page   bool     // from the page that may use the proxy
 	origin string
 }
 
-// mayUse reports whether a request comes from a program, or from a page that may
-// use the proxy. A program that always sends Origin sends the proxy's own.
+// mayUse reports whether a request is from a program, or from a page that may
+// use the proxy. A program that always sends Origin sends the proxy's origin.
 func (p *Proxy) mayUse(r *http.Request) bool {
 	if p.fromPage(r) {
 		return true
@@ -171,8 +172,7 @@ func (p *Proxy) mayUse(r *http.Request) bool {
 	return len(origins) == 1 && !p.secret.IsZero() && (scheme == "http" || scheme == "ws") && slices.Contains(p.hosts, host)
 }
 
-// fromPage reports whether a request comes from the one page that may use the
-// proxy.
+// fromPage reports whether a request is from the page that may use the proxy.
 func (p *Proxy) fromPage(r *http.Request) bool {
 	origins := r.Header.Values("Origin")
 	if p.page == "" || len(origins) != 1 {
@@ -182,7 +182,7 @@ func (p *Proxy) fromPage(r *http.Request) bool {
 	return err == nil && origin == p.page
 }
 
-// preflight answers a browser's question whether the page may send a request.
+// preflight answers the preflight request of a page.
 func (p *Proxy) preflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
@@ -198,8 +198,8 @@ func (p *Proxy) preflight(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// inside returns the path behind the secret. The proxy's URL itself is the API's
-// URL itself, without a slash at its end.
+// inside returns the path after the secret. The proxy's URL corresponds to the
+// API's URL, without a slash at the end.
 func (p *Proxy) inside(u *url.URL) (*url.URL, bool) {
 	escaped := u.EscapedPath()
 	if p.secret.IsZero() {
@@ -227,15 +227,15 @@ func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
 	in, _ := r.In.Context().Value(inward{}).(passed)
 	r.Out.URL = under(p.base, in.rest)
 	r.Out.Host = p.base.Host
-	// The caller has no token; its own would be another one. Referer could hold the
-	// secret, and Origin is this proxy's.
+	// An Authorization of the caller would be a different token, Referer could
+	// contain the secret, and Origin is that of this proxy.
 	for _, name := range []string{"Authorization", "Proxy-Authorization", "Dpop", "Referer", "Origin"} {
 		r.Out.Header.Del(name)
 	}
 }
 
-// back makes an answer that the caller can follow through the proxy, and that no
-// web page can read but the one that may.
+// back changes a response so that the caller can follow its links through the
+// proxy, and that no other web page can read it.
 func (p *Proxy) back(res *http.Response) error {
 	for name := range res.Header {
 		if strings.HasPrefix(name, "Access-Control-") {
@@ -252,7 +252,7 @@ func (p *Proxy) back(res *http.Response) error {
 	return nil
 }
 
-// fail answers in the proxy's own name.
+// fail sends a response of the proxy itself.
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	d, ok := errors.AsType[*diagnosis.Diagnosis](err)
 	if !ok {

@@ -8,8 +8,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// rewriteLinks makes the URLs in an answer's header fields lead through the
-// proxy: redirects, links and the paths of cookies. URLs in bodies stay.
+// rewriteLinks rewrites the URLs in a response's headers so that they lead
+// through the proxy: redirects, links and the paths of cookies. URLs in bodies
+// are not changed.
 func (p *Proxy) rewriteLinks(res *http.Response) {
 	for _, name := range []string{"Location", "Content-Location"} {
 		if value := res.Header.Get(name); value != "" {
@@ -27,8 +28,8 @@ func (p *Proxy) rewriteLinks(res *http.Response) {
 	}
 }
 
-// through returns where the proxy serves a URL of the API. A URL elsewhere is
-// returned as it is, a path elsewhere at the API as a whole URL.
+// through returns the proxy's URL for a URL of the API. A URL elsewhere is not
+// changed, and a path elsewhere on the API's host becomes an absolute URL.
 func (p *Proxy) through(from *url.URL, target string) string {
 	u, err := from.Parse(Encode(target))
 	if err != nil || safehttp.Origin(u) != safehttp.Origin(p.base) {
@@ -113,7 +114,7 @@ func (p *Proxy) throughCookie(value string) string {
 func (p *Proxy) cookiePath(path string) string {
 	inner, ok := p.path(path)
 	if !ok {
-		// One that lies above the API holds for all of it.
+		// A path above the API's applies to all of the API.
 		root := strings.TrimSuffix(p.base.EscapedPath(), "/") + "/"
 		if !strings.HasPrefix(root, strings.TrimSuffix(path, "/")+"/") {
 			return path

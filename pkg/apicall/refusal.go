@@ -17,38 +17,38 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Refusal is what an API's answer means that is not the one that was asked for,
-// with what its challenge requests.
+// Refusal interprets an API's response that is not a success, with the values
+// of its challenge.
 type Refusal struct {
 	*diagnosis.Diagnosis
 	// Scopes are those that the operation needs (SCOPE_MISSING, RFC 6750, section
 	// 3).
 	Scopes []string
-	// ACRValues and MaxAge say how the user has to log in (STEP_UP_REQUIRED, RFC
-	// 9470, section 3). MaxAge is negative if the API did not say.
+	// ACRValues and MaxAge describe the login that is required
+	// (STEP_UP_REQUIRED, RFC 9470, section 3). MaxAge is negative if the API did
+	// not send it.
 	ACRValues []string
 	MaxAge    time.Duration
 	// TokenSent reports whether a token went with the request.
 	TokenSent bool
-	// Reason is true if the API said why: by an error code or a diagnosis id.
+	// Reason reports whether the API sent an error code or a diagnosis id.
 	Reason bool
-	// Retryable is true if the same request may succeed later: the status is 408, 425,
-	// 429, 502, 503 or 504.
+	// Retryable reports whether the same request may succeed later: the status is 408,
+	// 425, 429, 502, 503 or 504.
 	Retryable bool
 }
 
-// Unwrap returns the Diagnosis, so that a Refusal that is returned as an error is
-// found as what it is.
+// Unwrap returns the Diagnosis, so that errors.As finds it in a Refusal.
 func (r *Refusal) Unwrap() error { return r.Diagnosis }
 
-// maxProblem bounds how much of a body is read for the reason it gives.
+// maxProblem limits how much of a body is read to find the reason.
 const maxProblem = 64 << 10
 
-// Refused returns what an answer means that is no success: a status of 400 or
-// above, or a redirect that was not followed. It returns nil for any other, and
-// for 304, which a conditional request asks for. Of a problem document (RFC 9457)
-// it reads the member id, and leaves the body to be read from its beginning.
-// Nothing in a Refusal holds a credential that the request carried.
+// Refused interprets a response that is not a success: a status of 400 or above,
+// or a redirect that was not followed. Otherwise it returns nil, as for 304, the
+// response to a conditional request. From a problem document (RFC 9457) it reads
+// the member id; the body can still be read from its beginning. A Refusal
+// contains no credential of the request.
 func Refused(res *http.Response) *Refusal {
 	status := fmt.Sprintf("%d %s", res.StatusCode, http.StatusText(res.StatusCode))
 	r := &Refusal{MaxAge: -1}
@@ -93,9 +93,9 @@ func Refused(res *http.Response) *Refusal {
 	return r
 }
 
-// unauthorized is a 401 that asks for no other login. Whether a token was sent
-// decides what it means, since the error code is optional (RFC 6750, section
-// 3.1).
+// unauthorized interprets a 401 without a step-up challenge. The result depends
+// on whether a token was sent, because the error code is optional (RFC 6750,
+// section 3.1).
 func (r *Refusal) unauthorized(res *http.Response, c challenge.Challenge, status string) *diagnosis.Diagnosis {
 	if !r.TokenSent {
 		return &diagnosis.Diagnosis{ID: diagnosis.CredentialsMissing, Got: diagnosis.Text(status)}
@@ -103,9 +103,9 @@ func (r *Refusal) unauthorized(res *http.Response, c challenge.Challenge, status
 	return &diagnosis.Diagnosis{ID: diagnosis.APIUnauthorized, Got: diagnosis.Text(status + said(res, c))}
 }
 
-// tokenSent reports whether a token went with the request of an answer. Of an
-// answer that no Client received it is seen in the request, or else assumed where
-// the challenge names an error.
+// tokenSent reports whether the request of a response had a token. If no Client
+// sent it, this is read from the request, or assumed if the challenge has an
+// error.
 func tokenSent(res *http.Response) bool {
 	if res.Request == nil {
 		return challengeOf(res).Get("error") != "" || len(res.Header.Values("WWW-Authenticate")) == 0
@@ -117,7 +117,7 @@ func tokenSent(res *http.Response) bool {
 	return strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "DPoP")
 }
 
-// said is the challenge's description, in quotes.
+// said returns the challenge's description, in quotes.
 func said(res *http.Response, c challenge.Challenge) string {
 	description := scrubbed(res, c.Get("error_description"))
 	if description == "" {
@@ -134,9 +134,9 @@ func notFollowed(res *http.Response, status string) *diagnosis.Diagnosis {
 	return &diagnosis.Diagnosis{ID: diagnosis.RedirectNotFollowed, Got: diagnosis.Values{status}}
 }
 
-// challengeOf returns the challenge of a refusal that concerns access tokens, the
-// zero Challenge where there is none. Of several the first that names an error is
-// returned, or else the first that names a scope.
+// challengeOf returns the challenge about access tokens, or the zero Challenge.
+// If there are several, it returns the first with an error, or otherwise the
+// first with a scope.
 func challengeOf(res *http.Response) challenge.Challenge {
 	challenges, _ := challenge.Parse(res.Header.Values("WWW-Authenticate"))
 	var best challenge.Challenge
@@ -158,10 +158,10 @@ func challengeOf(res *http.Response) challenge.Challenge {
 	return best
 }
 
-// reasonOf returns the catalogue's entry that the API gives as its reason: an API
-// that is protected by this toolkit puts the id into the problem document, and in
-// front of the challenge's description. An id that does not fit the status is
-// none: a server does not decide how a command ends.
+// reasonOf returns the catalogue entry that the API sends as its reason: an API
+// protected by this module sends the id in the problem document, and at the
+// beginning of the challenge's description. An id that does not fit the status is
+// ignored, because a server must not decide the exit code.
 func reasonOf(res *http.Response, c challenge.Challenge) (diagnosis.Entry, bool) {
 	front, _, _ := strings.Cut(c.Get("error_description"), ":")
 	for _, id := range []string{problemID(res), front} {
@@ -179,7 +179,7 @@ func reasonOf(res *http.Response, c challenge.Challenge) (diagnosis.Entry, bool)
 	return diagnosis.Entry{}, false
 }
 
-// problemID reads the member id of a problem document, "" if there is none.
+// problemID returns the member id of a problem document, or "".
 func problemID(res *http.Response) string {
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if kind != "application/problem+json" && kind != "application/json" || res.Body == nil {
@@ -201,7 +201,7 @@ func problemID(res *http.Response) string {
 	return id
 }
 
-// failing gives an error that reading has met before.
+// failing is a body that returns an earlier read error.
 type failing struct{ err error }
 
 // Read implements [io.Reader].
@@ -213,8 +213,8 @@ type rewound struct {
 	io.Closer
 }
 
-// mayRefresh reports whether another token may help: the answer is a 401 that
-// asks neither for a nonce nor for another login or scope.
+// mayRefresh reports whether another token may help: the response is a 401 that
+// does not require a nonce, another login or a scope.
 func mayRefresh(res *http.Response) bool {
 	if res.StatusCode != http.StatusUnauthorized {
 		return false
@@ -226,13 +226,13 @@ func mayRefresh(res *http.Response) bool {
 	return true
 }
 
-// wantsNonce reports whether the API asks for its nonce in the proof (RFC 9449,
+// wantsNonce reports whether the API requires its nonce in the proof (RFC 9449,
 // section 9).
 func wantsNonce(res *http.Response) bool {
 	return res.StatusCode == http.StatusUnauthorized && challengeOf(res).Get("error") == "use_dpop_nonce"
 }
 
-// stepUp says what a challenge of RFC 9470 asks for.
+// stepUp returns the requirements of a challenge (RFC 9470).
 func (r *Refusal) stepUp() string {
 	var asked []string
 	if len(r.ACRValues) > 0 {
@@ -244,8 +244,8 @@ func (r *Refusal) stepUp() string {
 	return strings.Join(asked, " and ")
 }
 
-// words splits a list of scopes or acr values, and leaves out what is not one (RFC
-// 6749, section 3.3) and what was redacted: the words become part of a command.
+// words splits a list of scopes or acr values. It omits invalid (RFC 6749, section
+// 3.3) and redacted ones, because the words become part of a command.
 func words(list string) []string {
 	var all []string
 	for _, word := range strings.Fields(list) {
@@ -256,7 +256,7 @@ func words(list string) []string {
 	return all
 }
 
-// seconds reads max_age; a value that is not a number says nothing.
+// seconds parses max_age; a value that is not a number is ignored.
 func seconds(value string) time.Duration {
 	n, err := strconv.ParseInt(value, 10, 32)
 	if err != nil || n < 0 {

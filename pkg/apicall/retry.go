@@ -23,22 +23,22 @@ const (
 	patience = 15 * time.Minute
 )
 
-// TooLong is why a request was not sent again: the API asks for a longer wait
-// than a command should make.
+// TooLong means that a request was not repeated because the API requires a
+// longer wait than is reasonable for a command.
 type TooLong struct {
 	// After is how long to wait.
 	After time.Duration
-	// Status is the answer's, as in "503 Service Unavailable".
+	// Status is the status of the response, such as "503 Service Unavailable".
 	Status string
 }
 
 // Error implements error.
 func (e *TooLong) Error() string {
-	return fmt.Sprintf("the API answered %s and asks to wait for %s", e.Status, e.After.Round(time.Second))
+	return fmt.Sprintf("the API answered %s and requires a wait of %s", e.Status, e.After.Round(time.Second))
 }
 
-// again decides whether a request is sent once more, after which time and why. A
-// nil why means that it is not.
+// again decides whether a request is repeated, after which time and why. A nil
+// why means that it is not.
 func (c *Client) again(ctx context.Context, r Request, res *http.Response, err error, attempt int) (time.Duration, error) {
 	if attempt >= c.Retries || ctx.Err() != nil || !Repeatable(r.Method) {
 		return 0, nil
@@ -73,7 +73,7 @@ func (c *Client) transient(res *http.Response, err error, attempt int) (time.Dur
 	switch {
 	case transientStatus(res.StatusCode), slices.Contains(c.RetryStatus, res.StatusCode):
 	case res.StatusCode == http.StatusForbidden && said:
-		// A rate limit, as code hosts answer it.
+		// A rate limit, as sent by code hosting services.
 	default:
 		return 0, nil
 	}
@@ -95,15 +95,15 @@ func status(res *http.Response) string {
 	return fmt.Sprintf("%d %s", res.StatusCode, http.StatusText(res.StatusCode))
 }
 
-// Broken reports whether an error means that no complete answer came, so that the
-// request may succeed when it is sent again.
+// Broken reports whether an error means that the response was incomplete, so that
+// a retry may succeed.
 func Broken(err error) bool {
 	d, ok := errors.AsType[*diagnosis.Diagnosis](err)
 	return ok && (d.ID == diagnosis.Unreachable || d.ID == diagnosis.Timeout || d.ID == diagnosis.ResponseBroken)
 }
 
-// Repeatable reports whether a method may be sent twice and mean the same (RFC
-// 9110, section 9.2.2).
+// Repeatable reports whether a method may be sent twice with the same effect
+// (RFC 9110, section 9.2.2).
 func Repeatable(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
@@ -112,8 +112,8 @@ func Repeatable(method string) bool {
 	return false
 }
 
-// backoff doubles with each attempt; half of it is random, so that clients that
-// failed together do not come back together.
+// backoff doubles with each attempt. Half of it is random, so that clients do
+// not retry at the same time.
 func backoff(attempt int) time.Duration {
 	d := longestWait
 	if attempt < 7 {
@@ -122,12 +122,12 @@ func backoff(attempt int) time.Duration {
 	return d/2 + rand.N(d/2)
 }
 
-// askedToWait returns how long the API asks to wait: as Retry-After says (RFC
-// 9110, section 10.2.3), or as the fields of a rate limit that is used up.
+// askedToWait returns how long to wait, according to Retry-After (RFC 9110,
+// section 10.2.3) or the headers of an exhausted rate limit.
 func (c *Client) askedToWait(res *http.Response) (time.Duration, bool) {
 	now := c.now()
 	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil {
-		now = date // both dates by the same clock
+		now = date // both times from the same clock
 	}
 	if wait, ok := retryAfter(res.Header.Get("Retry-After"), now); ok {
 		return wait, true
@@ -157,9 +157,9 @@ func inSeconds(digits string) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// rateLimit reads when a limit that is used up is reset: the fields RateLimit
-// (draft-ietf-httpapi-ratelimit-headers), RateLimit-Reset and X-RateLimit-Reset.
-// The last one holds a time in seconds since 1970, or a number of seconds.
+// rateLimit returns when an exhausted limit is reset, according to RateLimit
+// (draft-ietf-httpapi-ratelimit-headers), RateLimit-Reset or X-RateLimit-Reset.
+// The last one is a Unix time or a number of seconds.
 func rateLimit(h http.Header, now time.Time) (time.Duration, bool) {
 	for item := range strings.SplitSeq(h.Get("RateLimit"), ",") {
 		if remaining, reset := parameter(item, "r"), parameter(item, "t"); remaining == "0" && digits(reset) {
@@ -187,7 +187,7 @@ func rateLimit(h http.Header, now time.Time) (time.Duration, bool) {
 
 func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// parameter returns the parameter name of a structured field's item (RFC 9651).
+// parameter returns a parameter of a structured field's item (RFC 9651).
 func parameter(item, name string) string {
 	for part := range strings.SplitSeq(item, ";") {
 		if key, value, found := strings.Cut(strings.TrimSpace(part), "="); found && key == name {

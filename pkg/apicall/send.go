@@ -16,15 +16,15 @@ import (
 
 const (
 	maxRedirects = 10
-	// expectAbove is the size above which the API is asked whether it wants the body
-	// before it is sent (RFC 9110, section 10.1.1).
+	// expectAbove is the body size from which the request is sent with Expect:
+	// 100-continue (RFC 9110, section 10.1.1).
 	expectAbove = 1 << 20
 )
 
-// follow sends the request and what redirects make of it. It reports whether the
-// token went with the last of them.
+// follow sends the request and follows redirects. It reports whether the token
+// was sent with the last request.
 func (c *Client) follow(ctx context.Context, r Request, u *url.URL, token AccessToken) (*http.Response, bool, error) {
-	// What a redirect sets is for its target, as in a browser.
+	// Cookies of a redirect are sent only to its target, as in a browser.
 	cookies, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, false, err
@@ -70,9 +70,9 @@ func (c *Client) send(ctx context.Context, r Request, u *url.URL, token AccessTo
 	return res.Request, res, nil
 }
 
-// attempt sends what build makes, once more if a DPoP-bound token needs the
-// server's nonce in its proof (RFC 9449, section 9), and once more if the server
-// refuses to be asked whether it wants the body.
+// attempt sends the request of build. It repeats it if a DPoP-bound token needs
+// the server's nonce in its proof (RFC 9449, section 9), and if the server does
+// not support Expect.
 func (c *Client) attempt(body *Body, expect bool, token AccessToken, build func() (*http.Request, error)) (*http.Response, error) {
 	for nonced := false; ; {
 		req, err := build()
@@ -97,8 +97,8 @@ func (c *Client) attempt(body *Body, expect bool, token AccessToken, build func(
 	}
 }
 
-// sendOnce sends one request with a token. The answer's Request holds what was
-// sent, and its context the credentials; see [Refused].
+// sendOnce sends one request with a token. The response's Request is the one
+// that was sent, and its context has the credentials, see [Refused].
 func (c *Client) sendOnce(req *http.Request, token AccessToken) (*http.Response, error) {
 	req = req.WithContext(context.WithValue(req.Context(), carriedKey{}, &carried{token, c.secrets()}))
 	if err := token.Authorize(req); err != nil {
@@ -119,14 +119,14 @@ func (c *Client) sendOnce(req *http.Request, token AccessToken) (*http.Response,
 
 type carriedKey struct{}
 
-// carried is what is known of an answer's request.
+// carried holds what is known about the request of a response.
 type carried struct {
 	token AccessToken
 	scrub *secret.Scrubber
 }
 
-// SentToken returns the token that went with the request that was answered; ok is
-// false if none did.
+// SentToken returns the token that was sent with the request of a response, and
+// whether there was one.
 func SentToken(res *http.Response) (token AccessToken, ok bool) {
 	if res.Request == nil {
 		return AccessToken{}, false
@@ -138,7 +138,7 @@ func SentToken(res *http.Response) (token AccessToken, ok bool) {
 	return sent.token, !sent.token.Value.IsZero()
 }
 
-// scrubbed returns text from an answer without the credentials of its request.
+// scrubbed returns text from a response without the credentials of its request.
 func scrubbed(res *http.Response, text string) string {
 	if res.Request == nil {
 		return text
@@ -151,8 +151,8 @@ func scrubbed(res *http.Response, text string) string {
 }
 
 // Authorize adds the token to one request, with its proof if it is bound to a
-// key (RFC 9449). It is for a caller that sends the request itself, without the
-// rules of a [Client] on where a token may go.
+// key (RFC 9449). It is for a caller that sends the request itself; the rules
+// of a [Client] about origins do not apply.
 func (t AccessToken) Authorize(req *http.Request) error {
 	switch {
 	case t.Value.IsZero():
@@ -170,13 +170,13 @@ func (t AccessToken) Authorize(req *http.Request) error {
 	return nil
 }
 
-// build makes the request as it is sent, except for the token.
+// build creates the request, without the token.
 func (r Request) build(ctx context.Context, u *url.URL) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("the method %.200q or the URL cannot be sent", r.Method)
 	}
-	req.URL = u // as it is, with an empty query
+	req.URL = u // unchanged, even with an empty query
 	for name, values := range r.Header {
 		if len(values) > 0 {
 			req.Header[name] = append(req.Header[name], values...)
@@ -199,9 +199,9 @@ func (r Request) build(ctx context.Context, u *url.URL) (*http.Request, error) {
 	return req, nil
 }
 
-// redirect returns where an answer leads on, nil if it is to be returned: the
-// user sees what the answer to a request that changes something is, unless the
-// same request is asked for again (RFC 9110, section 15.4).
+// redirect returns the URL of a redirect to follow, or nil. The redirect of a
+// request that changes data is returned to the user, unless it repeats the same
+// request (RFC 9110, section 15.4).
 func (c *Client) redirect(r Request, req *http.Request, res *http.Response) (*url.URL, error) {
 	same := false
 	switch res.StatusCode {
@@ -238,8 +238,8 @@ func refuseRedirect(res *http.Response, expected string, from *url.URL, location
 	return &diagnosis.Diagnosis{ID: diagnosis.RedirectRefused, Expected: diagnosis.Text(expected), Got: diagnosis.Values{fmt.Sprintf("one from %s to %s", safehttp.Origin(from), where(res, location))}}
 }
 
-// where is the part of a Location field that may be shown: its query may hold
-// secrets.
+// where returns the part of a Location header that may be shown: its query may
+// contain secrets.
 func where(res *http.Response, location string) string {
 	shown, _, _ := strings.Cut(location, "?")
 	return fmt.Sprintf("%.200q", scrubbed(res, shown))

@@ -27,7 +27,7 @@ func (c *Client) URL(target string) (*url.URL, error) {
 		return c.whole(target)
 	}
 	if c.API == "" {
-		return nil, fmt.Errorf("expected a whole URL, since the API's URL is unknown, got %.200q", target)
+		return nil, fmt.Errorf("expected an absolute URL, because no API is configured, got %.200q", target)
 	}
 	base, err := c.base()
 	if err != nil {
@@ -103,8 +103,8 @@ func under(base, relative *url.URL) *url.URL {
 	return &u
 }
 
-// climbs reports whether a path has dot segments, also where a server might
-// decode it once more, or takes a backslash for a slash.
+// climbs reports whether a path has dot segments, even if a server would have
+// to decode it once more, or treat a backslash as a slash.
 func climbs(u *url.URL) bool {
 	p := u.Path
 	for range 3 {
@@ -132,20 +132,21 @@ func (c *Client) mayHaveToken(u *url.URL) bool {
 	})
 }
 
-// where returns the URL of a request, its query complete.
+// where returns the URL of a request, with its complete query.
 func (c *Client) where(r Request) (*url.URL, error) {
 	u, err := c.URL(r.Target)
 	if err != nil || r.Query == "" {
 		return u, err
 	}
-	// What the target says itself stays as it is written.
+	// The target's own query is not changed.
 	u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+r.Query, "&")
 	return u, nil
 }
 
-// Encode percent-encodes what a URL or path cannot hold (RFC 3986, section 2):
-// spaces, quotes, angle brackets, characters outside ASCII, and a percent sign
-// that begins no escape. What is encoded already is unchanged.
+// Encode percent-encodes characters that are not allowed in a URL or path (RFC
+// 3986, section 2): spaces, quotes, angle brackets, characters outside ASCII,
+// and a percent sign that does not begin an escape. Encoded characters are not
+// changed.
 func Encode(target string) string {
 	var b strings.Builder
 	query := false

@@ -11,8 +11,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// maxReplay is the size up to which a body is held in memory, to be sent again
-// with another token.
+// maxReplay is the maximum size of a body that is stored in memory for a
+// repetition.
 const maxReplay = 1 << 20
 
 // RoundTripper returns a transport that attaches the client's token to each
@@ -25,8 +25,8 @@ func (c *Client) RoundTripper() http.RoundTripper { return &attaching{c: c} }
 
 type attaching struct {
 	c *Client
-	// owned says that the requests are this transport's to change, and their URLs
-	// are the API's.
+	// owned means that this transport may change the requests, and that their
+	// URLs are the API's.
 	owned bool
 }
 
@@ -59,7 +59,7 @@ func (a *attaching) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, a.c.scrub(err)
 }
 
-// replayable returns a request's body, held if it is small enough.
+// replayable returns a request's body, stored in memory if it is small enough.
 func replayable(req *http.Request) (*Body, error) {
 	switch {
 	case req.Body == nil || req.Body == http.NoBody:
@@ -88,10 +88,10 @@ func knownLength(req *http.Request) int64 {
 	return req.ContentLength
 }
 
-// Recent returns a source that asks source again only after age, or when a token
-// was rejected: for a program that sends many requests a second. What changes in
-// the store of source is noticed after age at the latest. An error is not kept.
-// Now is the clock; nil means time.Now.
+// Recent returns a source that calls source again only after age, or if a token
+// was rejected. It is for programs that send many requests a second. A change in
+// the store is noticed after age. Errors are not cached. If now is nil, it is
+// time.Now.
 func Recent(source TokenSource, age time.Duration, now func() time.Time) TokenSource {
 	if now == nil {
 		now = time.Now
@@ -117,8 +117,8 @@ func (r *recent) Token(ctx context.Context, rejected secret.String) (AccessToken
 	if r.now().Before(until) && (rejected.IsZero() || !rejected.Equal(token.Value)) {
 		return token, nil
 	}
-	// The source decides what runs at the same time; a slow refresh blocks no caller
-	// that gives up.
+	// The source limits concurrency; a slow refresh does not block a caller whose
+	// context ends.
 	token, err := r.source.Token(ctx, rejected)
 	if err != nil {
 		return AccessToken{}, err

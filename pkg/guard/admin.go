@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Admin serves /healthz (the process lives), /readyz (requests with a good token
-// are answered) and /metrics in the text format of Prometheus. It asks for no
-// token: give it an address that clients of the API do not reach.
+// Admin serves /healthz (the process is running), /readyz (requests with a valid
+// token can be served) and /metrics in the Prometheus text format. It requires
+// no token: use an address that the API's clients cannot reach.
 func (h *Handler) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
@@ -24,12 +24,12 @@ func (h *Handler) Admin() http.Handler {
 	return mux
 }
 
-// Drain makes /readyz answer 503 from now on, so that a load balancer sends no
+// Drain makes /readyz return 503 from now on, so that a load balancer sends no
 // more requests.
 func (h *Handler) Drain() { h.draining.Store(true) }
 
-// ready answers 503 while requests would be answered with 503, and while the
-// server is stopping.
+// ready returns 503 while requests would get 503, and while the server is
+// stopping.
 func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()

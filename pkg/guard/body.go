@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// The bounds of a request's body.
+// Limits of a request's body.
 const (
 	bodyTimeout = time.Minute // between two bytes
 	bodyRate    = 128         // bytes a second, in the long run
-	lingering   = time.Second // for the rest of a body that nobody reads
+	lingering   = time.Second // for the rest of a body that is not read
 )
 
-// body is a request's body with a read deadline, which each byte moves on. It
-// remembers how reading ended.
+// body is a request's body with a read deadline that each byte extends. It
+// notes how reading ended.
 type body struct {
 	io.ReadCloser
 	control *http.ResponseController
 	timeout time.Duration
 	began   time.Time
-	duplex  bool // HTTP/2, where an answer and the body may flow at one time
+	duplex  bool // HTTP/2, where body and response can be sent at the same time
 
 	mu       sync.Mutex
 	read     int64
@@ -31,9 +31,9 @@ type body struct {
 	answered bool
 }
 
-// boundBody gives a request with a body a deadline for it and returns the body,
-// or nil if the request has none. The request that is returned is a copy, since
-// the server looks at its own.
+// boundBody sets a deadline for the body of a request and returns the body, or
+// nil if there is none. The returned request is a copy, because the server
+// reads its own.
 func boundBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) (*http.Request, *body) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return r, nil
@@ -57,7 +57,8 @@ func (b *body) Read(p []byte) (int, error) {
 		b.err = err
 	}
 	if errors.Is(err, io.EOF) {
-		// From here on the server itself waits for the client to go away.
+		// From here on, the server itself waits for the client to close the
+		// connection.
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return n, err
@@ -78,8 +79,8 @@ func (b *body) deadline() time.Time {
 	return next
 }
 
-// failed returns why the body could not be read to its end; nil while that may
-// still come.
+// failed returns why the body could not be read completely, or nil while it is
+// being read.
 func (b *body) failed() error {
 	if b == nil {
 		return nil
@@ -92,9 +93,9 @@ func (b *body) failed() error {
 	return b.err
 }
 
-// answering is called before the header of the answer is sent. A body that was
-// not read to its end holds up the answer, and then the connection: so the
-// connection ends with it (RFC 9112, section 9.6).
+// answering is called before the response header is sent. A body that was not
+// read completely would delay the response and block the connection, so the
+// connection is closed (RFC 9112, section 9.6).
 func (b *body) answering(h http.Header) {
 	if b == nil {
 		return
@@ -109,7 +110,7 @@ func (b *body) answering(h http.Header) {
 	}
 }
 
-// finish is called when the request was answered.
+// finish is called after the response.
 func (b *body) finish() {
 	if b == nil {
 		return
@@ -121,8 +122,8 @@ func (b *body) finish() {
 	}
 }
 
-// statusOf returns what a client gets, or the log shows, for a body that could
-// not be read.
+// statusOf returns the status for a body that could not be read, for the client
+// or the log.
 func statusOf(err error) int {
 	var timeout net.Error
 	var large *http.MaxBytesError
@@ -137,7 +138,7 @@ func statusOf(err error) int {
 	return http.StatusBadRequest
 }
 
-// bounded bounds the bodies of requests to any handler.
+// bounded limits the bodies of requests to any handler.
 func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r, b := boundBody(w, r, 0)

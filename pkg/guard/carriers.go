@@ -23,11 +23,11 @@ func (e either) Verify(ctx context.Context, raw string) (*token.Token, error) {
 // Carriers are places of a token for clients that cannot send Authorization. The
 // zero value has none. A token in the query is never accepted.
 type Carriers struct {
-	// Header is a field whose whole value is the token.
+	// Header is a header whose value is the token.
 	Header string
 	// Cookie is a cookie whose value is the token. A browser sends it with every
-	// request, also those that another site makes: give it SameSite, and have the
-	// API check Origin.
+	// request, even with those of other sites: set SameSite, and have the API
+	// check Origin.
 	Cookie string
 	// Subprotocol accepts it from a browser's WebSocket, as the subprotocol after
 	// "bearer": new WebSocket(url, ["bearer", token]).
@@ -37,7 +37,8 @@ type Carriers struct {
 const subprotocol = "bearer"
 
 // find moves the token of a request to Authorization; ok is false if it is in
-// several places. The place itself is emptied, so that the API never sees it.
+// several places. It removes the token from its place, so that the API does not
+// receive it.
 func (c Carriers) find(r *http.Request) (found *http.Request, ok bool) {
 	if c == (Carriers{}) {
 		return r, true
@@ -88,8 +89,8 @@ func takeCookie(h http.Header, name string) []string {
 	return values
 }
 
-// takeSubprotocol removes "bearer" and what follows it from the subprotocols
-// that a WebSocket offers (RFC 6455, section 11.3.4).
+// takeSubprotocol removes "bearer" and the next element from the subprotocols
+// of a WebSocket request (RFC 6455, section 11.3.4).
 func takeSubprotocol(h http.Header) []string {
 	offered := strings.Split(strings.Join(h["Sec-Websocket-Protocol"], ","), ",")
 	for i := range offered {

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// ClientCertificate returns the certificate (DER) that a trusted proxy found in
-// its client's TLS handshake, for bearer.ClientCertificate; nil if there is none.
-// The header field is Client-Cert (RFC 9440) or X-Forwarded-Client-Cert, as Envoy
-// writes it. From anyone but a trusted proxy it means nothing.
+// ClientCertificate returns the client certificate (DER) that a trusted proxy
+// received in the TLS handshake, for bearer.ClientCertificate, or nil. The header
+// is Client-Cert (RFC 9440) or X-Forwarded-Client-Cert as written by Envoy. It is
+// ignored unless it is from a trusted proxy.
 func ClientCertificate(field string, trusted []netip.Prefix) func(*http.Request) []byte {
 	field = http.CanonicalHeaderKey(field)
 	return func(r *http.Request) []byte {
@@ -34,8 +34,8 @@ func ClientCertificate(field string, trusted []netip.Prefix) func(*http.Request)
 	}
 }
 
-// fromEnvoy reads the member Cert of the last element, which the proxy itself
-// added; elements before it came with the request.
+// fromEnvoy reads the member Cert of the last element, which the proxy added.
+// Earlier elements came with the request.
 func fromEnvoy(value string) []byte {
 	elements := splitQuoted(value, ',')
 	for _, member := range splitQuoted(elements[len(elements)-1], ';') {

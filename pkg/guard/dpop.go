@@ -8,16 +8,16 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/dpop"
 )
 
-// ReplayStore remembers which proofs were used; several instances share one.
+// ReplayStore stores which proofs were used. Several instances share one.
 type ReplayStore = dpop.ReplayStore
 
 // AcceptDPoP makes a guard accept tokens that are bound to a key, with a proof
-// (RFC 9449). Proofs are compared with the URL of Resource, whose path is not
-// used: that of the request counts. A nil store is one for this process.
+// (RFC 9449). Proofs are compared with the URL in Resource and the path of the
+// request. If store is nil, it is in memory.
 func (c *Config) AcceptDPoP(replay ReplayStore) error {
 	u, err := url.Parse(c.Resource)
 	if err != nil || u.Host == "" {
-		return errors.New("guard: DPoP needs the URL under which clients know the API")
+		return errors.New("guard: DPoP needs the public URL of the API")
 	}
 	if replay == nil {
 		replay = dpop.NewMemory(0, c.Verifier.Now)

@@ -11,11 +11,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Gateway says how a proxy of another make describes the request that it asks
-// about. The zero value accepts the header fields of nginx and of Traefik.
+// Gateway is how a gateway describes the request to check. The zero value
+// accepts the headers of nginx and Traefik.
 type Gateway string
 
-// The gateways that [Handler.ForwardAuth] knows.
+// Gateways that [Handler.ForwardAuth] supports.
 const (
 	AnyGateway Gateway = ""
 	Nginx      Gateway = "nginx"   // X-Original-Method and X-Original-URI, as configured for auth_request
@@ -23,11 +23,12 @@ const (
 	Envoy      Gateway = "envoy"   // the method and path of the request itself (ext_authz over HTTP)
 )
 
-// ForwardAuth answers for a proxy that asks before it forwards a request: 200
-// with the header fields that say who asks, or the refusal. Only trusted proxies
-// may ask. The proxy has to replace what the client sent under the names of those
-// fields. A request with header fields that could pass for an identity, in
-// whatever spelling, is refused, since here nobody can remove them.
+// ForwardAuth is a handler for a proxy that sends a subrequest before it forwards
+// a request. The response is 200 with the caller's identity in headers, or the
+// refusal. Only trusted proxies may use it. The proxy must replace headers of the
+// client that have these names. A request with headers that an API could accept
+// as an identity, in any spelling, is refused, because they cannot be removed
+// here.
 func (h *Handler) ForwardAuth(g Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked, err := h.asked(g, r)
@@ -53,7 +54,7 @@ func (h *Handler) ForwardAuth(g Gateway) http.Handler {
 	})
 }
 
-// answer says that a request is allowed, and who asks.
+// answer allows a request, with the caller's identity.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 	n := noteOf(r)
 	n.route = bearer.RouteFromContext(r.Context())
@@ -69,14 +70,14 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 
 var (
 	errTwoTokens  = errors.New("the request has a token in several places")
-	errNotTrusted = errors.New("only a trusted proxy may ask")
-	errNoTarget   = errors.New("the proxy named no method or no request target")
-	errTwoTargets = errors.New("the request names two different targets")
-	errTarget     = errors.New("the request target could be read in more than one way")
+	errNotTrusted = errors.New("only a trusted proxy may use this endpoint")
+	errNoTarget   = errors.New("the proxy sent no method or no request target")
+	errTwoTargets = errors.New("the request has two different targets")
+	errTarget     = errors.New("the request target can be interpreted in more than one way")
 	errImpostor   = errors.New("the request has a header field that could pass for an identity or another request")
 )
 
-// asked returns the request that a proxy asks about.
+// asked returns the request that a proxy wants to have checked.
 func (h *Handler) asked(g Gateway, r *http.Request) (*http.Request, error) {
 	copied := *r
 	copied.Body, copied.ContentLength, copied.TransferEncoding = http.NoBody, 0, nil
@@ -103,9 +104,9 @@ func (h *Handler) asked(g Gateway, r *http.Request) (*http.Request, error) {
 	return &copied, nil
 }
 
-// target returns the method and the target that a proxy names. Both come from
-// the same pair of fields; two pairs that differ are refused, since a client
-// could have sent one of them.
+// target returns the method and the target in the headers of a proxy. Both must
+// be from the same pair of headers. Two different pairs are refused, because a
+// client could have sent one of them.
 func target(g Gateway, r *http.Request) (method, target string, err error) {
 	if g == Envoy {
 		return r.Method, r.RequestURI, nil
@@ -143,8 +144,8 @@ func pair(r *http.Request, method, uri, other string) [2]string {
 	return found
 }
 
-// impersonates reports whether a field that a proxy passes on could be believed
-// by the API. The fields by which the proxy itself asks are not.
+// impersonates reports whether the API could accept a header as an identity.
+// The headers that the proxy itself sends are excepted.
 func (h *Handler) impersonates(g Gateway, name string) bool {
 	if slices.Contains(h.config.ProxyHeaders, name) {
 		return false

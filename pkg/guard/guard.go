@@ -33,65 +33,66 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Config is what a guard needs to know. Upstream, Policy and Keys are needed;
-// the zero value of the rest is the safe choice.
+// Config configures a guard. Upstream, Policy and Keys are required; the zero
+// value of the other fields is safe.
 type Config struct {
-	// Upstream is the API's own URL; a path in it goes before each request's. Use
-	// [ParseUpstream] for it and for the Transport.
+	// Upstream is the API's own URL. Its path is prepended to that of each
+	// request. Use [ParseUpstream] for it and for the Transport.
 	Upstream  *url.URL
-	Transport http.RoundTripper // nil means one of the guard's own
+	Transport http.RoundTripper // nil means a transport of the guard
 	// PassHost sends the client's Host to the API instead of the upstream's own.
 	PassHost bool
 	Policy   *policy.Policy
-	// Getenv returns the variables of a policy file that is read again (see
-	// [policyfile.Source.Policy]); nil knows none.
+	// Getenv returns the variables of a policy file that is read again, see
+	// [policyfile.Source.Policy]. If nil, there are none.
 	Getenv func(name string) string
-	// Keys verify the tokens of the policy's issuer; KeysOf returns the keys of
-	// each issuer of a policy with several, and takes the place of Keys.
+	// Keys verifies the tokens of the policy's issuer. KeysOf returns the keys
+	// of each issuer of a policy with several, and replaces Keys.
 	Keys   KeySet
 	KeysOf func(policy.Trust) (KeySet, error)
-	// Resource is the URL under which clients know the API; with it the guard
-	// serves the API's metadata (RFC 9728). "" serves none. Metadata holds its
-	// other members.
+	// Resource is the public URL of the API. With it, the guard serves the
+	// API's metadata (RFC 9728), with the other members from Metadata. ""
+	// disables it.
 	Resource   string
 	Metadata   bearer.Metadata
 	Revocation bearer.RevocationChecker // nil checks none
-	// Ready are further conditions of /readyz, by name: what a request needs to be
-	// answered with anything but 503.
+	// Ready lists additional conditions of /readyz by name: what is needed so that
+	// requests do not get 503.
 	Ready map[string]func(context.Context) error
 	// Values are further metrics.
 	Values []Value
-	// Verifier are options for verifying tokens; what the policy says comes first.
-	// CacheTokens is used for requests and for open streams.
+	// Verifier holds options for verifying tokens. The policy overrides them.
+	// CacheTokens applies to requests and to open streams.
 	Verifier token.Options
 	// Opaque verifies the tokens that are not JWTs; nil refuses them.
 	Opaque bearer.Verifier
-	// Carriers say where else than in Authorization a token may be.
+	// Carriers lists where a token may be, other than in Authorization.
 	Carriers Carriers
 	// Bearer are further options for the middleware; refusals are logged by Log.
 	Bearer []bearer.Option
 	// ForwardToken passes the token on to the API.
 	ForwardToken bool
-	// AllowNoSubject accepts tokens without sub, which the API cannot tell apart.
+	// AllowNoSubject accepts tokens without sub, whose callers the API cannot
+	// distinguish.
 	AllowNoSubject bool
 	ClaimHeaders   []ClaimHeader
-	RemoveHeaders  []string // further fields of a client that the API must not see
+	RemoveHeaders  []string // additional headers that the API must not receive
 	// TrustedProxies are the addresses whose forwarding header fields count.
 	TrustedProxies []netip.Prefix
 	// ProxyHeaders are fields of trusted proxies that [Handler.ForwardAuth] accepts
 	// although they could pass for an identity, such as Client-Cert.
 	ProxyHeaders []string
-	// BodyTimeout is how long a client may leave between two bytes of a body; 0
-	// means a minute. MaxBody bounds a body in bytes; 0 does not.
+	// BodyTimeout is the maximum time between two bytes of a body; 0 means a
+	// minute. MaxBody is the size limit of a body in bytes; 0 means none.
 	BodyTimeout time.Duration
 	MaxBody     int64
-	// Recheck is how often the token of an open stream is checked again; 0 means
-	// five seconds.
+	// Recheck is the interval at which the token of an open stream is checked; 0
+	// means five seconds.
 	Recheck time.Duration
 	Log     *slog.Logger // nil logs nothing
-	// Requests says which requests Log gets.
+	// Requests selects the requests to log.
 	Requests Requests
-	// Service is logged with each request, to tell several guards apart.
+	// Service is logged with each request, to distinguish several guards.
 	Service string
 }
 
@@ -106,13 +107,13 @@ type Handler struct {
 	metrics  metrics
 }
 
-// rules are a policy and what was made of it, exchanged as a whole.
+// rules are a policy and its derived values. They are replaced as a whole.
 type rules struct {
 	policy   *policy.Policy
 	keys     map[string]KeySet // by issuer
 	verifier bearer.Verifier
 	proxied  http.Handler   // checks and forwards
-	answered http.Handler   // checks and answers 200, for [Handler.ForwardAuth]
+	answered http.Handler   // checks and returns 200, for [Handler.ForwardAuth]
 	metadata *http.ServeMux // nil without a Resource
 	loaded   time.Time
 }
@@ -162,9 +163,8 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// SetPolicy replaces the policy in use, for requests that come from now on. On
-// an error the old one stays. The issuer cannot change, since the keys are the
-// issuer's.
+// SetPolicy replaces the policy for new requests. After an error, the old one
+// remains in use. The issuer cannot change, because the keys belong to it.
 func (h *Handler) SetPolicy(p *policy.Policy) error {
 	old := h.current.Load()
 	if old != nil && !slices.Equal(issuers(old.policy), issuers(p)) {
@@ -239,7 +239,7 @@ func (x *rules) makeMetadata(c Config) (string, error) {
 	return place, nil
 }
 
-// ServeHTTP checks a request and forwards it, or answers it.
+// ServeHTTP checks a request and forwards or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n := h.begin(r)
 	if h.config.MaxBody > 0 && r.ContentLength != 0 {
@@ -249,7 +249,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r, n.body = boundBody(w, r, h.config.BodyTimeout)
 	n.recorder = recorder{ResponseWriter: w, body: n.body}
-	// Deferred, since a proxy ends a broken answer with a panic.
+	// Deferred, because a proxy ends an incomplete response with a panic.
 	defer h.end(r, n)
 	r = r.WithContext(n)
 	r, carried := h.config.Carriers.find(r)
@@ -258,7 +258,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch x := n.rules; {
 	case !sameTarget(r):
 		n.refuse(&diagnosis.Diagnosis{ID: diagnosis.PathAmbiguous})
-		problem(w, http.StatusBadRequest, "the request target could be read in more than one way", diagnosis.PathAmbiguous)
+		problem(w, http.StatusBadRequest, "the request target can be interpreted in more than one way", diagnosis.PathAmbiguous)
 	case !carried:
 		n.refuse(&diagnosis.Diagnosis{ID: diagnosis.CredentialsInvalid, Expected: diagnosis.Text("a token in one place"), Got: diagnosis.Text("several")})
 		problem(w, http.StatusBadRequest, "the request has a token in several places", diagnosis.CredentialsInvalid)
@@ -276,9 +276,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// sameTarget reports whether the target is written as the proxy will write it,
-// byte by byte: what a URL cannot hold without being encoded anew has more than
-// one reading.
+// sameTarget reports whether the proxy will write the target without changes.
+// Characters that must be encoded again can be interpreted in more than one
+// way.
 func sameTarget(r *http.Request) bool {
 	target := r.RequestURI
 	if target == "" {
@@ -301,17 +301,16 @@ func isMetadata(path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// isPreflight recognizes the question that a browser asks before a request from
-// another site (Fetch Standard, section 3.2): it never has a token, a body or
-// another protocol.
+// isPreflight recognises the preflight request of a browser (Fetch Standard,
+// section 3.2). It never has a token, a body or another protocol.
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.ContentLength == 0 && len(r.TransferEncoding) == 0 &&
 		r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != "" &&
 		r.Header["Upgrade"] == nil && r.Header["Http2-Settings"] == nil
 }
 
-// passes lets the preflight of a listed route through, unless the policy has a
-// route for OPTIONS itself.
+// passes reports whether to accept the preflight request of a listed route. A
+// route for OPTIONS in the policy takes precedence.
 func (x *rules) passes(r *http.Request, n *note) bool {
 	if m, err := x.policy.Match(http.MethodOptions, r.URL); err != nil || m.Listed {
 		return false

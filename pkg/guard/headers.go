@@ -4,19 +4,19 @@ import (
 	"strings"
 )
 
-// class is what a header field from outside could be used for.
+// class is how a client could misuse a header.
 type class uint8
 
 const (
 	harmless   class = iota
-	identity         // says who asks
-	override         // makes another request of the one that was checked
-	forwarding       // says where the request comes from
+	identity         // the caller's identity
+	override         // changes the request that was checked
+	forwarding       // the origin of the request
 	credential       // the token and its proof
 )
 
-// classes holds the header fields, folded by [fold], that an API could believe.
-// A name that ends in a dash stands for all names that begin with it.
+// classes holds the headers, folded by [fold], that an API could trust. A name
+// that ends in a dash is a prefix.
 var classes = map[string]class{
 	"authorization": credential, "dpop": credential,
 
@@ -36,13 +36,13 @@ var classes = map[string]class{
 	"x-remote-addr": forwarding, "x-azure-clientip": forwarding, "x-scheme": forwarding, "front-end-https": forwarding, "x-url-scheme": forwarding,
 }
 
-// maxName is the longest name that is compared; no name of the table is longer.
+// maxName is the longest name to compare; no name in the table is longer.
 const maxName = 64
 
-// fold writes a header field's name as CGI reads it (RFC 3875, section 4.1.18):
-// there each character that is not a letter or a digit becomes an underscore, so
-// that X-Auth-Scope, X_Auth.Scope and x-auth~scope are one variable. Here it
-// becomes a dash.
+// fold normalizes a header name like CGI (RFC 3875, section 4.1.18), where each
+// character that is not a letter or a digit becomes an underscore, so that
+// X-Auth-Scope, X_Auth.Scope and x-auth~scope are the same variable. fold uses a
+// dash.
 func fold(buffer []byte, name string) []byte {
 	for i := range min(len(name), maxName) {
 		switch c := name[i]; {
@@ -57,11 +57,11 @@ func fold(buffer []byte, name string) []byte {
 	return buffer
 }
 
-// fields knows which header fields of a client must not reach the API.
+// fields holds the headers of a client that must not reach the API.
 type fields struct{ more map[string]bool }
 
-// newFields returns the table with more names, such as those the guard itself
-// sets.
+// newFields returns the table with additional names, such as those that the
+// guard sets.
 func newFields(more []string) fields {
 	f := fields{map[string]bool{}}
 	for _, name := range more {
@@ -70,7 +70,7 @@ func newFields(more []string) fields {
 	return f
 }
 
-// classOf returns what a field could be used for, in whatever spelling.
+// classOf returns the class of a header, in any spelling.
 func (f fields) classOf(name string) class {
 	var array [maxName]byte
 	folded := fold(array[:0], name)
@@ -91,8 +91,8 @@ func (f fields) classOf(name string) class {
 	return harmless
 }
 
-// isPlain reports whether a canonical name is spelled with letters, digits and
-// dashes only.
+// isPlain reports whether a canonical name consists of letters, digits and
+// dashes.
 func isPlain(name string) bool {
 	return !strings.ContainsFunc(name, func(c rune) bool {
 		return c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')

@@ -10,8 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// ClaimHeader names a header field that tells the API a claim. A list is joined
-// with commas. Where the claim is missing the field is not sent.
+// ClaimHeader is a header that passes a claim to the API. A list is joined with
+// commas. If the claim is missing, the header is not sent.
 type ClaimHeader struct{ Header, Claim string }
 
 func (ch ClaimHeader) check() error {
@@ -22,15 +22,15 @@ func (ch ClaimHeader) check() error {
 	switch name := string(fold(nil, ch.Header)); {
 	case name == "x-auth-subject", name == "x-auth-scope", name == "x-auth-issuer", name == "x-auth-client-id", name == "x-request-id",
 		name == "host", name == "connection", name == "content-length", name == "transfer-encoding", name == "te", name == "trailer", name == "upgrade":
-		return fmt.Errorf("guard: the header %q cannot hold a claim", ch.Header)
+		return fmt.Errorf("guard: the header %q cannot be used for a claim", ch.Header)
 	case class == credential, class == forwarding, class == override:
-		return fmt.Errorf("guard: the header %q cannot hold a claim", ch.Header)
+		return fmt.Errorf("guard: the header %q cannot be used for a claim", ch.Header)
 	}
 	return nil
 }
 
-// introduce makes the header fields that say who asks; where the API would read
-// something else in them the request is refused.
+// introduce sets the headers with the caller's identity. If the API could
+// interpret them differently, the request is refused.
 func (h *Handler) introduce(w http.ResponseWriter, n *note, t *token.Token) bool {
 	n.knows(t)
 	who, d := h.identityOf(n.rules, t)
@@ -50,7 +50,7 @@ const (
 	headerClientID = "X-Auth-Client-Id"
 )
 
-// introduction is what the API learns about a caller, as header fields.
+// introduction holds the headers with the caller's identity.
 type introduction []field
 
 type field struct{ name, value string }
@@ -64,11 +64,11 @@ func (who introduction) write(h http.Header) {
 	}
 }
 
-// identityOf returns the header fields that tell the API about the caller.
+// identityOf returns the headers with the caller's identity.
 func (h *Handler) identityOf(x *rules, t *token.Token) (introduction, *diagnosis.Diagnosis) {
 	subject := t.Subject()
 	if subject == "" && !h.config.AllowNoSubject {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a sub that says who asks"), Got: diagnosis.None}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a sub that identifies the caller"), Got: diagnosis.None}
 	}
 	who := append(make(introduction, 0, 4+len(h.config.ClaimHeaders)), field{headerIssuer, t.Issuer()}, field{headerScope, strings.Join(x.scopes(t), " ")})
 	if subject != "" {
@@ -84,13 +84,13 @@ func (h *Handler) identityOf(x *rules, t *token.Token) (introduction, *diagnosis
 		}
 		text, ok := claimText(value)
 		if !ok {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a claim " + ch.Claim + " that a header field can hold"), Got: diagnosis.Values{fmt.Sprint(value)}}
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a claim " + ch.Claim + " that is allowed in a header"), Got: diagnosis.Values{fmt.Sprint(value)}}
 		}
 		who = append(who, field{http.CanonicalHeaderKey(ch.Header), text})
 	}
 	for _, f := range who {
 		if !fitsHeader(f.value) {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a value of " + f.name + " that a header field can hold"), Got: diagnosis.Values{f.value}}
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a value of " + f.name + " that is allowed in a header"), Got: diagnosis.Values{f.value}}
 		}
 	}
 	return who, nil
@@ -118,14 +118,14 @@ func claimText(value any) (string, bool) {
 	return "", false
 }
 
-// fitsHeader reports whether a text arrives as it is in a header field (RFC
-// 9110, section 5.5).
+// fitsHeader reports whether a text is unchanged in a header (RFC 9110, section
+// 5.5).
 func fitsHeader(text string) bool {
 	return strings.TrimSpace(text) == text && !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == '\x7f' })
 }
 
-// scopes are those that a header field can hold, which is all that RFC 6749,
-// section 3.3, allows.
+// scopes returns the scopes that are allowed in a header, which are all that
+// RFC 6749, section 3.3, allows.
 func (x *rules) scopes(t *token.Token) []string {
 	return slices.DeleteFunc(t.Scopes(x.policy.ScopeClaims...), func(scope string) bool {
 		return !fitsHeader(scope) || strings.Contains(scope, " ")

@@ -16,8 +16,8 @@ import (
 // [jwks.Remote] are key sets.
 type KeySet interface {
 	token.KeySet
-	// Ready returns nil once there are keys to verify tokens with; it fetches
-	// them if necessary, within ctx.
+	// Ready returns nil if there are keys to verify tokens with. It fetches
+	// them if needed, within ctx.
 	Ready(ctx context.Context) error
 	State() jwks.State
 }

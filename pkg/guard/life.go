@@ -12,7 +12,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Why a request that was allowed is ended before the API has answered it.
+// Reasons for ending an accepted request before the API has responded
+// completely.
 var (
 	errExpired  = errors.New("the token expired")
 	errShutdown = errors.New("the server is stopping")
@@ -23,8 +24,8 @@ type withdrawal struct{ why *diagnosis.Diagnosis }
 
 func (w *withdrawal) Error() string { return "no longer allowed: " + w.why.Error() }
 
-// life ends a request at the expiry of its token, and checks again every few
-// seconds whether it would still be allowed.
+// life ends a request when its token expires, and checks every few seconds
+// whether it would still be accepted.
 type life struct {
 	handler *Handler
 	request *http.Request
@@ -81,8 +82,8 @@ func (l *life) end() {
 	l.timer.Stop()
 }
 
-// withdrawn returns why the request would be refused now. What cannot be told
-// for the moment, such as a revocation while the store is away, ends nothing.
+// withdrawn returns why the request would be refused now. A temporary failure,
+// such as an unreachable revocation store, does not end it.
 func (l *life) withdrawn() *diagnosis.Diagnosis {
 	ctx, cancel := context.WithTimeout(l.request.Context(), 2*time.Second)
 	defer cancel()
@@ -134,8 +135,7 @@ func endedHere(cause error) bool {
 	return errors.Is(cause, errExpired) || errors.Is(cause, errShutdown) || errors.As(cause, &withdrawn)
 }
 
-// endOf returns why a request was cut, as a label and in words; "" where it was
-// not.
+// endOf returns why a request was ended, as a label and as text, or "".
 func endOf(ctx context.Context) (label, text string) {
 	cause := context.Cause(ctx)
 	var withdrawn *withdrawal

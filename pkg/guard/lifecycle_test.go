@@ -181,7 +181,7 @@ func TestWatchFromTheStart(t *testing.T) {
 	}
 	write(routes)
 	eventually(t, "the last content", func() bool { return status("/healthz") == 200 })
-	if log := f.log.String(); strings.Count(log, "policy taken over") > 4 {
+	if log := f.log.String(); strings.Count(log, "policy loaded") > 4 {
 		t.Errorf("halves were taken over:\n%s", log)
 	}
 	// A symlink that is swapped, as Kubernetes does.

@@ -18,7 +18,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Requests says which requests are logged.
+// Requests selects which requests are logged.
 type Requests int
 
 // The choices of [Config.Requests].
@@ -28,24 +28,24 @@ const (
 	LogNone
 )
 
-// note is one request under way: its context, and what the log will say of it.
+// note is a request in progress: its context, and the values to log.
 type note struct {
 	context.Context
 	cancel    context.CancelCauseFunc
 	rules     *rules // by which it is checked
 	began     time.Time
 	id        string // of the request
-	route     string // the pattern, "" where none is listed
+	route     string // the pattern, or "" if none is listed
 	decision  string
 	token     *token.Token
-	who       introduction // what the API learns about the caller
+	who       introduction // the caller's identity for the API
 	diagnosis *diagnosis.Diagnosis
 	reason    error  // for which the client is to blame
-	err       error  // of the API behind
+	err       error  // of the upstream API
 	cut       string // why it was cut, as a label
-	ended     string // the same in words
-	stream    string // what kind of stream it became
-	offered   bool   // the token came as a subprotocol
+	ended     string // the same as text
+	stream    string // the kind of stream
+	offered   bool   // the token was sent as a subprotocol
 	body      *body
 	recorder  recorder
 }
@@ -64,7 +64,7 @@ func noteOf(r *http.Request) *note {
 	return n
 }
 
-// begin notes a request that came.
+// begin notes the start of a request.
 func (h *Handler) begin(r *http.Request) *note {
 	h.metrics.underway.Add(1)
 	ctx, cancel := context.WithCancelCause(r.Context())
@@ -73,7 +73,7 @@ func (h *Handler) begin(r *http.Request) *note {
 	return n
 }
 
-// end counts and logs a request that was answered, or cut.
+// end counts and logs a request that has ended.
 func (h *Handler) end(r *http.Request, n *note) {
 	h.metrics.underway.Add(-1)
 	n.cancel(nil)
@@ -91,7 +91,7 @@ func (n *note) knows(t *token.Token) { n.token = t }
 
 func (n *note) refuse(d *diagnosis.Diagnosis) { n.decision, n.diagnosis = "refused", d }
 
-// noteRefusal is what the middleware calls.
+// noteRefusal is the OnRefusal of the middleware.
 func noteRefusal(r *http.Request, d *diagnosis.Diagnosis) {
 	n := noteOf(r)
 	if n == nil {
@@ -104,8 +104,8 @@ func noteRefusal(r *http.Request, d *diagnosis.Diagnosis) {
 	}
 }
 
-// requestID returns the id that a client or a proxy gave to a request, or makes
-// one. It is for finding lines of logs, and proves nothing.
+// requestID returns the request id of a client or a proxy, or a new one. It is
+// only for finding log lines.
 func requestID(r *http.Request) string {
 	if given := r.Header["X-Request-Id"]; len(given) == 1 && isID(given[0]) {
 		return given[0]
@@ -124,8 +124,8 @@ func isIDCharacter(c rune) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || strings.ContainsRune("-_.:+/=@", c)
 }
 
-// log writes the line of a request. A query is not logged, since it may hold
-// anything. The names of the fields are part of docs/operations.md.
+// log writes the log line of a request. Queries are not logged, because they
+// may contain secrets. The field names are documented in docs/operations.md.
 func (h *Handler) log(r *http.Request, n *note, status int, took time.Duration) {
 	level := slog.LevelInfo
 	if n.err != nil {
@@ -154,7 +154,7 @@ func (h *Handler) log(r *http.Request, n *note, status int, took time.Duration) 
 	h.config.Log.LogAttrs(context.WithoutCancel(n), level, "request", attrs...)
 }
 
-// opened logs the beginning of a stream, whose own line comes at its end.
+// opened logs the start of a stream. Its own line follows at the end.
 func (h *Handler) opened(n *note, r *http.Request, kind string) {
 	n.stream = kind
 	if h.config.Requests == LogAll {
@@ -188,8 +188,7 @@ func traceID(r *http.Request) string {
 	return parts[1]
 }
 
-// caller are the fields about the token of a request, by which what it was used
-// for can be found later.
+// caller returns the fields about the token of a request, to trace its use.
 func (n *note) caller() []slog.Attr {
 	if n.token == nil {
 		return nil
@@ -206,7 +205,7 @@ func (n *note) caller() []slog.Attr {
 	return attrs
 }
 
-// recorder notes how an answer went.
+// recorder notes the status and size of a response.
 type recorder struct {
 	http.ResponseWriter
 	body   *body

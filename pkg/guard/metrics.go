@@ -16,9 +16,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// metrics are what a guard counts. The labels come from fixed sets, so that no
-// client can make them grow. A counter whose labels are known is 0 from the
-// start, since an increase over one that appears later is not seen.
+// metrics holds the counters of a guard. Labels are from fixed sets, so that
+// clients cannot create new ones. A counter with known labels starts at 0,
+// because an increase of a counter that appears later is not visible.
 type metrics struct {
 	underway atomic.Int64
 
@@ -43,7 +43,8 @@ type routed struct {
 	status int
 }
 
-// bounds are the upper ends of the buckets for a request's time, in seconds.
+// bounds are the upper limits of the buckets for a request's duration, in
+// seconds.
 var bounds = [...]float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 
 func (m *metrics) init() {
@@ -61,7 +62,7 @@ func (m *metrics) init() {
 	}
 }
 
-// addRoutes lets the counters of new routes begin with 0.
+// addRoutes starts the counters of new routes at 0.
 func (m *metrics) addRoutes(patterns []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -96,8 +97,8 @@ func (m *metrics) countReload(result string) {
 	m.reloads[result]++
 }
 
-// Value is a metric that something else than the guard knows. The name follows
-// oauthctl_guard_; that of a counter ends in _total.
+// Value is an additional metric. Its name follows oauthctl_guard_; that of a
+// counter ends in _total.
 type Value struct {
 	Name, Help string
 	Counter    bool
@@ -128,7 +129,7 @@ func (h *Handler) writeMetrics(w io.Writer) {
 	}) {
 		fmt.Fprintf(w, "oauthctl_guard_requests_total{code=\"%d\",decision=%q} %d\n", k.status, k.decision, m.requests[k])
 	}
-	x.family("route_requests_total", "counter", "Requests by route and status; the route is empty where none is listed.")
+	x.family("route_requests_total", "counter", "Requests by route and status; the route is empty if none is listed.")
 	for _, k := range slices.SortedFunc(maps.Keys(m.routes), func(a, b routed) int {
 		return cmp.Or(cmp.Compare(a.route, b.route), cmp.Compare(a.status, b.status))
 	}) {
@@ -136,11 +137,11 @@ func (h *Handler) writeMetrics(w io.Writer) {
 	}
 	counters(x, "route_refusals_total", "Requests refused, by route.", "route", m.refused)
 	counters(x, "refusals_total", "Requests refused, by diagnosis.", "id", m.refusals)
-	counters(x, "requests_cut_total", "Requests that were allowed and ended before the API had answered, by reason.", "reason", m.cut)
+	counters(x, "requests_cut_total", "Requests that were accepted but ended before the API had responded, by reason.", "reason", m.cut)
 	counters(x, "policy_reloads_total", "Policies read after the first, by result.", "result", m.reloads)
-	x.gauge("policy_loaded_timestamp_seconds", "When the policy in use was taken over.", h.current.Load().loaded.Unix())
-	x.gauge("requests_underway", "Requests that are not answered yet.", m.underway.Load())
-	x.family("request_duration_seconds", "histogram", "Time from a request's header to the end of its answer.")
+	x.gauge("policy_loaded_timestamp_seconds", "When the current policy was loaded.", h.current.Load().loaded.Unix())
+	x.gauge("requests_underway", "Requests in progress.", m.underway.Load())
+	x.family("request_duration_seconds", "histogram", "Time from a request's header to the end of its response.")
 	m.writeBuckets(w)
 	h.writeKeys(x)
 	for _, v := range h.config.Values {

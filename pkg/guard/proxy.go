@@ -12,8 +12,8 @@ import (
 	answer "github.com/oauthctl/oauthctl/pkg/problem"
 )
 
-// rewrite makes the request that the API sees. It runs after the proxy took away
-// the header fields that Connection names, so that no client can name ours.
+// rewrite changes the request for the API. It runs after the proxy has removed
+// the headers listed in Connection, so that a client cannot remove the guard's.
 func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 	n := noteOf(p.In)
 	p.SetURL(h.config.Upstream)
@@ -35,8 +35,8 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest) {
 	n.who.write(p.Out.Header)
 }
 
-// removeUpgrade leaves only a WebSocket, which begins with a GET that was
-// checked; any other protocol (h2c) would carry requests that nobody checked.
+// removeUpgrade allows only WebSockets, which begin with a GET that was
+// checked. Another protocol (h2c) could send requests that are not checked.
 func (h *Handler) removeUpgrade(p *httputil.ProxyRequest, n *note) {
 	if p.Out.Method == http.MethodGet && n.decision != "preflight" && strings.EqualFold(p.Out.Header.Get("Upgrade"), "websocket") {
 		return
@@ -59,9 +59,9 @@ func (h *Handler) removes(name string, trusted bool) bool {
 	return false
 }
 
-// answering looks at an answer of the API before it is passed on. A stream of
-// events ends as events do when its token expires; anything else is broken off,
-// since half a file must not look like a complete one.
+// answering handles a response of the API. When the token expires, an event
+// stream ends normally; another response is aborted, because an incomplete file
+// must not look complete.
 func (h *Handler) answering(res *http.Response) error {
 	res.Header.Del("X-Request-Id")
 	n := noteOf(res.Request)
@@ -80,7 +80,7 @@ func (h *Handler) answering(res *http.Response) error {
 	return nil
 }
 
-// unreachable answers for an API that does not.
+// unreachable sends the response for an API that cannot be reached.
 func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	n := noteOf(r)
 	cause := context.Cause(r.Context())
@@ -96,7 +96,7 @@ func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, err error)
 		n.decision = "refused"
 		problem(w, status, "the body of the request could not be read", "")
 	case errors.Is(cause, errExpired):
-		problem(w, http.StatusGatewayTimeout, "the token expired before the API answered", diagnosis.Timeout)
+		problem(w, http.StatusGatewayTimeout, "the token expired before the API responded", diagnosis.Timeout)
 	case errors.As(cause, &withdrawn):
 		n.refuse(withdrawn.why)
 		problem(w, http.StatusUnauthorized, withdrawn.why.Summary(), withdrawn.why.ID)
@@ -107,10 +107,10 @@ func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, err error)
 		w.WriteHeader(statusClientGone)
 	case isTimeout(err):
 		n.err = err
-		problem(w, http.StatusGatewayTimeout, "the API behind did not answer in time", diagnosis.Timeout)
+		problem(w, http.StatusGatewayTimeout, "the upstream API did not respond in time", diagnosis.Timeout)
 	default:
 		n.err = err
-		problem(w, http.StatusBadGateway, "the API behind cannot be reached", diagnosis.Unreachable)
+		problem(w, http.StatusBadGateway, "the upstream API cannot be reached", diagnosis.Unreachable)
 	}
 }
 
@@ -119,11 +119,12 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// statusClientGone is what logs of proxies show for a client that did not wait.
+// statusClientGone is the usual status in proxy logs for a client that closed
+// the connection.
 const statusClientGone = 499
 
 func problem(w http.ResponseWriter, status int, detail string, id diagnosis.ID) {
 	p := answer.New(status, detail)
 	p.ID = id
-	p.Write(w, &http.Request{}) // the server leaves out the body of an answer to HEAD
+	p.Write(w, &http.Request{}) // the server omits the body of a response to HEAD
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 )
 
-// Watch takes over the policy file, with the files that it includes, whenever it differs from the policy in use,
-// until ctx ends; it looks every interval. Content counts once it was the same in
-// two looks, since a file may be written in steps: write a new file and rename
-// it. A policy that is wrong is logged and counted, and the old one stays.
+// Watch loads the policy file, with the files that it includes, whenever it
+// differs from the current policy, until ctx ends. It checks at every interval.
+// The content must be the same in two checks, because a file may be written in
+// steps: write a new file and rename it. An invalid policy is logged and counted,
+// and the old one remains in use.
 func (h *Handler) Watch(ctx context.Context, file string, interval time.Duration) {
 	w := watcher{handler: h, file: file, missing: true}
 	ticker := time.NewTicker(interval)
@@ -30,11 +31,11 @@ func (h *Handler) Watch(ctx context.Context, file string, interval time.Duration
 	}
 }
 
-// watcher is what the looks before this one saw.
+// watcher holds the state of earlier checks.
 type watcher struct {
 	handler *Handler
 	file    string
-	last    [sha256.Size]byte // what the last look saw; zero if it could not be read
+	last    [sha256.Size]byte // hash at the last check; zero if it could not be read
 	refused [sha256.Size]byte // content that was refused already
 	missing bool              // that the file cannot be read was logged, or it never could
 }
@@ -62,7 +63,7 @@ func (w *watcher) look() {
 	}
 }
 
-// Reload takes over the policy file at once, as a signal asks for it.
+// Reload loads the policy file immediately, for example after a signal.
 func (h *Handler) Reload(file string) error {
 	source, err := policyfile.Open(file)
 	if err != nil {
@@ -86,8 +87,8 @@ func (h *Handler) reload(source *policyfile.Source, file string) error {
 	return err
 }
 
-// reloaded counts and logs how a reload ended: what the new policy accepts and
-// the old one refused is named.
+// reloaded counts and logs the result of a reload, with everything that the new
+// policy accepts and the old one refused.
 func (h *Handler) reloaded(file string, changes []policy.Change, err error) {
 	if err != nil {
 		h.metrics.countReload("refused")
@@ -111,5 +112,5 @@ func (h *Handler) reloaded(file string, changes []policy.Change, err error) {
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.Any("widened", widened[:min(len(widened), 20)]))
 	}
-	h.config.Log.Log(context.Background(), level, "policy taken over", append(attrs, slog.Int("changes", len(changes)))...)
+	h.config.Log.Log(context.Background(), level, "policy loaded", append(attrs, slog.Int("changes", len(changes)))...)
 }

@@ -11,29 +11,30 @@ import (
 	"time"
 )
 
-// maxHeaderBytes leaves room for the largest token next to other fields.
+// maxHeaderBytes allows for the largest token and other headers.
 const maxHeaderBytes = 128 << 10
 
 // Server serves a handler by HTTP/1.1 and unencrypted HTTP/2 and stops in order.
 type Server struct {
 	Handler http.Handler
-	// Delay is how long requests are still taken after the context ended, while a
-	// load balancer notices; Draining is called when it begins.
+	// Delay is how long requests are still accepted after the context has ended,
+	// until a load balancer notices. Draining is called at its beginning.
 	Delay    time.Duration
 	Draining func()
-	// Grace is how long requests under way, streams too, may take to finish.
+	// Grace is the time limit for requests in progress, including streams.
 	Grace time.Duration
 }
 
-// Serve answers requests on l until ctx ends. Then it takes no more of them and
-// gives those under way the grace period to finish. The listener is closed.
+// Serve serves requests on l until ctx ends. Then it accepts no more requests
+// and gives those in progress the grace period to finish. It closes the
+// listener.
 func Serve(ctx context.Context, l net.Listener, handler http.Handler, grace time.Duration) error {
 	return (&Server{Handler: handler, Grace: grace}).Serve(ctx, l)
 }
 
-// Serve answers requests on l until ctx ends, waits for Delay and Grace, and
-// returns when every handler has returned. The listener is closed. Bodies have a
-// read deadline, so that a client that sends none holds no connection.
+// Serve serves requests on l until ctx ends, waits for Delay and Grace, and
+// returns when every handler has returned. It closes the listener. Bodies have a
+// read deadline, so that a slow client does not block a connection.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	base, cut := context.WithCancelCause(context.Background())
 	defer cut(nil)
@@ -92,7 +93,7 @@ func (s *Server) stop(server *http.Server, handlers *underway, cut context.Cance
 type underway struct {
 	mu    sync.Mutex
 	n     int
-	empty chan struct{} // closed when the last returns; nil if nobody waits
+	empty chan struct{} // closed when the last returns; nil without a waiter
 }
 
 func (u *underway) count(next http.Handler) http.Handler {

@@ -50,8 +50,8 @@ func (p proxies) client(r *http.Request) string {
 	return found
 }
 
-// forward writes the forwarding headers of a request to the API. From a trusted
-// proxy they are kept and extended, from anyone else made anew.
+// forward writes the forwarding headers for the API. It extends those of a
+// trusted proxy, and replaces those of anyone else.
 func (p proxies) forward(out http.Header, in *http.Request) {
 	peer, _, err := net.SplitHostPort(in.RemoteAddr)
 	if err != nil {

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// TransportOptions say how a guard speaks to the API behind it.
+// TransportOptions configures the connection to the upstream API.
 type TransportOptions struct {
-	// TLS holds the certificates; nil means the system's authorities.
+	// TLS holds the certificates. If nil, the system's CAs are used.
 	TLS *tls.Config
-	// Timeout bounds the wait for the header of an answer; 0 waits as long as the
-	// API takes. An answer itself may be a stream and is not bounded.
+	// Timeout limits the wait for the response header; 0 means no limit. The
+	// response itself may be a stream and has no limit.
 	Timeout time.Duration
 }
 
@@ -62,7 +62,7 @@ func ParseUpstream(rawURL string, o TransportOptions) (*url.URL, http.RoundTripp
 	return u, t, nil
 }
 
-// newTransport passes on what it gets as it is.
+// newTransport returns a transport that does not change responses.
 func newTransport(o TransportOptions) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.Proxy, t.DisableCompression, t.MaxIdleConnsPerHost = nil, true, 256
@@ -70,7 +70,7 @@ func newTransport(o TransportOptions) *http.Transport {
 	return t
 }
 
-// buffers lends the copy buffers of answers.
+// buffers holds the copy buffers for responses.
 type buffers struct{ pool sync.Pool }
 
 const bufferSize = 32 << 10
