@@ -3,10 +3,14 @@ package cmd_test
 import (
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // No page links to what is not there.
@@ -41,6 +45,26 @@ func TestLinks(t *testing.T) {
 	}
 	if links < 20 {
 		t.Errorf("%d links looked at: the test reads the wrong pages", links)
+	}
+}
+
+// The page on architecture has every package, in its layer. A package inside another one is in the row of that.
+func TestArchitecturePage(t *testing.T) {
+	text, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, want := map[string]string{}, map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| (\\d+) \\| `([a-z0-9/]+)` \\|").FindAllStringSubmatch(string(text), -1) {
+		shown[m[2]] = m[1]
+	}
+	for name, floor := range floors() {
+		if _, isInside := floors()[path.Dir(name)]; name != "." && (!isInside || shown[name] != "") {
+			want[name] = strconv.Itoa(floor)
+		}
+	}
+	if diff := cmp.Diff(want, shown); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
