@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ type planted struct {
 	jwks  map[string][]byte          // the text of each key
 	items int
 	calls []string // method and path of all that arrived
+	// trusted is what a bug remembers of the tokens that were valid.
+	trusted map[string]map[string]any
 }
 
 func (p *planted) has(bug string) bool { return p.bugs[bug] }
@@ -149,6 +152,10 @@ func (p *planted) add(w http.ResponseWriter, r *http.Request) {
 // check reports whether the request may go on, and answers it otherwise.
 func (p *planted) check(w http.ResponseWriter, r *http.Request, scope, path, method string) bool {
 	fields := r.Header.Values("Authorization")
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	if _, ok := p.recall("remembers-address", host); ok {
+		return true
+	}
 	if p.has("query") && r.URL.Query().Get("access_token") != "" {
 		fields = []string{"Bearer " + r.URL.Query().Get("access_token")}
 	}
@@ -186,6 +193,12 @@ func (p *planted) check(w http.ResponseWriter, r *http.Request, scope, path, met
 		p.refuse(w, 401, "invalid_token")
 		return false
 	}
+	p.remember("remembers-address", host, claims)
+	return p.permit(w, claims, scope, path, method)
+}
+
+// permit reports whether a token that is valid allows the request.
+func (p *planted) permit(w http.ResponseWriter, claims map[string]any, scope, path, method string) bool {
 	if scope == "" || p.has("no-scope-check") || p.has("no-scope-check-on-post") && method == "POST" || p.has("no-scope-check-on-id") && path == "/items/1" {
 		if p.has("closed") && path == "/me" {
 			p.refuse(w, 403, "insufficient_scope")
@@ -207,6 +220,10 @@ func (p *planted) allowed(claims map[string]any, scope string) bool {
 	}
 	var list []string
 	switch v := claims[name].(type) {
+	case nil:
+		if p.has("no-scope-claim") {
+			return true
+		}
 	case string:
 		if p.has("scope-inside") && strings.Contains(v, scope) || p.has("any-scope") && v != "" {
 			return true
@@ -225,9 +242,29 @@ func (p *planted) allowed(claims map[string]any, scope string) bool {
 		}
 	}
 	for _, one := range list {
-		if one == scope {
+		if one == scope || p.has("scope-begins") && strings.HasPrefix(one, scope) || p.has("scope-ends") && strings.HasSuffix(one, scope) ||
+			p.has("scope-any-case") && strings.EqualFold(one, scope) {
 			return true
 		}
 	}
 	return false
+}
+
+// remember keeps the claims of a valid token under what a bug takes for its identity.
+func (p *planted) remember(bug, key string, claims map[string]any) {
+	if p.has(bug) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.trusted == nil {
+			p.trusted = map[string]map[string]any{}
+		}
+		p.trusted[bug+key] = claims
+	}
+}
+
+func (p *planted) recall(bug, key string) (map[string]any, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	claims, ok := p.trusted[bug+key]
+	return claims, ok
 }

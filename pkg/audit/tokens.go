@@ -58,12 +58,15 @@ type Signer struct {
 
 	attacker forge.Attacker
 	mu       sync.Mutex
-	signed   map[string]signedToken
+	signed   map[string]*tokenFamily
 }
 
-type signedToken struct {
-	raw   string
-	until time.Time
+// tokenFamily are the tokens of an operation: a valid one and those that differ
+// from it in one thing.
+type tokenFamily struct {
+	issued time.Time
+	id     string            // jti
+	tokens map[string]string // by case
 }
 
 // Source says who signs.
@@ -94,23 +97,29 @@ func (s *Signer) inElsewhere(c *Case, o *Operation) bool {
 }
 
 // Token signs a token, or returns the one that was signed before if it lives for
-// another minute.
+// another minute. All tokens of an operation have the same jti, iat and exp unless
+// their case changes them, so that they differ in one thing from a valid one.
 func (s *Signer) Token(_ context.Context, name string, o *Operation) (string, error) {
-	key := fmt.Sprintf("%s\x00%s\x00%v\x00%s", name, strings.Join(o.granting(), " "), o.Claims, s.key().ID())
+	like := fmt.Sprintf("%s\x00%v\x00%s", strings.Join(o.granting(), " "), o.Claims, s.key().ID())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known, ok := s.signed[key]; ok && known.until.Sub(s.now()) >= renewal {
-		return known.raw, nil
+	now := s.now()
+	family := s.signed[like]
+	if family == nil || family.issued.Add(lifetime).Sub(now) < renewal {
+		family = &tokenFamily{issued: now, id: rand.Text(), tokens: map[string]string{}}
+		if s.signed == nil {
+			s.signed = map[string]*tokenFamily{}
+		}
+		s.signed[like] = family
 	}
-	draft := s.draft(o, s.now())
-	raw, err := forge.Sign(name, draft)
+	if raw, ok := family.tokens[name]; ok {
+		return raw, nil
+	}
+	raw, err := forge.Sign(name, s.draft(o, family.issued, family.id))
 	if err != nil {
 		return "", fmt.Errorf("audit: %w", err)
 	}
-	if s.signed == nil {
-		s.signed = map[string]signedToken{}
-	}
-	s.signed[key] = signedToken{raw, s.now().Add(lifetime)}
+	family.tokens[name] = raw
 	return raw, nil
 }
 
@@ -130,7 +139,7 @@ func (s *Signer) trap() *Issuer {
 
 // lasting signs a valid token that outlives the waits for the issuer's state.
 func (s *Signer) lasting(o *Operation, extra time.Duration) (string, error) {
-	draft := s.draft(o, s.now())
+	draft := s.draft(o, s.now(), rand.Text())
 	draft.Claims["exp"] = s.now().Add(lifetime + extra).Unix()
 	raw, err := forge.Sign("good", draft)
 	if err != nil {
@@ -146,8 +155,8 @@ func (s *Signer) now() time.Time {
 	return time.Now()
 }
 
-// draft is the valid token of an operation.
-func (s *Signer) draft(o *Operation, now time.Time) forge.Draft {
+// draft is the valid token of an operation, issued at now.
+func (s *Signer) draft(o *Operation, now time.Time, id string) forge.Draft {
 	text := func(value, otherwise string) string {
 		if value == "" {
 			return otherwise
@@ -158,7 +167,7 @@ func (s *Signer) draft(o *Operation, now time.Time) forge.Draft {
 	subject := text(s.Subject, "oauthctl-audit")
 	claims := map[string]any{
 		"iss": s.Issuer, "aud": s.Audience, "sub": subject, "client_id": text(s.ClientID, "oauthctl-audit"),
-		"jti": rand.Text(), "iat": now.Unix(), "exp": now.Add(lifetime).Unix(), created: true,
+		"jti": id, "iat": now.Unix(), "exp": now.Add(lifetime).Unix(), created: true,
 	}
 	maps.Copy(claims, s.Claims)
 	maps.Copy(claims, o.Claims)

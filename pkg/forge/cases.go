@@ -87,7 +87,7 @@ var table = []Case{
 	{"wrong-audience", "for another API", diagnosis.AudienceMismatch, true, false, func(d *Draft) { d.Claims["aud"] = otherAPI }},
 	{"audience-suffix", "whose audience only begins with the right one", diagnosis.AudienceMismatch, true, false, func(d *Draft) { d.Claims["aud"] = d.audience() + ".example" }},
 	{"audience-inside", "whose audience only contains the right one", diagnosis.AudienceMismatch, true, false, func(d *Draft) {
-		d.Claims["aud"] = otherAPI + "/" + d.audience() + "/other"
+		d.Claims["aud"] = otherAPI + "/" + d.audience()
 	}},
 	{"no-audience", "without an audience", diagnosis.AudienceMissing, true, false, func(d *Draft) { delete(d.Claims, "aud") }},
 
@@ -125,12 +125,8 @@ var table = []Case{
 		have := d.scopes()
 		d.SetScopes(slices.DeleteFunc(slices.Clone(d.OtherScopes), func(s string) bool { return slices.Contains(have, s) }))
 	}},
-	{"scope-near", "with scopes whose names only contain those of the operation", diagnosis.ScopeMissing, true, true, func(d *Draft) {
-		near := d.scopes()
-		for i := range near {
-			near[i] = "x-" + near[i] + "only"
-		}
-		d.SetScopes(near)
+	{"scope-near", "with scopes whose names only resemble those of the operation", diagnosis.ScopeMissing, true, true, func(d *Draft) {
+		d.SetScopes(resembling(d.scopes()))
 	}},
 	{"scope-elsewhere", "with its scopes in permissions and roles only", diagnosis.ScopeClaimName, true, true, func(d *Draft) {
 		have := d.scopes()
@@ -142,6 +138,19 @@ var table = []Case{
 	{"opaque-token", "that is a random string, not a JWT", diagnosis.OpaqueToken, false, false, func(d *Draft) {
 		d.finish = func(*Draft) (string, error) { return randomText(), nil }
 	}},
+}
+
+// resembling are other scopes, whose names begin with, end with or contain those
+// given, or are written in capitals.
+func resembling(scopes []string) []string {
+	var near []string
+	for _, s := range scopes {
+		near = append(near, "x-"+s, s+"-x", "x-"+s+"only")
+		if upper := strings.ToUpper(s); upper != s {
+			near = append(near, upper)
+		}
+	}
+	return near
 }
 
 // siblingOf returns another tenant at the same host: another last segment of

@@ -107,11 +107,11 @@ func TestOneChange(t *testing.T) {
 		"audience-array/aud": []any{"https://api.example", api}, "scope-as-array/scope": []any{"items:read"},
 		"issuer-suffix/iss": issuer + ".example", "sibling-issuer/iss": "https://auth.example.com/tenants/other-tenant",
 		"issuer-slash/iss": issuer + "/", "audience-suffix/aud": api + ".example",
-		"audience-inside/aud": "https://api.example/" + api + "/other",
+		"audience-inside/aud": "https://api.example/" + api,
 		"expired/exp":         float64(now.Unix() - 2*hour), "expired-30m/exp": float64(now.Unix() - hour/2),
 		"expiry-as-text/exp": fmt.Sprint(now.Unix() - 2*hour), "not-yet-valid/nbf": float64(now.Unix() + 2*hour),
 		"not-yet-valid/exp": float64(now.Unix() + 3*hour), "member-case/SCOPE": "items:read",
-		"scope-other/scope": "items:write users:delete", "scope-near/scope": "x-items:readonly",
+		"scope-other/scope": "items:write users:delete", "scope-near/scope": "x-items:read items:read-x x-items:readonly ITEMS:READ",
 		"id-token-as-access-token/aud": "app", "id-token-with-scope/scope": "items:read",
 		"duplicate-member/aud": "https://api.example", "scope-elsewhere/permissions": []any{"items:read"},
 	}

@@ -52,7 +52,7 @@ const (
 	DuplicateMember      Case = "duplicate-member"         // with two audiences in two members aud
 	MissingScope         Case = "missing-scope"            // without the scopes of the operation
 	ScopeOther           Case = "scope-other"              // with all scopes of the API but those of the operation
-	ScopeNear            Case = "scope-near"               // with scopes whose names only contain those of the operation
+	ScopeNear            Case = "scope-near"               // with scopes whose names only resemble those of the operation
 	ScopeElsewhere       Case = "scope-elsewhere"          // with its scopes in permissions and roles only
 	ClockSkew            Case = "clock-skew"               // issued by a clock that is two minutes fast
 	OpaqueToken          Case = "opaque-token"             // that is a random string, not a JWT
