@@ -29,6 +29,9 @@ func (env *Env) startAudited(ctx context.Context, run *auditRun) (func(), error)
 	if len(argv) == 0 {
 		return func() {}, nil
 	}
+	if env.answers(ctx, run) {
+		env.warn("%s answers before %s was started: is another server at that port?", clean(run.target.Redacted()), clean(argv[0]))
+	}
 	output := &tail{}
 	var out io.Writer = output
 	if env.global.verbose {
@@ -77,16 +80,9 @@ func (env *Env) awaitAPI(ctx context.Context, run *auditRun, ended <-chan error)
 	defer deadline.Stop()
 	poll := time.NewTicker(childPoll)
 	defer poll.Stop()
-	client := &http.Client{
-		Transport: env.HTTP, Timeout: time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 	for {
-		if req, err := http.NewRequestWithContext(ctx, http.MethodGet, run.target.String(), nil); err == nil {
-			if res, err := client.Do(req); err == nil {
-				res.Body.Close()
-				return nil
-			}
+		if env.answers(ctx, run) {
+			return nil
 		}
 		select {
 		case <-poll.C:
@@ -98,6 +94,24 @@ func (env *Env) awaitAPI(ctx context.Context, run *auditRun, ended <-chan error)
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// answers reports whether the URL answers anything.
+func (env *Env) answers(ctx context.Context, run *auditRun) bool {
+	client := &http.Client{
+		Transport: env.HTTP, Timeout: time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, run.target.String(), nil)
+	if err != nil {
+		return false
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	res.Body.Close()
+	return true
 }
 
 func orEnded(err error) error {

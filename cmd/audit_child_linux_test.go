@@ -83,8 +83,23 @@ func TestAuditEndsItsCommand(t *testing.T) {
 				_ = syscall.Kill(-number, syscall.SIGKILL)
 			}
 		}
+		if strings.Contains(stderr.String(), "another server") {
+			t.Errorf("%s: no other server is there:\n%s", name, &stderr)
+		}
 		if name == "ends itself" && !strings.Contains(stderr.String(), "no database") {
 			t.Errorf("what the command printed is not shown:\n%s", &stderr)
 		}
+	}
+}
+
+// Where another server has the port of the command, its answers are not taken for the command's without a word.
+func TestAuditSaysThatThePortIsTaken(t *testing.T) {
+	api := newAuditedAPI(t)
+	api.set()
+	c := exec.CommandContext(t.Context(), "oauthctl", append([]string{"audit"}, api.args("--operation", "GET /items=items:read", "--quick", "--", "sleep", "300")...)...)
+	c.Env = append(os.Environ(), "HOME="+t.TempDir())
+	output, err := c.CombinedOutput()
+	if err != nil || !strings.Contains(string(output), api.url+" answers before sleep was started: is another server at that port?") {
+		t.Errorf("%v\n%s", err, output)
 	}
 }

@@ -241,33 +241,6 @@ func (env *Env) showFinding(s *screen, run *auditRun, g findingGroup, marks sign
 	}
 }
 
-// maxColumns is the width of the report.
-const maxColumns = 79
-
-// continued wraps text whose first line begins after indent columns.
-func continued(text string, indent int) string {
-	var lines []string
-	line, width := "", maxColumns-indent
-	for _, word := range strings.Fields(text) {
-		for utf8.RuneCountInString(word) > width { // no word may leave the screen
-			if line != "" {
-				lines, line = append(lines, line), ""
-			}
-			runes := []rune(word)
-			lines, word = append(lines, string(runes[:width])), string(runes[width:])
-		}
-		switch {
-		case line == "":
-			line = word
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width:
-			lines, line = append(lines, line), word
-		default:
-			line += " " + word
-		}
-	}
-	return strings.Join(append(lines, line), "\n"+strings.Repeat(" ", indent))
-}
-
 // shortReproduce is the command without what it has in common with this one.
 func (run *auditRun) shortReproduce(g findingGroup) string {
 	return "oauthctl audit … --operation " + shellQuote(run.operationFlag(g.operations[0])) + " --case " + g.Case.Name + " -v"

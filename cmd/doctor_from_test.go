@@ -86,3 +86,25 @@ func TestDoctorFrom(t *testing.T) {
 		})
 	}
 }
+
+// A URL that is wider than its column is not broken, so that it can be copied; the screen stays within 80 columns.
+func TestDoctorLongURL(t *testing.T) {
+	api := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(api.Close)
+	w := newWorld(t, devserver.Config{})
+	long := api.URL + "/operations" // with the well-known part it fits into one line
+	wide := long + strings.Repeat("x", 100)
+	for _, rawURL := range []string{long, wide} {
+		w.run("doctor", rawURL)
+		place := api.URL + "/.well-known/oauth-protected-resource" + strings.TrimPrefix(rawURL, api.URL)
+		shown, _, _ := strings.Cut(w.stdout.String(), "reproduce") // a command is whole anyway
+		if isWhole := strings.Contains(shown, " "+place+"\n"); isWhole != (rawURL == long) {
+			t.Errorf("%d characters: whole: %t\n%s", len(place), isWhole, &w.stdout)
+		}
+		for line := range strings.Lines(w.stdout.String()) {
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 79 && !strings.Contains(line, "curl") && !strings.HasPrefix(strings.TrimSpace(line), "http") {
+				t.Errorf("%d columns: %s", n, line)
+			}
+		}
+	}
+}

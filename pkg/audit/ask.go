@@ -79,6 +79,10 @@ func (a *Audit) controls(ctx context.Context, x *asking) bool {
 		x.stop = o
 		return false
 	}
+	if x.seen.Control.Status == http.StatusNotFound && !x.op.hasObject() {
+		x.stop = inconclusive("404 with a valid token, and no object is in the path: the API does not know the operation")
+		return false
+	}
 	// Rule 5 compares with a bad signature, whichever cases are asked.
 	if !slices.ContainsFunc(x.cells, func(cell *cell) bool { return cell.c.Name == "bad-signature" }) {
 		spoiled := &cell{c: caseNamed("bad-signature")}
@@ -109,8 +113,19 @@ func (a *Audit) controlAgain(ctx context.Context, x *asking) {
 	again := &cell{c: caseNamed("good")}
 	a.answer(ctx, x, again)
 	if again.lacks == "" && !again.answer.isLike(x.seen.Control) {
-		x.stop = inconclusive("the valid request was answered differently at the end: %s, and %d at the beginning", describe(again.answer), x.seen.Control.Status)
+		x.stop = inconclusive("the valid request was answered differently at the end: %s, and %d at the beginning%s", describe(again.answer), x.seen.Control.Status, x.sinceWhen())
 	}
+}
+
+// sinceWhen names the first case that was not answered, such as one that ended
+// the API; "" if all were.
+func (x *asking) sinceWhen() string {
+	for _, cell := range x.cells {
+		if cell.answer != nil && cell.answer.Err != nil && cell.lacks == "" {
+			return "; the first case without an answer was " + cell.c.Name
+		}
+	}
+	return ""
 }
 
 // answer sends the request of a cell and keeps the answer.

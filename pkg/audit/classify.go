@@ -88,6 +88,8 @@ func classifyControl(control, anonymous *Answer) (Outcome, bool) {
 		return inconclusive("the request without a token is not answered: %s", describe(anonymous)), false
 	case control.isLike(anonymous) && control.isSuccess():
 		return Outcome{Fail, diagnosis.NoTokenAccepted, fmt.Sprintf("%d with a token and without", control.Status)}, false
+	case control.isLike(anonymous) && control.Status == http.StatusNotFound:
+		return inconclusive("404 with a token and without: the API does not know the operation, or looks for the object before it checks the token"), false
 	case control.isLike(anonymous):
 		return inconclusive("%d with a token and without: the API checks the request before the token; give it valid values", control.Status), false
 	}

@@ -109,6 +109,12 @@ func (o *Operation) missing(mode Mode) (reason, param string) {
 	return "", ""
 }
 
+// hasObject reports whether the path names an object, which may be absent. Without
+// one a 404 says that there is no such operation, and nothing checks its scopes.
+func (o *Operation) hasObject() bool {
+	return slices.ContainsFunc(o.Params, func(p Param) bool { return p.In == "path" })
+}
+
 // message is a request before it is sent.
 type message struct {
 	method string

@@ -92,6 +92,34 @@ func TestTraps(t *testing.T) {
 			}
 		}
 	})
+	// Tokens are checked before routes, so that a token of any scope gets the 404 of a path that does not exist.
+	t.Run("an operation that does not exist", func(t *testing.T) {
+		p, c := setup(t)
+		c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/gone" {
+				if recorder := httptest.NewRecorder(); !p.check(recorder, r, "", "/gone", r.Method) {
+					copyAnswer(w, recorder)
+					return
+				}
+			}
+			p.ServeHTTP(w, r)
+		}))
+		c.Operations = append(c.Operations,
+			audit.Operation{Method: "GET", Path: "/gone", Scopes: []string{"items:read"}},
+			audit.Operation{Method: "POST", Path: "/gone", Scopes: []string{"items:write"}, Body: &audit.Body{MediaType: "application/json", Invalid: []byte("{}")}})
+		report := run(t, c)
+		noFalse(t, report)
+		for _, operation := range []string{"GET /gone", "POST /gone"} {
+			for name, got := range results(report, operation) {
+				if got != audit.Inconclusive {
+					t.Errorf("%s %s: %s", operation, name, got)
+				}
+			}
+		}
+		if got := results(report, "DELETE /users/{id}")["missing-scope"]; got != audit.Pass {
+			t.Errorf("an object that does not exist: missing-scope: %s", got)
+		}
+	})
 	t.Run("5xx for every token that is not valid", func(t *testing.T) {
 		p, c := setup(t)
 		c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

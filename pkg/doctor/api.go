@@ -40,12 +40,21 @@ func (e *examination) settleKind(ctx context.Context) {
 	e.seek(ctx)
 	isAPI := e.first != nil && e.first.status == http.StatusUnauthorized
 	if !isAPI && (isNotFound(e.resourceErr) || isNotRecorded(e.resourceErr)) {
-		if _, trail, err := discovery.FindServer(ctx, e.config.HTTP, e.config.URL); e.isConfiguredIssuer() || err == nil || servesMetadata(trail) {
+		e.seekServer(ctx, e.config.URL)
+		if e.isConfiguredIssuer() || e.serverErr == nil || servesMetadata(e.serverTrail) {
 			e.kind = Issuer
 			return
 		}
 	}
 	e.kind = API
+}
+
+// seekServer searches for the metadata of an issuer, once for each.
+func (e *examination) seekServer(ctx context.Context, issuer string) {
+	if e.serverSought != issuer {
+		e.serverSought = issuer
+		e.server, e.serverTrail, e.serverErr = discovery.FindServer(ctx, e.config.HTTP, issuer)
+	}
 }
 
 // servesMetadata reports whether a search for a server found a document, though
@@ -199,7 +208,9 @@ func (e *examination) challenge(context.Context) finding {
 	case !isScope(c.Get("scope")):
 		return wrong("scope to be names separated by spaces", c.Get("scope"))
 	case c.Has("error"):
-		return wrong("no error code where no token was sent", "error="+c.Get("error")).warned()
+		f := wrong("no error code where no token was sent", "error="+c.Get("error")).warned()
+		f.text = "the challenge has an error code, though no token was sent"
+		return f.fixedBy("leave out error and error_description where the request has no token")
 	}
 	return passed("a challenge of the scheme " + c.Scheme)
 }

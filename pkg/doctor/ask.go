@@ -43,6 +43,7 @@ type examination struct {
 
 	issuerURL    string // as the API or the user gives it
 	issuerListed bool   // by the API
+	serverSought string // the issuer whose metadata was searched for
 	server       *discovery.Server
 	serverErr    error
 	serverTrail  discovery.Trail

@@ -26,7 +26,7 @@ func (e *examination) issuerMetadata(ctx context.Context) finding {
 			return skipped("no issuer is known")
 		}
 	}
-	e.server, e.serverTrail, e.serverErr = discovery.FindServer(ctx, e.config.HTTP, e.issuerURL)
+	e.seekServer(ctx, e.issuerURL)
 	if e.serverErr != nil && e.aboutIssuer() {
 		return passed("found") // the next rung says what is wrong with it
 	}

@@ -166,7 +166,7 @@ func TestTraceHidesSecrets(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Location", "http://127.0.0.1/cb?code="+canary+"&iss=x")
 		w.Header().Set("Set-Cookie", canary)
-		fmt.Fprintf(w, `{"access_token":%q,"n":{"id_token":[%[1]q]},"expires_in":300}`, canary)
+		fmt.Fprintf(w, `{"access_token":%q,"n":{"id_token":[%[1]q]},"require_password":true,"refresh_token":null,"pin":1234,"expires_in":300}`, canary)
 	}))
 	defer server.Close()
 	var seen []safehttp.Exchange
@@ -188,7 +188,7 @@ func TestTraceHidesSecrets(t *testing.T) {
 	want := []string{
 		server.URL + "/token?code=[redacted]",
 		"client_secret=[redacted]&grant_type=authorization_code",
-		`{"access_token":"[redacted]","n":{"id_token":"[redacted]"},"expires_in":300}`,
+		`{"access_token":"[redacted]","n":{"id_token":"[redacted]"},"require_password":true,"refresh_token":null,"pin":"[redacted]","expires_in":300}`,
 		"Basic [redacted]", "http://127.0.0.1/cb?code=[redacted]&iss=x",
 	}
 	have := []string{got.URL, got.RequestBody, got.ResponseBody, got.RequestHeader.Get("Authorization"), got.ResponseHeader.Get("Location")}

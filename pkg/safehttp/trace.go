@@ -267,11 +267,18 @@ func (m masker) json(data []byte) string {
 		}
 		member := name.String()
 		value, err := dec.ReadValue()
+		if err == nil && isConstant(value.Kind()) && enc.WriteValue(value) == nil {
+			continue
+		}
 		if err != nil || enc.WriteToken(jsontext.String(m(member, textOf(value)))) != nil {
 			return ""
 		}
 	}
 }
+
+// isConstant reports whether a JSON value is true, false or null, which are no
+// secrets under any name.
+func isConstant(kind jsontext.Kind) bool { return kind == 't' || kind == 'f' || kind == 'n' }
 
 // textOf returns a JSON string without quotes, and any other value unchanged.
 func textOf(value jsontext.Value) string {
