@@ -297,10 +297,10 @@ func TestUnknownProfile(t *testing.T) {
 		{"discover"},
 		{"exec", "--", "true"},
 	} {
-		if code := w.run(append([]string{"-p", "prdo"}, args...)...); code != 2 || !strings.Contains(w.stderr.String(), `there is no profile "prdo"`) || !strings.Contains(w.stderr.String(), "did you mean prod?") {
+		if code := w.run(append([]string{"-p", "prdo"}, args...)...); code != 2 || !strings.Contains(w.stderr.String(), `unknown profile "prdo"`) || !strings.Contains(w.stderr.String(), "did you mean prod?") {
 			t.Errorf("%v: %d\n%s", args, code, &w.stderr)
 		}
-		if code := w.run(append([]string{"-p", "prod", "--timeout", "5s"}, args...)...); strings.Contains(w.stderr.String(), "there is no profile") {
+		if code := w.run(append([]string{"-p", "prod", "--timeout", "5s"}, args...)...); strings.Contains(w.stderr.String(), "unknown profile") {
 			t.Errorf("%v with the right name: %d\n%s", args, code, &w.stderr)
 		}
 		if args[0] == "proxy" {

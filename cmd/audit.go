@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/apicall"
 	"github.com/oauthctl/oauthctl/pkg/audit"
@@ -72,25 +73,28 @@ func newAudit(env *Env) *cobra.Command {
 	var o auditOptions
 	cmd := &cobra.Command{
 		Use: "audit URL [flags] [-- COMMAND [ARG...]]",
-		Long: `Prove, operation by operation, which access tokens an API accepts and which it
+		Long: `Test, operation by operation, which access tokens an API accepts and which it
 refuses. Each request differs from a valid one in one thing; a valid request
 before and after is the control. A result that is not proven is never shown as
 passed.
 
 By default the tokens come from an issuer in this process, which the API has to
-trust while it is tested. With -- COMMAND, audit starts the API with OAUTH_ISSUER,
-OAUTH_JWKS_URI, OAUTH_AUDIENCE and PORT in its environment, and ends it afterwards.
-With -p PROFILE the session's token is used, and what only the issuer's key can
-sign is not proven.
+trust while it is tested. With -- COMMAND, audit starts the API with
+OAUTH_ISSUER, OAUTH_JWKS_URI, OAUTH_AUDIENCE and PORT in its environment, and
+ends it afterwards. With -p PROFILE the session's token is used, and cases that
+need the issuer's key are not proven.
 
 Only GET and HEAD are sent, only to loopback addresses, unless flags say
-otherwise. Exit code 0 means that everything asked is proven, 7 that the API
+otherwise. Exit code 0 means that everything requested is proven, 7 that the API
 accepts or refuses what it must not, 6 that something could not be proven.`,
-		Example: `  # Audit an API that "npm start" runs on port 3000
-  oauthctl audit http://127.0.0.1:3000 --openapi openapi.json -- npm start
+		Example: `  # Test an API that a command starts, here a guard with its policy
+  oauthctl audit http://127.0.0.1:8080 --policy policy.yaml -- \
+    oauthctl guard --upstream http://127.0.0.1:8000 \
+      --policy policy.yaml --listen 127.0.0.1:8080
 
-  # Audit one operation of an API that already trusts http://127.0.0.1:9000
-  oauthctl audit http://127.0.0.1:8000 --operation "GET /items=items:read"`,
+  # Test one operation, with the private key of the issuer of oauthctl dev
+  oauthctl audit http://127.0.0.1:9001 --issuer http://127.0.0.1:9000 \
+    --key dev.json --operation "GET /api/items=items:read"`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
 				o.command = args[dash:]
@@ -103,40 +107,59 @@ accepts or refuses what it must not, 6 that something could not be proven.`,
 			return runAudit(cmd.Context(), env, args[0], o)
 		},
 	}
-	o.addFlags(cmd)
+	o.addFlags(cmd.Flags())
 	return cmd
 }
 
-func (o *auditOptions) addFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&o.openapi, "openapi", "", "read the operations from this OpenAPI document, a `FILE or URL`")
+func (o *auditOptions) addFlags(f *pflag.FlagSet) {
+	addGroup(f, "Flags for what to test", o.addOperationFlags)
+	addGroup(f, "Flags for where the tokens come from", o.addIssuerFlags)
+	addGroup(f, "Flags for what is in the tokens", o.addTokenFlags)
+	addGroup(f, "Flags for what may be sent", o.addSafetyFlags)
+	addGroup(f, "Flags for the result", o.addResultFlags)
+}
+
+func (o *auditOptions) addOperationFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.openapi, "openapi", "", "read the operations from this OpenAPI document, a `FILE|URL`")
 	f.StringVar(&o.policy, "policy", "", "read the operations from the policy `FILE`")
-	f.StringArrayVar(&o.operation, "operation", nil, "ask this operation, `\"METHOD /path=SCOPE\"`; with a document,\nonly those that match this pattern (repeatable)")
+	f.StringArrayVar(&o.operation, "operation", nil, "`\"METHOD /path=SCOPE\"`: test this operation; with a document, only the operations that match this pattern (repeatable)")
 	f.StringArrayVar(&o.cases, "case", nil, "send only the cases that match this `PATTERN` (repeatable)")
 	f.BoolVar(&o.quick, "quick", false, "send only the eight cases that find most faults")
-	f.StringVar(&o.issuer, "issuer", "", "the issuer's `URL`")
+	f.StringArrayVar(&o.params, "param", nil, "value of a parameter, `NAME=VALUE` (repeatable)")
+	f.StringArrayVar(&o.headers, "header", nil, "add this `NAME:VALUE` to each request (repeatable)")
+	f.BoolVar(&o.revocation, "revocation", false, "also test that revoked tokens are refused")
+	f.DurationVar(&o.rotation, "rotation", 0, "also test what happens when keys change, waiting `DURATION` at most")
+}
+
+func (o *auditOptions) addIssuerFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.issuer, "issuer", "", "`URL` of the issuer")
 	f.StringVar(&o.issuerListen, "issuer-listen", "127.0.0.1:9000", "serve the issuer in this process at `ADDRESS`")
 	f.BoolVar(&o.insecureListen, "insecure-listen", false, "allow an --issuer-listen that others can reach")
 	f.StringVar(&o.alg, "alg", "", "sign with this `ALGORITHM` (default ES256)")
 	f.StringVar(&o.key, "key", "", "sign with the issuer's private key, a PEM or JWK `FILE`")
 	f.StringVar(&o.kid, "kid", "", "with --key, the `ID` of that key in the issuer's key set")
-	f.StringVar(&o.token, "token", "", "use one real `TOKEN`: @FILE, or - for standard input")
+	f.StringVar(&o.token, "token", "", "`TOKEN`: use one real token: @FILE, or - for standard input")
 	f.StringVar(&o.clientID, "client-id", "", "request tokens from --issuer as the client `ID`")
 	f.StringVar(&o.secretFile, "client-secret-file", "", "read the client's secret from `FILE`, - for standard input")
-	f.BoolVar(&o.allowRefresh, "allow-refresh", false, "with -p, get tokens with fewer scopes by the session's refresh token")
-	f.StringVar(&o.otherResource, "other-resource", "", "the `URL` of another API of the issuer, for the wrong audience")
-	f.StringVar(&o.audience, "audience", "", "the `AUDIENCE` of valid tokens (default: the policy's, else the origin of URL)")
-	f.StringVar(&o.subject, "subject", "", "the `SUBJECT` of valid tokens")
+	f.BoolVar(&o.allowRefresh, "allow-refresh", false, "with -p, use the session's refresh token to get tokens with fewer scopes")
+	f.StringVar(&o.otherResource, "other-resource", "", "`URL` of another API of the issuer, for the wrong audience")
+}
+
+func (o *auditOptions) addTokenFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.audience, "audience", "", "`AUDIENCE` of valid tokens (default: the policy's, else the origin of URL)")
+	f.StringVar(&o.subject, "subject", "", "`SUBJECT` of valid tokens")
 	f.StringArrayVar(&o.claims, "claim", nil, "add the claim `NAME=VALUE` or NAME:=JSON to valid tokens (repeatable)")
 	f.StringVar(&o.scopeClaim, "scope-claim", "", "the `CLAIM` with the scopes (default scope)")
-	f.StringVar(&o.typ, "typ", "at+jwt", "the `TYPE` in the header of valid tokens")
-	f.StringArrayVar(&o.params, "param", nil, "the value of a parameter, `NAME=VALUE` (repeatable)")
-	f.StringArrayVar(&o.headers, "header", nil, "add this `NAME:VALUE` to each request (repeatable)")
-	f.BoolVar(&o.revocation, "revocation", false, "also ask whether revoked tokens are refused")
-	f.DurationVar(&o.rotation, "rotation", 0, "also ask what happens when keys change, waiting `DURATION` at most")
+	f.StringVar(&o.typ, "typ", "at+jwt", "`TYP`: typ header of valid tokens")
+}
+
+func (o *auditOptions) addSafetyFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.iOwn, "i-own", "", "allow requests to this `HOST`, which you have permission to test")
 	f.StringVar(&o.unsafe, "unsafe", "", "send methods that change data: `MODE` dry sends invalid requests, real valid ones")
-	f.StringVar(&o.iOwn, "i-own", "", "allow requests to this `HOST`, which you are allowed to test")
-	f.Float64Var(&o.rate, "rate", 0, "send at most `N` requests in a second (default 10; any number on loopback)")
+	f.Float64Var(&o.rate, "rate", 0, "send at most `N` requests per second (default 10; no limit on loopback)")
+}
+
+func (o *auditOptions) addResultFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.strict, "strict", false, "exit with 7 for warnings too")
 	f.IntVar(&o.minCoverage, "min-coverage", 100, "exit with 6 if fewer `PERCENT` of the results are proven")
 	f.StringVar(&o.baseline, "baseline", "", "read known faults from `FILE`; they do not fail")

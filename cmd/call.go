@@ -65,7 +65,7 @@ type apiOptions struct {
 
 func (o *apiOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.unixSocket, "unix-socket", "", "connect to the API through the Unix domain socket at `PATH`")
-	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "send the token over plain http, where anyone on the way can read it")
+	f.BoolVar(&o.insecureHTTP, "insecure-http", false, "send the token over plain http, where others on the network can read it")
 }
 
 // check refuses flags that cannot be combined, before anything is sent.
@@ -116,8 +116,8 @@ func newCall(env *Env) *cobra.Command {
 	var o callOptions
 	cmd := &cobra.Command{
 		Use: "call [METHOD] URL|PATH [ITEM...]",
-		Long: `Call the profile's API with the access token attached, refreshed first if it
-expires soon. PATH is appended to the API's URL. The items make the request:
+		Long: `Call the profile's API with the access token attached, refreshing it first if it
+expires soon. PATH is appended to the API's URL. The items build the request:
 
   name=value    a text field of the JSON body; name=@FILE takes it from a file
   name:=json    a field with any JSON value; name:=@FILE takes it from a file
@@ -126,15 +126,23 @@ expires soon. PATH is appended to the API's URL. The items make the request:
   name@FILE     a file in a multipart form; ;type= and ;filename= may follow
   a[b]=value    a field inside another; a[]=value adds to a list
 
-METHOD defaults to GET, or to POST if there is a body. The body of the answer
-goes to stdout, unchanged when it is piped. The token is sent to the API's own
-origin only; another one needs --allow-origin.`,
-		Example: `  oauthctl call GET /api/items
+METHOD defaults to GET, or to POST if there is a body. The body of the response
+is printed to stdout; on a pipe it is not changed. The token is sent to the
+API's own origin only, unless --allow-origin adds another.`,
+		Example: `  # List the items
+  oauthctl call GET /api/items
+
+  # Create an item
   oauthctl call POST /api/items id:=3 name=Gizmo
+
+  # Print the names only
   oauthctl call GET /api/items --jq '.[].name'
-  oauthctl call GET /api/items --paginate --jq length
-  oauthctl call POST /api/files file@report.pdf note=Draft
-  echo '{"id":4,"name":"Nut"}' | oauthctl call POST /api/items -d -`,
+
+  # Send a body from standard input
+  echo '{"id":4,"name":"Nut"}' | oauthctl call POST /api/items -d -
+
+  # Show the request without sending it
+  oauthctl call POST /api/files file@report.pdf note=Draft --dry-run`,
 		Args: callArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dataGiven = cmd.Flags().Changed("data")
@@ -148,34 +156,48 @@ origin only; another one needs --allow-origin.`,
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	cmd.SetFlagErrorFunc(callFlagError)
 	o.addFlags(cmd.Flags())
 	return cmd
 }
 
 func (o *callOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVarP(&o.data, "data", "d", "", "send `DATA` as the body, @FILE a file's, - standard input")
+	addGroup(f, "Request flags", o.addRequestFlags)
+	addGroup(f, "Response flags", o.addResponseFlags)
+	addGroup(f, "Flags for several requests", o.addRepeatFlags)
+	addGroup(f, "Connection and token flags", o.addTokenFlags, o.apiOptions.addFlags)
+}
+
+func (o *callOptions) addRequestFlags(f *pflag.FlagSet) {
+	f.StringVarP(&o.data, "data", "d", "", "send `DATA` as the body; @FILE reads a file, - standard input")
 	f.StringArrayVarP(&o.header, "header", "H", nil, "add the header field `\"NAME: VALUE\"` (repeatable)")
 	f.BoolVar(&o.form, "form", false, "send the fields, or the data, as a URL-encoded form")
-	f.BoolVar(&o.multipart, "multipart", false, "send the fields as a multipart form, also without a file")
-	f.BoolVarP(&o.include, "include", "i", false, "print the status and the header as well")
-	f.IntVar(&o.retry, "retry", 0, "repeat a GET, HEAD, PUT or DELETE after a transient failure `N` times")
-	f.IntSliceVar(&o.retry5, "retry-status", nil, "with --retry, repeat after this `STATUS` too, such as 500 (repeatable)")
-	f.BoolVar(&o.curl, "curl", false, "print the request as a curl command without the token, and send nothing")
-	f.StringVarP(&o.output, "output", "o", "", "write the body to `FILE`, which is replaced once all of it has arrived")
-	f.BoolVarP(&o.resume, "continue", "C", false, "with --output, request only what is missing of FILE, and append it")
-	f.BoolVar(&o.paginate, "paginate", false, "go on to the next page; lists are joined")
-	f.StringVar(&o.next, "next", "", "with --paginate, a jq `EXPRESSION` for the next page's URL, cursor or parameters")
-	f.StringVar(&o.nextParam, "next-param", "cursor", "the query parameter `NAME` that takes a cursor of --next")
-	f.BoolVar(&o.stream, "stream", false, "print each server-sent event, or each line, as it comes")
-	f.BoolVar(&o.reconnect, "reconnect", false, "with --stream, connect again when the stream ends, with Last-Event-ID")
-	f.BoolVar(&o.graphql, "graphql", false, "fail if a GraphQL answer has errors, also with status 200")
+	f.BoolVar(&o.multipart, "multipart", false, "send the fields as a multipart form, even without a file")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the request and send nothing")
-	f.BoolVar(&o.time, "time", false, "print on stderr how long each step took")
+	f.BoolVar(&o.curl, "curl", false, "print the request as a curl command without the token, and send nothing")
+}
+
+func (o *callOptions) addResponseFlags(f *pflag.FlagSet) {
+	f.BoolVarP(&o.include, "include", "i", false, "also print the status and the headers")
+	f.StringVarP(&o.output, "output", "o", "", "save the body to `FILE` once it is complete")
+	f.BoolVarP(&o.resume, "continue", "C", false, "with --output, request only what is missing of FILE, and append it")
+	f.BoolVar(&o.stream, "stream", false, "print each server-sent event or line as it arrives")
+	f.BoolVar(&o.reconnect, "reconnect", false, "with --stream, reconnect with Last-Event-ID when the stream ends")
+	f.BoolVar(&o.graphql, "graphql", false, "fail if a GraphQL response has errors, even with status 200")
+	f.BoolVar(&o.time, "time", false, "print a timing breakdown to stderr")
+	f.StringVar(&o.report, "report", "", "write the requests and responses to `FILE` for a bug report, with labels in place of secrets")
+}
+
+func (o *callOptions) addRepeatFlags(f *pflag.FlagSet) {
+	f.BoolVar(&o.paginate, "paginate", false, "follow Link: rel=\"next\" and join the lists")
+	f.StringVar(&o.next, "next", "", "with --paginate, a jq `EXPRESSION` for the next page's URL, cursor or parameters")
+	f.StringVar(&o.nextParam, "next-param", "cursor", "query parameter `NAME` for a cursor of --next")
+	f.IntVar(&o.retry, "retry", 0, "retry GET, HEAD, PUT and DELETE up to `N` times on transient failures")
+	f.IntSliceVar(&o.retry5, "retry-status", nil, "with --retry, also retry on this `STATUS`, such as 500 (repeatable)")
+}
+
+func (o *callOptions) addTokenFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.noToken, "no-token", false, "send no token")
-	f.StringVar(&o.report, "report", "", "write the exchange to `FILE` for a bug report, each secret as a label")
-	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "send the token to the origin of this `URL` too (repeatable)")
-	o.apiOptions.addFlags(f)
+	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "also send the token to the origin of `URL` (repeatable)")
 }
 
 func runCall(ctx context.Context, env *Env, o *callOptions) error {

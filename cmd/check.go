@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/secret"
@@ -24,21 +25,25 @@ func newCheck(env *Env) *cobra.Command {
 	var o checkOptions
 	cmd := &cobra.Command{
 		Use: "check [TOKEN]",
-		Long: `Verify a token, then what an operation needs: scopes and claims, given by flags or
-by a policy file. Exit code 3 means that an API would answer 401, 4 that it
-would answer 403. With a policy the answer is that of guard for the same request;
-a public route needs no token. Of several operations the most severe result
-counts: 3, then 4, 2 and 6.
+		Long: `Verify a token and check what an operation needs: scopes and claims, given by
+flags or by a policy file. Exit code 3 means that an API would answer 401, 4
+that it would answer 403. With a policy the result is that of guard for the same
+request; a public route needs no token. Of several operations the most severe
+result counts: 3, then 4, 2 and 6.
 
-Scopes are read from scope and scp only, whole and case-sensitive; other claims
-count if given with --scope-claim. A claim's name may be a path of names joined
-by dots; of a list one element has to match.
+Scopes are read from scope and scp only, as whole words and case-sensitive;
+other claims count if given with --scope-claim. A claim's name may be a path of
+names joined by dots. In a list one element has to match.` + "\n\n" + longTokenArg,
+		Example: `  # Check that the token has a scope
+  oauthctl check --scope items:read
 
-` + longTokenArg,
-		Example: `  oauthctl check --scope items:read
-  oauthctl check --claim tenant=acme --claim 'email~@example\.com$'
-  oauthctl check @token.txt --policy policy.yaml --operation "DELETE /api/users/123"
-  # Test a policy in CI
+  # Check claims
+  oauthctl check --claim sub=alice --claim 'iss~^https?://'
+
+  # Check the token for an operation of a policy
+  oauthctl check --policy policy.yaml --operation "GET /api/items"
+
+  # Test a policy, without a token
   oauthctl check --policy policy.yaml --cases cases.yaml`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,15 +59,20 @@ by dots; of a list one element has to match.
 		},
 	}
 	f := cmd.Flags()
-	o.judgingOptions.addFlags(f)
-	f.StringArrayVar(&o.scope, "scope", nil, "require this scope (repeatable, all are needed)")
-	f.StringArrayVar(&o.anyScope, "any-scope", nil, "require one of these scopes (repeatable)")
-	f.StringArrayVar(&o.claim, "claim", nil, "require `NAME=VALUE`, or NAME~REGEX (repeatable)")
-	f.StringArrayVar(&o.scopeClaim, "scope-claim", nil, "read scopes from this `CLAIM` too (repeatable)")
+	addGroup(f, "Common flags", o.addFlags)
+	addGroup(f, "Token flags", o.judgingOptions.addFlags)
+	addGroup(f, "Key flags", o.addKeyFlags)
+	return cmd
+}
+
+func (o *checkOptions) addFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.scope, "scope", nil, "require this `SCOPE` (repeatable, all are required)")
+	f.StringArrayVar(&o.anyScope, "any-scope", nil, "require this `SCOPE` (repeatable, one is enough)")
+	f.StringArrayVar(&o.claim, "claim", nil, "require the claim `NAME=VALUE`, or NAME~REGEX (repeatable)")
+	f.StringArrayVar(&o.scopeClaim, "scope-claim", nil, "also read scopes from this `CLAIM` (repeatable)")
 	f.StringVar(&o.policy, "policy", "", "use issuer, audience and routes of the policy `FILE`")
 	f.StringArrayVar(&o.operations, "operation", nil, "with --policy, the request: `\"METHOD /path\"` (repeatable)")
 	f.StringVar(&o.cases, "cases", "", "with --policy, test it with the cases in `FILE`, without a token")
-	return cmd
 }
 
 func runCheck(ctx context.Context, env *Env, raw secret.String, o checkOptions) error {

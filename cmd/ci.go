@@ -14,10 +14,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-const longCredential = `A token may be - for standard input, @FILE, the token itself (visible to other
-users in the list of processes), or the identity token of the CI job that this
-runs in: ci:github, whose audience is the server unless ci:github:AUDIENCE names
-another, or ci:gitlab:NAME, the variable under which the job's id_tokens has it.`
+const longCredential = `A token is - for standard input, @FILE, the token itself (visible to other users
+in the process list), or the identity token of the CI job: ci:github (its
+audience is the server, unless ci:github:AUDIENCE gives another), or
+ci:gitlab:NAME, where NAME is the variable of the job's id_tokens.`
 
 // credential reads a token argument, of which ci:… is the CI job's own identity
 // token, made out to audience.

@@ -12,13 +12,16 @@ import (
 func newCompletion(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "completion bash|zsh|fish|powershell",
-		Long: `Print the completion script for a shell. Packages install it by themselves; by
-hand, for instance:
+		Long: `Print the completion script for a shell. Packages install it. To install it
+yourself, write it to the shell's folder:
 
-  bash        oauthctl completion bash > ~/.local/share/bash-completion/completions/oauthctl
-  zsh         oauthctl completion zsh > "${fpath[1]}/_oauthctl"
-  fish        oauthctl completion fish > ~/.config/fish/completions/oauthctl.fish
+  bash        ~/.local/share/bash-completion/completions/oauthctl
+  zsh         a folder of $fpath, as _oauthctl
+  fish        ~/.config/fish/completions/oauthctl.fish
   powershell  oauthctl completion powershell | Out-String | Invoke-Expression`,
+		Example: `  # Install the completion for bash
+  mkdir -p ~/.local/share/bash-completion/completions
+  oauthctl completion bash > ~/.local/share/bash-completion/completions/oauthctl`,
 		Args:      between(1, 1),
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		RunE: func(cmd *cobra.Command, args []string) error {

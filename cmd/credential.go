@@ -35,11 +35,11 @@ type credentials struct {
 }
 
 func (o *clientOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.clientID, "client-id", "", "the client's `ID` at the authorization server")
+	f.StringVar(&o.clientID, "client-id", "", "client `ID` at the authorization server")
 	f.StringVar(&o.secretFile, "client-secret-file", "", "read the client's secret from `FILE`, - for standard input")
-	f.StringVar(&o.authMethod, "auth-method", "", "how the client authenticates: none, client_secret_basic, client_secret_post,\nclient_secret_jwt, private_key_jwt or tls_client_auth (with --client-cert)")
-	f.StringVar(&o.signingKey, "signing-key", "", "the private key for private_key_jwt, a PEM or JWK `FILE`")
-	f.StringVar(&o.assertion, "client-assertion", "", "authenticate with this `TOKEN`: ci:github, ci:gitlab:NAME, @FILE or - for\nstandard input")
+	f.StringVar(&o.authMethod, "auth-method", "", "`METHOD`: how the client authenticates: none, client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt or tls_client_auth (with --client-cert)")
+	f.StringVar(&o.signingKey, "signing-key", "", "private key for private_key_jwt, a PEM or JWK `FILE`")
+	f.StringVar(&o.assertion, "client-assertion", "", "authenticate with this `TOKEN`: ci:github, ci:gitlab:NAME, @FILE, or - for standard input")
 }
 
 // given returns what the flags say: the settings, which a login keeps, and the

@@ -19,19 +19,23 @@ func newDecode(env *Env) *cobra.Command {
 	var o decodeOptions
 	cmd := &cobra.Command{
 		Use: "decode [TOKEN]",
-		Long: `Show what a token holds: header, claims, times in words, what kind of token it
-looks like, and what is odd about it. Nothing is verified and nothing is
-contacted: anyone can write such a token.
+		Long: `Show the contents of a token: header, claims, times in words, the kind of token,
+and what is unusual about it. Nothing is verified and no server is contacted:
+anyone can write such a token.
 
-A token may be pasted as it is: with the word Bearer, in quotes or with line
-breaks, in UTF-16, cut off, or inside a token response. Everything that can be read
-is shown, with a warning for each reason for which verify refuses the text as it
-is. Of an SD-JWT, a JWS in JSON or a PASETO the claims are shown, of a JWE the header.
+A token may be pasted with the word Bearer, in quotes, with line breaks, in
+UTF-16, truncated, or inside a token response. Everything that can be read is
+shown, with a warning for each reason for which verify refuses the text. The
+claims of an SD-JWT, a JWS in JSON form or a PASETO are shown, and the header of
+a JWE.` + "\n\n" + longTokenArg,
+		Example: `  # Show the profile's access token
+  oauthctl decode
 
-` + longTokenArg,
-		Example: `  oauthctl decode
-  oauthctl decode @token.txt
-  pbpaste | oauthctl decode - --json --jq .claims.sub`,
+  # Show a token from a file, with an explanation of each claim
+  oauthctl decode @token.txt --explain
+
+  # Print one claim
+  cat token.txt | oauthctl decode - --jq .claims.sub`,
 		Args: upTo(1),
 	}
 	cmd.RunE = env.withToken(func(ctx context.Context, env *Env, raw secret.String) error { return runDecode(ctx, env, raw, o) })

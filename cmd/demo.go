@@ -34,6 +34,8 @@ client logs in and calls the API, and four requests are refused. No file is
 written, and no other machine is contacted.
 
 The exit code is 0 only if every step has the expected result.`,
+		Example: `  # Walk through the flow
+  oauthctl demo`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), env, o) },
 	}

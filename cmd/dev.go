@@ -54,49 +54,44 @@ func newDev(env *Env) *cobra.Command {
 	var o devOptions
 	cmd := &cobra.Command{
 		Use: "dev",
-		Long: `Run a development authorization server and a demo API on loopback, without any
-configuration. The users are alice and bob, with the password "password". The
-demo API has GET /api/items (scope items:read), POST /api/items (items:write)
-and DELETE /api/users/{id} (users:delete).
+		Long: `Run a development authorization server and a demo API on loopback addresses,
+without any configuration. The users are alice and bob, with the password
+"password". The demo API has GET /api/items (scope items:read), POST /api/items
+(items:write) and DELETE /api/users/{id} (users:delete).
 
 The server's root page is a console: it shows each request, its tokens and why
 one is refused, and has switches for the faults.
 
-With --resource and --scope it issues tokens for your own API. With --issuer it
-is known by another URL than the address it listens on.
+With --resource and --scope it issues tokens for your own API. With --issuer its
+URL can differ from the address it listens on.
 
-It is for development only: its passwords are public. Nothing is stored unless
---state names a file.`,
-		Example: `  # Issue tokens for an API of your own
-  oauthctl dev --resource http://localhost:8000 --scope orders:read --scope orders:write
+Use it for development only: its passwords are public. Nothing is stored unless
+--state gives a file.`,
+		Example: `  # Run the server and the demo API
+  oauthctl dev
 
-  # A web application with a secret, and a user with a role
-  oauthctl dev --client web:s3cret,http://localhost:3000/callback --user-claim 'alice:roles:=["admin"]'
+  # Issue tokens for an API of your own
+  oauthctl dev --resource http://localhost:8000 \
+    --scope orders:read --scope orders:write
 
-  # Log bob in without asking, in tests
+  # Register a web application with a secret, and give a user a role
+  oauthctl dev --client web:s3cret,http://localhost:3000/callback \
+    --user-claim 'alice:roles:=["admin"]'
+
+  # Log bob in without a page, in tests
   oauthctl dev --auto-approve=bob --access-token-ttl 5s
 
-  # What can go wrong
+  # List the faults that can be switched on
   oauthctl dev --fault list`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDev(cmd.Context(), env, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.listen, "listen", "127.0.0.1:9000", "`ADDRESS` of the authorization server")
-	f.StringVar(&o.apiListen, "api-listen", "127.0.0.1:9001", "`ADDRESS` of the demo API")
-	f.StringVar(&o.issuer, "issuer", "", "issuer `URL` (default: the address of --listen)")
-	f.StringVar(&o.api, "api-url", "", "`URL` of the demo API (default: the address of --api-listen)")
-	f.BoolVar(&o.insecureListen, "insecure-listen", false, "allow addresses that other machines can reach")
-	f.BoolVar(&o.console, "console", true, "show the console at the root page, on this machine only")
-	o.devIssuing.addFlags(f)
-	o.devPeople.addFlags(f)
-	o.devTLS.addFlags(f)
-	f.StringVar(&o.autoApprove, "auto-approve", "", "log `USER` in and consent without asking (alice, unless login_hint\nor the header X-Dev-User has another)")
-	f.Lookup("auto-approve").NoOptDefVal = "alice"
-	f.Int64Var(&o.seed, "seed", 0, "derive the keys and client ids from `NUMBER`: the same each time, and\nknown to everyone who knows the number")
-	f.StringVar(&o.state, "state", "", "store keys, clients and refresh tokens in `FILE` across restarts")
-	f.StringVar(&o.mint, "mint", "", "print an access token and exit: good, or a `CASE` that is wrong (a fault\nof access tokens); needs --seed or --state")
-	f.StringArrayVar(&o.faults, "fault", nil, "misbehave: `NAME[=VALUE]` (repeatable; \"list\" shows the names)")
+	addGroup(f, "Common flags", o.addCommonFlags)
+	addGroup(f, "User and client flags", o.devPeople.addFlags)
+	addGroup(f, "Token flags", o.devIssuing.addFlags)
+	addGroup(f, "Address flags", o.addAddressFlags)
+	addGroup(f, "TLS flags", o.devTLS.addFlags)
 	for name, values := range map[string][]string{
 		"provider": devserver.Providers(), "pkce": {"required", "optional"}, "refresh-token-format": {"opaque", "jwt"},
 		"refresh-tokens": {string(devserver.RefreshWithOfflineAccess), string(devserver.RefreshAlways), string(devserver.RefreshNever)},
@@ -108,21 +103,39 @@ It is for development only: its passwords are public. Nothing is stored unless
 	return cmd
 }
 
+func (o *devOptions) addCommonFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.resources, "resource", nil, "also issue tokens for the API with this `URL` (repeatable; the first is the default)")
+	f.StringArrayVar(&o.scopes, "scope", nil, "also grant this `SCOPE` (repeatable; the first is the default)")
+	f.StringVar(&o.autoApprove, "auto-approve", "", "log `USER` in and consent without a page (alice, unless login_hint or the header X-Dev-User names another)")
+	f.Lookup("auto-approve").NoOptDefVal = "alice"
+	f.StringArrayVar(&o.faults, "fault", nil, "`NAME[=VALUE]`: misbehave in this way (repeatable; \"list\" shows the names)")
+	f.StringVar(&o.provider, "provider", "", "behave like the provider `NAME`, with its form of tokens: "+strings.Join(devserver.Providers(), ", "))
+	f.StringVar(&o.state, "state", "", "store keys, clients and refresh tokens in `FILE` across restarts")
+	f.Int64Var(&o.seed, "seed", 0, "derive keys and client ids from `NUMBER`, for reproducible tests; everyone who knows the number knows the keys")
+	f.StringVar(&o.mint, "mint", "", "print an access token and exit: good, or a `CASE` that is wrong (a fault of access tokens); needs --seed or --state")
+	f.BoolVar(&o.console, "console", true, "show the console at the root page, on this machine only")
+}
+
+func (o *devOptions) addAddressFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.listen, "listen", "127.0.0.1:9000", "`ADDRESS` of the authorization server")
+	f.StringVar(&o.apiListen, "api-listen", "127.0.0.1:9001", "`ADDRESS` of the demo API")
+	f.StringVar(&o.issuer, "issuer", "", "issuer `URL` (default: the address of --listen)")
+	f.StringVar(&o.api, "api-url", "", "`URL` of the demo API (default: the address of --api-listen)")
+	f.BoolVar(&o.insecureListen, "insecure-listen", false, "allow addresses that other machines can reach")
+}
+
 func (o *devIssuing) addFlags(f *pflag.FlagSet) {
-	f.StringArrayVar(&o.resources, "resource", nil, "issue tokens for the API with this `URL` too (repeatable; the first is\nthe default)")
-	f.StringArrayVar(&o.scopes, "scope", nil, "grant this `SCOPE` too (repeatable; the first is the default)")
-	f.StringVar(&o.provider, "provider", "", "behave as the provider `NAME` does, with tokens in its form: one of\n"+strings.Join(devserver.Providers(), ", "))
 	f.DurationVar(&o.accessTTL, "access-token-ttl", 5*time.Minute, "lifetime of access tokens")
 	f.DurationVar(&o.idTTL, "id-token-ttl", 5*time.Minute, "lifetime of ID tokens")
 	f.DurationVar(&o.refreshTTL, "refresh-token-ttl", 720*time.Hour, "lifetime of refresh tokens")
-	f.StringVar(&o.refreshTokens, "refresh-tokens", string(devserver.RefreshWithOfflineAccess), "give refresh tokens `WHEN`: offline_access (if that scope is requested),\nalways or never")
-	f.StringVar(&o.refreshFormat, "refresh-token-format", "opaque", "issue refresh tokens in this `FORMAT`: opaque, or jwt for clients that\nread them (keycloak-js)")
+	f.StringVar(&o.refreshTokens, "refresh-tokens", string(devserver.RefreshWithOfflineAccess), "`WHEN` to issue refresh tokens: offline_access (if that scope is requested), always or never")
+	f.StringVar(&o.refreshFormat, "refresh-token-format", "opaque", "`FORMAT` of refresh tokens: opaque, or jwt for clients that read them (keycloak-js)")
 	f.DurationVar(&o.reuseGrace, "refresh-reuse-grace", 0, "accept a used refresh token again for this time")
 	f.StringVar(&o.alg, "alg", "", "signature `ALGORITHM` (default ES256; older clients may need RS256)")
-	f.StringVar(&o.pkce, "pkce", "required", "require PKCE `WHEN`: required, or optional for clients with a\nsecret")
+	f.StringVar(&o.pkce, "pkce", "required", "`WHEN` PKCE is required: required (always), or optional for clients with a secret")
 	f.BoolVar(&o.anyRedirectURI, "any-redirect-uri", false, "accept http redirect URIs on any host, and any private-use scheme")
-	f.BoolVar(&o.insecureDocuments, "insecure-client-documents", false, "fetch client id metadata documents over http and from private\naddresses too")
-	f.StringArrayVar(&o.trust, "trust", nil, "accept tokens of another issuer as subject tokens and assertions:\n`ISSUER=KEYS`, a URL or a file (repeatable)")
+	f.BoolVar(&o.insecureDocuments, "insecure-client-documents", false, "also fetch client id metadata documents over http and from private addresses")
+	f.StringArrayVar(&o.trust, "trust", nil, "accept tokens of another issuer as subject tokens and assertions: `ISSUER=KEYS`, a URL or a file (repeatable)")
 }
 
 func runDev(ctx context.Context, env *Env, o devOptions) error {

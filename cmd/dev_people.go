@@ -21,10 +21,10 @@ type devPeople struct {
 }
 
 func (o *devPeople) addFlags(f *pflag.FlagSet) {
-	f.StringArrayVar(&o.users, "user", nil, "add a `NAME[:PASSWORD]` who can log in (repeatable; @FILE has one a\nline, @FILE.yaml a list with claims)")
-	f.StringArrayVar(&o.userClaims, "user-claim", nil, "add a claim to a user's tokens: `NAME:KEY=VALUE` or NAME:KEY:=JSON\n(repeatable)")
-	f.StringArrayVar(&o.clients, "client", nil, "register `ID[:SECRET][,REDIRECT_URI...]` (repeatable; @FILE has one a\nline, @FILE.yaml a list with claims)")
-	f.StringArrayVar(&o.clientClaims, "client-claim", nil, "add a claim to a client's tokens: `ID:KEY=VALUE` or ID:KEY:=JSON\n(repeatable)")
+	f.StringArrayVar(&o.users, "user", nil, "add the user `NAME[:PASSWORD]` (repeatable; @FILE has one per line, @FILE.yaml a list with claims)")
+	f.StringArrayVar(&o.userClaims, "user-claim", nil, "add a claim to a user's tokens: `NAME:KEY=VALUE` or NAME:KEY:=JSON (repeatable)")
+	f.StringArrayVar(&o.clients, "client", nil, "register the client `ID[:SECRET][,REDIRECT_URI...]` (repeatable; @FILE has one per line, @FILE.yaml a list with claims)")
+	f.StringArrayVar(&o.clientClaims, "client-claim", nil, "add a claim to a client's tokens: `ID:KEY=VALUE` or ID:KEY:=JSON (repeatable)")
 }
 
 // people reads --user, --client and the claims of both.

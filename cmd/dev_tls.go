@@ -28,9 +28,9 @@ type devTLS struct {
 
 func (o *devTLS) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.tls, "tls", false, "serve https with a new certificate; its CA goes to --tls-ca-file")
-	f.StringVar(&o.caFile, "tls-ca-file", "", "write the CA certificate of --tls to `FILE` (default dev-ca.pem in the\nstate directory)")
-	f.StringVar(&o.certFile, "tls-cert", "", "serve https with the certificate chain in `FILE`, PEM")
-	f.StringVar(&o.keyFile, "tls-key", "", "private key of --tls-cert in `FILE`, PEM")
+	f.StringVar(&o.caFile, "tls-ca-file", "", "write the CA certificate of --tls to `FILE` (default dev-ca.pem in the state directory)")
+	f.StringVar(&o.certFile, "tls-cert", "", "serve https with the certificate chain in the PEM `FILE`")
+	f.StringVar(&o.keyFile, "tls-key", "", "private key of --tls-cert, a PEM `FILE`")
 }
 
 func (o *devTLS) usesTLS() bool { return o.tls || o.certFile != "" }

@@ -17,9 +17,14 @@ import (
 func newDiscover(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "discover [URL]",
-		Long: `Show what is known of an API or an authorization server: each place that was
-asked, what was found there, and what follows from it. URL is either; without
-one the profile's API or issuer is taken.`,
+		Long: `Show the metadata of an API or an authorization server: each URL that was
+requested, what was found, and the result. URL is an API or an issuer; without
+URL, the profile's API or issuer is used.`,
+		Example: `  # Show an API's metadata and its authorization server
+  oauthctl discover https://api.example.com
+
+  # Print the scopes that an issuer announces
+  oauthctl discover https://auth.example.com --jq .server.scopes_supported`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var url string

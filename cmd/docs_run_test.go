@@ -240,9 +240,19 @@ func needPrograms(t *testing.T, commands []documented) {
 }
 
 func runPage(t *testing.T, commands []documented) {
+	s := besideDev(t, devserver.Config{}, "8000", "8080", "9100")
+	var output bytes.Buffer
+	s.run(t, commands, &output, &output)
+	s.wantCommands(t, commands, output.String())
+}
+
+// besideDev is a shell in an empty home, beside a development server. The commands that end in & may listen on servers.
+func besideDev(t *testing.T, config devserver.Config, servers ...string) shellRun {
+	t.Helper()
 	home := t.TempDir()
-	w := newWorld(t, devserver.Config{State: filepath.Join(home, "dev.json")})
-	ports := freePorts(t, "8000", "8080", "9100", "9101")
+	config.State = filepath.Join(home, "dev.json")
+	w := newWorld(t, config)
+	ports := freePorts(t, "8000", "8080", "9100", "9101", "9102", "6379")
 	for name, address := range map[string]string{"9000": w.issuer, "9001": w.api} {
 		u, err := url.Parse(address)
 		if err != nil {
@@ -251,7 +261,7 @@ func runPage(t *testing.T, commands []documented) {
 		ports[name] = u.Port()
 	}
 	s := shellRun{
-		home: home, within: 2 * time.Minute, here: replacingPorts(ports), free: []string{ports["8000"], ports["8080"], ports["9100"]},
+		home: home, within: 2 * time.Minute, here: replacingPorts(ports),
 		typed: func(command string) string {
 			if strings.HasPrefix(command, "oauthctl login") && !strings.Contains(command, "--device") && !strings.Contains(command, "--grant-type") {
 				command += " --browser" // there is no terminal here
@@ -263,9 +273,10 @@ func runPage(t *testing.T, commands []documented) {
 			"PYTHONDONTWRITEBYTECODE=1",
 		},
 	}
-	var output bytes.Buffer
-	s.run(t, commands, &output, &output)
-	s.wantCommands(t, commands, output.String())
+	for _, name := range servers {
+		s.free = append(s.free, ports[name])
+	}
+	return s
 }
 
 // freePorts returns a free port in place of each of the names.

@@ -30,17 +30,24 @@ func newDoctor(env *Env) *cobra.Command {
 	var o doctorOptions
 	cmd := &cobra.Command{
 		Use: "doctor [URL]",
-		Long: `Find the first thing that prevents a login or a call, and who has to fix it: you,
-the network, the API or the issuer. URL is that of an API, an MCP server or an
-issuer. Without URL, doctor examines this machine and the API of each profile.
+		Long: `Find the first thing that prevents a login or a call, and who has to fix it:
+you, the network, the API or the issuer. URL is that of an API, an MCP server or
+an issuer. Without URL, doctor examines this machine and the API of each
+profile.
 
 Doctor only reads. It sends GET, HEAD and OPTIONS, and to an MCP server also
 initialize and tools/list. It registers no client and refreshes no session. The
 session's token is sent to the session's own API only.
 
 The exit code is that of the first fault; with warnings only, it is 0.`,
-		Example: `  oauthctl doctor https://api.example.com/items
-  oauthctl doctor https://mcp.example.com/mcp --no-token`,
+		Example: `  # Find out why calls to an API fail
+  oauthctl doctor https://api.example.com/api/items
+
+  # The same, without sending the session's token
+  oauthctl doctor https://api.example.com/api/items --no-token
+
+  # Check this machine and the API of each profile
+  oauthctl doctor`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -51,7 +58,7 @@ The exit code is that of the first fault; with warnings only, it is 0.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.mcp, "mcp", false, "examine URL as an MCP server")
-	f.BoolVar(&o.deep, "deep", false, "send one invalid token request to the issuer as well")
+	f.BoolVar(&o.deep, "deep", false, "also send one invalid token request to the issuer")
 	f.BoolVar(&o.noToken, "no-token", false, "send no access token")
 	f.StringVar(&o.from, "from", "", "explain the `FILE` that call or login wrote with --report; send nothing")
 	f.BoolVar(&o.strict, "strict", false, "exit with an error for warnings too")

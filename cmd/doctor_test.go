@@ -110,7 +110,7 @@ func TestDoctorProfiles(t *testing.T) {
 		"none":         {0, nil, nil, `"machine"`},
 		"two":          {6, [][]string{{"profile", "set", "-p", "a", "api=" + w.api}, {"profile", "set", "-p", "b", "api=http://127.0.0.1:1"}}, nil, `"profiles"`},
 		"one of two":   {0, [][]string{{"profile", "set", "-p", "a", "api=" + w.api}, {"profile", "set", "-p", "b", "api=http://127.0.0.1:1"}}, []string{"-p", "a"}, `"profile": "a"`},
-		"no such":      {2, nil, []string{"-p", "nope"}, "there is no profile"},
+		"no such":      {2, nil, []string{"-p", "nope"}, "unknown profile"},
 		"not a URL":    {2, nil, []string{"ftp://x"}, "not a URL"},
 		"CA file":      {2, nil, []string{w.api, "--ca-cert", "missing.pem"}, "CONFIG_INVALID"},
 		"short form":   {0, nil, []string{strings.TrimPrefix(w.api, "http://")}, `"kind": "api"`},

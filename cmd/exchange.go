@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
@@ -40,32 +41,41 @@ func newExchange(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "exchange",
 		Long: `Exchange a token for another at the profile's authorization server (RFC 8693),
-as the profile's client, and print it. The profile's own session stays as it is;
-its access token is the one exchanged unless --subject-token names another.
-With --grant-type jwt-bearer an assertion is presented instead (RFC 7523).
+as the profile's client, and print it. The profile's session does not change.
+Without --subject-token its access token is exchanged. With --grant-type
+jwt-bearer an assertion is presented instead (RFC 7523).
 
 ` + longCredential,
-		Example: `  oauthctl exchange --audience https://orders.example.com
-  oauthctl exchange --subject-token @user.jwt --actor-token @service.jwt
-  oauthctl exchange --subject-token ci:github --scope deploy
-  oauthctl exchange --grant-type jwt-bearer --assertion ci:gitlab:ID_TOKEN`,
+		Example: `  # Exchange the session's token for one with fewer scopes
+  oauthctl exchange --scope items:read
+
+  # Exchange the token in a file for one for another API
+  oauthctl exchange --subject-token @token.txt \
+    --audience https://api.example.com
+
+  # Use the identity token of a GitHub Actions job
+  oauthctl exchange --subject-token ci:github --scope items:read`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runExchange(cmd.Context(), env, o) },
 	}
 	f := cmd.Flags()
-	o.clientOptions.addFlags(f)
-	f.StringVar(&o.grantType, "grant-type", grantExchange, "the grant: token-exchange or jwt-bearer")
-	f.StringVar(&o.subjectToken, "subject-token", "", "the `TOKEN` to exchange (default: the profile's access token)")
-	f.StringVar(&o.subjectTokenType, "subject-token-type", "", "what it is: access_token, refresh_token, id_token, jwt or a `URI`\n(default access_token, for a CI job's token jwt)")
-	f.StringVar(&o.actorToken, "actor-token", "", "the `TOKEN` of who acts for the subject")
-	f.StringVar(&o.actorTokenType, "actor-token-type", "", "what it is, as --subject-token-type (default access_token, for a CI job's\ntoken jwt)")
-	f.StringVar(&o.requestedType, "requested-token-type", "", "the type of token to get: access_token, refresh_token, id_token, jwt, id-jag\nor a `URI` (default: the server's choice)")
-	f.StringArrayVar(&o.param, "param", nil, "add the parameter `NAME=VALUE` to the request (repeatable)")
-	f.StringVar(&o.assertion, "assertion", "", "the JWT that --grant-type jwt-bearer presents, a `TOKEN`")
-	f.StringArrayVar(&o.audience, "audience", nil, "ask for a token for this audience (repeatable)")
-	f.StringArrayVar(&o.resource, "resource", nil, "ask for a token for this resource, RFC 8707 (repeatable)")
-	f.StringArrayVar(&o.scope, "scope", nil, "ask for these scopes (repeatable)")
+	addGroup(f, "Common flags", o.addFlags)
+	addGroup(f, "Client flags", o.clientOptions.addFlags)
 	return cmd
+}
+
+func (o *exchangeOptions) addFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.audience, "audience", nil, "request a token for this `AUDIENCE` (repeatable)")
+	f.StringArrayVar(&o.scope, "scope", nil, "request this `SCOPE` (repeatable)")
+	f.StringArrayVar(&o.resource, "resource", nil, "request a token for the resource with this `URL` (RFC 8707; repeatable)")
+	f.StringVar(&o.subjectToken, "subject-token", "", "`TOKEN` to exchange (default: the profile's access token)")
+	f.StringVar(&o.subjectTokenType, "subject-token-type", "", "`TYPE` of the subject token: access_token, refresh_token, id_token, jwt or a URI (default access_token; jwt for the token of a CI job)")
+	f.StringVar(&o.actorToken, "actor-token", "", "`TOKEN` of the party that acts for the subject")
+	f.StringVar(&o.actorTokenType, "actor-token-type", "", "`TYPE` of the actor token, like --subject-token-type")
+	f.StringVar(&o.requestedType, "requested-token-type", "", "`TYPE` of the new token: access_token, refresh_token, id_token, jwt, id-jag or a URI (default: the server's choice)")
+	f.StringVar(&o.grantType, "grant-type", grantExchange, "`GRANT`: token-exchange or jwt-bearer")
+	f.StringVar(&o.assertion, "assertion", "", "the JWT for --grant-type jwt-bearer, a `TOKEN`")
+	f.StringArrayVar(&o.param, "param", nil, "add the parameter `NAME=VALUE` to the request (repeatable)")
 }
 
 // check finds what does not go together before anybody is asked for anything.

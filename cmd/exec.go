@@ -23,15 +23,19 @@ func newExec(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "exec [--env NAME] -- COMMAND [ARG...]",
 		Long: `Run a command with the profile's access token in its environment, where other
-users cannot read it as they can arguments. The command replaces this one: it
+users cannot read it, unlike arguments. The command replaces oauthctl: it
 receives signals, and its exit code is the exit code.
 
 The command finds the token in OAUTHCTL_TOKEN (or --env NAME), the API's URL in
 OAUTHCTL_API, and the time at which the token expires in
 OAUTHCTL_TOKEN_EXPIRES_AT. It does not inherit a client secret of oauthctl. The
 exit code is 127 if the command does not exist, and 126 if it cannot be run.`,
-		Example: `  oauthctl exec -- ./smoke-test.sh
-  oauthctl exec --env API_TOKEN --min-ttl 10m -- terraform plan`,
+		Example: `  # Run a script that reads OAUTHCTL_TOKEN
+  oauthctl exec -- ./smoke-test.sh
+
+  # Use another variable, and a token that is valid for at least two minutes
+  oauthctl exec --env API_TOKEN --min-ttl 2m -- \
+    sh -c 'echo "$OAUTHCTL_TOKEN_EXPIRES_AT"'`,
 		Args: between(1, 10_000),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.command = args
@@ -40,9 +44,9 @@ exit code is 127 if the command does not exist, and 126 if it cannot be run.`,
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false)
-	f.StringVar(&o.variable, "env", "OAUTHCTL_TOKEN", "the `NAME` of the variable")
-	f.DurationVar(&o.minTTL, "min-ttl", 0, "refresh the token if it is valid for less than this\n(default: a fifth of its life, at most 1m)")
-	f.BoolVar(&o.refresh, "refresh", false, "refresh the token in any case")
+	f.StringVar(&o.variable, "env", "OAUTHCTL_TOKEN", "`NAME` of the variable")
+	f.DurationVar(&o.minTTL, "min-ttl", 0, "refresh the token if it is valid for less than this (default: a fifth of its lifetime, at most 1m)")
+	f.BoolVar(&o.refresh, "refresh", false, "always refresh the token")
 	return cmd
 }
 

@@ -12,13 +12,18 @@ import (
 func newExplain(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "explain ID|WORD|list",
-		Long: `Explain a diagnosis by its id, list the ids that contain a word, or list all of
-them. Nothing is contacted.`,
+		Long: `Explain an error by its id, list the ids that contain a word, or list all ids.
+No server is contacted.`,
+		Example: `  # Explain an error
+  oauthctl explain AUD_MISMATCH
+
+  # List the ids that contain a word
+  oauthctl explain scope
+
+  # List all ids
+  oauthctl explain list`,
 		Args: between(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error { return runExplain(env, args[0]) },
-		Example: "  oauthctl explain EXPIRED\n" +
-			"  oauthctl explain kid\n" +
-			"  oauthctl explain list",
 		ValidArgsFunction: func(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 			var ids []string
 			for _, e := range append([]diagnosis.Entry{{ID: "list", Summary: "all of them"}}, diagnosis.All()...) {
@@ -87,17 +92,6 @@ func diagnosesWith(word string) []diagnosis.Entry {
 		}
 	}
 	return found
-}
-
-// unknownDiagnosis names the id that was probably meant, if there is one.
-func unknownDiagnosis(id, wanted string) error {
-	hint, nearest := "`oauthctl explain list` shows all of them", 3
-	for _, e := range diagnosis.All() {
-		if d := diagnosis.Distance(wanted, string(e.ID)); d < nearest {
-			hint, nearest = "did you mean `oauthctl explain "+string(e.ID)+"`?", d
-		}
-	}
-	return &usageError{what: "there is no diagnosis " + shownArg(id), hint: hint}
 }
 
 // ending tells how a command ends that meets a fault of that kind.

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -14,11 +15,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/profile"
@@ -26,34 +25,8 @@ import (
 
 var (
 	update = flag.Bool("update", false, "write the generated files instead of comparing them")
-	manual = flag.String("man", "", "write the manual pages to this folder, for packages")
+	manual = flag.String("man", "", "write the manual pages to this folder, for packages; $SOURCE_DATE_EPOCH or the commit has their date")
 )
-
-// TestManual makes the manual pages, one a command; packages have them, the
-// repository does not.
-func TestManual(t *testing.T) {
-	dir := *manual
-	if dir == "" {
-		dir = t.TempDir()
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	env := &Env{Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer), Stdin: strings.NewReader(""), Getenv: func(string) string { return "" }, Now: time.Now}
-	root := newRoot(env, nil)
-	root.InitDefaultHelpCmd()
-	// A fixed date, so that the same commit makes the same pages.
-	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	if err := doc.GenManTree(root, &doc.GenManHeader{Title: "OAUTHCTL", Section: "1", Source: "oauthctl", Manual: "oauthctl", Date: &day}, dir); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"oauthctl.1", "oauthctl-login.1", "oauthctl-jwks-generate.1"} {
-		page, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil || !bytes.Contains(page, []byte(".SH SYNOPSIS")) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
 
 // TestGenerated holds the committed files to what the code would generate now:
 // the command reference, the tables and the completion scripts.
@@ -122,14 +95,12 @@ func generated(t *testing.T) map[string]string {
 
 		"docs/reference/settings.md": settingsPage(),
 	}
-	env := &Env{Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer), Stdin: strings.NewReader(""), Getenv: func(string) string { return "" }, Now: time.Now}
-	root := newRoot(env, nil)
-	root.InitDefaultHelpCmd()
-	addReference(t, files, root)
+	root := testRoot()
+	everyCommand(root, func(cmd *cobra.Command) { addReference(files, cmd) })
+	files["docs/reference/oauthctl.md"] = rootReference()
 	for shell, ending := range map[string]string{"bash": "bash", "zsh": "zsh", "fish": "fish", "powershell": "ps1"} {
 		out := new(bytes.Buffer)
-		env.Stdout = out
-		if err := runCompletion(env, root, shell); err != nil {
+		if err := runCompletion(&Env{Stdout: out}, root, shell); err != nil {
 			t.Fatal(err)
 		}
 		files["completions/oauthctl."+ending] = out.String()
@@ -137,20 +108,68 @@ func generated(t *testing.T) map[string]string {
 	return files
 }
 
-func addReference(t *testing.T, files map[string]string, cmd *cobra.Command) {
-	t.Helper()
-	if cmd.IsAdditionalHelpTopicCommand() || cmd.Name() == "help" {
-		return
+// addReference makes the page of a command.
+func addReference(files map[string]string, cmd *cobra.Command) {
+	page := pageOf(cmd)
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n\n", page.path)
+	for _, p := range strings.Split(page.long, "\n\n") {
+		if strings.HasPrefix(p, " ") {
+			p = fenced("text", p)
+		} else {
+			p = strings.ReplaceAll(strings.ReplaceAll(p, "<", "&lt;"), "*", "\\*")
+		}
+		b.WriteString(p + "\n\n")
 	}
-	cmd.DisableAutoGenTag = true
-	var out bytes.Buffer
-	if err := doc.GenMarkdown(cmd, &out); err != nil {
-		t.Fatal(err)
+	b.WriteString(fenced("text", strings.Join(page.usage, "\n")) + "\n")
+	section := func(title, text string) { fmt.Fprintf(&b, "\n## %s\n\n%s\n", title, text) }
+	section("Examples", fenced("sh", outdented(page.examples)))
+	if len(page.commands) > 0 {
+		var rows []string
+		for _, below := range cmd.Commands() {
+			rows = append(rows, fmt.Sprintf("- [%s](%s): %s", below.CommandPath(), referenceName(below), below.Short))
+		}
+		section("Commands", strings.Join(rows, "\n"))
 	}
-	files["docs/reference/"+strings.ReplaceAll(cmd.CommandPath(), " ", "_")+".md"] = out.String()
-	for _, sub := range cmd.Commands() {
-		addReference(t, files, sub)
+	for _, group := range page.groups {
+		section(group.title, fenced("text", rowsText(group.rows, helpWidth)))
 	}
+	b.WriteString("\nThe flags that every command accepts are on the page of [oauthctl](oauthctl.md).\n")
+	files["docs/reference/"+referenceName(cmd)] = b.String()
+}
+
+func referenceName(cmd *cobra.Command) string {
+	return strings.ReplaceAll(cmd.CommandPath(), " ", "_") + ".md"
+}
+
+// rootReference is the page that lists the commands.
+func rootReference() string {
+	root := testRoot()
+	var b strings.Builder
+	fmt.Fprintf(&b, "# oauthctl\n\n%s\n", longRoot)
+	for _, group := range commandGroups() {
+		fmt.Fprintf(&b, "\n## %s\n\n", group.title)
+		for _, cmd := range root.Commands() {
+			if cmd.GroupID == group.id {
+				fmt.Fprintf(&b, "- [%s](%s): %s\n", cmd.Name(), referenceName(cmd), cmd.Short)
+			}
+		}
+	}
+	for _, t := range topics(&Env{Stdout: io.Discard, Getenv: func(string) string { return "" }}) {
+		if t.name == "flags" || t.name == "environment" || t.name == "files" {
+			heading, text, _ := strings.Cut(t.text(helpWidth), "\n\n")
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s\n", capital(t.name), heading, fenced("text", text))
+		}
+	}
+	b.WriteString("\n[Exit codes](../exit-codes.md), [diagnoses](../diagnosis.md)\n")
+	return b.String()
+}
+
+func fenced(kind, text string) string { return "```" + kind + "\n" + text + "\n```" }
+
+// outdented is text without the two spaces that help begins its lines with.
+func outdented(text string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(text, "  "), "\n  ", "\n")
 }
 
 func exitCodesPage() string {

@@ -42,29 +42,34 @@ func newGuard(env *Env) *cobra.Command {
 	var o guardOptions
 	cmd := &cobra.Command{
 		Use: "guard --upstream URL --policy FILE",
-		Long: `Protect any API: a reverse proxy that accepts what the policy allows and sends
-the API the caller's identity in X-Auth-Subject, X-Auth-Client-Id, X-Auth-Issuer
-and X-Auth-Scope. What the policy does not list is denied.
+		Long: `Protect any API: a reverse proxy that accepts what the policy allows and passes
+the caller's identity to the API in X-Auth-Subject, X-Auth-Client-Id,
+X-Auth-Issuer and X-Auth-Scope. What the policy does not list is denied.
 
 The policy file is read again when it changes, and at SIGHUP together with a key
-file; a wrong one is reported and the old one stays. Replace the file by renaming
-a new one. At SIGTERM, /readyz answers 503, and after --drain-delay no more
-requests are accepted; those under way have the time of --grace.
+file. An invalid file is reported, and the old policy stays in use. To replace
+the file, rename a new one over it. At SIGTERM, /readyz answers 503, and after
+--drain-delay no more requests are accepted; open requests have the time of
+--grace to finish.
 
-With --forward-auth it answers for nginx (auth_request), Traefik (forwardAuth) or
-Envoy (ext_authz over HTTP) instead of forwarding requests itself.
+With --forward-auth it answers nginx (auth_request), Traefik (forwardAuth) or
+Envoy (ext_authz over HTTP) instead of forwarding requests.
 
 With --revocations it refuses what ` + "`oauthctl guard deny`" + ` revoked, in every
 instance: new requests within 2 seconds, open streams within 7.
 
-The API must not be reachable in any other way.`,
-		Example: `  oauthctl guard --upstream http://127.0.0.1:8000 --policy policy.yaml
+Clients must not be able to reach the API in any other way.`,
+		Example: `  # Protect an API
+  oauthctl guard --upstream http://127.0.0.1:8000 --policy policy.yaml
+
   # Answer for a gateway
   oauthctl guard --forward-auth --trusted-proxy 127.0.0.1 --policy policy.yaml
-  # Check a policy and list what it opens
+
+  # Check a policy, and list what it opens
   oauthctl guard --check-policy policy.yaml --compared-with deployed.yaml
+
   # Make a policy from an OpenAPI document
-  oauthctl guard --openapi openapi.json --print-policy >policy.yaml`,
+  oauthctl guard --openapi openapi.json --print-policy > new.yaml`,
 		Args:        noArgs,
 		Annotations: map[string]string{reloadsOnHangup: "yes"},
 		RunE:        func(cmd *cobra.Command, _ []string) error { return runGuard(cmd.Context(), env, o) },
@@ -75,25 +80,43 @@ The API must not be reachable in any other way.`,
 }
 
 func (o *guardOptions) addFlags(f *pflag.FlagSet) {
-	o.upstream.addFlags(f)
-	f.StringVar(&o.gateway, "forward-auth", "", "answer for a gateway: `GATEWAY` any, nginx, traefik or envoy")
-	f.Lookup("forward-auth").NoOptDefVal = "any"
+	addGroup(f, "Common flags", o.addCommonFlags)
+	addGroup(f, "Token flags", o.addKeyFlags, o.tokens.addFlags)
+	addGroup(f, "Revocation flags", o.revocations.addFlags, o.addRevocationFlags)
+	addGroup(f, "Header flags", o.headers.addFlags)
+	addGroup(f, "Upstream flags", o.upstream.addFlags)
+	addGroup(f, "Limit flags", o.limits.addFlags)
+	addGroup(f, "Log and monitoring flags", o.addLogFlags)
+	addGroup(f, "Policy file flags", o.addPolicyFlags, o.document.addFlags)
+}
+
+func (o *guardOptions) addCommonFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.upstream.url, "upstream", "", "`URL` of the API itself: http, https, h2c or unix:/path")
 	f.StringVar(&o.policy, "policy", "", "the policy `FILE`")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS` that clients use")
+	f.StringVar(&o.gateway, "forward-auth", "", "answer for a gateway instead: `GATEWAY` any, nginx, traefik or envoy")
+	f.Lookup("forward-auth").NoOptDefVal = "any"
+	f.StringVar(&o.resource, "resource", "", "`URL` under which clients know the API; serves its metadata (RFC 9728)")
+}
+
+func (o *guardOptions) addKeyFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.jwks, "jwks", "", "use the keys of this key set, a `URL|FILE` (default: the issuer's)")
+}
+
+func (o *guardOptions) addRevocationFlags(f *pflag.FlagSet) {
+	f.BoolVar(&o.revocations.exact, "revocations-exact", false, "ask Redis about each token instead of following the list of revocations")
+	f.BoolVar(&o.insecureAllowWhenAway, "insecure-allow-when-away", false, "accept tokens without a revocation check while --revocations is unreachable")
+}
+
+func (o *guardOptions) addLogFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.log, "log", "all", "`WHICH` requests to log: all, refusals or off")
+	f.StringVar(&o.service, "service", "", "`NAME` of this guard in its log")
+	f.StringVar(&o.adminListen, "admin-listen", "", "serve /healthz, /readyz and /metrics at this `ADDRESS`")
+}
+
+func (o *guardOptions) addPolicyFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.checkPolicy, "check-policy", "", "check the policy `FILE` and exit")
 	f.StringVar(&o.comparedWith, "compared-with", "", "with --check-policy, list the differences from this `FILE`")
-	o.document.addFlags(f)
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "the `ADDRESS` that clients use")
-	f.StringVar(&o.adminListen, "admin-listen", "", "serve /healthz, /readyz and /metrics at this `ADDRESS`")
-	f.StringVar(&o.resource, "resource", "", "the `URL` under which clients know the API; serves its metadata (RFC 9728)")
-	f.StringVar(&o.jwks, "jwks", "", "use the keys of this key set, a `URL or FILE` (default: the issuer's)")
-	o.tokens.addFlags(f)
-	o.headers.addFlags(f)
-	o.limits.addFlags(f)
-	o.revocations.addFlags(f)
-	f.BoolVar(&o.revocations.exact, "revocations-exact", false, "ask Redis for each token instead of following what is revoked")
-	f.BoolVar(&o.insecureAllowWhenAway, "insecure-allow-when-away", false, "accept tokens unchecked while --revocations is unavailable")
-	f.StringVar(&o.log, "log", "all", "the requests to log: `WHICH` all, refusals or off")
-	f.StringVar(&o.service, "service", "", "the `NAME` of this guard in its log")
 }
 
 func runGuard(ctx context.Context, env *Env, o guardOptions) error {

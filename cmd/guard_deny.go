@@ -24,7 +24,7 @@ type revocationsFlag struct {
 }
 
 func (r *revocationsFlag) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&r.url, "revocations", "", "the Redis that all instances share, a `URL` (redis://, rediss://, unix://,\nredis+cluster://, redis+sentinel://); one with a password comes in\n$"+variableRevocations)
+	f.StringVar(&r.url, "revocations", "", "`URL` of the Redis that all instances share (redis://, rediss://, unix://, redis+cluster://, redis+sentinel://); set one with a password in $"+variableRevocations)
 }
 
 // open returns the store, or nil where none is named. Nothing is sent yet.
@@ -75,10 +75,10 @@ type deniedFlags struct {
 }
 
 func (o *deniedFlags) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.jti, "jti", "", "the token with this `ID` (jti)")
-	f.StringVar(&o.sub, "sub", "", "the tokens of this `SUBJECT`")
-	f.StringVar(&o.sid, "sid", "", "the tokens of this `SESSION` (sid)")
-	f.StringVar(&o.issuer, "issuer", "", "the `ISSUER` of the tokens, as in the policy")
+	f.StringVar(&o.jti, "jti", "", "revoke the token with this `ID` (jti)")
+	f.StringVar(&o.sub, "sub", "", "revoke the tokens of this `SUBJECT` (sub)")
+	f.StringVar(&o.sid, "sid", "", "revoke the tokens of this `SESSION` (sid)")
+	f.StringVar(&o.issuer, "issuer", "", "`ISSUER` of the tokens, as in the policy")
 	f.StringVar(&o.policy, "policy", "", "use the issuer of this policy `FILE`")
 	o.revocations.addFlags(f)
 }
@@ -88,22 +88,25 @@ func newGuardDeny(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "deny --jti J|--sub S|--sid S --policy FILE --revocations URL",
 		Short: "Revoke a token, a subject or a session for all instances of guard",
-		Long: `Revoke one token by its jti, or all tokens issued up to now to a subject or in a
-session. Every guard with the same --revocations refuses them within 2 seconds.
-The entry counts for 30 days.
+		Long: `Revoke one token by its jti, or all tokens that were issued up to now to a
+subject or in a session. Every guard with the same --revocations refuses them
+within 2 seconds. The entry counts for 30 days.
 
-With --sub and --sid the cut-off is later than now by --leeway, which the guards
-allow the issuer's clock: a token is refused if it was issued before the cut-off.
-A user who logs in again within that time is refused until it is over.`,
-		Example: `  oauthctl guard deny --sub alice --policy policy.yaml --revocations redis://127.0.0.1:6379/0
-  oauthctl guard deny --jti 8c1f --issuer https://auth.example.com
-  oauthctl guard deny list
-  oauthctl guard deny undo --sub alice --policy policy.yaml`,
+With --sub and --sid a token is refused if it was issued before now plus
+--leeway, which the guards allow for the issuer's clock. So a user who logs in
+again within that time is still refused until it has passed.`,
+		Example: `  # Revoke all tokens of a user
+  oauthctl guard deny --sub alice --policy policy.yaml \
+    --revocations redis://127.0.0.1:6379/0
+
+  # Revoke one token
+  oauthctl guard deny --jti 8c1f --issuer https://auth.example.com \
+    --revocations redis://127.0.0.1:6379/0`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runGuardDeny(cmd.Context(), env, o) },
 	}
 	o.addFlags(cmd.Flags())
-	cmd.Flags().DurationVar(&o.leeway, "leeway", time.Minute, "the leeway of the guards for the issuer's clock")
+	cmd.Flags().DurationVar(&o.leeway, "leeway", time.Minute, "leeway of the guards for the issuer's clock")
 	cmd.AddCommand(newGuardDenyList(env), newGuardDenyUndo(env), newGuardDenyConfirm(env))
 	return cmd
 }

@@ -10,13 +10,14 @@ func newGuardDenyConfirm(env *Env) *cobra.Command {
 	var o revocationsFlag
 	cmd := &cobra.Command{
 		Use:   "confirm --revocations URL",
-		Short: "Use a Redis that lost what was revoked",
-		Long: `Say that the guards may use a Redis that came back empty. Guards that ran before
-go on with what they knew; those that started afterwards answer 503 until this
-command is run. Revoke again first what has not expired.`,
-		Example: `  oauthctl guard deny confirm --revocations redis://127.0.0.1:6379/0`,
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runGuardDenyConfirm(cmd.Context(), env, o) },
+		Short: "Let the guards use a Redis that lost its data",
+		Long: `Let the guards use a Redis that lost its data. Guards that ran before use what
+they had read from it; guards that started afterwards answer 503 until this
+command is run. First revoke again what has not expired.`,
+		Example: `  # Use a Redis that was restarted without its data
+  oauthctl guard deny confirm --revocations redis://127.0.0.1:6379/0`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runGuardDenyConfirm(cmd.Context(), env, o) },
 	}
 	o.addFlags(cmd.Flags())
 	return cmd

@@ -14,11 +14,12 @@ func newGuardDenyList(env *Env) *cobra.Command {
 		Use:   "list --revocations URL",
 		Short: "List what guard deny revoked",
 		Long: `List what ` + "`oauthctl guard deny`" + ` revoked and still counts, oldest first: the
-time, what was revoked, its issuer, and until when the entry counts. What an API
-revoked itself is not in the list.`,
-		Example: `  oauthctl guard deny list --revocations redis://127.0.0.1:6379/0`,
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runGuardDenyList(cmd.Context(), env, o) },
+time, what was revoked, its issuer, and until when the entry counts. Tokens that
+an API revoked are not listed.`,
+		Example: `  # List the revocations
+  oauthctl guard deny list --revocations redis://127.0.0.1:6379/0`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runGuardDenyList(cmd.Context(), env, o) },
 	}
 	o.addFlags(cmd.Flags())
 	return cmd

@@ -10,12 +10,14 @@ func newGuardDenyUndo(env *Env) *cobra.Command {
 	var o deniedFlags
 	cmd := &cobra.Command{
 		Use:   "undo --jti J|--sub S|--sid S --policy FILE --revocations URL",
-		Short: "Accept again what guard deny revoked",
+		Short: "Undo a revocation of guard deny",
 		Long: `Remove an entry that ` + "`oauthctl guard deny`" + ` made. Tokens that it refused and that
 have not expired are accepted again, within 2 seconds.`,
-		Example: `  oauthctl guard deny undo --sub alice --policy policy.yaml`,
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runGuardDenyUndo(cmd.Context(), env, o) },
+		Example: `  # Accept the tokens of a user again
+  oauthctl guard deny undo --sub alice --policy policy.yaml \
+    --revocations redis://127.0.0.1:6379/0`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runGuardDenyUndo(cmd.Context(), env, o) },
 	}
 	o.addFlags(cmd.Flags())
 	return cmd

@@ -27,13 +27,12 @@ type upstreamFlags struct {
 }
 
 func (u *upstreamFlags) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&u.url, "upstream", "", "the API's own `URL`: http, https, h2c or unix:/path")
 	f.StringVar(&u.caCert, "upstream-ca-cert", "", "trust only the certificates in the PEM `FILE` for the API")
 	f.StringVar(&u.clientCert, "upstream-client-cert", "", "present the certificate in the PEM `FILE` to the API (mTLS)")
-	f.StringVar(&u.clientKey, "upstream-client-key", "", "the private key of --upstream-client-cert, a PEM `FILE`")
+	f.StringVar(&u.clientKey, "upstream-client-key", "", "private key of --upstream-client-cert, a PEM `FILE`")
 	f.BoolVar(&u.insecureTLS, "upstream-insecure-skip-tls-verify", false, "do not verify the API's certificate")
-	f.DurationVar(&u.timeout, "upstream-timeout", 0, "wait this long for the header of an answer (default no limit)")
-	f.BoolVar(&u.passHost, "pass-host", false, "send the client's Host to the API")
+	f.DurationVar(&u.timeout, "upstream-timeout", 0, "maximum wait for the headers of a response (default no limit)")
+	f.BoolVar(&u.passHost, "pass-host", false, "forward the client's Host header to the API")
 }
 
 // open returns where the API is and the transport to it.
@@ -87,11 +86,11 @@ type guardHeaderFlags struct {
 }
 
 func (h *guardHeaderFlags) addFlags(f *pflag.FlagSet) {
-	f.BoolVar(&h.forwardToken, "forward-token", false, "pass the token on to the API")
-	f.BoolVar(&h.allowNoSubject, "allow-no-subject", false, "accept tokens without sub, which the API cannot tell apart")
-	f.StringArrayVar(&h.claims, "claim-header", nil, "send a claim to the API, as `NAME=CLAIM` (repeatable)")
-	f.StringArrayVar(&h.remove, "remove-header", nil, "remove the header `NAME` of clients, in every spelling (repeatable)")
-	f.StringArrayVar(&h.trusted, "trusted-proxy", nil, "keep the forwarding headers of this `ADDRESS or CIDR` (repeatable)")
+	f.BoolVar(&h.forwardToken, "forward-token", false, "forward the token to the API")
+	f.BoolVar(&h.allowNoSubject, "allow-no-subject", false, "accept tokens without sub, which the API cannot distinguish")
+	f.StringArrayVar(&h.claims, "claim-header", nil, "send a claim to the API in a header, `NAME=CLAIM` (repeatable)")
+	f.StringArrayVar(&h.remove, "remove-header", nil, "remove the header `NAME` from requests, in every spelling (repeatable)")
+	f.StringArrayVar(&h.trusted, "trusted-proxy", nil, "trust the forwarding headers of this `ADDRESS|CIDR` (repeatable)")
 }
 
 func (h guardHeaderFlags) fill(c *guard.Config) error {
@@ -131,10 +130,10 @@ type guardLimitFlags struct {
 }
 
 func (l *guardLimitFlags) addFlags(f *pflag.FlagSet) {
-	f.DurationVar(&l.bodyTimeout, "body-timeout", time.Minute, "wait this long for each part of a request's body")
+	f.DurationVar(&l.bodyTimeout, "body-timeout", time.Minute, "maximum wait for each part of a request's body")
 	f.Int64Var(&l.maxBody, "max-body", 0, "refuse requests with a larger body, in `BYTES` (default no limit)")
-	f.DurationVar(&l.grace, "grace", 10*time.Second, "when stopping, let requests and streams finish for this long")
-	f.DurationVar(&l.drainDelay, "drain-delay", 0, "when stopping, accept requests for this long after /readyz fails")
+	f.DurationVar(&l.grace, "grace", 10*time.Second, "when stopping, maximum wait for requests and streams to finish")
+	f.DurationVar(&l.drainDelay, "drain-delay", 0, "when stopping, accept requests for this long after /readyz answers 503")
 }
 
 func (l guardLimitFlags) check() error {

@@ -20,7 +20,7 @@ type guardDocumentFlags struct {
 }
 
 func (d *guardDocumentFlags) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&d.openapi, "openapi", "", "with --print-policy, the OpenAPI document, a `FILE`")
+	f.StringVar(&d.openapi, "openapi", "", "with --print-policy, read this OpenAPI document, a `FILE`")
 	f.BoolVar(&d.printPolicy, "print-policy", false, "print a policy made from --openapi and exit")
 }
 

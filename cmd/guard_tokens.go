@@ -37,17 +37,17 @@ type guardTokenFlags struct {
 }
 
 func (t *guardTokenFlags) addFlags(f *pflag.FlagSet) {
-	f.IntVar(&t.cache, "cache-tokens", 10_000, "remember this `NUMBER` of verified tokens; 0 verifies each time")
+	f.IntVar(&t.cache, "cache-tokens", 10_000, "cache this `NUMBER` of verified tokens; 0 verifies each time")
 	f.BoolVar(&t.dpop, "dpop", false, "accept tokens bound to a key, with a proof (RFC 9449); needs --resource")
-	f.BoolVar(&t.requireBound, "require-bound", false, "refuse tokens that are bound to no key and no certificate")
-	f.StringVar(&t.certificateHeader, "client-cert-header", "", "accept tokens bound to the certificate that a --trusted-proxy puts into\nthis `HEADER`: Client-Cert (RFC 9440) or X-Forwarded-Client-Cert")
+	f.BoolVar(&t.requireBound, "require-bound", false, "refuse tokens that are not bound to a key or certificate")
+	f.StringVar(&t.certificateHeader, "client-cert-header", "", "accept tokens bound to the certificate that a --trusted-proxy sends in this `HEADER`: Client-Cert (RFC 9440) or X-Forwarded-Client-Cert")
 	f.StringVar(&t.introspect, "introspect", "", "ask the issuer about `WHICH` tokens (RFC 7662): opaque or all")
-	f.StringVar(&t.introspectClientID, "introspect-client-id", "", "the API's own client `ID` for --introspect")
-	f.StringVar(&t.introspectSecretFile, "introspect-secret-file", "", "the secret of that client, a `FILE` (default: $"+variableIntrospectSecret+")")
-	f.StringVar(&t.introspectEndpoint, "introspect-endpoint", "", "ask at this `URL` (default: from the issuer's metadata)")
-	f.StringVar(&t.header, "token-header", "", "accept a token as the value of this `HEADER` too")
-	f.StringVar(&t.cookie, "token-cookie", "", "accept a token in this `COOKIE` too")
-	f.BoolVar(&t.subprotocol, "token-subprotocol", false, "accept a token from a browser's WebSocket as the subprotocol after \"bearer\"")
+	f.StringVar(&t.introspectClientID, "introspect-client-id", "", "client `ID` of the API for --introspect")
+	f.StringVar(&t.introspectSecretFile, "introspect-secret-file", "", "secret of that client, a `FILE` (default: $"+variableIntrospectSecret+")")
+	f.StringVar(&t.introspectEndpoint, "introspect-endpoint", "", "introspection endpoint `URL` (default: from the issuer's metadata)")
+	f.StringVar(&t.header, "token-header", "", "also accept a token as the value of this `HEADER`")
+	f.StringVar(&t.cookie, "token-cookie", "", "also accept a token in this `COOKIE`")
+	f.BoolVar(&t.subprotocol, "token-subprotocol", false, "also accept a token from a browser's WebSocket, as the subprotocol after \"bearer\"")
 }
 
 // fill completes the configuration of a guard.

@@ -29,16 +29,17 @@ func newIntrospect(env *Env) *cobra.Command {
 	var o introspectOptions
 	cmd := &cobra.Command{
 		Use: "introspect [TOKEN]",
-		Long: `Ask the authorization server whether a token is active (RFC 7662), and check its
+		Long: `Ask the authorization server whether a token is active (RFC 7662), and check the
 response as an API does: issuer, audience, times and the kind of token. The
-request is made as the client of the session, or as the client that the profile,
-the environment or the flags name: an API has credentials of its own.
+client of the request is that of the session, or the one that the profile, the
+environment or flags give: an API has its own client.` + "\n\n" + longTokenArg,
+		Example: `  # Ask about the profile's access token
+  oauthctl introspect
 
-` + longTokenArg,
-		Example: `  oauthctl introspect
   # As an API, without a login
-  export OAUTHCTL_CLIENT_ID=orders-api OAUTHCTL_CLIENT_SECRET=...
-  oauthctl introspect - --issuer https://auth.example.com --audience https://api.example.com < token.txt`,
+  oauthctl introspect @token.txt --client-id service \
+    --client-secret-file secret.txt --issuer https://auth.example.com \
+    --audience https://api.example.com`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.secretFile == "-" && slices.Contains(args, "-") {
@@ -51,8 +52,8 @@ the environment or the flags name: an API has credentials of its own.
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.issuer, "issuer", "", "ask and expect this issuer `URL` (default: the profile's)")
-	f.StringArrayVar(&o.audience, "audience", nil, "expect one of these audiences (repeatable; default: the profile's)")
-	f.StringArrayVar(&o.scope, "scope", nil, "require this scope (repeatable, all are needed)")
+	f.StringArrayVar(&o.audience, "audience", nil, "expect this `AUDIENCE` (repeatable, one must match; default: the profile's)")
+	f.StringArrayVar(&o.scope, "scope", nil, "require this `SCOPE` (repeatable, all are required)")
 	o.clientOptions.addFlags(f)
 	return cmd
 }

@@ -36,20 +36,25 @@ type judgingOptions struct {
 	opaque     bool // verify's --jws
 }
 
+// addFlags adds the flags about what is expected of a token.
 func (o *judgingOptions) addFlags(f *pflag.FlagSet) {
-	f.StringArrayVar(&o.issuer, "issuer", nil, "expect one of these issuer `URL`s (repeatable; default: the profile's)")
-	f.StringArrayVar(&o.audience, "audience", nil, "expect one of these audiences (repeatable; default: the profile's)")
-	f.StringVar(&o.jwks, "jwks", "", "use the keys of this key set, a `URL or FILE`")
-	f.StringVar(&o.key, "key", "", "use this public key, a PEM or JWK `FILE`")
-	f.StringVar(&o.secretFile, "secret-file", "", "use the shared secret in `FILE` for HS256, HS384, HS512, - for standard input")
-	f.StringArrayVar(&o.alg, "alg", nil, "allow this algorithm and no other (repeatable)")
-	f.StringArrayVar(&o.typ, "typ", nil, "expect exactly this typ header (repeatable)")
-	f.StringArrayVar(&o.accept, "accept", nil, "accept this `KIND` like an access token: id_token, logout_token,\nsecurity_event (repeatable)")
+	f.StringArrayVar(&o.issuer, "issuer", nil, "expect this issuer `URL` (repeatable, one must match; default: the profile's)")
+	f.StringArrayVar(&o.audience, "audience", nil, "expect this `AUDIENCE` (repeatable, one must match; default: the profile's)")
+	f.StringArrayVar(&o.alg, "alg", nil, "accept only this `ALGORITHM` (repeatable)")
+	f.StringArrayVar(&o.typ, "typ", nil, "accept only this `TYP` header (repeatable)")
+	f.StringArrayVar(&o.accept, "accept", nil, "accept this `KIND` like an access token: id_token, logout_token, security_event (repeatable)")
 	f.StringArrayVar(&o.require, "require", nil, "require this `CLAIM`, not null, \"\" or [] (repeatable)")
-	f.DurationVar(&o.leeway, "leeway", 0, "allow for clocks that differ by this much\n(default none for exp, 60s for nbf and iat)")
-	f.StringVar(&o.at, "at", "", "verify as of this `TIME`, RFC 3339 or seconds since 1970")
 	f.BoolVar(&o.rfc9068, "rfc9068", false, "require the JWT access token profile (RFC 9068)")
-	f.BoolVar(&o.strict, "strict", false, "count a check that was not configured as failed")
+	f.DurationVar(&o.leeway, "leeway", 0, "allowed clock difference (default none for exp, 60s for nbf and iat)")
+	f.StringVar(&o.at, "at", "", "check times as of `TIME` (RFC 3339 or Unix seconds)")
+	f.BoolVar(&o.strict, "strict", false, "fail if any check was not configured")
+}
+
+// addKeyFlags adds the flags about the keys that may have signed a token.
+func (o *judgingOptions) addKeyFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.jwks, "jwks", "", "use the keys of this key set, a `URL|FILE`")
+	f.StringVar(&o.key, "key", "", "use this public key, a PEM or JWK `FILE`")
+	f.StringVar(&o.secretFile, "secret-file", "", "use the shared secret in `FILE` for HS256, HS384 or HS512, - for standard input")
 }
 
 // inspector returns what verifies as the flags and the profile say. The token is

@@ -16,9 +16,12 @@ import (
 func newJWKS(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:  "jwks",
-		Long: "Show key sets, and create and convert keys.",
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `Show key sets; generate and convert keys.`,
+		Example: `  # Show the keys of an issuer
+  oauthctl jwks show https://auth.example.com`,
+		Args:        noArgs,
+		RunE:        func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Annotations: map[string]string{onlyParent: "yes"},
 	}
 	cmd.AddCommand(newJWKSShow(env), newJWKSGenerate(env), newJWKSThumbprint(env), newJWKSConvert(env))
 	return cmd
@@ -28,23 +31,27 @@ func newJWKSGenerate(env *Env) *cobra.Command {
 	var o generateOptions
 	cmd := &cobra.Command{
 		Use:   "generate",
-		Short: "Create a key pair",
-		Long: `Create a key pair. The public key set goes to standard output, ready to be
-published. The private key goes to a new file with mode 0600, as a JWK if the
-file's name ends in .json or .jwk, otherwise as PEM. PEM does not hold the
+		Short: "Generate a key pair",
+		Long: `Generate a key pair. The public key set is printed to stdout, ready to be
+published. The private key is written to a new file with mode 0600, as a JWK if
+the file's name ends in .json or .jwk, otherwise as PEM. PEM does not hold the
 algorithm: pass it to sign with --alg if it is not the default of the key.
 
-RSA keys have 3072 bits. Verifying a signature of 3072 or 4096 bits takes a Go
-program about 6 or 11 times as long as one of 2048 bits, which has code of its
-own in the standard library; ES256 and EdDSA keys are small, and secure enough.`,
-		Example: `  oauthctl jwks generate --alg ES256 --private-out key.pem > jwks.json
-  oauthctl jwks generate --alg PS256 --bits 2048 --private-out key.jwk > jwks.json`,
+RSA keys have 3072 bits. A Go program needs about 6 or 11 times as long to
+verify a signature of 3072 or 4096 bits as one of 2048 bits, which the standard
+library has optimized code for. ES256 and EdDSA keys are small and just as
+secure.`,
+		Example: `  # Generate a key for ES256
+  oauthctl jwks generate --private-out key.pem > jwks.json
+
+  # Generate an RSA key as a JWK
+  oauthctl jwks generate --alg PS256 --private-out key.jwk > rsa.json`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return runJWKSGenerate(env, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.alg, "alg", "ES256", "the algorithm, such as RS256, PS256, ES256 or EdDSA")
-	f.IntVar(&o.bits, "bits", 0, "the size of an RSA key, 2048 to 8192 (default 3072)")
+	f.StringVar(&o.alg, "alg", "ES256", "the `ALGORITHM`, such as RS256, PS256, ES256 or EdDSA")
+	f.IntVar(&o.bits, "bits", 0, "size of an RSA key in `BITS`, 2048 to 8192 (default 3072)")
 	f.StringVar(&o.privateOut, "private-out", "", "write the private key to the new `FILE`")
 	return cmd
 }
@@ -125,7 +132,9 @@ func newJWKSThumbprint(env *Env) *cobra.Command {
 		Use:   "thumbprint FILE",
 		Short: "Print the SHA-256 thumbprint of a key (RFC 7638)",
 		Long:  "Print the SHA-256 thumbprint of a key (RFC 7638).\n\n" + longKeyFile,
-		Args:  between(1, 1),
+		Example: `  # Print the thumbprint of a key, for use as its kid
+  oauthctl jwks thumbprint key.pem`,
+		Args: between(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			key, err := env.readPublicKey(args[0])
 			if err != nil {
@@ -145,11 +154,13 @@ func newJWKSConvert(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "convert FILE",
 		Short: "Convert a public key to PEM or to a JWK",
-		Long:  "Convert a public key to PEM or to a JWK. Of a private key the public part is\nprinted.\n\n" + longKeyFile,
-		Args:  between(1, 1),
-		RunE:  func(_ *cobra.Command, args []string) error { return runJWKSConvert(env, args[0], to) },
+		Long:  "Convert a public key to PEM or to a JWK. For a private key, its public key is printed.\n\n" + longKeyFile,
+		Example: `  # Print a key as PEM
+  oauthctl jwks convert keys.json --to pem`,
+		Args: between(1, 1),
+		RunE: func(_ *cobra.Command, args []string) error { return runJWKSConvert(env, args[0], to) },
 	}
-	cmd.Flags().StringVar(&to, "to", "", "the form to convert to: pem or jwk")
+	cmd.Flags().StringVar(&to, "to", "", "`FORM` to convert to: pem or jwk")
 	return cmd
 }
 

@@ -21,14 +21,17 @@ func newJWKSShow(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [URL|FILE|-|ISSUER]",
 		Short: "Show the keys of a set, and why a key is not usable",
-		Long: `Show the keys of a set, and why a key is not usable. A URL is that of a key set,
-of an issuer or of its metadata; without an argument it is the profile's issuer.
-A FILE, or - for standard input, holds a key set or one key.
+		Long: `Show the keys of a set, and why a key is not usable. A URL is a key set, an
+issuer or its metadata; without an argument the profile's issuer is used. A
+FILE, or - for standard input, holds a key set or one key.
 
-Keys that no issuer may publish like this are marked: with a private member, with
-the kid of another key, or RSA keys below 2048 bits. With --strict the exit code
-is 7 then.`,
-		Example: `  oauthctl jwks show https://auth.example.com
+Keys that must not be published are marked: keys with a private member, with the
+kid of another key, or RSA keys below 2048 bits. With --strict the exit code is
+then 7.`,
+		Example: `  # Show the keys of an issuer
+  oauthctl jwks show https://auth.example.com
+
+  # Show the key of a certificate
   openssl x509 -in cert.pem | oauthctl jwks show -`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -54,23 +55,34 @@ func newLogin(env *Env) *cobra.Command {
 	var o loginOptions
 	cmd := &cobra.Command{
 		Use: "login [URL]",
-		Long: `Log in through the browser: authorization code with PKCE, the response received
-on a loopback address. URL is an API, whose authorization server is found by
-itself (RFC 9728), or an issuer. The profile remembers what was found, so that
+		Long: `Log in with the browser: authorization code with PKCE, whose response is
+received on a loopback address. URL is an issuer, or an API whose authorization
+server is discovered (RFC 9728). The settings are stored in the profile, so that
 later commands need no flags.
 
-State, nonce, issuer (RFC 9207) and ID token are always checked; when a check
+State, nonce, issuer (RFC 9207) and ID token are always checked. If a check
 fails, nothing is stored.
 
-Where no browser is at hand: --device shows a code to enter on another device
-(RFC 8628); on a terminal the address that the browser ended at can be pasted;
-over SSH the line that forwards the port is shown. A program that acts for
-itself uses --grant-type client_credentials.`,
-		Example: `  oauthctl login https://api.example.com
+If there is no browser on this machine, --device shows a code to enter on
+another device (RFC 8628). On a terminal you can also paste the address at which
+the browser ended. Over SSH, login prints the command that forwards the port.
+
+A program that acts without a user logs in with --grant-type client_credentials.`,
+		Example: `  # Log in to an API; its authorization server is discovered
+  oauthctl login https://api.example.com
+
+  # Log in at an issuer with a registered client
   oauthctl login https://auth.example.com --client-id my-app --scope items:read
+
+  # Add a scope to those of the session
   oauthctl login --add-scope users:delete
+
+  # Log in on another device
   oauthctl login https://api.example.com --device
-  oauthctl login --provider google --client-id ID --client-secret-file FILE`,
+
+  # Get a token for a program, without a user
+  oauthctl login https://auth.example.com --grant-type client_credentials \
+    --client-id service --client-secret-file secret.txt --scope items:read`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -79,37 +91,52 @@ itself uses --grant-type client_credentials.`,
 			return env.reporting(o.report, cmd, func() error { return runLogin(cmd.Context(), env, o) })
 		},
 	}
-	f := cmd.Flags()
-	o.clientOptions.addFlags(f)
-	f.StringArrayVar(&o.scope, "scope", nil, "ask for these scopes and no others (repeatable)")
-	f.StringArrayVar(&o.addScope, "add-scope", nil, "ask for the session's scopes and these (repeatable)")
-	f.StringArrayVar(&o.audience, "audience", nil, "ask for a token for this audience (repeatable)")
-	f.StringArrayVar(&o.resource, "resource", nil, "ask for a token for this resource, RFC 8707 (repeatable)")
-	f.BoolVar(&o.noResource, "no-resource", false, "send no resource parameter")
-	f.StringVar(&o.provider, "provider", "", "log in at this `PROVIDER`: keycloak, auth0, okta, entra, google, github, gitlab\nor cognito")
-	f.StringVar(&o.api, "api", "", "the API's base `URL`, to which call appends paths")
-	f.StringVar(&o.redirectURI, "redirect-uri", "", "the redirect `URI` as registered; port 0 means a free port\n(default http://127.0.0.1:0/callback)")
-	f.StringVar(&o.listen, "listen", "", "listen on this `ADDRESS` instead of the redirect URI's")
-	f.BoolVar(&o.browser, "browser", false, "open the browser even without a terminal")
-	f.BoolVar(&o.noBrowser, "no-browser", false, "open no browser, only print the URL")
-	f.DurationVar(&o.timeout, "login-timeout", 5*time.Minute, "wait this long for the login")
-	f.StringArrayVar(&o.param, "param", nil, "add the parameter `NAME=VALUE` to the request (repeatable)")
-	f.StringVar(&o.prompt, "prompt", "", "the prompt parameter, for instance login or consent")
-	f.StringVar(&o.loginHint, "login-hint", "", "the user's name or address, for the server to fill in")
-	f.StringArrayVar(&o.acrValues, "acr-values", nil, "ask for this authentication context (repeatable)")
-	f.DurationVar(&o.maxAge, "max-age", -1, "ask for a login that is at most this old, 0s for a new one")
-	f.Lookup("max-age").DefValue = "0s" // which help leaves out, as it should what "not asked for" is held as
-	f.StringVar(&o.keepIn, "store", "", "where the session is kept: auto, keyring, file or memory")
-	f.StringVar(&o.grantType, "grant-type", "", "get the token by authorization_code (default), device_code,\nclient_credentials, jwt-bearer or token-exchange")
-	f.StringVar(&o.asserted, "assertion", "", "the JWT that --grant-type jwt-bearer presents: ci:github, ci:gitlab:NAME\nor @FILE")
-	f.StringVar(&o.subjectToken, "subject-token", "", "the token that --grant-type token-exchange presents: ci:github,\nci:gitlab:NAME or @FILE")
-	f.StringVar(&o.subjectTokenType, "subject-token-type", "", "what it is: access_token, id_token, jwt or a `URI` (default access_token,\nfor a CI job's token jwt)")
-	f.BoolVar(&o.device, "device", false, "log in on another device this time, as --grant-type device_code does")
-	f.BoolVar(&o.par, "par", false, "push the request to the server beforehand, RFC 9126")
-	f.BoolVar(&o.dpop, "dpop", false, "bind the tokens to a key of this session, RFC 9449")
-	f.StringVar(&o.report, "report", "", "write the exchange to `FILE` for a bug report, each secret as a label")
-	f.StringVar(&o.print, "print", "", "print access_token, id_token or response on stdout")
+	o.addFlags(cmd.Flags())
 	return cmd
+}
+
+func (o *loginOptions) addFlags(f *pflag.FlagSet) {
+	addGroup(f, "Common flags", o.addCommonFlags)
+	addGroup(f, "Client flags", o.clientOptions.addFlags)
+	addGroup(f, "Request flags", o.addRequestFlags)
+	addGroup(f, "Flags for a login without a browser here", o.addBrowserFlags)
+}
+
+func (o *loginOptions) addCommonFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.scope, "scope", nil, "request this `SCOPE`, and no others (repeatable)")
+	f.StringArrayVar(&o.addScope, "add-scope", nil, "request this `SCOPE` and those of the session (repeatable)")
+	f.StringArrayVar(&o.audience, "audience", nil, "request a token for this `AUDIENCE` (repeatable)")
+	f.StringVar(&o.provider, "provider", "", "`PROVIDER`: log in at keycloak, auth0, okta, entra, google, github, gitlab or cognito")
+	f.StringVar(&o.api, "api", "", "base `URL` of the API, to which call appends paths")
+	f.StringVar(&o.keepIn, "store", "", "`STORE`: where to store the session: auto (default), keyring, file or memory")
+	f.BoolVar(&o.dpop, "dpop", false, "bind the tokens to a key of this session (RFC 9449)")
+	f.StringVar(&o.print, "print", "", "`WHAT`: print access_token, id_token or response to stdout")
+	f.StringVar(&o.report, "report", "", "write the requests and responses to `FILE` for a bug report, with labels in place of secrets")
+}
+
+func (o *loginOptions) addRequestFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.redirectURI, "redirect-uri", "", "redirect `URI` as registered; port 0 means a free port (default http://127.0.0.1:0/callback)")
+	f.StringArrayVar(&o.resource, "resource", nil, "request a token for the resource with this `URL` (RFC 8707; repeatable)")
+	f.BoolVar(&o.noResource, "no-resource", false, "send no resource parameter")
+	f.StringVar(&o.prompt, "prompt", "", "`PROMPT`: prompt parameter, such as login or consent")
+	f.StringVar(&o.loginHint, "login-hint", "", "`USER`: name or address of the user, for the server to fill in")
+	f.StringArrayVar(&o.acrValues, "acr-values", nil, "request the authentication context `ACR` (repeatable)")
+	f.DurationVar(&o.maxAge, "max-age", -1, "require an authentication no older than this; 0s forces a new one")
+	f.Lookup("max-age").DefValue = "0s" // which help omits; -1 is held for "not requested"
+	f.StringArrayVar(&o.param, "param", nil, "add the parameter `NAME=VALUE` to the request (repeatable)")
+	f.BoolVar(&o.par, "par", false, "use pushed authorization requests (RFC 9126)")
+}
+
+func (o *loginOptions) addBrowserFlags(f *pflag.FlagSet) {
+	f.BoolVar(&o.device, "device", false, "log in on another device this time, like --grant-type device_code")
+	f.StringVar(&o.grantType, "grant-type", "", "`GRANT`: get the token by authorization_code (default), device_code, client_credentials, jwt-bearer or token-exchange")
+	f.StringVar(&o.asserted, "assertion", "", "`TOKEN`: the JWT for --grant-type jwt-bearer: ci:github, ci:gitlab:NAME or @FILE")
+	f.StringVar(&o.subjectToken, "subject-token", "", "`TOKEN`: the token for --grant-type token-exchange: ci:github, ci:gitlab:NAME or @FILE")
+	f.StringVar(&o.subjectTokenType, "subject-token-type", "", "`TYPE` of the subject token: access_token, id_token, jwt or a URI (default access_token; jwt for the token of a CI job)")
+	f.BoolVar(&o.noBrowser, "no-browser", false, "open no browser, only print the URL")
+	f.BoolVar(&o.browser, "browser", false, "open the browser even without a terminal")
+	f.StringVar(&o.listen, "listen", "", "listen on this `ADDRESS` instead of the redirect URI's")
+	f.DurationVar(&o.timeout, "login-timeout", 5*time.Minute, "maximum wait for the login")
 }
 
 // printable are the values of --print.

@@ -18,15 +18,22 @@ func newLogout(env *Env) *cobra.Command {
 	var o logoutOptions
 	cmd := &cobra.Command{
 		Use: "logout",
-		Long: `Revoke the session's tokens at the server (RFC 7009) and remove them here. They
-are removed here in any case; if the server could not revoke them, the exit code
-is 6. With --end-session the browser is sent to end the session at the server too
-(OpenID Connect RP-Initiated Logout), so that the next login asks again.`,
+		Long: `Revoke the session's tokens at the server (RFC 7009) and remove them from this
+machine. They are removed from this machine in any case; if the server cannot be
+reached, the exit code is 6.
+
+With --end-session the session in the browser is ended too (OpenID Connect
+RP-Initiated Logout), so that the next login asks for the password again.`,
+		Example: `  # Log out of the profile in use
+  oauthctl logout
+
+  # Log out of every profile
+  oauthctl logout --all`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runLogout(cmd.Context(), env, o) },
 	}
 	cmd.Flags().BoolVar(&o.all, "all", false, "log out of every profile")
-	cmd.Flags().BoolVar(&o.endSession, "end-session", false, "end the session in the browser as well")
+	cmd.Flags().BoolVar(&o.endSession, "end-session", false, "also end the session in the browser")
 	return cmd
 }
 

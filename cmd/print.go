@@ -167,6 +167,15 @@ func wrap(text, indent string) string {
 	return b.String()
 }
 
+// choices writes the values that something can have: a, b or c.
+func choices(values []string) string {
+	if len(values) < 2 {
+		return strings.Join(values, "")
+	}
+	last := len(values) - 1
+	return strings.Join(values[:last], ", ") + " or " + values[last]
+}
+
 // showExchange prints one HTTP exchange for --verbose, as curl -v does.
 func (env *Env) showExchange(e safehttp.Exchange) {
 	s := env.stderr()

@@ -16,45 +16,63 @@ import (
 func newProfile(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "profile",
-		Long: `A profile remembers what a login found out, so that later commands need no
-flags: the issuer, the client, the scopes, the API. Its secrets are kept
-elsewhere. Every value can be overridden by a variable: OAUTHCTL_<KEY>.`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `A profile stores the settings of a login, so that later commands need no flags:
+the issuer, the client, the scopes and the API. Secrets are stored elsewhere. A
+variable OAUTHCTL_<KEY> overrides each setting.`,
+		Example: `  # Show the settings of a profile and where each value came from
+  oauthctl profile show --explain`,
+		Args:        noArgs,
+		RunE:        func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Annotations: map[string]string{onlyParent: "yes"},
 	}
 	var explain bool
 	show := &cobra.Command{
 		Use:   "show",
-		Short: "Show the profile in use",
-		Args:  noArgs,
-		RunE:  func(*cobra.Command, []string) error { return runProfileShow(env, explain) },
+		Short: "Show the settings of the profile",
+		Example: `  # Show the settings of the profile in use
+  oauthctl profile show
+
+  # Print one setting of another profile
+  oauthctl profile show -p work --jq .settings.issuer`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return runProfileShow(env, explain) },
 	}
-	show.Flags().BoolVar(&explain, "explain", false, "say where each value came from")
+	show.Flags().BoolVar(&explain, "explain", false, "show where each value came from")
 	cmd.AddCommand(
 		&cobra.Command{
 			Use:   "list",
 			Short: "List the profiles",
-			Args:  noArgs,
-			RunE:  func(*cobra.Command, []string) error { return runProfileList(env) },
+			Example: `  # List the profiles; * marks the one in use
+  oauthctl profile list`,
+			Args: noArgs,
+			RunE: func(*cobra.Command, []string) error { return runProfileList(env) },
 		},
 		show,
 		&cobra.Command{
-			Use:     "set KEY=VALUE...",
-			Short:   "Change values of the profile; an empty value removes it",
-			Example: "  oauthctl profile set api=https://api.example.com client_secret=env:MY_SECRET",
-			Args:    between(1, 100),
-			RunE:    func(cmd *cobra.Command, args []string) error { return runProfileSet(cmd.Context(), env, args) },
+			Use:   "set KEY=VALUE...",
+			Short: "Change settings of the profile; an empty value removes one",
+			Example: `  # Set the API, and read the client's secret from a variable
+  oauthctl profile set api=https://api.example.com client_secret=env:MY_SECRET
+
+  # Remove a setting
+  oauthctl profile set client_secret=`,
+			Args: between(1, 100),
+			RunE: func(cmd *cobra.Command, args []string) error { return runProfileSet(cmd.Context(), env, args) },
 		},
 		&cobra.Command{
-			Use:               "use NAME",
-			Short:             "Make a profile the one that commands use",
+			Use:   "use NAME",
+			Short: "Use a profile from now on",
+			Example: `  # Use the profile work in later commands
+  oauthctl profile use work`,
 			Args:              between(1, 1),
 			ValidArgsFunction: completeProfiles(env),
 			RunE:              func(cmd *cobra.Command, args []string) error { return runProfileUse(cmd.Context(), env, args[0]) },
 		},
 		&cobra.Command{
-			Use:               "delete NAME",
-			Short:             "Forget a profile and its session",
+			Use:   "delete NAME",
+			Short: "Delete a profile and its session",
+			Example: `  # Log out of the profile work and delete it
+  oauthctl profile delete work`,
 			Args:              between(1, 1),
 			ValidArgsFunction: completeProfiles(env),
 			RunE:              func(cmd *cobra.Command, args []string) error { return runProfileDelete(cmd.Context(), env, args[0]) },
@@ -255,27 +273,4 @@ func runProfileDelete(ctx context.Context, env *Env, name string) error {
 		err = env.profileChanged(name, "profile %s is deleted")
 	}
 	return errors.Join(failed, err)
-}
-
-func noSuchProfile(f *profile.File, name string) error {
-	names := f.Names()
-	hint := "there are none yet; `oauthctl login URL` creates one"
-	if near := nearest(name, names); near != "" {
-		hint = fmt.Sprintf("did you mean %s?", near)
-	} else if len(names) > 0 {
-		hint = "the profiles are " + strings.Join(names, ", ")
-	}
-	return &usageError{what: fmt.Sprintf("there is no profile %q", diagnosis.Shorten(name, 200)), hint: hint}
-}
-
-// nearest returns the name that a mistyped one is most likely meant to be, ""
-// if none is near.
-func nearest(typed string, names []string) string {
-	best, least := "", 3
-	for _, name := range names {
-		if d := diagnosis.Distance(strings.ToLower(typed), strings.ToLower(name)); d < least && d < len(typed) {
-			best, least = name, d
-		}
-	}
-	return best
 }

@@ -24,20 +24,26 @@ func newProxy(env *Env) *cobra.Command {
 	var o proxyOptions
 	cmd := &cobra.Command{
 		Use: "proxy",
-		Long: `Add the profile's token to the requests of programs on this machine: a reverse
-proxy on a loopback address that attaches a fresh token to each request to the
-API. Its URL, printed on stdout, contains a secret of this run, so that no other
-program can use it. Requests from web pages are refused, except from --web-origin.
+		Long: `Run a reverse proxy to the profile's API, on a loopback address, that adds a
+fresh token to each request. Its URL, printed to stdout, contains a secret of
+this run, so that no other program can use it. Requests from web pages are
+refused, except from --web-origin.
 
-Redirects, links and cookies in the header lead through the proxy. URLs in the
-body do not; for an API that has them, --open gives a URL without the secret.`,
+Redirects, links and cookies in the header are rewritten to the proxy's URL;
+URLs in the body are not. For an API whose bodies contain URLs, --open gives a
+URL without the secret.`,
+		Example: `  # Give other programs a URL for the API
+  oauthctl proxy
+
+  # Use a fixed port, and allow a web page in development
+  oauthctl proxy --listen 127.0.0.1:8080 --web-origin http://localhost:5173`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runProxy(cmd.Context(), env, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "the loopback `ADDRESS` to listen on")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "loopback `ADDRESS` to listen on")
 	f.BoolVar(&o.open, "open", false, "leave the secret out of the URL")
-	f.StringVar(&o.webOrigin, "web-origin", "", "accept requests from the web page of this `ORIGIN`, such as http://localhost:5173")
+	f.StringVar(&o.webOrigin, "web-origin", "", "accept requests from web pages of this `ORIGIN`, such as http://localhost:5173")
 	o.addFlags(f)
 	return cmd
 }

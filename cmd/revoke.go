@@ -12,11 +12,14 @@ import (
 func newRevoke(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke [TOKEN]",
-		Long: `Revoke a token at the profile's authorization server (RFC 7009), as the client of
-the session. Without an argument it is the session's access token; ` + "`oauthctl logout`" + `
-ends the session altogether.
+		Long: `Revoke a token at the profile's authorization server (RFC 7009), as the
+session's client. Without TOKEN the session's access token is revoked. To end
+the session, run ` + "`oauthctl logout`" + `.` + "\n\n" + longTokenArg,
+		Example: `  # Revoke the token in a file
+  oauthctl revoke @token.txt
 
-` + longTokenArg,
+  # Revoke the session's access token
+  oauthctl revoke`,
 		Args: upTo(1),
 		RunE: env.withToken(runRevoke),
 	}

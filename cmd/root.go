@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -11,69 +10,87 @@ import (
 // verb is a row of the table of commands. Flags are costly to make, so only the
 // command that was chosen is made in full; the others show name and sentence.
 type verb struct {
-	name  string
-	group string
-	short string
-	make  func(*Env) *cobra.Command
-	// waits is false for a command that contacts nobody: it is over before anybody
-	// could interrupt it, and needs no ear for signals.
+	name   string
+	group  string
+	common bool // shown with its sentence in the root help
+	short  string
+	make   func(*Env) *cobra.Command
+	// waits is false for a command that contacts no server: it ends before a signal
+	// could interrupt it, so it needs no signal handler.
 	waits bool
 }
 
 // The groups in which help shows the commands, by what a developer does.
 const (
 	groupGet    = "get"
-	groupJudge  = "judge"
+	groupVerify = "verify"
 	groupUse    = "use"
 	groupSecure = "secure"
+	groupFind   = "find"
 	groupMore   = "more"
 )
 
-// verbs returns the table of commands. A new command is one row here.
-func verbs() []verb {
-	return []verb{
-		{"login", groupGet, "Log in: authorization code with PKCE in the browser", newLogin, true},
-		{"logout", groupGet, "Revoke the session's tokens and forget them", newLogout, true},
-		{"token", groupGet, "Print an access token that is good for a while", newToken, true},
-		{"exchange", groupGet, "Exchange a token for another, or an assertion for a token", newExchange, true},
-		{"status", groupGet, "Show who is logged in, with what, and for how long", newStatus, true},
-		{"profile", groupGet, "List, show and change profiles", newProfile, false},
-		{"userinfo", groupGet, "Print what the server says about the user", newUserinfo, true},
-		{"introspect", groupJudge, "Ask the server whether a token is active", newIntrospect, true},
-		{"revoke", groupGet, "Revoke a token at the server", newRevoke, true},
-		{"discover", groupGet, "Show a server's or an API's metadata, each check told", newDiscover, true},
+type commandGroup struct{ id, title string }
 
-		{"doctor", groupMore, "Find out why a login or a call does not work", newDoctor, true},
-
-		{"decode", groupJudge, "Show what a token holds, verifying nothing", newDecode, false},
-		{"verify", groupJudge, "Verify a token: signature, issuer, audience, times", newVerify, true},
-		{"check", groupJudge, "Verify a token, then the scopes and claims it needs", newCheck, true},
-		{"jwks", groupJudge, "Look into key sets, make and convert keys", newJWKS, true},
-		{"explain", groupJudge, "Explain a diagnosis by its id", newExplain, false},
-
-		{"proxy", groupUse, "Lend the token to programs on this machine", newProxy, true},
-		{"exec", groupUse, "Run a command with the token in its environment", newExec, true},
-		{"call", groupUse, "Call a protected API with the token attached", newCall, true},
-
-		{"dev", groupSecure, "Run a development authorization server and a protected API", newDev, true},
-		{"demo", groupSecure, "Watch the whole flow, seven steps and four refusals", newDemo, true},
-		{"audit", groupSecure, "Prove which tokens an API accepts and which it refuses", newAudit, true},
-		{"guard", groupSecure, "Protect any API with a reverse proxy and a policy", newGuard, true},
-		{"sign", groupSecure, "Mint a token for tests", newSign, false},
-
-		{"completion", groupMore, "Print the completion script for a shell", newCompletion, false},
-		{"version", groupMore, "Print the version", newVersion, false},
+// commandGroups lists the groups in the order of use.
+func commandGroups() []commandGroup {
+	return []commandGroup{
+		{groupGet, "Get a token"},
+		{groupVerify, "Verify a token"},
+		{groupUse, "Use a token"},
+		{groupSecure, "Protect an API"},
+		{groupFind, "Find problems"},
+		{groupMore, "More"},
 	}
 }
 
-const longRoot = `oauthctl gets, judges and uses OAuth 2.0 and JWT access tokens, and secures APIs
-with them.
+// verbs returns the table of commands, in the order of use. A new command is one
+// row here.
+func verbs() []verb {
+	return []verb{
+		{"login", groupGet, true, "Log in with a browser, a code or client credentials", newLogin, true},
+		{"status", groupGet, true, "Show who is logged in, with what, and for how long", newStatus, true},
+		{"token", groupGet, true, "Print a valid access token, refreshing it if needed", newToken, true},
+		{"logout", groupGet, false, "Revoke the session's tokens and delete them here", newLogout, true},
+		{"profile", groupGet, false, "List, show and change profiles", newProfile, false},
+		{"discover", groupGet, false, "Show the metadata of a server or API and how it was checked", newDiscover, true},
+		{"userinfo", groupGet, false, "Print what the server says about the user", newUserinfo, true},
+		{"exchange", groupGet, false, "Exchange a token for another, or an assertion for a token", newExchange, true},
+		{"revoke", groupGet, false, "Revoke a token at the server", newRevoke, true},
 
-Try it without any set-up: oauthctl demo`
+		{"decode", groupVerify, true, "Show the contents of a token without verifying it", newDecode, false},
+		{"verify", groupVerify, true, "Verify a token: signature, issuer, audience, times", newVerify, true},
+		{"check", groupVerify, false, "Verify a token, and the scopes and claims that are needed", newCheck, true},
+		{"introspect", groupVerify, false, "Ask the server whether a token is active", newIntrospect, true},
+		{"jwks", groupVerify, false, "Show key sets; generate and convert keys", newJWKS, true},
+
+		{"call", groupUse, true, "Call a protected API with the token attached", newCall, true},
+		{"exec", groupUse, false, "Run a command with the token in its environment", newExec, true},
+		{"proxy", groupUse, false, "Run a local proxy that adds the token to requests", newProxy, true},
+
+		{"dev", groupSecure, true, "Run a development authorization server and an API", newDev, true},
+		{"guard", groupSecure, true, "Protect any API with a reverse proxy and a policy", newGuard, true},
+		{"audit", groupSecure, true, "Test which tokens an API accepts and which it refuses", newAudit, true},
+		{"sign", groupSecure, false, "Create a signed token for testing", newSign, false},
+		{"demo", groupSecure, false, "Walk through the whole flow: a login, a call, and four refusals", newDemo, true},
+
+		{"doctor", groupFind, true, "Find out why a login or a call does not work", newDoctor, true},
+		{"explain", groupFind, true, "Explain an error by its id", newExplain, false},
+
+		{"completion", groupMore, false, "Print the completion script for a shell", newCompletion, false},
+		{"version", groupMore, false, "Print the version", newVersion, false},
+		{"help", groupMore, false, "Show the help of a command or about a topic", newHelp, false},
+	}
+}
+
+const longRoot = `oauthctl gets, verifies and uses OAuth 2.0 and JWT access tokens, and protects
+APIs. Try it without any setup: oauthctl demo`
 
 // newRoot makes the command tree for args: every verb by name, the chosen one
 // with its flags. With nil args every verb is made in full.
 func newRoot(env *Env, args []string) *cobra.Command {
+	keepOrder()
+	var printVersion bool
 	root := &cobra.Command{
 		Use:               "oauthctl",
 		Short:             "The developer toolkit for OAuth 2.0 and JWT access tokens",
@@ -84,8 +101,11 @@ func newRoot(env *Env, args []string) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args:              cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return unknownCommand(cmd, args[0])
+			switch {
+			case len(args) > 0:
+				return unknownCommand(env, args[0])
+			case printVersion:
+				return runVersion(env)
 			}
 			return cmd.Help()
 		},
@@ -101,18 +121,15 @@ func newRoot(env *Env, args []string) *cobra.Command {
 		}
 		return flagError(cmd, err)
 	})
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { env.showHelp(cmd) })
+	root.Flags().BoolVarP(&printVersion, "version", "V", false, "print the version")
 	env.global.addFlags(root.PersistentFlags())
 	makeStrict(root)
-	root.AddGroup(
-		&cobra.Group{ID: groupGet, Title: "Get a token:"},
-		&cobra.Group{ID: groupJudge, Title: "Judge a token:"},
-		&cobra.Group{ID: groupUse, Title: "Use a token:"},
-		&cobra.Group{ID: groupSecure, Title: "Secure an API:"},
-		&cobra.Group{ID: groupMore, Title: "More:"},
-	)
-	root.SetHelpCommandGroupID(groupMore)
+	keepFlagOrder(root)
+	for _, g := range commandGroups() {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title + ":"})
+	}
 	addVerbs(root, env, args)
-	addTopics(root)
 	return root
 }
 
@@ -128,7 +145,7 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 	table := verbs()
 	stubs := make([]*cobra.Command, len(table))
 	for i, v := range table {
-		if all {
+		if all || v.name == "help" {
 			root.AddCommand(v.complete(env))
 			continue
 		}
@@ -157,6 +174,7 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 func (v verb) complete(env *Env) *cobra.Command {
 	cmd := v.make(env)
 	makeStrict(cmd)
+	keepFlagOrder(cmd)
 	cmd.Short, cmd.GroupID = v.short, v.group
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
 		if v.waits {
@@ -167,19 +185,7 @@ func (v verb) complete(env *Env) *cobra.Command {
 	return cmd
 }
 
-func unknownCommand(root *cobra.Command, name string) error {
-	hint := "run `oauthctl --help` to see the commands"
-	if isMethod(name) {
-		return &usageError{what: fmt.Sprintf("unknown command %q", name), hint: "oauthctl call " + strings.ToUpper(name) + " PATH"}
-	}
-	root.SuggestionsMinimumDistance = 2
-	if near := root.SuggestionsFor(name); len(near) > 0 {
-		hint = "did you mean `oauthctl " + near[0] + "`?"
-	}
-	return &usageError{what: "unknown command " + shownArg(name), hint: hint}
-}
-
-// noArgs and upTo are cobra's argument checks with our words and exit code.
+// noArgs and upTo are argument checks with this program's messages and exit code.
 func noArgs(cmd *cobra.Command, args []string) error { return upTo(0)(cmd, args) }
 
 func upTo(most int) cobra.PositionalArgs { return between(0, most) }
@@ -187,6 +193,8 @@ func upTo(most int) cobra.PositionalArgs { return between(0, most) }
 func between(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
+		case len(args) > most && cmd.HasSubCommands():
+			return unknownSubcommand(cmd, args[0])
 		case len(args) > most:
 			hint := "usage: " + cmd.UseLine()
 			if strings.EqualFold(args[0], "bearer") || tokenText().MatchString(args[most]) && len(args) > 1 {
@@ -194,8 +202,23 @@ func between(least, most int) cobra.PositionalArgs {
 			}
 			return &usageError{what: "unexpected argument " + shownArg(args[most]), hint: hint}
 		case len(args) < least:
-			return &usageError{what: "an argument is missing", hint: "usage: " + cmd.UseLine()}
+			return &usageError{what: "missing argument " + argumentName(cmd, len(args)), hint: "usage: " + cmd.UseLine()}
 		}
 		return nil
 	}
 }
+
+// argumentName is what the usage of a command calls its argument number n.
+func argumentName(cmd *cobra.Command, n int) string {
+	words := strings.Fields(cmd.Use)[1:]
+	if n >= len(words) {
+		return ""
+	}
+	return strings.Trim(words[n], "[].")
+}
+
+// isParent reports whether a command only has others below it.
+func isParent(cmd *cobra.Command) bool { return cmd.Annotations[onlyParent] != "" }
+
+// onlyParent marks a command that does nothing but list those below it.
+const onlyParent = "only a parent"

@@ -28,30 +28,35 @@ func newSign(env *Env) *cobra.Command {
 	var o signOptions
 	cmd := &cobra.Command{
 		Use: "sign",
-		Long: `Create a signed token for tests. iat is now and exp is iat plus --expires-in,
-unless they are given. A claim or header NAME=VALUE is a string, NAME:=JSON any
-JSON value.
+		Long: `Create a signed token for testing. iat is now and exp is iat plus --expires-in,
+unless they are given. NAME=VALUE sets a string claim or header; NAME:=JSON sets
+any JSON value.
 
---key FILE holds the private key: PEM, DER, a JWK or a key set with one key, or -
-for standard input. A JWK says which algorithm it signs with; another file signs
-with RS256, with ES256, ES384 or ES512 by its curve, or with EdDSA, unless --alg
-is given. --secret-file signs with HS256, HS384 or HS512: the file holds the secret itself,
-or a JWK of type oct.`,
-		Example: `  oauthctl jwks generate --alg ES256 --private-out key.pem > jwks.json
-  oauthctl sign --key key.pem --claim iss=https://auth.example.com --claim aud=https://api.example.com |
-    oauthctl verify - --jwks jwks.json --issuer https://auth.example.com --audience https://api.example.com
-  oauthctl sign --secret-file secret --header kid=test --claim 'roles:=["a"]'`,
+--key FILE holds the private key: PEM, DER, a JWK or a key set with one key, or
+- for standard input. A JWK names its algorithm. For other files it is RS256,
+ES256, ES384 or ES512 by the curve, or EdDSA, unless --alg is given.
+--secret-file signs with HS256, HS384 or HS512: the file holds the secret
+itself, or a JWK of type oct.`,
+		Example: `  # Sign a token and verify it
+  oauthctl jwks generate --alg ES256 --private-out key.pem > jwks.json
+  oauthctl sign --key key.pem --claim iss=https://auth.example.com \
+    --claim aud=https://api.example.com > token.txt
+  oauthctl verify @token.txt --jwks jwks.json \
+    --issuer https://auth.example.com --audience https://api.example.com
+
+  # Sign with a shared secret
+  oauthctl sign --secret-file secret.txt --claim 'roles:=["a"]'`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return runSign(env, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.key, "key", "", "the `FILE` with the private key")
+	f.StringVar(&o.key, "key", "", "private key, a PEM or JWK `FILE`")
 	f.StringVar(&o.secretFile, "secret-file", "", "sign with the shared secret in `FILE`, - for standard input")
-	f.StringArrayVar(&o.claims, "claim", nil, "a claim, `NAME=VALUE` or NAME:=JSON (repeatable)")
-	f.StringArrayVar(&o.headers, "header", nil, "a header, `NAME=VALUE` or NAME:=JSON (repeatable)")
-	f.StringVar(&o.alg, "alg", "", "sign with this algorithm (default: the key's)")
-	f.StringVar(&o.typ, "typ", "at+jwt", "the typ header; empty leaves it out")
-	f.DurationVar(&o.expiresIn, "expires-in", 5*time.Minute, "how long the token is valid")
+	f.StringArrayVar(&o.claims, "claim", nil, "add the claim `NAME=VALUE` or NAME:=JSON (repeatable)")
+	f.StringArrayVar(&o.headers, "header", nil, "add the header `NAME=VALUE` or NAME:=JSON (repeatable)")
+	f.StringVar(&o.alg, "alg", "", "sign with this `ALGORITHM` (default: the key's)")
+	f.StringVar(&o.typ, "typ", "at+jwt", "`TYP` header; empty omits it")
+	f.DurationVar(&o.expiresIn, "expires-in", 5*time.Minute, "lifetime of the token")
 	return cmd
 }
 

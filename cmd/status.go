@@ -14,9 +14,14 @@ import (
 func newStatus(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "status",
-		Long: `Show who is logged in, with what, for how long, and where it is kept. An access
-token that has expired is refreshed, as a call would do it. The exit code is 0
-only if an API could be called now.`,
+		Long: `Show who is logged in, with what, for how long, and where the session is stored.
+An expired access token is refreshed first, as for a call. The exit code is 0
+only if there is a usable access token, and otherwise that of the error.`,
+		Example: `  # Show the session
+  oauthctl status
+
+  # Print when the access token expires
+  oauthctl status --jq .expires_at`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), env) },
 	}

@@ -22,17 +22,25 @@ func newToken(env *Env) *cobra.Command {
 	var o tokenOptions
 	cmd := &cobra.Command{
 		Use: "token",
-		Long: `Print the profile's access token on stdout, refreshed first if it expires soon.
-On failure nothing is printed on stdout. If the refresh fails for a transient
-reason and the token is still valid, it is printed with a warning.
+		Long: `Print the profile's access token to stdout, refreshing it first if it expires
+soon. On failure nothing is printed to stdout. If the refresh fails for a
+transient reason and the token is still valid, it is printed with a warning.
 
-With --format git or docker the command is a credential helper: it reads what git
-or docker asks for from standard input, and gives the token to the profile's API
-only, or to --allow-origin.`,
-		Example: `  oauthctl token --format curl | curl -K - https://api.example.com/items
+With --format git or docker the command is a credential helper: it reads the
+request of git or docker from standard input, and gives the token only to the
+profile's API, or to --allow-origin.`,
+		Example: `  # Call an API with curl, with the token outside of the arguments
+  oauthctl token --format curl | curl -s -K - https://api.example.com/api/items
+
+  # Set OAUTHCTL_TOKEN in this shell
   eval "$(oauthctl token --format env)"
+
+  # Verify the token
   oauthctl token | oauthctl verify -
-  git config credential.https://git.example.com.helper '!oauthctl token --format git'`,
+
+  # Let git use the token for a server
+  git config --global credential.https://git.example.com.helper \
+    '!oauthctl token --format git'`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -42,24 +50,18 @@ only, or to --allow-origin.`,
 		},
 	}
 	f := cmd.Flags()
-	f.DurationVar(&o.minTTL, "min-ttl", 0, "refresh it if it is valid for less than this\n(default: a fifth of its life, at most 1m)")
-	f.BoolVar(&o.refresh, "refresh", false, "refresh it in any case")
-	f.StringVar(&o.format, "format", "raw", "how to print it:\n"+formatList())
-	f.BoolVar(&o.id, "id-token", false, "print the ID token of the login, not the access token")
-	f.StringVar(&o.variable, "env", "OAUTHCTL_TOKEN", "the `NAME` of the variable in the formats of shells")
-	f.StringVar(&o.username, "username", "oauth2", "the user `NAME` in the formats git, docker and netrc")
-	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "give the token to the origin of this `URL` too (repeatable)")
+	f.DurationVar(&o.minTTL, "min-ttl", 0, "refresh the token if it is valid for less than this (default: a fifth of its lifetime, at most 1m)")
+	f.BoolVar(&o.refresh, "refresh", false, "always refresh the token")
+	f.StringVar(&o.format, "format", "raw", "print the token in this `FORMAT`: "+choices(tokenFormats()))
+	f.BoolVar(&o.id, "id-token", false, "print the ID token of the login instead of the access token")
+	f.StringVar(&o.variable, "env", "OAUTHCTL_TOKEN", "`NAME` of the variable in the formats env, fish and powershell")
+	f.StringVar(&o.username, "username", "oauth2", "user `NAME` in the formats git, docker and netrc")
+	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "also give the token to the origin of `URL` (repeatable)")
 	return cmd
 }
 
 func tokenFormats() []string {
 	return []string{"raw", "header", "json", "env", "fish", "powershell", "curl", "netrc", "git", "docker", "exec-credential", "id_token"}
-}
-
-// formatList is the formats on lines that fit into the help.
-func formatList() string {
-	all := tokenFormats()
-	return strings.Join(all[:6], ", ") + ",\n" + strings.Join(all[6:], ", ")
 }
 
 func runToken(ctx context.Context, env *Env, o tokenOptions) error {

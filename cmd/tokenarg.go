@@ -18,8 +18,8 @@ import (
 // so that a token too large is told as such.
 const maxTokenInput = 11 << 20
 
-const longTokenArg = `TOKEN may be - for standard input, @FILE, the token itself (visible to other
-users in the list of processes), or absent for the profile's access token.`
+const longTokenArg = `TOKEN is - for standard input, @FILE, or the token itself (visible to other
+users in the process list). If omitted, the profile's access token is used.`
 
 // tokenArg reads a token argument: "-" is stdin, "@FILE" a file, anything else
 // the token itself.

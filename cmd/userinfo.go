@@ -10,7 +10,13 @@ func newUserinfo(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "userinfo",
 		Long: `Print what the authorization server's userinfo endpoint says about the user
-(OpenID Connect Core, section 5.3). It must be the user who logged in.`,
+(OpenID Connect Core, section 5.3). The answer is refused if it is about another
+user than the one who logged in.`,
+		Example: `  # Print the user's claims
+  oauthctl userinfo
+
+  # Print the user's name only
+  oauthctl userinfo --jq .name`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runUserinfo(cmd.Context(), env) },
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
@@ -24,20 +25,26 @@ func newVerify(env *Env) *cobra.Command {
 	var o verifyOptions
 	cmd := &cobra.Command{
 		Use: "verify [TOKEN]",
-		Long: `Verify a JWT access token: signature with the issuer's keys, issuer, audience,
-times. Issuer and audience come from the profile unless given. Every check is
-shown with what was expected and what was found; one that was not configured is
-shown as not checked, never as passed. With --quiet only the exit code says it.
+		Long: `Verify a JWT access token: the signature with the issuer's keys, issuer,
+audience and times. Issuer and audience come from the profile unless given.
+Every check is shown with what was expected and what was found. A check that was
+not configured is shown as not checked, never as passed. With --quiet only the
+exit code shows the result.
 
 The exit code of a batch is 3 if a token was rejected, else 2 if the
-configuration is wrong, else 6 if a token could not be checked, else 0.
+configuration is wrong, else 6 if a token could not be checked, else 0.` + "\n\n" + longTokenArg,
+		Example: `  # Verify the profile's access token
+  oauthctl verify
 
-` + longTokenArg,
-		Example: `  oauthctl verify
-  oauthctl token | oauthctl verify -
-  oauthctl verify @token.txt --issuer https://auth.example.com --audience https://api.example.com
-  oauthctl verify - --jwks keys.json --json --jq .valid < token.txt
-  oauthctl verify --batch=tokens.txt --jwks keys.json --issuer https://auth.example.com`,
+  # Verify a token for an API of your own
+  oauthctl verify @token.txt --issuer https://auth.example.com \
+    --audience https://api.example.com
+
+  # Verify offline, with a key set in a file
+  oauthctl verify @token.txt --jwks keys.json --jq .valid
+
+  # Verify one token per line
+  oauthctl verify --batch=tokens.txt`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.checkOpaque(); err != nil {
@@ -55,11 +62,16 @@ configuration is wrong, else 6 if a token could not be checked, else 0.
 		},
 	}
 	f := cmd.Flags()
-	o.judgingOptions.addFlags(f)
-	f.StringVar(&o.batch, "batch", "", "verify one token a line of `FILE` or standard input; one line of output each")
-	f.Lookup("batch").NoOptDefVal = "-"
-	f.BoolVar(&o.opaque, "jws", false, "treat the payload as bytes without claims; check header and signature only")
+	addGroup(f, "Common flags", o.judgingOptions.addFlags)
+	addGroup(f, "Key flags", o.addKeyFlags)
+	addGroup(f, "Input flags", o.addInputFlags)
 	return cmd
+}
+
+func (o *verifyOptions) addInputFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.batch, "batch", "", "verify one token per line, from `FILE` or standard input, and print one result per line")
+	f.Lookup("batch").NoOptDefVal = "-"
+	f.BoolVar(&o.opaque, "jws", false, "treat the payload as opaque bytes; check only the header and the signature")
 }
 
 // checkOpaque refuses to expect claims of a payload that has none.

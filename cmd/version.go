@@ -23,7 +23,12 @@ var (
 
 func newVersion(env *Env) *cobra.Command {
 	return &cobra.Command{
-		Use:  "version",
+		Use: "version",
+		Example: `  # Print the version and the commit
+  oauthctl version
+
+  # Print the version number only
+  oauthctl version --jq .version`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return runVersion(env) },
 	}
