@@ -93,7 +93,7 @@ func TestFlagsGivenTwice(t *testing.T) {
 		"time":      {[]string{"verify", "x", "--at", "soon"}, "--at: expected"},
 		"metadata":  {[]string{"verify", "x", "--issuer", "https://as.example/.well-known/openid-configuration"}, "probably https://as.example"},
 		"RFC 8414":  {[]string{"verify", "x", "--issuer", "https://as.example/.well-known/oauth-authorization-server/t"}, "probably https://as.example/t"},
-		"same":      {[]string{"verify", "x", "--issuer", "https://a.example", "--issuer", "https://a.example"}, "given twice"},
+		"same":      {[]string{"verify", "x", "--issuer", "https://a.example", "--issuer", "https://a.example"}, "duplicate issuer"},
 	} {
 		code, stdout, stderr := runOffline(t, "", tt.args...)
 		if code != 2 || !strings.Contains(stderr+stdout, tt.want) {
