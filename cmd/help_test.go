@@ -20,7 +20,7 @@ func runHelp(t *testing.T, args ...string) (stdout, stderr string, code int) {
 		Stdout: &out, Stderr: &errs, Stdin: strings.NewReader(""),
 		Getenv: func(string) string { return "" }, Now: time.Now, IsTerminal: func(any) bool { return false },
 	}
-	code = Run(context.Background(), env, args)
+	code = Run(context.Background(), env, append([]string{}, args...))
 	return out.String(), errs.String(), code
 }
 
