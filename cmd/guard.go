@@ -32,6 +32,7 @@ type guardOptions struct {
 	headers      guardHeaderFlags
 	limits       guardLimitFlags
 	revocations  revocationsFlag
+	logout       guardLogoutFlags
 	// insecureAllowWhenAway accepts tokens that could not be checked.
 	insecureAllowWhenAway bool
 	log                   string
@@ -82,7 +83,7 @@ Clients must not be able to reach the API in any other way.`,
 func (o *guardOptions) addFlags(f *pflag.FlagSet) {
 	addGroup(f, "Common flags", o.addCommonFlags)
 	addGroup(f, "Token flags", o.addKeyFlags, o.tokens.addFlags)
-	addGroup(f, "Revocation flags", o.revocations.addFlags, o.addRevocationFlags)
+	addGroup(f, "Revocation flags", o.revocations.addFlags, o.addRevocationFlags, o.logout.addFlags)
 	addGroup(f, "Header flags", o.headers.addFlags)
 	addGroup(f, "Upstream flags", o.upstream.addFlags)
 	addGroup(f, "Limit flags", o.limits.addFlags)

@@ -62,6 +62,9 @@ func (env *Env) newGuardian(o guardOptions, store *redis.Store) (*guardian, erro
 	if err := o.tokens.fill(env, &c, store); err != nil {
 		return nil, err
 	}
+	if err := o.logout.fill(&c, store); err != nil {
+		return nil, err
+	}
 	if g.handler, err = guard.New(c); err != nil {
 		return nil, usage("%w", err)
 	}

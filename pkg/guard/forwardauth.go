@@ -31,6 +31,10 @@ const (
 // here.
 func (h *Handler) ForwardAuth(g Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.isLogout(r) && r.Method == http.MethodPost {
+			h.ServeHTTP(w, r) // it was sent to the guard itself
+			return
+		}
 		asked, err := h.asked(g, r)
 		asked, carried := h.config.Carriers.find(asked)
 		if err == nil && !carried {

@@ -56,6 +56,7 @@ type Config struct {
 	Resource   string
 	Metadata   bearer.Metadata
 	Revocation bearer.RevocationChecker // nil checks none
+	Logout     *Logout                  // nil receives no logout tokens
 	// Ready lists additional conditions of /readyz by name: what is needed so that
 	// requests do not get 503.
 	Ready map[string]func(context.Context) error
@@ -115,6 +116,7 @@ type rules struct {
 	proxied  http.Handler   // checks and forwards
 	answered http.Handler   // checks and returns 200, for [Handler.ForwardAuth]
 	metadata *http.ServeMux // nil without a Resource
+	logout   http.Handler   // nil without a Logout
 	loaded   time.Time
 }
 
@@ -187,6 +189,11 @@ func (h *Handler) SetPolicy(p *policy.Policy) error {
 			return err
 		}
 		options = append(options, bearer.ResourceMetadata(place))
+	}
+	if h.config.Logout != nil {
+		if x.logout, err = x.makeLogout(*h.config.Logout, h.config.Verifier); err != nil {
+			return err
+		}
 	}
 	if h.config.Revocation != nil {
 		options = append(options, bearer.Revocation(h.config.Revocation))
@@ -268,6 +275,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case x.metadata != nil && isMetadata(r.URL.Path):
 		n.decision = "metadata"
 		x.metadata.ServeHTTP(w, r)
+	case h.isLogout(r):
+		x.logout.ServeHTTP(w, r)
 	case isPreflight(r) && x.passes(r, n):
 		n.decision = "preflight"
 		h.proxy.ServeHTTP(w, r)

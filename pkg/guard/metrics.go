@@ -49,7 +49,7 @@ var bounds = [...]float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 func (m *metrics) init() {
 	m.requests = map[request]uint64{
-		{http.StatusOK, "allowed"}: 0, {http.StatusOK, "public"}: 0, {http.StatusOK, "preflight"}: 0, {http.StatusBadRequest, "refused"}: 0,
+		{http.StatusOK, "allowed"}: 0, {http.StatusOK, "public"}: 0, {http.StatusOK, "preflight"}: 0, {http.StatusOK, "logout"}: 0, {http.StatusBadRequest, "refused"}: 0,
 		{http.StatusUnauthorized, "refused"}: 0, {http.StatusForbidden, "refused"}: 0, {http.StatusServiceUnavailable, "refused"}: 0,
 		{http.StatusBadGateway, "allowed"}: 0, {http.StatusGatewayTimeout, "allowed"}: 0,
 	}

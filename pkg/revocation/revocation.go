@@ -82,6 +82,12 @@ func Session(issuer, sid string, at time.Time) Entry {
 	return Entry{newKey('i', issuer, sid), at.Unix(), at.Add(MaxLifetime)}
 }
 
+// Sessionless revokes all tokens about a subject that name no session (sid) and
+// were issued at or before a moment of the issuer's clock.
+func Sessionless(issuer, subject string, at time.Time) Entry {
+	return Entry{newKey('n', issuer, subject), at.Unix(), at.Add(MaxLifetime)}
+}
+
 // lives returns the entry with Until set, and whether it is still active.
 func (e Entry) lives(now time.Time) (Entry, bool) {
 	if e.Until.IsZero() {
@@ -97,12 +103,20 @@ func Keys(t *token.Token) []Key {
 	if subject := t.Subject(); subject != "" {
 		keys = append(keys, newKey('s', issuer, subject))
 	}
-	if claim, ok := t.Claim("sid"); ok {
-		if sid, ok := claim.(string); ok && sid != "" {
-			keys = append(keys, newKey('i', issuer, sid))
-		}
+	switch sid := sessionOf(t); {
+	case sid != "":
+		keys = append(keys, newKey('i', issuer, sid))
+	case t.Subject() != "":
+		keys = append(keys, newKey('n', issuer, t.Subject()))
 	}
 	return keys
+}
+
+// sessionOf returns the sid of t, "" if it has none.
+func sessionOf(t *token.Token) string {
+	claim, _ := t.Claim("sid")
+	sid, _ := claim.(string)
+	return sid
 }
 
 // IssuedAt returns the iat of t for the comparison with an entry's Cutoff. A
