@@ -17,6 +17,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
+// clearTime bounds the question whether http is answered too: a port that drops
+// what it receives is as good as a closed one.
+const clearTime = 2 * time.Second
+
 // certificateDays is how long a certificate has to be valid without a warning.
 const certificateDays = 14
 
@@ -190,7 +194,7 @@ func (e *examination) answersInClear(ctx context.Context, rawURL string) finding
 	}
 	clear := *u
 	clear.Scheme, clear.Host = "http", strings.TrimSuffix(u.Host, ":443")
-	ctx, cancel := context.WithTimeout(ctx, quickly)
+	ctx, cancel := context.WithTimeout(ctx, clearTime)
 	defer cancel()
 	client := *e.config.HTTP
 	client.InsecureHTTP = []string{safehttp.Origin(&clear)}
