@@ -85,7 +85,7 @@ func (o *devOptions) printToken(env *Env) error {
 	}
 	raw, err := server.Mint(o.mint)
 	if err != nil {
-		return usage("--mint: %s", strings.TrimPrefix(err.Error(), "devserver: mint: "))
+		return usage("--mint: %w", err)
 	}
 	env.stdout().line("%s", raw)
 	return nil

@@ -44,7 +44,7 @@ func otherWords() []otherWord {
 		{"oauthctl", "metadata well-known wellknown openid-configuration", "run `oauthctl discover URL`"},
 		{"oauthctl", "keys jwk keyset", "run `oauthctl jwks`"},
 		{"oauthctl", "keygen generate genkey", "run `oauthctl jwks generate`"},
-		{"oauthctl", "create encode mint issue make", "run `oauthctl sign`"},
+		{"oauthctl", "create encode issue make", "run `oauthctl sign`"},
 		{"oauthctl", "serve server start mock", "run `oauthctl dev`"},
 		{"oauthctl", "protect gateway", "run `oauthctl guard`"},
 		{"oauthctl", "run env", "run `oauthctl exec -- COMMAND`"},

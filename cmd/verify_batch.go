@@ -143,7 +143,7 @@ func (env *Env) showProgress(judged *atomic.Int64) (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				fmt.Fprintf(env.Stderr, "\r%d judged", judged.Load())
+				fmt.Fprintf(env.Stderr, "\r%d verified", judged.Load())
 			case <-done:
 				_, _ = io.WriteString(env.Stderr, "\r\x1b[K")
 				return

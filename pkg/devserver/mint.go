@@ -50,10 +50,10 @@ func (s *Server) MintToken(t Token) (string, error) {
 		t.Case = "id-token-as-access-token"
 	}
 	if _, ok := forge.Lookup(t.Case); !ok {
-		return "", fmt.Errorf("devserver: mint: unknown case %s%s", diagnosis.Quote(t.Case), near(t.Case, caseNames()))
+		return "", fmt.Errorf("devserver: unknown case %s%s", diagnosis.Quote(t.Case), near(t.Case, caseNames()))
 	}
 	if err := checkClaims(t.Claims); err != nil {
-		return "", fmt.Errorf("devserver: mint: %w", err)
+		return "", fmt.Errorf("devserver: %w", err)
 	}
 	g := &grant{clientID: t.ClientID, subject: t.Subject, scope: slices.Clone(t.Scope), resource: t.Audience, claims: maps.Clone(t.Claims), authTime: s.now()}
 	if g.clientID == "" {
@@ -72,7 +72,7 @@ func (s *Server) MintToken(t Token) (string, error) {
 	}
 	raw, err := s.issueAccess(g, accessToken{scope: g.scope, audience: g.resource}, t.TTL, faultSet{t.Case: ""})
 	if err != nil {
-		return "", fmt.Errorf("devserver: mint: %w", err)
+		return "", fmt.Errorf("devserver: %w", err)
 	}
 	return raw, nil
 }

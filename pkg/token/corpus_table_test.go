@@ -278,7 +278,7 @@ func (f *forge) header() {
 	bad("kid twice", with(`"kid":"rsa-1"`), diagnosis.DuplicateMember)
 	bad("typ twice by an escape", with(`"typ":"at+jwt","t\u0079p":"dpop+jwt"`), diagnosis.DuplicateMember)
 	bad("a name twice inside jwk", with(`"jwk":{"kty":"EC","kty":"RSA"}`), diagnosis.DuplicateMember)
-	bad("Alg beside alg", with(`"Alg":"none"`), diagnosis.MemberCase)
+	bad("Alg next to alg", with(`"Alg":"none"`), diagnosis.MemberCase)
 	bad("ALG instead of alg", `{"ALG":"ES256","kid":"ec-1"}`, diagnosis.MemberCase)
 	bad("KID beside kid", with(`"KID":"rsa-1"`), diagnosis.MemberCase)
 	bad("Crit", with(`"Crit":["exp"]`), diagnosis.MemberCase)
@@ -471,6 +471,6 @@ func (f *forge) keyChoice() {
 	strange := f.set("strangers.json",
 		map[string]any{"kty": "AKP", "kid": "ml-dsa", "alg": "ML-DSA-44", "pub": "AAAA"}, map[string]any{"kty": "OKP", "crv": "X25519", "kid": "x", "x": "AAAA"}, map[string]any{"kty": "EC", "crv": "P-256", "kid": "broken"},
 		"no key at all", nil, map[string]any{}, f.jwk("rsa-1024", nil), f.jwk("ec", nil))
-	f.add("unknown and malformed keys beside a good one", strange, sign("ec", usualHeader), "")
+	f.add("unknown and malformed keys next to a good one", strange, sign("ec", usualHeader), "")
 	f.add("the kid of a skipped key", strange, f.jwt("RS256", "rsa-1024", `{"alg":"RS256","kid":"rsa-1024-1"}`, claims), diagnosis.KeyRefused)
 }

@@ -45,7 +45,7 @@ var whyAccepted = map[string]string{
 	"algorithm/Ed25519 with a JWK of Ed25519": nameOfEd25519, "algorithm/Ed25519 with a JWK of EdDSA": nameOfEd25519, "vendors/Ed25519": nameOfEd25519,
 	"choice/an empty kid in the token": noKid, "choice/no kid in the token": noKid, "choice/no kid in the set": noKid, "choice/no kid anywhere": noKid, "algorithm/RS256 with a JWK of RS256, no kid": noKid,
 	"choice/duplicate kid of two types": sameKid, "choice/duplicate kid, the second key": sameKid, "choice/the fourth key is tried": sameKid,
-	"choice/unknown and malformed keys beside a good one": "one bad key does not make the others useless: it is skipped and reported",
+	"choice/unknown and malformed keys next to a good one": "one bad key does not make the others useless: it is skipped and reported",
 	"times/iat +60 s": clocks, "times/nbf +60 s": clocks,
 	"times/exp half a second ahead":                                   "exp may have a fraction, and counts with it (RFC 7519, section 2)",
 	"payload/numbers beyond float64 in a claim that nobody asked for": "a claim that nobody asked for is not read",
