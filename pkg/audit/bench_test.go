@@ -44,7 +44,11 @@ func BenchmarkHundredOperations(b *testing.B) {
 	overHTTP(b, &c, p)
 	c.Operations = nil
 	for i := range 100 {
-		c.Operations = append(c.Operations, audit.Operation{Method: "GET", Path: fmt.Sprintf("/items/%d", i), Scopes: []string{"items:read"}})
+		id := fmt.Sprintf("id%d", i)
+		c.Operations = append(c.Operations, audit.Operation{
+			Method: "GET", Path: "/items/{" + id + "}", Scopes: []string{"items:read"},
+			Params: []audit.Param{{Name: id, In: "path", Value: "1", Required: true}},
+		})
 	}
 	benchmark(b, c)
 }
