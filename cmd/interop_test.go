@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -47,16 +48,37 @@ func missingProgram(name string) string {
 	return ""
 }
 
-// missingNode tells what keeps the certified server from running here; empty when nothing does.
+// missingNode returns what keeps the servers of testdata/interop from running here; empty if nothing does.
 func missingNode() string {
 	if _, err := exec.LookPath("node"); err != nil {
 		return err.Error()
 	}
 	// That these are looked at here also tells `go test` not to answer from its cache once they change.
-	for _, name := range []string{"server.js", "node_modules/.package-lock.json"} {
+	for _, name := range []string{"server.js", "better-auth.mjs", "workers.mjs"} {
 		if _, err := os.Stat(filepath.Join(interopDir, name)); err != nil {
-			return "oidc-provider is not installed: run `npm ci --prefix cmd/" + interopDir + "`"
+			return err.Error()
 		}
+	}
+	data, err := os.ReadFile(filepath.Join(interopDir, "package.json"))
+	var needed struct {
+		Dependencies map[string]string `json:"dependencies"`
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &needed)
+	}
+	for name, version := range needed.Dependencies {
+		var installed struct {
+			Version string `json:"version"`
+		}
+		if data, err = os.ReadFile(filepath.Join(interopDir, "node_modules", name, "package.json")); err == nil {
+			err = json.Unmarshal(data, &installed)
+		}
+		if err != nil || installed.Version != version {
+			return fmt.Sprintf("%s %s is not installed: run `npm ci --ignore-scripts --prefix cmd/%s`", name, version, interopDir)
+		}
+	}
+	if err != nil {
+		return err.Error()
 	}
 	return ""
 }
