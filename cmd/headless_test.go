@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -49,6 +50,11 @@ func TestLoginByPaste(t *testing.T) {
 		{"another login's first", func(r string) string {
 			return strings.Replace(r, "state=", "state=x", 1) + "\n" + r + "\n"
 		}, 0, "belongs to another login"},
+		{"in two lines", func(r string) string { return r[:len(r)-30] + "\n" + r[len(r)-30:] + "\n" }, 0, "Logged in as alice"},
+		{"in three lines, with white space", func(r string) string { return r[:40] + " \n  " + r[40:90] + "\r\n" + r[90:] + "\n" }, 0, "Logged in as alice"},
+		{"something else, then in two lines", func(r string) string { return "yes\n" + r[:60] + "\n" + r[60:] + "\n" }, 0, "the address has no parameters"},
+		{"cut in the state", func(r string) string { return r[:strings.Index(r, "state=")+20] + "\n" }, 7, "its end is missing"},
+		{"cut before iss", func(r string) string { return regexp.MustCompile(`iss=[^&]*&?`).ReplaceAllString(r, "") + "\n" }, 5, "it has no iss"},
 		{"another host", func(r string) string { return strings.Replace(r, "127.0.0.1", "127.0.0.2", 1) + "\n" }, 5, "LOGIN_TIMEOUT"},
 		{"another issuer", func(r string) string { return strings.Replace(r, "iss=http", "iss=https", 1) + "\n" }, 7, "ISS_PARAM"},
 		{"only another state", func(r string) string { return strings.Replace(r, "state=", "state=x", 1) + "\n" }, 7, "STATE_MISMATCH"},

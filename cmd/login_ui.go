@@ -74,6 +74,16 @@ func (u *loginUI) ShowURL(address, redirectURI string) {
 	}
 }
 
+// readsLines prepares the terminal for an address that may be long. The returned
+// function puts it back.
+func (u *loginUI) readsLines() (restore func()) {
+	if !u.paste {
+		return func() {}
+	}
+	neverStop()
+	return wholeLines(u.env.Stdin)
+}
+
 // OpenBrowser opens the system's browser.
 func (u *loginUI) OpenBrowser(address string) error { return u.env.Browse(address) }
 
@@ -83,14 +93,48 @@ func (u *loginUI) ReadLine() (string, error) {
 		return "", io.EOF
 	}
 	if u.typed == nil {
-		neverStop()
 		u.typed = bufio.NewScanner(u.env.Stdin)
 		u.typed.Buffer(nil, maxPasted)
+		u.typed.Split(typedLine)
 	}
 	if !u.typed.Scan() {
 		return "", io.EOF
 	}
-	return strings.TrimSpace(u.typed.Text()), nil
+	return strings.TrimSpace(corrected(u.typed.Text())), nil
+}
+
+// The keys that edit or end a line where the terminal leaves that to the program.
+const (
+	keyEnd       = 0x04 // Ctrl-D
+	keyBackspace = 0x08
+	keyWord      = 0x17 // Ctrl-W
+	keyLine      = 0x15 // Ctrl-U
+	keyDelete    = 0x7f
+)
+
+// typedLine splits what is typed into lines; Ctrl-D at the beginning of one ends
+// it all.
+func typedLine(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if len(data) > 0 && data[0] == keyEnd {
+		return 1, nil, bufio.ErrFinalToken
+	}
+	return bufio.ScanLines(data, atEOF)
+}
+
+// corrected applies the keys in a line that delete what was typed before them.
+func corrected(line string) string {
+	var kept []rune
+	for _, r := range line {
+		switch r {
+		case keyBackspace, keyDelete:
+			kept = kept[:max(0, len(kept)-1)]
+		case keyWord, keyLine:
+			kept = kept[:0]
+		default:
+			kept = append(kept, r)
+		}
+	}
+	return string(kept)
 }
 
 // ShowCode prints even with --quiet: without the code nobody could go on.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -246,7 +247,7 @@ func (l *login) awaitBrowser(ctx context.Context, back callback, address string,
 		go func() { browsed <- l.ui.OpenBrowser(address) }()
 	}
 	go func() { received <- back.receive(ctx, a.accept, strays) }()
-	lines := l.lines(ctx)
+	lines, typed := l.lines(ctx), pasting{}
 	for {
 		select {
 		case err := <-received:
@@ -258,7 +259,7 @@ func (l *login) awaitBrowser(ctx context.Context, back callback, address string,
 			case !ok:
 				lines = nil // end of input; the browser may still respond
 			default:
-				if err := l.pasted(line, back.uri, a); !errors.Is(err, loopback.ErrStray) {
+				if err := l.pasted(&typed, line, back.uri, a); !errors.Is(err, loopback.ErrStray) {
 					return err
 				}
 			}
@@ -322,27 +323,62 @@ func (l *login) lines(ctx context.Context) <-chan string {
 	return lines
 }
 
-// pasted handles a line like a request of the browser. It returns an error that
-// wraps [loopback.ErrStray] if the login continues to wait.
-func (l *login) pasted(line, redirectURI string, a *acceptor) error {
+// pasting is the text that the user has entered so far: an address may come in
+// several lines.
+type pasting struct {
+	held string // the lines from the beginning of an address on
+}
+
+// maxHeld bounds what is kept of lines that are no answer.
+const maxHeld = 64 << 10
+
+// pasted takes a line as the browser's request is taken, alone or with the lines
+// before it. It returns an error that wraps [loopback.ErrStray] while the wait
+// goes on.
+func (l *login) pasted(p *pasting, line, redirectURI string, a *acceptor) error {
 	if line == "" {
 		return loopback.ErrStray
 	}
-	values, err := loopback.ParsePasted(line, redirectURI)
-	if err != nil {
-		l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.PasteRefused, Expected: diagnosis.Values{redirectURI + "?…"}, Err: err})
-		return loopback.ErrStray
-	}
-	if err = a.accept(values); errors.Is(err, loopback.ErrStray) {
-		why := errors.New("it belongs to another login")
-		if state := (*oauth.StateError)(nil); errors.As(err, &state) && state.Missing {
-			// Terminals cut a line after 1024 or 4095 bytes, and the state is at
-			// the end.
-			why = errors.New("it has no state; a terminal cuts long lines, so over SSH forward the port instead")
+	refusal, err := try(line, redirectURI, a)
+	if p.held != "" && errors.Is(err, loopback.ErrStray) {
+		if _, joined := try(p.held+line, redirectURI, a); !errors.Is(joined, loopback.ErrStray) {
+			return joined
 		}
-		l.ui.Warn(&diagnosis.Diagnosis{ID: diagnosis.PasteRefused, Err: why})
+	}
+	if errors.Is(err, loopback.ErrStray) {
+		if p.held += line; strings.Contains(line, "://") || len(p.held) > maxHeld {
+			p.held = line
+		}
+		l.ui.Warn(refusal)
 	}
 	return err
+}
+
+// try takes a text as the address at which the browser ended. It says why one is
+// not the answer. A browser's request is never cut short, but a pasted address may
+// be, so that one which lacks a parameter is no answer at all.
+func try(text, redirectURI string, a *acceptor) (refusal *diagnosis.Diagnosis, err error) {
+	values, err := loopback.ParsePasted(text, redirectURI)
+	if err != nil {
+		return &diagnosis.Diagnosis{ID: diagnosis.PasteRefused, Expected: diagnosis.Values{redirectURI + "?…"}, Err: err}, loopback.ErrStray
+	}
+	var state *oauth.StateError
+	missing := a.request.Missing(values)
+	if missing == "" {
+		err = a.accept(values)
+	} else {
+		err = loopback.ErrStray
+	}
+	// A terminal may deliver no more than 1024 or 4095 bytes of a line.
+	const cut = "; a terminal cuts long lines, so over SSH forward the port instead"
+	why := "it belongs to another login"
+	switch {
+	case missing != "":
+		why = "it has no " + missing + cut
+	case errors.As(err, &state) && state.Cut:
+		why = "its end is missing" + cut
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.PasteRefused, Err: errors.New(why)}, err
 }
 
 // redirectURI is the one that was asked for, "" where any will do.

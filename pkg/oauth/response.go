@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
@@ -20,13 +21,17 @@ var ErrState = errors.New("not the answer to this request")
 // be shown why nothing happens.
 type StateError struct {
 	Missing bool   // there is no state at all
+	Cut     bool   // the parameters end in the middle of an answer to this request
 	Code    string // of the error parameter, "" if there is none; unverified
 }
 
 // Error says what is wrong with the state.
 func (e *StateError) Error() string {
-	if e.Missing {
+	switch {
+	case e.Missing:
 		return "without state"
+	case e.Cut:
+		return "cut short"
 	}
 	return ErrState.Error()
 }
@@ -46,7 +51,7 @@ func (e *StateError) Is(target error) bool { return target == ErrState }
 func (r *AuthorizationRequest) Code(v url.Values) (secret.String, error) {
 	if !r.isMine(v) {
 		return secret.String{}, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.StateMismatch, Err: &StateError{
-			Missing: !v.Has("state"), Code: scrub(v.Get("error"), r.params),
+			Missing: !v.Has("state"), Cut: r.isCut(v), Code: scrub(v.Get("error"), r.params),
 		}})
 	}
 	if !r.answered.CompareAndSwap(false, true) {
@@ -74,6 +79,28 @@ func (r *AuthorizationRequest) isMine(v url.Values) bool {
 		return false
 	}
 	return v.Has("error") || len(code) == 1 && code[0] != "" || !r.issuerFits(v["iss"])
+}
+
+// Missing returns the name of a parameter that every answer to this request has
+// and v lacks, "" if v has them all: state, code or error, and iss if the server
+// announces it (RFC 9207). It believes nothing that is there.
+func (r *AuthorizationRequest) Missing(v url.Values) string {
+	switch {
+	case !v.Has("state"):
+		return "state"
+	case !v.Has("code") && !v.Has("error"):
+		return "code"
+	case !v.Has("iss") && !r.issuerFits(nil):
+		return "iss"
+	}
+	return ""
+}
+
+// isCut reports whether v is the beginning of an answer to this request, as a
+// terminal leaves of a long line: the state ends early, or comes without the rest.
+func (r *AuthorizationRequest) isCut(v url.Values) bool {
+	state := v["state"]
+	return len(state) == 1 && state[0] != "" && !v.Has("error") && strings.HasPrefix(r.state.Reveal(), state[0]) && len(v["code"]) < 2
 }
 
 func (r *AuthorizationRequest) issuerFits(iss []string) bool { return r.checkIssuer(iss) == nil }
