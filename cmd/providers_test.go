@@ -56,7 +56,7 @@ func startProvider(t *testing.T, name string, config devserver.Config) string {
 // Each recipe of docs/providers.md, at a server that behaves like the provider: the first login, the second one, a
 // refresh, and the logout. Without a client the command prints the steps with the redirect URI to register.
 func TestProviderRecipes(t *testing.T) {
-	presets, _ := provider.Presets()
+	presets := provider.Presets()
 	for _, preset := range presets {
 		t.Run(preset.Name, func(t *testing.T) {
 			section, command := recipe(t, preset.Title)

@@ -46,6 +46,7 @@ type Preset struct {
 	NoResource bool         `json:"no_resource"` // resource indicators (RFC 8707) are rejected or ignored
 	Steps      []string     `json:"steps"`       // in the provider's console; REDIRECT_URI is replaced with Register
 	Source     string       `json:"source"`      // URL of the documentation
+	Checked    string       `json:"checked"`     // the day on which the facts were checked there, as 2006-01-02
 }
 
 // Param is one parameter of an authorization request.
@@ -78,7 +79,6 @@ const (
 // readPresets parses the embedded data once. A test parses it too, so an error
 // cannot occur here.
 var readPresets = sync.OnceValue(func() (file struct {
-	Checked string   `json:"checked"`
 	Presets []Preset `json:"presets"`
 },
 ) {
@@ -88,12 +88,8 @@ var readPresets = sync.OnceValue(func() (file struct {
 	return file
 })
 
-// Presets returns all presets, and the date on which they were checked, as
-// 2006-01-02.
-func Presets() (presets []Preset, checked string) {
-	file := readPresets()
-	return slices.Clone(file.Presets), file.Checked
-}
+// Presets returns all presets.
+func Presets() []Preset { return slices.Clone(readPresets().Presets) }
 
 // LookupPreset returns the preset with that name, and whether it exists. Names
 // are case-insensitive.
