@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -321,64 +320,6 @@ func (l *login) lines(ctx context.Context) <-chan string {
 		}
 	}()
 	return lines
-}
-
-// pasting is the text that the user has entered so far: an address may come in
-// several lines.
-type pasting struct {
-	held string // the lines from the beginning of an address on
-}
-
-// maxHeld bounds what is kept of lines that are no answer.
-const maxHeld = 64 << 10
-
-// pasted takes a line as the browser's request is taken, alone or with the lines
-// before it. It returns an error that wraps [loopback.ErrStray] while the wait
-// goes on.
-func (l *login) pasted(p *pasting, line, redirectURI string, a *acceptor) error {
-	if line == "" {
-		return loopback.ErrStray
-	}
-	refusal, err := try(line, redirectURI, a)
-	if p.held != "" && errors.Is(err, loopback.ErrStray) {
-		if _, joined := try(p.held+line, redirectURI, a); !errors.Is(joined, loopback.ErrStray) {
-			return joined
-		}
-	}
-	if errors.Is(err, loopback.ErrStray) {
-		if p.held += line; strings.Contains(line, "://") || len(p.held) > maxHeld {
-			p.held = line
-		}
-		l.ui.Warn(refusal)
-	}
-	return err
-}
-
-// try takes a text as the address at which the browser ended. It says why one is
-// not the answer. A browser's request is never cut short, but a pasted address may
-// be, so that one which lacks a parameter is no answer at all.
-func try(text, redirectURI string, a *acceptor) (refusal *diagnosis.Diagnosis, err error) {
-	values, err := loopback.ParsePasted(text, redirectURI)
-	if err != nil {
-		return &diagnosis.Diagnosis{ID: diagnosis.PasteRefused, Expected: diagnosis.Values{redirectURI + "?…"}, Err: err}, loopback.ErrStray
-	}
-	var state *oauth.StateError
-	missing := a.request.Missing(values)
-	if missing == "" {
-		err = a.accept(values)
-	} else {
-		err = loopback.ErrStray
-	}
-	// A terminal may deliver no more than 1024 or 4095 bytes of a line.
-	const cut = "; a terminal cuts long lines, so over SSH forward the port instead"
-	why := "it belongs to another login"
-	switch {
-	case missing != "":
-		why = "it has no " + missing + cut
-	case errors.As(err, &state) && state.Cut:
-		why = "its end is missing" + cut
-	}
-	return &diagnosis.Diagnosis{ID: diagnosis.PasteRefused, Err: errors.New(why)}, err
 }
 
 // redirectURI is the one that was asked for, "" where any will do.
