@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Algorithm is a signature algorithm of JSON Web Signature: what it needs of a
-// key, and how the text is hashed.
+// Algorithm is a signature algorithm of JSON Web Signature, with its
+// requirements for keys and its hash.
 type Algorithm struct {
 	Name  string      // the value of alg
 	Type  string      // the kty of its keys: RSA, EC, OKP or oct
@@ -18,10 +18,10 @@ type Algorithm struct {
 	PSS   bool        // RSASSA-PSS with a salt as long as the hash; otherwise RSA keys sign with PKCS #1 v1.5
 }
 
-// algorithms are those of RFC 7518, section 3.1, without none, and those of RFC
-// 8037, section 3.1, with the name that RFC 9864 gives EdDSA for Ed25519 keys.
-// Every list of algorithm names is made of this table. The first algorithm of a
-// key type is the default of its keys.
+// algorithms has the algorithms of RFC 7518, section 3.1, without none, and
+// those of RFC 8037, section 3.1, with the name of RFC 9864 for EdDSA with
+// Ed25519 keys. Every list of algorithm names is derived from this table. The
+// first algorithm of a key type is its default.
 var algorithms = []Algorithm{
 	{Name: "RS256", Type: "RSA", Hash: crypto.SHA256},
 	{Name: "RS384", Type: "RSA", Hash: crypto.SHA384},
@@ -39,8 +39,8 @@ var algorithms = []Algorithm{
 	{Name: "HS512", Type: "oct", Hash: crypto.SHA512},
 }
 
-// LookupAlgorithm returns the algorithm of that name and whether it is
-// supported. Names are compared as they are: none, in any case, is not one.
+// LookupAlgorithm returns the algorithm with that name, and whether it is
+// supported. Names are case-sensitive, and none is not supported.
 func LookupAlgorithm(name string) (Algorithm, bool) {
 	for _, a := range algorithms {
 		if a.Name == name {
@@ -50,15 +50,15 @@ func LookupAlgorithm(name string) (Algorithm, bool) {
 	return Algorithm{}, false
 }
 
-// Algorithms returns the names of all algorithms that are supported: those with
-// public keys, then HS256, HS384 and HS512 with a shared secret.
+// Algorithms returns the names of all supported algorithms: those with public
+// keys, then HS256, HS384 and HS512 with a shared secret.
 func Algorithms() []string {
 	return namesOf(func(Algorithm) bool { return true })
 }
 
-// PublicKeyAlgorithms returns the names of the algorithms that sign with a
-// private key, whose public key may be published. They are the ones for key
-// sets, DPoP proofs (RFC 9449, section 4.2), client assertions and [Generate].
+// PublicKeyAlgorithms returns the names of the algorithms with a private and a
+// public key. They can be used for key sets, DPoP proofs (RFC 9449, section
+// 4.2), client assertions and [Generate].
 func PublicKeyAlgorithms() []string {
 	return namesOf(func(a Algorithm) bool { return !a.Symmetric() })
 }
@@ -77,13 +77,12 @@ func namesOf(wanted func(Algorithm) bool) []string {
 	return names
 }
 
-// algorithmsFor returns the names of the algorithms of a key type and curve.
+// algorithmsFor returns the names of the algorithms for a key type and curve.
 func algorithmsFor(kty, curve string) []string {
 	return namesOf(func(a Algorithm) bool { return a.Type == kty && a.Curve == curve })
 }
 
-// curveNamed returns an elliptic curve of the table, nil if it has none of that
-// name.
+// curveNamed returns the elliptic curve with that name, or nil.
 func curveNamed(name string) elliptic.Curve {
 	curves := []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()}
 	i := slices.IndexFunc(curves, func(c elliptic.Curve) bool { return c.Params().Name == name })

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// freshness reads how long an answer is fresh (RFC 9111, section 5.2.2), within
-// the floor and the ceiling of the contract.
+// freshness returns how long a response is fresh (RFC 9111, section 5.2.2),
+// within the minimum and maximum of the contract.
 func freshness(h http.Header) time.Duration {
 	directives := strings.Split(strings.Join(h.Values("Cache-Control"), ","), ",")
 	for _, d := range directives {

@@ -27,16 +27,15 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// The sizes of RSA keys that are accepted, in bits. The upper bound keeps a key
-// set from making each verification arbitrarily slow.
+// Accepted sizes of RSA keys in bits. The maximum prevents a key set from
+// making verification arbitrarily slow.
 const (
 	minRSABits = 2048
 	maxRSABits = 8192
 )
 
-// Key is a key that verifies signatures: a public key, or a shared secret that
-// was given as such. It is immutable and fit for use; what is not fit never
-// becomes a Key.
+// Key is a key that verifies signatures: a public key, or a shared secret. It
+// is immutable and usable: an unusable key is never represented as a Key.
 type Key struct {
 	id         string
 	kty        string
@@ -48,8 +47,8 @@ type Key struct {
 	warnings   []*diagnosis.Diagnosis
 }
 
-// Warnings returns what is odd about the key although it can be used: Diagnoses
-// of kind Advice.
+// Warnings returns what is unusual about the key although it can be used:
+// Diagnoses of kind Advice.
 func (k *Key) Warnings() []*diagnosis.Diagnosis { return slices.Clone(k.warnings) }
 
 // ID returns the key's kid, "" if it has none.
@@ -61,14 +60,14 @@ func (k *Key) Type() string { return k.kty }
 // Curve returns the curve of an EC or OKP key, such as P-256, otherwise "".
 func (k *Key) Curve() string { return k.curve }
 
-// Algorithm returns the alg that the key itself names, "" if it names none.
+// Algorithm returns the alg of the key, or "".
 func (k *Key) Algorithm() string { return k.algorithm }
 
 // Algorithms returns the algorithms whose signatures the key may verify.
 func (k *Key) Algorithms() []string { return slices.Clone(k.algorithms) }
 
-// Fits reports whether the key may verify signatures of that algorithm: its type
-// and curve fit, and it names no other algorithm itself.
+// Fits reports whether the key may verify signatures with that algorithm: its
+// type and curve match, and it has no other alg.
 func (k *Key) Fits(alg string) bool { return slices.Contains(k.algorithms, alg) }
 
 // Public returns the *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey; nil
@@ -90,7 +89,7 @@ func (k *Key) Thumbprint() string {
 	if k.public == nil {
 		return ""
 	}
-	// The required members in the order of their names, without white space.
+	// The required members, sorted by name, without white space.
 	m := k.members()
 	var text string
 	switch k.kty {
@@ -105,9 +104,9 @@ func (k *Key) Thumbprint() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// SecretKey returns a shared secret as a key for HS256, HS384 and HS512, as far
-// as it is at least as long as their hash (RFC 7518, section 3.2). It errs on
-// fewer than 32 bytes.
+// SecretKey returns a shared secret as a key for those of HS256, HS384 and
+// HS512 for which it is long enough (RFC 7518, section 3.2). It returns an
+// error for fewer than 32 bytes.
 func SecretKey(secret []byte) (*Key, error) {
 	copied := slices.Clone(secret)
 	k := &Key{kty: "oct", secret: &copied}
@@ -118,8 +117,8 @@ func SecretKey(secret []byte) (*Key, error) {
 	return k, nil
 }
 
-// publicKey settles the rules of a public key. An empty alg means whatever the
-// key can do.
+// publicKey checks a public key. An empty alg means every algorithm that the
+// key supports.
 func publicKey(public crypto.PublicKey, id, alg string) (*Key, error) {
 	k := &Key{id: id, algorithm: alg, public: public}
 	switch p := public.(type) {
@@ -142,7 +141,7 @@ func publicKey(public crypto.PublicKey, id, alg string) (*Key, error) {
 		return nil, refused("an RSA, EC or Ed25519 key", fmt.Sprintf("%T", public))
 	}
 	k.algorithms = algorithmsFor(k.kty, k.curve)
-	// EdDSA and Ed25519 are two names of one algorithm; both are in use.
+	// EdDSA and Ed25519 are two names of the same algorithm.
 	if alg == "" || k.kty == "OKP" && k.Fits(alg) {
 		return k, nil
 	}
@@ -175,7 +174,7 @@ func parseKey(data jsontext.Value) (*Key, error) {
 	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, unreadable(data, err)
 	}
-	if m.Use != "" && m.Use != "sig" && m.Use != "jwt-svid" { // the last is SPIFFE's name for it
+	if m.Use != "" && m.Use != "sig" && m.Use != "jwt-svid" { // the last value is that of SPIFFE
 		return nil, refused("use sig", "use "+diagnosis.Quote(m.Use))
 	}
 	if m.KeyOps != nil && !slices.Contains(m.KeyOps, "verify") && m.D == "" {
@@ -193,7 +192,7 @@ func parseKey(data jsontext.Value) (*Key, error) {
 	return k, nil
 }
 
-// unreadable says why a JWK cannot be read.
+// unreadable returns why a JWK cannot be parsed.
 func unreadable(data jsontext.Value, err error) error {
 	var (
 		syntax   *jsontext.SyntacticError
@@ -313,8 +312,8 @@ func number(data []byte) *big.Int { return new(big.Int).SetBytes(data) }
 
 func encode(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
 
-// decode reads base64url without padding; unlike the library's strict mode it
-// takes no line breaks.
+// decode decodes base64url without padding. Unlike the library's strict mode,
+// it rejects line breaks.
 func decode(name, text string) ([]byte, error) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	got := "other characters, or bits that are not part of it"

@@ -19,11 +19,11 @@ import (
 // keyFile is a file with one key, in one of two forms.
 type keyFile struct {
 	block *pem.Block     // PEM, or DER with the label that it would have
-	jwk   jsontext.Value // nil if there is a block
+	jwk   jsontext.Value // nil for a PEM block
 }
 
-// openKeyFile finds the one key of a file: PEM, DER, DER in base64 as consoles
-// show it, a JWK, or a key set that holds one key.
+// openKeyFile finds the key in a file: PEM, DER, DER in base64, a JWK, or a key
+// set with one key.
 func openKeyFile(data []byte) (keyFile, error) {
 	text := bytes.TrimSpace(decodeText(data))
 	if block := pemBlock(text); block != nil {
@@ -45,8 +45,8 @@ func openKeyFile(data []byte) (keyFile, error) {
 	return keyFile{}, fmt.Errorf("expected a key as PEM, DER or JWK, got %s", describe(data))
 }
 
-// pemBlock returns the first block that can hold a key, nil if there is none. A
-// variable often holds PEM on one line, with \n in the place of line breaks.
+// pemBlock returns the first block that can contain a key, or nil. Environment
+// variables often have PEM on one line, with \n instead of line breaks.
 func pemBlock(text []byte) *pem.Block {
 	if !bytes.Contains(text, []byte("-----BEGIN ")) {
 		return nil
@@ -61,8 +61,8 @@ func pemBlock(text []byte) *pem.Block {
 	}
 }
 
-// derBlock returns DER with the label that it would have in PEM, nil if it is no
-// key and no certificate.
+// derBlock returns DER with its PEM label, or nil if it is neither a key nor a
+// certificate.
 func derBlock(der []byte) *pem.Block {
 	if len(der) == 0 || der[0] != 0x30 {
 		return nil
@@ -120,10 +120,10 @@ func onlyKey(text []byte) (jsontext.Value, error) {
 	return nil, fmt.Errorf("expected a JWK, got %s", describe(text))
 }
 
-// ParsePublic reads one public key: PEM or DER (SubjectPublicKeyInfo, PKCS #1 or
-// a certificate), also in base64, a JWK, or a key set that holds one key. Of a
-// private key the public part is taken. The error is a Diagnosis KEY_REFUSED if
-// it is a key that must not be used, and any other error if it is not a key.
+// ParsePublic parses one public key: PEM or DER (SubjectPublicKeyInfo, PKCS #1
+// or a certificate), also in base64, a JWK, or a key set with one key. For a
+// private key, it returns the public key. The error is a Diagnosis KEY_REFUSED
+// for a key that must not be used, and another error if it is not a key.
 func ParsePublic(data []byte) (*Key, error) {
 	f, err := openKeyFile(data)
 	if err != nil {
@@ -158,7 +158,7 @@ func ParsePublic(data []byte) (*Key, error) {
 	return newPublic(public)
 }
 
-// publicOfJWK reads a JWK. Where the key itself is left out, it is the one of the
+// publicOfJWK parses a JWK. If it has no key parameters, the key is that of the
 // first certificate in x5c.
 func publicOfJWK(data jsontext.Value) (*Key, error) {
 	var m jwk
@@ -176,8 +176,7 @@ func publicOfJWK(data jsontext.Value) (*Key, error) {
 	return parseKey(data)
 }
 
-// newPublic settles the rules of a key that names neither itself nor an
-// algorithm.
+// newPublic returns a key without kid and alg.
 func newPublic(public crypto.PublicKey) (*Key, error) {
 	k, err := publicKey(public, "", "")
 	if err != nil {
@@ -187,10 +186,10 @@ func newPublic(public crypto.PublicKey) (*Key, error) {
 	return k, nil
 }
 
-// ParsePrivate reads one private key: PEM or DER (PKCS #8, PKCS #1, SEC 1), also
-// in base64, a private JWK, or a key set that holds one. Only a JWK can say which
-// algorithm its key signs with; otherwise it is the first of its type, such as
-// RS256. [PrivateKey.WithAlgorithm] changes that.
+// ParsePrivate parses one private key: PEM or DER (PKCS #8, PKCS #1, SEC 1), also
+// in base64, a private JWK, or a key set with one. Only a JWK can specify its
+// algorithm; otherwise it is the default of its type, such as RS256.
+// [PrivateKey.WithAlgorithm] changes it.
 func ParsePrivate(data []byte) (*PrivateKey, error) {
 	f, err := openKeyFile(data)
 	if err != nil {

@@ -22,7 +22,8 @@ type rawMember struct {
 	value jsontext.Value
 }
 
-// errSyntax is the error for text that is not one JSON value of the kind wanted.
+// errSyntax is the error for text that is not one JSON value of the expected
+// kind.
 var errSyntax = errors.New("not valid JSON")
 
 // splitObject returns the members of one JSON object, in their order, with
@@ -46,7 +47,7 @@ func splitObject(data []byte) ([]rawMember, error) {
 		if value == nil {
 			return nil, errSyntax
 		}
-		unquoted, _ := jsontext.AppendUnquote(nil, name) // a broken name is not one that is looked for
+		unquoted, _ := jsontext.AppendUnquote(nil, name) // an invalid name cannot be the expected one
 		members = append(members, rawMember{string(unquoted), value})
 	}
 	if s.space(); s.at < len(data) {
@@ -55,7 +56,7 @@ func splitObject(data []byte) ([]rawMember, error) {
 	return members, nil
 }
 
-// splitArray returns the elements of a JSON array, and an error if there are more
+// splitArray returns the elements of a JSON array, or an error if there are more
 // than limit.
 func splitArray(data []byte, limit int) ([]jsontext.Value, error) {
 	s := scanner{data: data}
@@ -101,7 +102,7 @@ func (s *scanner) accept(c byte) bool {
 	return false
 }
 
-// text returns a string with its quotes, nil if there is none.
+// text returns a JSON string with its quotes, or nil.
 func (s *scanner) text() jsontext.Value {
 	start := s.at
 	if s.at == len(s.data) || s.data[s.at] != '"' {
@@ -180,7 +181,7 @@ func decodeText(data []byte) []byte {
 	return []byte(string(utf16.Decode(units)))
 }
 
-// describe returns what data is that was expected to be a key set or a key.
+// describe describes data that is not a key set or a key.
 func describe(data []byte) string {
 	text := bytes.TrimSpace(decodeText(data))
 	switch {

@@ -24,10 +24,10 @@ type PrivateKey struct {
 	signer    crypto.Signer
 }
 
-// Public returns the key that verifies its signatures, with the same kid.
+// Public returns the public key, with the same kid.
 func (p *PrivateKey) Public() *Key { return p.public }
 
-// ID returns the key's kid, which is its thumbprint unless it was named.
+// ID returns the key's kid, by default its thumbprint.
 func (p *PrivateKey) ID() string { return p.public.id }
 
 // Algorithm returns the algorithm that the key signs with.
@@ -36,8 +36,8 @@ func (p *PrivateKey) Algorithm() string { return p.algorithm }
 // Signer returns the key itself.
 func (p *PrivateKey) Signer() crypto.Signer { return p.signer }
 
-// WithAlgorithm returns the same key for another algorithm of its type. It errs
-// where the key cannot sign with alg, or names another algorithm itself.
+// WithAlgorithm returns the same key for another algorithm of its type. It
+// returns an error if the key does not support alg, or has another alg.
 func (p *PrivateKey) WithAlgorithm(alg string) (*PrivateKey, error) {
 	if !p.public.Fits(alg) {
 		return nil, fmt.Errorf("expected an algorithm of the key, %s, got %s", diagnosis.Values(p.public.algorithms).Or(), diagnosis.Quote(alg))
@@ -50,17 +50,17 @@ func (p *PrivateKey) WithAlgorithm(alg string) (*PrivateKey, error) {
 // String returns the kind and kid of the key.
 func (p *PrivateKey) String() string { return p.algorithm + " private key " + p.ID() }
 
-// Format writes what [PrivateKey.String] returns, whatever the verb.
+// Format writes the result of [PrivateKey.String] for every verb.
 func (p *PrivateKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.String()) }
 
-// DefaultRSABits is the size of the RSA keys that [Generate] makes.
+// DefaultRSABits is the size of RSA keys from [Generate].
 const DefaultRSABits = 3072
 
-// Generate makes a new key for one of [PublicKeyAlgorithms]. RSA keys have 3072
-// bits; see [GenerateRSA] for what that costs.
+// Generate generates a key for one of [PublicKeyAlgorithms]. RSA keys have 3072
+// bits, see [GenerateRSA] for the cost.
 func Generate(alg string) (*PrivateKey, error) { return generate(alg, DefaultRSABits) }
 
-// GenerateRSA makes a new key of 2048 to 8192 bits for one of the RSA
+// GenerateRSA generates a key of 2048 to 8192 bits for one of the RSA
 // algorithms, RS256 to PS512. Go verifies a signature of 2048 bits in a sixth of
 // the time of 3072 bits; 2048 bits are considered secure until 2030 (NIST SP
 // 800-57 part 1, table 4).
@@ -96,8 +96,8 @@ func generate(alg string, bits int) (*PrivateKey, error) {
 	return privateKey(signer, "", alg)
 }
 
-// privateKey settles the rules of a private key. Without an alg the first that
-// the key can do is taken, without an id its thumbprint.
+// privateKey checks a private key. The default alg is the first that the key
+// supports, and the default id its thumbprint.
 func privateKey(signer crypto.Signer, id, alg string) (*PrivateKey, error) {
 	public, err := publicKey(signer.Public(), id, alg)
 	if err != nil {
@@ -130,7 +130,7 @@ func (m *privateJWK) signer() (crypto.Signer, error) {
 	}
 	d, err := decode("d", m.D)
 	if err != nil {
-		return nil, errors.New("the JWK holds no private key")
+		return nil, errors.New("the JWK has no private key")
 	}
 	switch p := public.(type) {
 	case *rsa.PublicKey:
@@ -151,7 +151,7 @@ func (m *privateJWK) signer() (crypto.Signer, error) {
 		}
 		return key, nil
 	}
-	return nil, errors.New("the JWK holds no private key")
+	return nil, errors.New("the JWK has no private key")
 }
 
 func (m *privateJWK) rsaSigner(public *rsa.PublicKey, d []byte) (crypto.Signer, error) {

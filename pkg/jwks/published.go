@@ -17,11 +17,11 @@ import (
 // supported here is not among them. Only a set that was read by [Parse] has any.
 func (s *Set) Exposed() []Skipped { return slices.Clone(s.exposed) }
 
-// secretMembers are the members of a JWK that only its owner may see (RFC
-// 7518, sections 6.2.2, 6.3.2 and 6.4).
+// secretMembers are the private members of a JWK (RFC 7518, sections 6.2.2,
+// 6.3.2 and 6.4).
 var secretMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
-// exposed looks at the members of each key, readable as a whole or not.
+// exposed checks the members of each key, even if the key cannot be parsed.
 func exposed(keys []jsontext.Value) []Skipped {
 	type name struct{ kid, kty string }
 	var (

@@ -20,19 +20,19 @@ import (
 
 // The contract of a [Remote], in numbers.
 const (
-	minFresh     = 10 * time.Second // floor for Cache-Control
+	minFresh     = 10 * time.Second // minimum for Cache-Control
 	maxFresh     = 24 * time.Hour   // ceiling for Cache-Control
 	defaultFresh = 5 * time.Minute  // without Cache-Control
 	defaultStale = 24 * time.Hour   // how long old keys serve when the endpoint fails
 
 	unknownBurst  = 2                      // refetches for unknown kids at once
 	unknownRefill = 10 * time.Second       // until one more is allowed
-	missingFor    = 10 * time.Second       // how long a kid is known to be missing
-	maxMissing    = 256                    // how many of those are remembered
-	coldRetry     = time.Second            // between fetches while there is no set at all
+	missingFor    = 10 * time.Second       // how long a missing kid is cached
+	maxMissing    = 256                    // number of cached missing kids
+	coldRetry     = time.Second            // between fetches while there is no set
 	fetchTimeout  = 10 * time.Second       // for one fetch
 	firstPatience = 3 * time.Second        // how long a lookup waits for the first set
-	askPatience   = 2 * time.Second        // how long one waits for a set that may hold its kid
+	askPatience   = 2 * time.Second        // maximum wait for a set that may have the kid
 	patience      = 250 * time.Millisecond // how long one waits otherwise, and once the endpoint was too slow
 )
 
@@ -41,8 +41,8 @@ const (
 type RemoteOptions struct {
 	HTTP *safehttp.Client // nil means the zero client
 	Now  func() time.Time // nil means time.Now
-	// MaxStale is how long the last good set serves while the endpoint fails; 0
-	// means 24 hours.
+	// MaxStale is how long the last valid set is used while the endpoint fails.
+	// 0 means 24 hours.
 	MaxStale time.Duration
 }
 
@@ -83,34 +83,34 @@ type Remote struct {
 	running sync.WaitGroup
 
 	mu       sync.Mutex
-	tokens   int       // what is left in the bucket
+	tokens   int       // number of tokens in the bucket
 	refilled time.Time // when the bucket last gained a token
 	missing  map[[sha256.Size]byte]time.Time
 	tried    time.Time
 	failed   error
 	timer    *time.Timer
-	asking   chan struct{} // closed when the fetch for a kid is over; nil if there is none
+	asking   chan struct{} // closed when the fetch for a kid has ended, or nil
 	renewing bool
 	closed   bool
 
-	slow atomic.Bool // the endpoint let somebody wait in vain
+	slow atomic.Bool // a lookup has timed out
 
 	fetches, failures, refused, generation atomic.Uint64
 
-	attempts atomic.Uint64 // the fetches that have ended; written with mu held
+	attempts atomic.Uint64 // number of completed fetches; written with mu held
 }
 
 // snapshot is a set with its times.
 type snapshot struct {
 	set        *Set
 	fetched    time.Time
-	renew      time.Time // when to renew in the background
-	expires    time.Time // when to renew before answering
+	renew      time.Time // when to refresh in the background
+	expires    time.Time // when to refresh before returning keys
 	former     map[string]*Key
 	generation uint64
 }
 
-// State is what a key set holds, and what a [Remote] has done so far.
+// State is the state of a key set, with the statistics of a [Remote].
 type State struct {
 	FetchedAt  time.Time // when the set in use was fetched; zero if none was
 	Keys       int       // usable keys of that set
@@ -118,7 +118,7 @@ type State struct {
 	Fetches    uint64    // requests sent
 	Failures   uint64    // of those, how many brought no set
 	Refused    uint64    // lookups that found the bucket empty
-	Generation uint64    // counts the sets that differed from the one before
+	Generation uint64    // number of sets that differed from the previous one
 	LastError  error     // of the last fetch, nil if it went well
 }
 
@@ -138,8 +138,8 @@ func NewRemote(rawURL string, o RemoteOptions) *Remote {
 	return r
 }
 
-// Close ends what is under way in the background. A closed Remote still answers
-// from what it has.
+// Close stops background fetches. A closed Remote still returns the keys that
+// it has.
 func (r *Remote) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -154,7 +154,7 @@ func (r *Remote) Close() {
 // Generation changes whenever the set in use changes, for caches built on it.
 func (r *Remote) Generation() uint64 { return r.generation.Load() }
 
-// State returns what has happened so far.
+// State returns the current state.
 func (r *Remote) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,10 +168,10 @@ func (r *Remote) State() State {
 	return s
 }
 
-// Set returns the key set, fetched if there is none or it is out of date.
-// Errors are Diagnoses KEYS_UNAVAILABLE; the error underneath is another Diagnosis
-// of kind Usage, such as KEY_SET_INVALID or INSECURE_URL, where trying again does
-// not help.
+// Set returns the key set. It fetches it if there is none or it has expired.
+// Errors are Diagnoses KEYS_UNAVAILABLE. The underlying error may be a Diagnosis
+// of kind Usage, such as KEY_SET_INVALID or INSECURE_URL; then a retry does not
+// help.
 func (r *Remote) Set(ctx context.Context) (*Set, error) {
 	c, err := r.get(ctx, fetchTimeout)
 	if err != nil {
@@ -180,16 +180,16 @@ func (r *Remote) Set(ctx context.Context) (*Set, error) {
 	return c.set, nil
 }
 
-// Ready returns nil once there is a key set that serves requests; it fetches one
-// if there is none, as [Remote.Set] does.
+// Ready returns nil if there is a usable key set. It fetches one if there is
+// none, like [Remote.Set].
 func (r *Remote) Ready(ctx context.Context) error {
 	_, err := r.get(ctx, fetchTimeout)
 	return err
 }
 
-// Keys returns the keys that may have signed a token with that kid and alg, as
-// [Set.Keys] does. A kid that is not in the set asks the endpoint again, within
-// the limits of the contract.
+// Keys returns the keys for a token with that kid and alg, like [Set.Keys]. If
+// the kid is not in the set, the set is fetched again, within the limits of the
+// contract.
 func (r *Remote) Keys(ctx context.Context, kid, alg string) ([]*Key, error) {
 	c, err := r.get(ctx, firstPatience)
 	if err != nil {
@@ -213,9 +213,9 @@ func (r *Remote) Keys(ctx context.Context, kid, alg string) ([]*Key, error) {
 	return keys, err
 }
 
-// Former returns the key that kid named before the issuer gave the name to
-// another, nil if it had no other since the first fetch. It is for telling why a
-// signature fails, never for accepting one.
+// Former returns the previous key with that kid, or nil if it has had no other
+// key since the first fetch. It is used to explain why a signature is not valid,
+// never to accept one.
 func (r *Remote) Former(kid string) *Key {
 	if c := r.current.Load(); c != nil {
 		return c.former[kid]
@@ -223,15 +223,15 @@ func (r *Remote) Former(kid string) *Key {
 	return nil
 }
 
-// worthAsking reports whether a newer set could hold the key.
+// worthAsking reports whether a newer set could have the key.
 func worthAsking(err error) bool {
 	var d *diagnosis.Diagnosis
 	return errors.As(err, &d) && slices.Contains([]diagnosis.ID{diagnosis.KeyUnknown, diagnosis.KeyRefused, diagnosis.KeySetEmpty, diagnosis.AlgMismatch}, d.ID)
 }
 
-// get returns the set in use, which it renews in the background or before
-// answering as its age demands. Where there is none it waits so long for one,
-// unless the endpoint has kept somebody waiting before.
+// get returns the current set, and refreshes it in the background or before
+// returning, depending on its age. If there is none, it waits for one, unless
+// an earlier lookup has timed out.
 func (r *Remote) get(ctx context.Context, wait time.Duration) (*snapshot, error) {
 	seen := r.attempts.Load()
 	c := r.current.Load()
@@ -266,9 +266,9 @@ func (r *Remote) get(ctx context.Context, wait time.Duration) (*snapshot, error)
 	return nil, r.unavailable()
 }
 
-// newer waits a moment for the set that follows c, which is past its time. Once
-// the endpoint failed or was too slow, or is already being asked in the
-// background, nobody waits: the old keys serve.
+// newer waits briefly for the set after c, which has expired. It does not wait
+// if the endpoint has failed or was too slow, or if a background fetch is
+// running: then the old keys are used.
 func (r *Remote) newer(ctx context.Context, c *snapshot, seen uint64) *snapshot {
 	if r.isInTrouble() {
 		r.renewInBackground(seen)
@@ -321,13 +321,13 @@ func (r *Remote) renewInBackground(seen uint64) {
 	})
 }
 
-// background runs f until Close; the caller holds mu.
+// background runs f until Close. The caller holds mu.
 func (r *Remote) background(f func()) { r.running.Go(f) }
 
-// fetch gets the set once for all callers at the same time. The request outlives
-// a caller that gives up, since others wait for it. seen is r.attempts from
-// before the caller read the state that made it fetch: a fetch that has ended
-// since then answers the caller too, and no other is started.
+// fetch fetches the set once for all concurrent callers. The request does not
+// end with the context of a caller, because others wait for it. seen is
+// r.attempts before the caller read the state; a fetch that has completed since
+// then also serves this caller.
 func (r *Remote) fetch(ctx context.Context, seen uint64) (*snapshot, error) {
 	result := r.flight.DoChan("", func() (any, error) {
 		if next, err, ended := r.endedSince(seen); ended {
@@ -338,7 +338,8 @@ func (r *Remote) fetch(ctx context.Context, seen uint64) (*snapshot, error) {
 		next, err := r.load(ctx)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		// Last: a caller that sees the new number must find the new state.
+		// Last, so that a caller that sees the new number also finds the new
+		// state.
 		defer r.attempts.Add(1)
 		r.tried, r.failed = r.now(), err
 		if err != nil {
@@ -374,8 +375,8 @@ func (r *Remote) endedSince(seen uint64) (next *snapshot, err error, ended bool)
 	return r.current.Load(), r.failed, true
 }
 
-// load fetches and reads the set. One without a usable key is an error, so that
-// an endpoint that answers {"keys":[]} for a while breaks nothing.
+// load fetches and parses the set. A set without usable keys is an error, so
+// that an endpoint that temporarily returns {"keys":[]} does no harm.
 func (r *Remote) load(ctx context.Context) (*snapshot, error) {
 	r.fetches.Add(1)
 	res, err := r.http.Get(ctx, r.url, "application/jwk-set+json, application/json", MaxBytes)
@@ -387,7 +388,7 @@ func (r *Remote) load(ctx context.Context) (*snapshot, error) {
 		return nil, err
 	}
 	if len(set.keys) == 0 && r.current.Load() != nil {
-		return nil, fmt.Errorf("%s: the key set holds no usable key any more", r.url)
+		return nil, fmt.Errorf("%s: the key set no longer has a usable key", r.url)
 	}
 	fresh := freshness(res.Header)
 	now := r.now()
@@ -401,8 +402,8 @@ func (r *Remote) load(ctx context.Context) (*snapshot, error) {
 	return next, nil
 }
 
-// readAnswer reads the key set from the answer of a URL. What does not change
-// when it is tried again is KEY_SET_INVALID.
+// readAnswer parses the key set in a response. A permanent fault is
+// KEY_SET_INVALID.
 func readAnswer(url string, res *safehttp.Response) (*Set, error) {
 	switch {
 	case res.Status == http.StatusOK:
@@ -423,13 +424,13 @@ func passes(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooEarly || status == http.StatusTooManyRequests
 }
 
-// renewAfter returns how long after its fetch a set that is fresh for that time
-// is renewed: between 50 and 90 % of it, by a random number below its argument.
+// renewAfter returns when to refresh a set: after 50 to 90 % of its fresh time,
+// depending on a random number below its argument.
 func renewAfter(fresh time.Duration, random func(time.Duration) time.Duration) time.Duration {
 	return fresh/2 + random(fresh*4/10)
 }
 
-// sameKeys reports whether two sets hold the same keys under the same names.
+// sameKeys reports whether two sets have the same keys with the same kids.
 func sameKeys(a, b *Set) bool {
 	if len(a.keys) != len(b.keys) {
 		return false
@@ -443,7 +444,7 @@ func sameKeys(a, b *Set) bool {
 	return true
 }
 
-// formerKeys returns the keys that a kid of set named before.
+// formerKeys returns the previous keys of the kids in set.
 func formerKeys(before *snapshot, set *Set) map[string]*Key {
 	if before == nil {
 		return nil

@@ -31,7 +31,7 @@ func ParseSecret(data []byte) (*Key, error) {
 	return SecretKey(withoutLineBreak(data))
 }
 
-// EncodedSecret is what a secret would be if its text were an encoding of it.
+// EncodedSecret is a secret that the text of a file may encode.
 type EncodedSecret struct {
 	Encoding string // base64, base64url or hex
 	Key      *Key
@@ -39,8 +39,8 @@ type EncodedSecret struct {
 
 // EncodedSecrets returns the secrets that the text of a file for [ParseSecret] may
 // encode, to explain why a signature is not valid with the text itself. Libraries
-// differ in this, and the file does not say what was meant, so none of these is
-// for accepting a signature.
+// differ here, and the file does not show the encoding, so no signature may be
+// accepted with them.
 func EncodedSecrets(data []byte) []EncodedSecret {
 	text := string(bytes.TrimSpace(decodeText(data)))
 	unpadded := strings.TrimRight(text, "=")
@@ -93,7 +93,8 @@ func withoutLineBreak(data []byte) []byte {
 	return data
 }
 
-// secretKey is SecretKey with a name, for one algorithm if the key names it.
+// secretKey is like SecretKey with a kid, for one algorithm if the key has an
+// alg.
 func secretKey(secret []byte, id, alg string) (*Key, error) {
 	k, err := SecretKey(secret)
 	if err != nil {

@@ -30,17 +30,17 @@ type Set struct {
 	skipped []Skipped
 	exposed []Skipped
 
-	named     map[string]bool   // the kids there are
+	named     map[string]bool   // the kids in the set
 	fitting   map[choice][]*Key // by kid and alg; under the empty kid all that fit the alg
 	anonymous map[string][]*Key // by alg, the keys without a kid
 }
 
-// choice is what a token says about its key.
+// choice holds the values of a token that select a key.
 type choice struct{ kid, alg string }
 
 // Skipped is a key of a set that could not be used.
 type Skipped struct {
-	Index  int    // its place in the set, from 0
+	Index  int    // position in the set, from 0
 	ID     string // its kid, "" if it has none or it could not be read
 	Reason error  // a Diagnosis
 }
@@ -52,8 +52,7 @@ func NewSet(keys ...*Key) *Set {
 	return s
 }
 
-// index settles which keys are tried for which token, which is asked for every
-// token and changes for none.
+// index precomputes the keys for each kind of token, because they never change.
 func (s *Set) index() {
 	s.named, s.fitting, s.anonymous = map[string]bool{}, map[choice][]*Key{}, map[string][]*Key{}
 	for _, k := range s.keys {
@@ -77,10 +76,10 @@ func add[K comparable](to map[K][]*Key, under K, k *Key) {
 	}
 }
 
-// Parse reads a key set: a JSON object with an array keys, or a single JWK. A key
-// that cannot be used is skipped and reported by [Set.Skipped], whatever is wrong
-// with it; other members do not matter. It returns a Diagnosis KEY_SET_INVALID
-// for what is not a key set, and beyond 1 MiB or 100 keys.
+// Parse parses a key set: a JSON object with an array keys, or a single JWK.
+// Unusable keys are skipped and reported by [Set.Skipped]; other members are
+// ignored. It returns a Diagnosis KEY_SET_INVALID for anything else, and for more
+// than 1 MiB or 100 keys.
 func Parse(data []byte) (*Set, error) {
 	if len(data) > MaxBytes {
 		return nil, notASet(fmt.Sprintf("at most %d bytes", MaxBytes), fmt.Sprint(len(data)))
@@ -156,16 +155,16 @@ func (s *Set) Skipped() []Skipped { return slices.Clone(s.skipped) }
 // Generation returns 0: the set never changes.
 func (s *Set) Generation() uint64 { return 0 }
 
-// Former returns nil: no kid ever named another key.
+// Former returns nil: a kid never changes its key.
 func (s *Set) Former(string) *Key { return nil }
 
 // Ready returns nil: the keys are at hand.
 func (s *Set) Ready(context.Context) error { return nil }
 
-// State returns how many keys there are; nothing was fetched.
+// State returns the number of keys; nothing was fetched.
 func (s *Set) State() State { return State{Keys: len(s.keys), Skipped: len(s.skipped)} }
 
-// MarshalJSON writes the set as it is published: public members only.
+// MarshalJSON encodes the set for publication, with public members only.
 func (s *Set) MarshalJSON() ([]byte, error) {
 	keys := s.keys
 	if keys == nil {
@@ -174,11 +173,11 @@ func (s *Set) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string][]*Key{"keys": keys}, json.Deterministic(true))
 }
 
-// Keys returns the keys that may have signed a token with that kid and alg, at
-// most 4: those of the kid, or without a kid in the token those that fit. A key
-// without a kid fits any. The caller must not change the list. Errors are
-// Diagnoses of kind Rejected: KEY_SET_EMPTY, KID_UNKNOWN, ALG_MISMATCH,
-// HS_TOKEN_NO_SECRET, and KEY_REFUSED where the key of that kid was skipped.
+// Keys returns at most 4 keys for a token with that kid and alg: those with the
+// kid or, for a token without kid, those that fit. A key without a kid matches
+// every token. The caller must not change the list. Errors are Diagnoses of
+// kind Rejected: KEY_SET_EMPTY, KID_UNKNOWN, ALG_MISMATCH, HS_TOKEN_NO_SECRET,
+// and KEY_REFUSED if the key with that kid was skipped.
 func (s *Set) Keys(_ context.Context, kid, alg string) ([]*Key, error) {
 	if fitting := s.fitting[choice{kid, alg}]; fitting != nil {
 		return fitting, nil
@@ -234,7 +233,7 @@ func (s *Set) hasSecret() bool {
 	return slices.ContainsFunc(s.keys, func(k *Key) bool { return k.kty == "oct" })
 }
 
-// offers tells the algorithms of the keys of that kid.
+// offers returns the algorithms of the keys with that kid.
 func (s *Set) offers(kid string) string {
 	var algorithms []string
 	for _, k := range s.keys {
@@ -250,7 +249,7 @@ func (s *Set) offers(kid string) string {
 	return "an algorithm of the key: " + strings.Join(algorithms, ", ")
 }
 
-// ids returns the kids of the keys; a key without one has none to name.
+// ids returns the kids of the keys; a key without one is omitted.
 func (s *Set) ids() diagnosis.Values {
 	ids := diagnosis.Values{}
 	for _, k := range s.keys {

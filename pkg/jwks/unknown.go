@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// ask returns a set newer than c, which does not hold the key for that kid and
-// alg; nil if there is none, or may be none for now.
+// ask returns a set newer than c, which lacks the key for that kid and alg, or
+// nil if none is available now.
 func (r *Remote) ask(ctx context.Context, kid, alg string, c *snapshot) *snapshot {
 	over := r.mayAsk(kid, alg, c)
 	if over != nil {
@@ -30,11 +30,11 @@ func (r *Remote) ask(ctx context.Context, kid, alg string, c *snapshot) *snapsho
 	return nil
 }
 
-// mayAsk starts a fetch for a kid that the set c does not hold, paid for from the
-// bucket, or joins the one that is under way; what it returns is closed when that
-// is over. It is nil where there is nothing to wait for: somebody else has just
-// fetched, or the kid is known to be missing, or the bucket is empty. Then a fetch
-// is scheduled for when it is not.
+// mayAsk starts a fetch for a kid that c lacks, using a token from the bucket, or
+// joins the running one. The returned channel is closed when the fetch has ended.
+// It is nil if there is nothing to wait for: a fetch has just completed, the kid
+// is known to be missing, or the bucket is empty. In the last case, a fetch is
+// scheduled for later.
 func (r *Remote) mayAsk(kid, alg string, c *snapshot) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,7 +80,7 @@ func (r *Remote) refill(now time.Time) {
 }
 
 // schedule fetches once when the bucket has refilled, so that a rotation during
-// a flood is taken although no lookup may ask. The caller holds mu.
+// a flood of unknown kids is noticed. The caller holds mu.
 func (r *Remote) schedule(now time.Time) {
 	if r.timer != nil || r.closed {
 		return
@@ -98,8 +98,7 @@ func (r *Remote) schedule(now time.Time) {
 		switch {
 		case r.closed:
 		case r.tokens == 0:
-			// A lookup was quicker and has fetched; what comes after that waits for
-			// the next turn.
+			// A lookup has fetched first; later ones wait for the next turn.
 			r.schedule(now)
 		default:
 			r.tokens--

@@ -10,7 +10,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// warningsOf returns what is odd about a key that can be used.
+// warningsOf returns what is unusual about a usable key.
 func warningsOf(k *Key, chain []string) []*diagnosis.Diagnosis {
 	var warnings []*diagnosis.Diagnosis
 	if public, ok := k.public.(*rsa.PublicKey); ok && hasROCA(public.N) {
@@ -38,10 +38,9 @@ func certificateWarning(got string) *diagnosis.Diagnosis {
 	return &diagnosis.Diagnosis{ID: diagnosis.KeyCertificate, Expected: diagnosis.Values{"a certificate of the same key in x5c"}, Got: diagnosis.Values{got}}
 }
 
-// hasROCA reports whether an RSA modulus has the form that the library of
-// CVE-2017-15361 gave it, from which its factors can be computed: modulo each
-// small prime it is a power of 65537. A modulus of another origin has that form
-// for all of them with a probability below 2^-25.
+// hasROCA reports whether an RSA modulus has the structure of CVE-2017-15361,
+// with which it can be factored: modulo each small prime it is a power of
+// 65537. For another modulus, the probability of this is below 2^-25.
 func hasROCA(n *big.Int) bool {
 	remainder := new(big.Int)
 	for _, p := range smallPrimes() {

@@ -22,34 +22,34 @@ import (
 	"time"
 )
 
-// ErrStray is what the error of a caller's function wraps when a request is not
-// the awaited one: the browser is shown that, and the wait goes on.
+// ErrStray is wrapped by the error of a caller's function if a request is not
+// the expected one. The browser shows this, and the wait continues.
 var ErrStray = errors.New("not the awaited request")
 
-// ErrClosed is what [Receiver.Receive] returns when the receiver is closed while
-// it waits.
+// ErrClosed is returned by [Receiver.Receive] if the receiver is closed while it
+// waits.
 var ErrClosed = errors.New("the receiver was closed")
 
 const (
-	// holdPage is how long the browser waits for the outcome of a login before it
-	// is shown where to look for it.
+	// holdPage is how long the browser waits for the result of a login before the
+	// page refers to the terminal.
 	holdPage = 3 * time.Second
 	// awaitFetch is how long Finish waits for a browser to fetch its page.
 	awaitFetch = time.Second
 )
 
-// Reason says why a request was not the awaited one.
+// Reason is why a request was ignored.
 type Reason int
 
 // The reasons for which a request on the redirect URI's path is not accepted.
 const (
 	Refused      Reason = iota // the caller's function refused it
-	NoParameters               // no query; an answer in the fragment looks like this
+	NoParameters               // no query; a response in the fragment looks like this
 	Posted                     // not a GET: response_mode form_post, or another site
 	ForeignHost                // the Host header field is not the redirect URI's
 )
 
-// Stray is a request on the redirect URI's path that was not accepted.
+// Stray is a request at the redirect URI's path that was ignored.
 type Stray struct {
 	Reason Reason
 	Err    error // of the caller's function, with Refused
@@ -58,8 +58,8 @@ type Stray struct {
 // Receiver waits for the awaited request. Its port is bound from [Listen] on, so
 // the redirect URI can be shown before the wait begins.
 type Receiver struct {
-	// OnStray, if not nil, is called for each Stray. It is set before Receive and
-	// is called for one request at a time.
+	// OnStray, if not nil, is called for each Stray, one at a time. Set it before
+	// calling Receive.
 	OnStray func(Stray)
 
 	redirectURI string
@@ -70,19 +70,20 @@ type Receiver struct {
 	server  *http.Server
 	serving sync.WaitGroup
 	mu      sync.Mutex
-	over    bool          // the awaited request has come
+	over    bool          // the expected request has arrived
 	once    sync.Once     // for the outcome
-	decided chan struct{} // closed when the outcome is known
+	decided chan struct{} // closed when the result is known
 	outcome Outcome       // valid once decided is closed
-	shown   chan struct{} // holds a value once a browser was given its page
+	shown   chan struct{} // receives a value when a browser has received its page
 }
 
-// Listen binds the address of redirectURI; the empty string means
-// http://127.0.0.1:0/callback, and port 0 a free port. The URI's host must be
-// 127.0.0.1, ::1, localhost or a name below localhost; names listen on both
-// families where both exist. Any other URI is an error that wraps
+// Listen binds the address of redirectURI. The empty string means
+// http://127.0.0.1:0/callback, and port 0 a free port. The host must be
+// 127.0.0.1, ::1, localhost or a name below localhost; for a name, both address
+// families are bound if available. For any other URI, the error wraps
 // [ErrNotLoopback]. A non-empty listen is the address to bind instead, for
-// containers whose port is forwarded; only there may it be other than loopback.
+// containers with a forwarded port; only this address may be other than
+// loopback.
 func Listen(redirectURI, listen string) (*Receiver, error) {
 	place, err := parseRedirectURI(redirectURI)
 	if err != nil {
@@ -105,11 +106,11 @@ func Listen(redirectURI, listen string) (*Receiver, error) {
 	return r, nil
 }
 
-// RedirectURI returns the URI as it was given to [Listen], with port 0 replaced
-// by the port that was bound.
+// RedirectURI returns the URI that was passed to [Listen], with port 0 replaced
+// with the bound port.
 func (r *Receiver) RedirectURI() string { return r.redirectURI }
 
-// Strays returns how many requests were not the awaited one so far.
+// Strays returns the number of ignored requests.
 func (r *Receiver) Strays() int { return int(r.strays.Load()) }
 
 // Receive serves requests until accept returns nil for one, or an error that
@@ -137,9 +138,9 @@ func (r *Receiver) Receive(ctx context.Context, accept func(url.Values) error) e
 	}
 }
 
-// Finish shows the outcome of the login in the browser and gives the port back.
-// It waits at most a second for the browser to fetch the page, or until it has
-// if it is waiting already. Only the first call has an effect.
+// Finish shows the result of the login in the browser and releases the port. It
+// waits at most a second for the browser to fetch the page, or until a waiting
+// browser has received it. Only the first call has an effect.
 func (r *Receiver) Finish(o Outcome) {
 	r.once.Do(func() {
 		r.outcome = o
@@ -151,8 +152,8 @@ func (r *Receiver) Finish(o Outcome) {
 	})
 }
 
-// Close gives the port back. A browser that waits for the outcome is shown that
-// the terminal has it. It is no error to close a Receiver twice.
+// Close releases the port. A waiting browser shows a page that refers to the
+// terminal. A Receiver may be closed twice.
 func (r *Receiver) Close() error {
 	r.Finish(InTerminal)
 	return nil
@@ -220,7 +221,8 @@ func (r *Receiver) handler(accept func(url.Values) error, result chan<- error) h
 	})
 }
 
-// decide has accept look at the parameters, once the awaited request came no more.
+// decide calls accept with the parameters, unless the expected request has already
+// arrived.
 func (r *Receiver) decide(values url.Values, accept func(url.Values) error, result chan<- error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -236,12 +238,12 @@ func (r *Receiver) decide(values url.Values, accept func(url.Values) error, resu
 	result <- err
 }
 
-// refuse returns the reason and the status for a request that cannot be the
-// browser's; a status of 0 lets it pass.
+// refuse returns the reason and the status for a request that cannot be from
+// the browser's login. A status of 0 means that it can.
 func (r *Receiver) refuse(req *http.Request) (Reason, int) {
 	switch {
 	case req.Host != r.host:
-		// A name that resolves to this machine (DNS rebinding) is not ours.
+		// another name that resolves to this machine (DNS rebinding)
 		return ForeignHost, http.StatusMisdirectedRequest
 	case req.Method != http.MethodGet:
 		return Posted, http.StatusMethodNotAllowed
@@ -265,12 +267,12 @@ func (r *Receiver) count(s Stray) {
 	}
 }
 
-// pagePath is where the browser is sent, below the redirect URI's path so that
-// it cannot be that path itself.
+// pagePath returns the path of the result page. It is below the redirect URI's
+// path, so that it differs from it.
 func (r *Receiver) pagePath() string { return strings.TrimSuffix(r.path, "/") + "/done" }
 
-// showOutcome holds the browser until the outcome is known, or shows after some
-// seconds that the terminal will have it.
+// showOutcome waits for the result and shows it, or after some seconds a page
+// that refers to the terminal.
 func (r *Receiver) showOutcome(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	over := r.over

@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// ParseQuery reads the query of a redirect. It splits at & alone, since ; is an
+// ParseQuery parses the query of a redirect. It splits only at &, because ; is an
 // ordinary character there (RFC 3986, section 3.4), and keeps a value that cannot
-// be decoded as it is: another parameter's value must not hide the one that is
-// awaited, and a parameter that occurs twice must be seen twice.
+// be decoded unchanged, so that one invalid parameter does not affect the others.
 func ParseQuery(query string) url.Values {
 	values := url.Values{}
 	for pair := range strings.SplitSeq(query, "&") {
@@ -54,12 +53,12 @@ func ParsePasted(text, redirectURI string) (url.Values, error) {
 	case address != "" && !samePlace(address, own):
 		return nil, ErrOtherAddress
 	}
-	// A query of the redirect URI's own may come before the answer's parameters.
+	// The redirect URI's own query may precede the parameters of the response.
 	return ParseQuery(strings.TrimPrefix(strings.TrimPrefix(query, ownQuery), "&")), nil
 }
 
-// unwrapped removes what terminals, mail programs and people put around and into
-// an address, which itself holds no white space.
+// unwrapped removes characters that terminals, mail programs and people add to
+// an address. An address contains no white space.
 func unwrapped(text string) string {
 	text = strings.NewReplacer("\x1b[200~", "", "\x1b[201~", "").Replace(text)
 	text = strings.Join(strings.Fields(text), "")

@@ -12,17 +12,18 @@ import (
 
 const defaultRedirectURI = "http://127.0.0.1:0/callback"
 
-// ErrNotLoopback marks a redirect URI that no listener of this machine can
-// serve: https, a scheme of an app, another host. Its answer can only be pasted.
+// ErrNotLoopback means that no listener on this machine can receive the
+// response: the URI is https, has the scheme of an app, or has another host. The
+// response can only be pasted.
 var ErrNotLoopback = errors.New("a redirect URI to listen at is http with a loopback host")
 
-// redirectPlace is what a redirect URI says about where to listen.
+// redirectPlace is a parsed redirect URI.
 type redirectPlace struct {
-	raw        string // as given
+	raw        string // unchanged
 	host, port string // to bind
 	isName     bool   // localhost or a name below it
 	path       string // as a browser sends it, decoded
-	portAt     int    // where a port 0 begins in raw, 0 if there is none
+	portAt     int    // index of the port 0 in raw, or 0
 	portEnd    int
 }
 
@@ -61,9 +62,9 @@ func notLoopback(raw string) error {
 	return fmt.Errorf("loopback: %w: %q", ErrNotLoopback, shortened(raw))
 }
 
-// bound returns the redirect URI as it is to be sent, and the Host header field
-// that a browser sends for it. A server compares the URI with what is
-// registered, so nothing but port 0 is changed.
+// bound returns the redirect URI to send, and the Host header that a browser
+// sends for it. Only port 0 is replaced, because a server compares the URI with
+// the registered one.
 func (p redirectPlace) bound(port string) (redirectURI, host string) {
 	redirectURI = p.raw
 	if p.portAt > 0 {
@@ -84,9 +85,10 @@ func (r *Receiver) bind(network, address string) error {
 	return err
 }
 
-// bindBoth binds one port on 127.0.0.1 and on ::1, since a browser may resolve
-// localhost to either. A machine without IPv6 listens on IPv4 alone; a port that
-// another process holds on ::1 would give it the code.
+// bindBoth binds one port on 127.0.0.1 and on ::1, because a browser may resolve
+// localhost to either. Without IPv6, only IPv4 is bound. A port that another
+// process has bound on ::1 is not used, because that process would receive the
+// code.
 func (r *Receiver) bindBoth(port string) error {
 	for tries := 10; ; tries-- {
 		if err := r.bind("tcp4", net.JoinHostPort("127.0.0.1", port)); err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// reply is a response together with what was asked and sent for it, since
-// servers repeat that in their error texts.
+// reply is a response with the values that were sent, because servers repeat
+// them in error texts.
 type reply struct {
 	*safehttp.Response
 	request Request
@@ -29,8 +29,8 @@ type reply struct {
 	clock   ServerClock
 }
 
-// answer is the object that a response holds. Members that nobody needs may be
-// anything; one that is needed must be there once.
+// answer is the object in a response. Members that are not needed may have any
+// value; a needed one must occur once.
 type answer struct {
 	*reply
 	isObject bool
@@ -41,8 +41,8 @@ type answer struct {
 // byteOrderMark may be skipped by a parser (RFC 8259, section 8.1).
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// object reads the response: a JSON object, or form-encoded pairs where the
-// content type says so.
+// object parses the response: a JSON object, or a form if the content type says
+// so.
 func (r *reply) object() *answer {
 	a := &answer{reply: r, members: map[string]jsontext.Value{}, twice: map[string]bool{}}
 	body := bytes.TrimPrefix(r.Body, byteOrderMark)
@@ -95,7 +95,7 @@ func (a *answer) readForm(body string) bool {
 	return true
 }
 
-// errBadMember is what a needed member of a good answer can have wrong.
+// errBadMember is the error for a needed member that is not valid.
 var errBadMember = errors.New("unusable member")
 
 // text returns a member as a string; an absent one and null are empty. It errs
@@ -122,8 +122,8 @@ func (a *answer) value(name string) jsontext.Value {
 	return v
 }
 
-// hasError reports whether the answer says that it is an error. Some servers add
-// an error member to good answers that means nothing.
+// hasError reports whether the response is an error. Some servers add an empty
+// error member to successful responses.
 func (a *answer) hasError() bool {
 	switch string(a.members["error"]) {
 	case "", "null", `""`, "false", "0":
@@ -132,7 +132,7 @@ func (a *answer) hasError() bool {
 	return true
 }
 
-// isGood reports whether the answer is an object with one of the statuses and
+// isGood reports whether the response is an object with one of the statuses and
 // without an error.
 func (a *answer) isGood(statuses ...int) bool {
 	for _, status := range statuses {
@@ -143,8 +143,8 @@ func (a *answer) isGood(statuses ...int) bool {
 	return false
 }
 
-// text returns the value as a string; ok is false where it is something else.
-// An absent one and null are the empty string.
+// text returns the value as a string; ok is false for another type. An absent
+// value and null are the empty string.
 func text(v jsontext.Value) (s string, ok bool) {
 	if len(v) == 0 || v.Kind() == 'n' {
 		return "", true
@@ -153,8 +153,8 @@ func text(v jsontext.Value) (s string, ok bool) {
 	return s, err == nil
 }
 
-// failed says what an answer means that is not a good one. Servers repeat what
-// they were sent, so the request's own secrets are taken out of their texts.
+// failed returns the error for a response that is not a success. The request's
+// secrets are removed from the server's text.
 func (a *answer) failed() error {
 	e := &Error{Status: a.Status, Request: a.request, Clock: a.clock}
 	if code, ok := text(a.members["error"]); a.isObject && ok && a.hasError() {
@@ -177,8 +177,8 @@ func (a *answer) failed() error {
 	return fmt.Errorf("oauth: %w", d)
 }
 
-// ownText returns the text of an error object in a form of its own, "" if there
-// is none. An object that may hold tokens is not one to show.
+// ownText returns the text of an error object in the server's own form, or "".
+// An object that may contain tokens is not shown.
 func (a *answer) ownText() string {
 	if a.Status < 400 || !a.isObject || len(a.members) == 0 {
 		return ""
@@ -196,7 +196,7 @@ func (a *answer) ownText() string {
 	return strings.TrimSpace(string(bytes.TrimPrefix(a.Body, byteOrderMark)))
 }
 
-// unusable says that a member of a good answer is not what it has to be.
+// unusable returns the error for a member that is not valid.
 func (a *answer) unusable(expected string, got diagnosis.Values) error {
 	return fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: a.shapeID(), Expected: diagnosis.Values{expected + " from the " + string(a.request.Endpoint) + " endpoint"}, Got: got})
 }
@@ -208,8 +208,7 @@ func (a *answer) shapeID() diagnosis.ID {
 	return diagnosis.AnswerInvalid
 }
 
-// what names a member's value for a message, without its text, which may be a
-// secret.
+// what describes a member's value without its text, which may be a secret.
 func (a *answer) what(name string) diagnosis.Values {
 	v := a.members[name]
 	switch {
@@ -238,7 +237,7 @@ func (r *reply) contentType() string {
 	return kind
 }
 
-// kind names what came instead of the object that was expected.
+// kind describes a response that is not an object.
 func (a *answer) kind() string {
 	start := strings.TrimSpace(string(a.Body[:min(len(a.Body), 64)]))
 	switch kind := a.contentType(); {
@@ -259,7 +258,7 @@ func (a *answer) kind() string {
 	}
 }
 
-// newReply keeps what was sent by name, and the header fields that hold
+// newReply stores the values that were sent, including headers with
 // credentials.
 func (c *Client) newReply(res *safehttp.Response, request Request, values url.Values, header http.Header) *reply {
 	sent := []param{{"client_secret", c.Secret}}

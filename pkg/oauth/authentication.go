@@ -17,8 +17,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// The ways of client authentication, as OAuth names them
-// (token_endpoint_auth_method).
+// Methods of client authentication (token_endpoint_auth_method).
 const (
 	AuthNone          = "none"                // a public client
 	AuthSecretBasic   = "client_secret_basic" // RFC 6749, section 2.3.1
@@ -28,8 +27,8 @@ const (
 	AuthTLS           = "tls_client_auth"     // RFC 8705; the certificate is HTTP's
 )
 
-// authMethod is AuthMethod, or what fits the credentials that are there. A
-// server that announces nothing supports client_secret_basic (RFC 8414, section
+// authMethod returns AuthMethod, or the method for the available credentials. A
+// server that lists no methods supports client_secret_basic (RFC 8414, section
 // 2).
 func (c *Client) authMethod() string {
 	announced := c.server().TokenEndpointAuthMethodsSupported
@@ -68,7 +67,7 @@ func (c *Client) authenticate(values url.Values, header http.Header, endpoint st
 	case AuthNone, AuthTLS:
 		values.Set("client_id", c.ID)
 	case AuthSecretBasic:
-		// Both halves are form-encoded first, which most clients forget.
+		// Both parts must be form-encoded first (RFC 6749, section 2.3.1).
 		pair := url.QueryEscape(c.ID) + ":" + url.QueryEscape(c.Secret.Reveal())
 		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
 	case AuthSecretPost:
@@ -88,8 +87,8 @@ func (c *Client) authenticate(values url.Values, header http.Header, endpoint st
 	return nil
 }
 
-// isAuthorization reports that a grant carries all that the server needs to know,
-// so that a client is optional (RFC 7523, section 3.1; RFC 8693, section 2.1).
+// isAuthorization reports whether a grant is sufficient without a client (RFC
+// 7523, section 3.1; RFC 8693, section 2.1).
 func isAuthorization(grantType string) bool {
 	return grantType == grantJWTBearer || grantType == grantTokenExchange
 }
@@ -107,8 +106,9 @@ type assertionClaims struct {
 	Expiry   int64  `json:"exp"`
 }
 
-// assertion signs a client assertion that lives for a minute. Its audience is
-// the issuer: an endpoint's URL, taken from metadata, could be another server's.
+// assertion signs a client assertion that is valid for a minute. Its audience is
+// the issuer, because an endpoint's URL in the metadata could be another
+// server's.
 func (c *Client) assertion(method, endpoint string) (string, error) {
 	if !c.Assertion.IsZero() && method == AuthPrivateKeyJWT {
 		return c.Assertion.Reveal(), nil
@@ -131,8 +131,7 @@ func (c *Client) assertion(method, endpoint string) (string, error) {
 	return signed, nil
 }
 
-// signHS256 signs with the client secret, which is no key of a key set and so
-// nothing for the packages that handle those.
+// signHS256 signs with the client secret, which is not a key of a key set.
 func signHS256(key secret.String, claims any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {

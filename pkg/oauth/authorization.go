@@ -17,8 +17,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// AuthorizationParams is what an authorization request asks for. RedirectURI is
-// needed; everything else may be zero.
+// AuthorizationParams holds the parameters of an authorization request.
+// RedirectURI is required; all others are optional.
 type AuthorizationParams struct {
 	RedirectURI string
 	Scope       []string
@@ -27,16 +27,16 @@ type AuthorizationParams struct {
 	Prompt      string
 	LoginHint   string
 	ACRValues   []string
-	// MaxAge asks for a login no longer ago than this, in whole seconds; nil
-	// asks for nothing, zero for a new login. The ID token is held against it.
+	// MaxAge is the maximum age of the login, in whole seconds. Nil means any
+	// age, and zero a new login. The ID token is checked against it.
 	MaxAge *time.Duration
-	// Extra holds further parameters. One that the request sets itself is
-	// refused (PARAM_RESERVED).
+	// Extra holds additional parameters. A parameter that the request sets
+	// itself is refused (PARAM_RESERVED).
 	Extra url.Values
 }
 
-// AuthorizationRequest is one login under way: what was sent, and the secrets
-// that its response is compared with. It answers once.
+// AuthorizationRequest is one login in progress: the parameters that were sent,
+// and the secrets to compare the response with. It accepts one response.
 type AuthorizationRequest struct {
 	RedirectURI string
 	Scope       []string
@@ -58,12 +58,12 @@ type AuthorizationRequest struct {
 	answered      atomic.Bool
 }
 
-// NewAuthorizationRequest makes an authorization request for the code grant
-// (RFC 6749, section 4.1.1) with fresh state and PKCE S256 (RFC 7636), and a
-// nonce where scope holds openid. It sends nothing.
+// NewAuthorizationRequest returns an authorization request for the code grant
+// (RFC 6749, section 4.1.1) with a new state and PKCE S256 (RFC 7636), and a
+// nonce if scope contains openid. It sends nothing.
 //
-// Errors are Diagnoses: ENDPOINT_MISSING, PKCE_DOWNGRADE where the server
-// announces its methods without S256, PARAM_RESERVED, INSECURE_URL.
+// Errors are Diagnoses: ENDPOINT_MISSING, PKCE_DOWNGRADE if the server lists
+// its methods without S256, PARAM_RESERVED, INSECURE_URL.
 func (c *Client) NewAuthorizationRequest(p AuthorizationParams) (*AuthorizationRequest, error) {
 	server := c.server()
 	r := &AuthorizationRequest{
@@ -80,7 +80,8 @@ func (c *Client) NewAuthorizationRequest(p AuthorizationParams) (*AuthorizationR
 	if r.endpoint, err = authorizationEndpoint(server); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	// Looked at now: nobody is to log in for a code that no endpoint takes.
+	// Checked now, so that a user does not log in if the code cannot be
+	// exchanged.
 	if _, err := c.endpoint("token_endpoint"); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
@@ -108,14 +109,14 @@ func authorizationEndpoint(server *discovery.Server) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// It is handed to a browser, where javascript: and file: would do harm.
+	// It is passed to a browser, where javascript: and file: could do harm.
 	if _, err := safehttp.CheckURL(rawURL); err != nil {
 		return "", &diagnosis.Diagnosis{ID: diagnosis.MetadataInvalid, Expected: diagnosis.Values{"authorization_endpoint to be an https URL"}, Got: diagnosis.Values{rawURL}, Err: err}
 	}
 	return rawURL, nil
 }
 
-// parameters lists what is sent, in the order in which people read it.
+// parameters returns the parameters in a readable order.
 func (r *AuthorizationRequest) parameters(p AuthorizationParams) ([]param, error) {
 	var all []param
 	add := func(name, value string) {
@@ -147,7 +148,7 @@ func (r *AuthorizationRequest) parameters(p AuthorizationParams) ([]param, error
 	return extra(all, p.Extra)
 }
 
-// extra adds parameters by name. None may replace what protects the login.
+// extra adds parameters. They must not replace those that protect the login.
 func extra(all []param, more url.Values) ([]param, error) {
 	for _, name := range sorted(more) {
 		set := slices.ContainsFunc(all, func(p param) bool { return p.name == name })
@@ -189,10 +190,10 @@ func (r *AuthorizationRequest) URL() string {
 	}
 	u, err := url.Parse(r.endpoint)
 	if err != nil {
-		return "" // it was parsed when the request was made
+		return "" // it was parsed when the request was created
 	}
-	// The endpoint's own query stays (RFC 6749, section 3.1), except where it
-	// would double a parameter.
+	// The endpoint's own query is retained (RFC 6749, section 3.1), except for
+	// duplicate parameters.
 	own := u.Query()
 	var pairs []string
 	for _, p := range params {
@@ -206,8 +207,8 @@ func (r *AuthorizationRequest) URL() string {
 	return u.String()
 }
 
-// Pushed reports whether the request was pushed beforehand, so that its URL is
-// good once.
+// Pushed reports whether the request was pushed, so that its URL can be used
+// only once.
 func (r *AuthorizationRequest) Pushed() bool { return !r.requestURI.IsZero() }
 
 // CodeVerifier returns the PKCE verifier of this request (RFC 7636, section 4.1).
@@ -220,9 +221,10 @@ func (r *AuthorizationRequest) CodeChallenge() string { return s256(r.verifier.R
 // case; many servers support it silently.
 func (r *AuthorizationRequest) PKCEAnnounced() bool { return r.pkceAnnounced }
 
-// Push sends the request's parameters to the server beforehand (PAR, RFC 9126),
-// after which [AuthorizationRequest.URL] holds only the client and a reference.
-// It is needed where Server.RequirePushedAuthorizationRequests says so.
+// Push sends the request's parameters to the server (PAR, RFC 9126).
+// Afterwards, [AuthorizationRequest.URL] contains only the client and a
+// reference. It is required if Server.RequirePushedAuthorizationRequests is
+// true.
 func (c *Client) Push(ctx context.Context, r *AuthorizationRequest) error {
 	endpoint, err := c.endpoint("pushed_authorization_request_endpoint")
 	if err != nil {

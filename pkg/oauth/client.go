@@ -43,46 +43,48 @@ type Client struct {
 	ID     string
 	Server *discovery.Server
 
-	// Secret, Key and Assertion are what the client authenticates with; which
-	// one is used is for AuthMethod to say, see [Client.Token].
+	// Secret, Key and Assertion are the client's credentials. AuthMethod
+	// selects which one is used, see [Client.Token].
 	Secret secret.String
 	Key    *jwks.PrivateKey
 	// Assertion is a ready client assertion, such as a CI system's identity
 	// token (RFC 7523, section 2.2); it is sent instead of one signed with Key.
 	Assertion secret.String
-	// AuthMethod is one of the Auth constants; "" chooses by what is there and
-	// what the server announces.
+	// AuthMethod is one of the Auth constants. "" selects a method from the
+	// credentials and the server's metadata.
 	AuthMethod string
 	// AssertionAudience is the aud of client assertions. "" means the issuer,
-	// or the token endpoint where no issuer is known.
+	// or the token endpoint if no issuer is known.
 	AssertionAudience string
 
-	// Origins, if not nil, are the only ones (scheme, host and port) that tokens
-	// and secrets may be sent to, whatever the metadata says now. An endpoint
-	// elsewhere is refused, ENDPOINT_MOVED.
+	// Origins, if not nil, lists the only origins (scheme, host and port) that
+	// may receive tokens and secrets, whatever the metadata says. Another
+	// endpoint is refused with ENDPOINT_MOVED.
 	Origins []string
 
-	// DPoP binds the tokens to a key (RFC 9449); nil asks for Bearer tokens.
+	// DPoP binds the tokens to a key (RFC 9449). If nil, Bearer tokens are
+	// requested.
 	DPoP *dpop.Prover
 
 	HTTP *safehttp.Client
 	Now  func() time.Time
-	// Wait pauses between the polls of the device grant; nil means real time.
+	// Wait waits between polls of the device grant. If nil, it waits in real
+	// time.
 	Wait func(ctx context.Context, d time.Duration) error
-	// Keys verify ID tokens; nil means the server's jwks_uri, which is fetched
-	// once and kept as long as it says.
+	// Keys verifies ID tokens. If nil, the server's jwks_uri is used, which is
+	// fetched once and cached as long as it is fresh.
 	Keys token.KeySet
 
-	// AuthorizedParties are the values of azp, besides ID, that an ID token may
-	// have: apps of the same owner whose tokens this client accepts.
+	// AuthorizedParties lists the values of azp, in addition to ID, that are
+	// accepted in an ID token: other clients whose tokens this client accepts.
 	AuthorizedParties []string
 	// AssumeBearer treats a token response without a token_type, or with one that
-	// is not registered, as one of a Bearer token. RFC 6749, section 7.1, forbids
-	// that, but some servers leave the type out.
+	// is not registered, as a Bearer token. RFC 6749, section 7.1, forbids that,
+	// but some servers omit the type.
 	AssumeBearer bool
-	// TokenMember names the member whose object holds the tokens, for a server that
-	// nests them in its token response; "" reads them where RFC 6749 puts them. A
-	// response whose member has no access token is read as usual.
+	// TokenMember is the name of the member with the tokens, for a server that
+	// nests them in its token response. "" means the standard form. A response
+	// whose member has no access token is parsed as usual.
 	TokenMember string
 
 	remote atomic.Pointer[jwks.Remote] // of the server's jwks_uri
@@ -90,11 +92,11 @@ type Client struct {
 
 const (
 	responseLimit = 1 << 20
-	// requestTime bounds a request as a whole, where HTTP.Timeout is not longer: a
-	// server that sends a byte a second would otherwise hold a login for ever.
+	// requestTime is the time limit for a request, unless HTTP.Timeout is longer.
+	// Otherwise, a server that sends a byte a second could block a login forever.
 	requestTime = 10 * time.Second
-	// onceTime bounds one that cannot be sent again: a code, or a refresh token
-	// that the server may already have replaced.
+	// onceTime is the time limit for a request that cannot be repeated: with a
+	// code, or with a refresh token that the server may already have replaced.
 	onceTime = 20 * time.Second
 )
 
@@ -120,8 +122,8 @@ func (c *Client) server() *discovery.Server {
 }
 
 // endpoint returns the URL of an endpoint that receives tokens or secrets: the
-// alias for clients that authenticate by certificate where there is one (RFC
-// 8705, section 5), else the one that the metadata names.
+// alias for clients that authenticate with a certificate if there is one (RFC
+// 8705, section 5), or the regular one.
 func (c *Client) endpoint(name string) (string, error) {
 	lookup := c.server().Endpoint
 	if c.AuthMethod == AuthTLS {
@@ -141,11 +143,10 @@ func (c *Client) endpoint(name string) (string, error) {
 	return rawURL, nil
 }
 
-// Ready reports what is missing for a login by a grant before anything is sent:
-// an error that a client which was registered for it could only meet later.
-// Pushed says that the authorization request is to be pushed (RFC 9126). Errors
-// are Diagnoses: METADATA_INVALID, INSECURE_ENDPOINT, ENDPOINT_MISSING,
-// ENDPOINT_MOVED.
+// Ready reports what is missing for a login with a grant before anything is
+// sent, so that no client is registered in vain. Pushed means that the
+// authorization request will be pushed (RFC 9126). Errors are Diagnoses:
+// METADATA_INVALID, INSECURE_ENDPOINT, ENDPOINT_MISSING, ENDPOINT_MOVED.
 func (c *Client) Ready(grantType string, pushed bool) error {
 	needed := []string{"token_endpoint"}
 	switch grantType {
@@ -167,8 +168,8 @@ func (c *Client) Ready(grantType string, pushed bool) error {
 	return nil
 }
 
-// param is one parameter of a request. The value is a secret whatever its name,
-// so that printing a request shows nothing.
+// param is one parameter of a request. Every value is a secret, so that
+// printing a request shows none.
 type param struct {
 	name  string
 	value secret.String
@@ -208,10 +209,11 @@ func (c *Client) postWith(ctx context.Context, request Request, endpoint string,
 	return c.newReply(res, request, values, header).object(), nil
 }
 
-// timedOut names our own time limit; the caller's stays the context's error.
+// timedOut replaces the error of our own time limit; the error of the caller's
+// context is not changed.
 func timedOut(ctx context.Context, limit time.Duration, err error) error {
 	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("the whole answer within %s", limit)}, Got: diagnosis.Values{"less"}, Err: err}
+		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("the complete response within %s", limit)}, Got: diagnosis.Values{"less"}, Err: err}
 	}
 	return err
 }

@@ -12,15 +12,15 @@ import (
 // a response. The zero value is unknown.
 type ServerClock struct {
 	Known bool
-	Ahead time.Duration // of this machine's clock; negative behind it
+	Ahead time.Duration // of this machine's clock; negative if it is behind
 }
 
-// Differs reports whether the two clocks are known to differ by more than the
-// way of a response explains.
+// Differs reports whether the clocks differ by more than the delay of a
+// response explains.
 func (s ServerClock) Differs() bool { return s.Known && s.Ahead.Abs() > safehttp.ClockTolerance }
 
-// String says by how much the clocks differ, or that they agree; "" if that is
-// not known.
+// String describes the difference of the clocks, or returns "" if it is not
+// known.
 func (s ServerClock) String() string {
 	switch {
 	case !s.Known:
@@ -33,8 +33,8 @@ func (s ServerClock) String() string {
 	return "the server's clock is " + diagnosis.Duration(s.Ahead.Round(time.Second)) + " ahead of this machine's"
 }
 
-// ClockError is underneath an ID_TOKEN_INVALID where a check of times failed, with
-// the server's clock if it is known.
+// ClockError is wrapped by ID_TOKEN_INVALID if a check of times failed, with the
+// server's clock if it is known.
 type ClockError struct {
 	Clock ServerClock
 	Err   error // of the check

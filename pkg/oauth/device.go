@@ -14,8 +14,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// DeviceParams is what a device authorization request asks for (RFC 8628,
-// section 3.1).
+// DeviceParams holds the parameters of a device authorization request (RFC
+// 8628, section 3.1).
 type DeviceParams struct {
 	Scope    []string
 	Audience []string
@@ -23,12 +23,12 @@ type DeviceParams struct {
 	Extra    url.Values
 }
 
-// DeviceAuthorization is what to show the user (RFC 8628, section 3.2), and the
-// secret code to poll with.
+// DeviceAuthorization holds the values to show to the user (RFC 8628, section
+// 3.2), and the secret code for polling.
 type DeviceAuthorization struct {
 	UserCode                string
 	VerificationURI         string
-	VerificationURIComplete string // "" where the server sends none
+	VerificationURIComplete string // "" if the server sent none
 	ExpiresAt               time.Time
 	Interval                time.Duration
 
@@ -79,7 +79,7 @@ func parseDevice(res *answer, now time.Time) (*DeviceAuthorization, error) {
 		return nil, res.failed()
 	}
 	d := &DeviceAuthorization{Interval: pollInterval, ExpiresAt: now.Add(longestPolling)}
-	// Google's older name for verification_uri ends in l.
+	// Google uses the older name verification_url.
 	if d.VerificationURI, _ = res.text("verification_uri"); d.VerificationURI == "" {
 		d.VerificationURI, _ = res.text("verification_url")
 	}
@@ -94,8 +94,8 @@ func parseDevice(res *answer, now time.Time) (*DeviceAuthorization, error) {
 		return nil, res.unusable("verification_uri, an https URL,", diagnosis.Values{d.VerificationURI})
 	}
 	d.deviceCode, d.UserCode = secret.New(deviceCode), userCode
-	// The link with the code is optional (RFC 8628, section 3.2), so one that
-	// cannot be shown is left out.
+	// The URL with the code is optional (RFC 8628, section 3.2), so an invalid
+	// one is omitted.
 	if complete, err := res.text("verification_uri_complete"); err == nil && opens(complete) {
 		d.VerificationURIComplete = complete
 	}
@@ -114,9 +114,9 @@ func opens(rawURL string) bool {
 }
 
 // PollDevice waits until the user has decided and returns the tokens (RFC 8628,
-// sections 3.4 and 3.5). It asks once per interval, five seconds slower after
-// each slow_down, and goes on through a server that is away for a moment. Errors
-// are Diagnoses as of [Client.Token]; LOGIN_TIMEOUT when the code has expired.
+// sections 3.4 and 3.5). It polls once per interval, five seconds slower after
+// each slow_down, and continues if the server is temporarily unreachable. Errors
+// are Diagnoses as of [Client.Token]; LOGIN_TIMEOUT if the code has expired.
 func (c *Client) PollDevice(ctx context.Context, d *DeviceAuthorization) (*TokenResponse, error) {
 	interval := d.Interval
 	req := TokenRequest{GrantType: GrantDeviceCode, scope: d.scope}

@@ -10,7 +10,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Endpoint names an endpoint in messages and errors.
+// Endpoint is the name of an endpoint in messages and errors.
 type Endpoint string
 
 // The endpoints.
@@ -25,8 +25,7 @@ const (
 	UserinfoEndpoint      Endpoint = "userinfo"
 )
 
-// Request is what was asked of the server, as far as it helps to say what to
-// change after a refusal.
+// Request describes the request, as far as it helps to suggest a fix.
 type Request struct {
 	Endpoint   Endpoint
 	GrantType  string // at the token endpoint
@@ -41,8 +40,8 @@ type Request struct {
 	MethodsAnnounced bool
 }
 
-// DependsOnTime reports whether the request held a proof or an assertion, or a
-// code, which is valid only for a short time by the server's clock.
+// DependsOnTime reports whether the request had a proof, an assertion or a
+// code, which are valid for a short time by the server's clock.
 func (r Request) DependsOnTime() bool {
 	switch r.GrantType {
 	case "authorization_code", grantJWTBearer, grantTokenExchange:
@@ -56,7 +55,7 @@ func (r Request) DependsOnTime() bool {
 // 4.1.2.1). It comes wrapped in a Diagnosis whose kind says who can fix it;
 // find it with errors.As. Its texts are the server's own.
 type Error struct {
-	Code        string // "" where the response names none
+	Code        string // "" if the response has none
 	Description string
 	URI         string
 	// Text is the beginning of a response that is an error in a form of its own.
@@ -66,8 +65,7 @@ type Error struct {
 	Clock   ServerClock // by the Date of the response
 }
 
-// serverText bounds what of a server's text is shown. Some servers come to the
-// point late.
+// serverText limits how much of a server's text is shown.
 const serverText = 500
 
 // Error returns the code and the description, quoted and cut at 500 bytes.
@@ -85,9 +83,10 @@ func (e *Error) Error() string {
 	return code + ": " + strconv.Quote(diagnosis.Shorten(e.Description, serverText))
 }
 
-// RefusesRefreshToken reports whether the response, to a refresh, means that the
+// RefusesRefreshToken reports whether the response to a refresh means that the
 // refresh token cannot be used any more, and whether that is certain. Only
-// invalid_grant is (RFC 6749, section 5.2); other words for it are in use.
+// invalid_grant is certain (RFC 6749, section 5.2); some servers use other
+// codes.
 func (e *Error) RefusesRefreshToken() (refused, certain bool) {
 	if e.Request.GrantType != "refresh_token" {
 		return false, false
@@ -101,9 +100,9 @@ func (e *Error) RefusesRefreshToken() (refused, certain bool) {
 	return false, false
 }
 
-// isAboutToken decides what a refusal of a refresh with an unknown code means.
-// invalid_request and the like are about the request, unless they name the
-// refresh token.
+// isAboutToken interprets a refused refresh with an unknown code.
+// invalid_request and similar codes are about the request, unless the
+// description mentions the refresh token.
 func (e *Error) isAboutToken() bool {
 	switch e.Code {
 	case "unsupported_grant_type", "invalid_dpop_proof", "use_dpop_nonce", "invalid_client_metadata", "invalid_resource":
@@ -115,8 +114,8 @@ func (e *Error) isAboutToken() bool {
 	return e.Status == 0 || e.Status < 500
 }
 
-// meanings maps the codes of OAuth, its extensions and well-known servers to
-// diagnoses.
+// meanings maps the error codes of OAuth, its extensions and well-known servers
+// to diagnoses.
 var meanings = map[diagnosis.ID][]string{
 	diagnosis.ClientRefused:   {"invalid_client", "unauthorized_client", "incorrect_client_credentials"},
 	diagnosis.ScopeRefused:    {"invalid_scope"},
@@ -144,11 +143,10 @@ var registeredCodes = []string{
 	"invalid_redirect_uri", "invalid_client_metadata", "invalid_software_statement", "unapproved_software_statement",
 }
 
-// IsRegistered reports whether the code is one that a specification defines. Any
-// other is the server's own word.
+// IsRegistered reports whether a specification defines the code.
 func (e *Error) IsRegistered() bool { return slices.Contains(registeredCodes, e.Code) }
 
-// meaning is the diagnosis that the code and the status stand for.
+// meaning returns the diagnosis for the code and the status.
 func (e *Error) meaning() diagnosis.ID {
 	for id, codes := range meanings {
 		if slices.Contains(codes, e.Code) && id != diagnosis.ServerError {
@@ -166,14 +164,15 @@ func (e *Error) meaning() diagnosis.ID {
 	return diagnosis.RequestRefused
 }
 
-// isAboutClient reports that the status alone says that the client did not
-// authenticate (RFC 6749, section 5.2; RFC 7009, section 2.2.1; RFC 7662, section
-// 2.3). At the userinfo and the registration endpoint it is about a token.
+// isAboutClient reports whether the status alone means that the client is not
+// authenticated (RFC 6749, section 5.2; RFC 7009, section 2.2.1; RFC 7662,
+// section 2.3). At the userinfo and the registration endpoint, it is about a
+// token.
 func (e *Error) isAboutClient() bool {
 	return e.Status == http.StatusUnauthorized && e.Request.Endpoint != UserinfoEndpoint && e.Request.Endpoint != RegistrationEndpoint
 }
 
-// diagnose says what an error response means for its reader.
+// diagnose returns the diagnosis for an error response.
 func (e *Error) diagnose() error {
 	id := e.meaning()
 	if refused, _ := e.RefusesRefreshToken(); refused {

@@ -18,15 +18,15 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// IDTokenExpectation is what an ID token must fit beyond what every one must.
-// The zero value expects nothing more. [AuthorizationRequest.IDTokenExpectation]
-// gives that of a login; a refresh needs Previous.
+// IDTokenExpectation holds the values that an ID token must have. The zero value
+// has none. [AuthorizationRequest.IDTokenExpectation] returns that of a login; a
+// refresh needs Previous.
 type IDTokenExpectation struct {
 	Nonce     secret.String
 	MaxAge    *time.Duration // auth_time is needed and no longer ago
 	ACRValues []string       // acr is needed and one of these
-	// Previous is the ID token of the login, decoded: after a refresh iss, sub
-	// and aud must be the same, and auth_time and nonce if they are there
+	// Previous is the decoded ID token of the login. After a refresh, iss, sub
+	// and aud must be the same, and auth_time and nonce if they are present
 	// (OpenID Connect Core, section 12.2).
 	Previous *token.Token
 }
@@ -66,7 +66,8 @@ func (c *Client) VerifyIDToken(ctx context.Context, res *TokenResponse, want IDT
 	return t, nil
 }
 
-// verifySigned checks what every JWT of the issuer for this client must fit.
+// verifySigned performs the checks of every JWT from the issuer for this
+// client.
 func (c *Client) verifySigned(ctx context.Context, raw string) (*token.Token, error) {
 	decoded, err := token.Decode(raw)
 	if err != nil {

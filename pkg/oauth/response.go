@@ -55,7 +55,7 @@ func (r *AuthorizationRequest) Code(v url.Values) (secret.String, error) {
 		}})
 	}
 	if !r.answered.CompareAndSwap(false, true) {
-		return secret.String{}, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.StateMismatch, Got: diagnosis.Values{"a second answer"}, Err: ErrState})
+		return secret.String{}, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.StateMismatch, Got: diagnosis.Values{"a second response"}, Err: ErrState})
 	}
 	if err := r.checkIssuer(v["iss"]); err != nil {
 		return secret.String{}, fmt.Errorf("oauth: %w", err)
