@@ -156,10 +156,10 @@ func (a *Account) loginRequired() error {
 	return &diagnosis.Diagnosis{ID: diagnosis.LoginRequired, Got: diagnosis.Values{"profile " + a.profile.Name()}}
 }
 
-// ActsForItself reports whether the account gets its tokens without a user: the
-// profile says so, by the grant of a client's own or by one that presents a token
-// of another server, or the client can authenticate and nobody is logged in.
-// Where somebody is, the client never takes that user's place.
+// ActsForItself reports whether the account obtains tokens without a user: the
+// profile has a grant without a user, or the client can authenticate and no user
+// is logged in. If a user is logged in, the client is not used in place of the
+// user.
 func (a *Account) ActsForItself() bool {
 	s, err := a.store.Load(a.profile.Name())
 	return (a.actsForItself(s) || a.presentsAgain(s)) && (err == nil || errors.Is(err, session.ErrNotFound))

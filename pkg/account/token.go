@@ -22,11 +22,11 @@ import (
 type Token struct {
 	Value     secret.String
 	Type      string    // Bearer or DPoP
-	ExpiresAt time.Time // zero where it is not known
+	ExpiresAt time.Time // zero if it is not known
 	Scope     []string
-	// IDToken is the ID token that was obtained with it, empty if there is none.
+	// IDToken is the ID token of the same response, or empty.
 	IDToken secret.String
-	// Given says that the token came from Config.AccessToken and not from a
+	// Given reports whether the token is Config.AccessToken and not from a
 	// session.
 	Given bool
 
@@ -35,7 +35,7 @@ type Token struct {
 }
 
 // Bound reports whether the token needs a proof with each request (RFC 9449),
-// which only this process can make.
+// which only this process can create.
 func (t *Token) Bound() bool { return t.prover != nil }
 
 // ForAPI returns the token as package apicall sends it.
@@ -43,9 +43,8 @@ func (t *Token) ForAPI() apicall.AccessToken {
 	return apicall.AccessToken{Type: t.Type, Value: t.Value, Prover: t.prover}
 }
 
-// Stored returns the access token as it is, expired or not, to look at it
-// only: nothing is refreshed and no server is asked. Errors are those of
-// [Account.Session].
+// Stored returns the access token, expired or not, for display: nothing is
+// refreshed and no request is sent. Errors are those of [Account.Session].
 func (a *Account) Stored() (*Token, error) {
 	if !a.config.AccessToken.IsZero() {
 		return given(a.config.AccessToken), nil
@@ -57,14 +56,14 @@ func (a *Account) Stored() (*Token, error) {
 	return a.tokenOf(s)
 }
 
-// Want says what the token has to be good for.
+// Want describes the required token.
 type Want struct {
-	// MinTTL is how long the token has to live; 0 means a share of its whole life.
+	// MinTTL is the minimum remaining lifetime; 0 means a share of its lifetime.
 	MinTTL time.Duration
-	// Rejected is a token that is not good enough any more, such as one that an
-	// API refused.
+	// Rejected is a token that must not be returned, for example because an API
+	// refused it.
 	Rejected secret.String
-	// Refresh asks for a new token in any case.
+	// Refresh requests a new token in any case.
 	Refresh bool
 }
 
@@ -103,13 +102,13 @@ func (a *Account) tokenOf(s *session.Session) (*Token, error) {
 	}, nil
 }
 
-// given is a token from outside, of which only a JWT says when it expires.
+// given is a token from outside. Only a JWT shows when it expires.
 func given(value secret.String) *Token {
 	return &Token{Value: value, Type: "Bearer", ExpiresAt: ExpiryOf(value), Given: true}
 }
 
-// ExpiryOf returns the exp of an access token that is a JWT, zero if it shows none.
-// It says when to refresh, and is never trusted for anything else.
+// ExpiryOf returns the exp of an access token that is a JWT, or zero. It is only
+// used to decide when to refresh.
 func ExpiryOf(value secret.String) time.Time {
 	t, err := token.Decode(value.Reveal())
 	if err != nil {
@@ -118,8 +117,8 @@ func ExpiryOf(value secret.String) time.Time {
 	return t.Expiry()
 }
 
-// RefreshError says that an expired access token could not be refreshed, and
-// why.
+// RefreshError means that an expired access token could not be refreshed, with
+// the reason.
 type RefreshError struct {
 	ExpiredAt time.Time
 	Err       error
@@ -133,8 +132,7 @@ func (e *RefreshError) Error() string {
 // Unwrap returns why.
 func (e *RefreshError) Unwrap() error { return e.Err }
 
-// refreshFailed adds what was being done, where the reason alone does not say
-// it.
+// refreshFailed adds the operation, if the reason alone does not show it.
 func (a *Account) refreshFailed(before *session.Session, rejected secret.String, err error) error {
 	var d *diagnosis.Diagnosis
 	if before == nil || before.ExpiresAt.IsZero() || before.ExpiresAt.After(a.now()) || !rejected.IsZero() || !errors.As(err, &d) || d.Kind() != diagnosis.Unavailable {
@@ -143,7 +141,7 @@ func (a *Account) refreshFailed(before *session.Session, rejected secret.String,
 	return &RefreshError{ExpiredAt: before.ExpiresAt, Err: err}
 }
 
-// source gives the profile's session, renewed when it is due.
+// source returns the profile's session and refreshes it if needed.
 func (a *Account) source() *session.Source {
 	return &session.Source{
 		Store: a.store, Profile: a.profile.Name(), Now: a.config.Now,
@@ -151,13 +149,13 @@ func (a *Account) source() *session.Source {
 	}
 }
 
-// renewTime bounds a renewal as a whole, where the HTTP client's Timeout does not
-// ask for more: the metadata, the token request and the keys. A refresh token
-// that was rotated for an answer that nobody waited for is lost.
+// renewTime is the time limit for a refresh with its requests for metadata,
+// tokens and keys, unless the HTTP client's Timeout is longer. If the response is
+// not awaited, a rotated refresh token is lost.
 const renewTime = 30 * time.Second
 
-// fits reports whether a session is one for what is in force. A client's own
-// session that is not is as good as none, since it can simply get another.
+// fits reports whether a session matches the profile. A client's own session
+// that does not match is ignored, because the client can get another one.
 func (a *Account) fits(s *session.Session) error {
 	difference := a.difference(s)
 	if difference == nil {
@@ -169,8 +167,7 @@ func (a *Account) fits(s *session.Session) error {
 	return difference
 }
 
-// difference says in what a session differs from what is in force, nil if it
-// does not.
+// difference returns how a session differs from the profile, or nil.
 func (a *Account) difference(s *session.Session) error {
 	p := a.profile
 	elsewhere := func(what, want, has string) error {
@@ -213,10 +210,11 @@ func sameSet(a, b []string) bool {
 // without reading the store again.
 const recentFor = time.Second
 
-// TokenSource gives the account's access token to package apicall, for requests
-// to the profile's API and the origins that are allowed too. A session's token
-// does not go to an API that only the environment names: ORIGIN_REFUSED. That
-// another process refreshed or ended the session is noticed within a second.
+// TokenSource returns the account's access token to package apicall, for
+// requests to the profile's API and other allowed origins. A session's token is
+// not sent to an API that is configured only in the environment:
+// ORIGIN_REFUSED. A refresh or logout by another process is noticed within a
+// second.
 func (a *Account) TokenSource(allowOrigins ...string) apicall.TokenSource {
 	return apicall.Recent(&apiTokens{account: a, allowed: allowOrigins}, recentFor, a.config.Now)
 }
@@ -238,9 +236,8 @@ func (s *apiTokens) Token(ctx context.Context, rejected secret.String) (apicall.
 	return t.ForAPI(), nil
 }
 
-// CheckAPI reports whether [Account.TokenSource] would give the session's token
-// for the profile's API, without refreshing it: ORIGIN_REFUSED if not. Without a
-// session there is nothing to refuse.
+// CheckAPI returns the error ORIGIN_REFUSED of [Account.TokenSource] for the
+// profile's API, without refreshing the token. Without a session it returns nil.
 func (a *Account) CheckAPI(allowOrigins ...string) error {
 	s, err := a.Session()
 	if err != nil {
@@ -249,9 +246,9 @@ func (a *Account) CheckAPI(allowOrigins ...string) error {
 	return a.allowAPI(&Token{Given: !a.config.AccessToken.IsZero(), from: s}, allowOrigins)
 }
 
-// allowAPI refuses to send a session's token to an API other than the one that
-// the profile file names or that the session was obtained for. What the
-// environment names may come from a folder that another person made.
+// allowAPI returns an error if a session's token would be sent to an API other
+// than that of the profile file or the session. The environment may come from
+// another person's directory.
 func (a *Account) allowAPI(t *Token, allowed []string) error {
 	p := a.profile
 	api := originOf(p.Get(profile.API))
@@ -269,14 +266,13 @@ func (a *Account) allowAPI(t *Token, allowed []string) error {
 		expected = t.from.API
 	}
 	if expected == "" {
-		expected = "an API that the profile names"
+		expected = "an API in the profile"
 	}
 	return &diagnosis.Diagnosis{ID: diagnosis.OriginRefused, Expected: diagnosis.Values{expected}, Got: diagnosis.Values{api}}
 }
 
-// Revoke asks the server to revoke a token (RFC 7009). The
-// session's own access token is forgotten with it, so that the next use
-// refreshes.
+// Revoke revokes a token at the server (RFC 7009). If it is the session's
+// access token, the next use refreshes it.
 func (a *Account) Revoke(ctx context.Context, value secret.String) error {
 	s, client, err := a.signedIn(ctx)
 	if err != nil {
@@ -296,7 +292,7 @@ func (a *Account) Revoke(ctx context.Context, value secret.String) error {
 	return err
 }
 
-// validUntil says when a token ends that cannot be revoked.
+// validUntil describes when a token that was not revoked expires.
 func validUntil(expires time.Time) diagnosis.Values {
 	if expires.IsZero() {
 		return nil
@@ -305,9 +301,9 @@ func validUntil(expires time.Time) diagnosis.Values {
 }
 
 // Introspect asks the server whether a token is active (RFC 7662), as the
-// session's client; as the one that the profile names where no session fits, since
-// an API has credentials of its own (section 2.1). If it is the session's own
-// token and is not active, the session's next use refreshes.
+// session's client. If no session matches, it uses the client in the profile,
+// because an API has its own credentials (section 2.1). If the session's own token
+// is not active, its next use refreshes it.
 func (a *Account) Introspect(ctx context.Context, value secret.String) (*oauth.Introspection, error) {
 	s, client, err := a.signedIn(ctx)
 	if d, ok := errors.AsType[*diagnosis.Diagnosis](err); ok && (d.ID == diagnosis.LoginRequired || d.ID == diagnosis.SessionElsewhere) && a.canAuthenticate() {
@@ -323,8 +319,8 @@ func (a *Account) Introspect(ctx context.Context, value secret.String) (*oauth.I
 	return answer, err
 }
 
-// IntrospectAsClient is [Account.Introspect] as the client that the profile
-// names, whether or not there is a session.
+// IntrospectAsClient is like [Account.Introspect] with the client in the
+// profile, whether or not there is a session.
 func (a *Account) IntrospectAsClient(ctx context.Context, value secret.String) (*oauth.Introspection, error) {
 	server, err := a.Server(ctx)
 	if err != nil {
@@ -337,7 +333,7 @@ func (a *Account) IntrospectAsClient(ctx context.Context, value secret.String) (
 	return client.Introspect(ctx, value, "access_token")
 }
 
-// Userinfo returns what the server says of the user, who must be the one that
+// Userinfo returns the server's claims about the user, who must be the one that
 // logged in (OpenID Connect Core, section 5.3).
 func (a *Account) Userinfo(ctx context.Context) (*oauth.Userinfo, error) {
 	t, err := a.Token(ctx, Want{})
@@ -367,8 +363,8 @@ func (a *Account) signedIn(ctx context.Context) (*session.Session, *oauth.Client
 	return s, client, err
 }
 
-// gone reports that a server refused to revoke a token because it does not know
-// it any more (RFC 7009, section 2.2).
+// gone reports whether a revocation failed because the server no longer knows
+// the token (RFC 7009, section 2.2).
 func gone(err error) bool {
 	var refused *oauth.Error
 	if !errors.As(err, &refused) {
@@ -381,7 +377,7 @@ func gone(err error) bool {
 	return refused.Status == 404
 }
 
-// params reads settings of the form NAME=VALUE.
+// params parses settings of the form NAME=VALUE.
 func params(list []string) (url.Values, error) {
 	values := url.Values{}
 	for _, p := range list {

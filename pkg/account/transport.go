@@ -7,10 +7,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
-// HTTPClient returns a client whose requests to the profile's API, and to the
-// origins that are allowed too, carry the account's access token, refreshed when
-// it is due and once when the API refuses it. Requests to other origins carry
-// none. The proof of a token that is bound to a key is made for each request (RFC
+// HTTPClient returns a client that sends the account's access token with requests
+// to the profile's API and other allowed origins. The token is refreshed if
+// needed, and once if the API refuses it. Requests to other origins have no
+// token. For a token that is bound to a key, each request has a new proof (RFC
 // 9449).
 func (a *Account) HTTPClient(allowOrigins ...string) *http.Client {
 	api := &apicall.Client{

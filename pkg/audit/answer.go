@@ -11,14 +11,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Answer is what an API answered to one request.
+// Answer is an API's response to one request.
 type Answer struct {
-	Status     int      // 0 if there was no answer
+	Status     int      // 0 without a response
 	Challenges []string // the WWW-Authenticate fields as they were sent
 	MediaType  string   // of the body, without parameters
 	Location   string
 	Body       []byte // at most 1 MiB
-	// Err says why there was no answer: a timeout, a connection that ended.
+	// Err is why there is no response, such as a timeout or a closed
+	// connection.
 	Err error
 
 	retryAfter time.Duration
@@ -26,7 +27,7 @@ type Answer struct {
 	isJSON     bool
 }
 
-// NewAnswer reads what was received.
+// NewAnswer reads a response.
 func NewAnswer(status int, header http.Header, body []byte) *Answer {
 	a := &Answer{Status: status, Challenges: header.Values("WWW-Authenticate"), Location: header.Get("Location"), Body: body}
 	a.MediaType, _, _ = mime.ParseMediaType(header.Get("Content-Type"))
@@ -38,8 +39,8 @@ func NewAnswer(status int, header http.Header, body []byte) *Answer {
 	return a
 }
 
-// without returns the answer with a token that it repeats taken out, so that no
-// report shows one.
+// without returns the response with a token removed, so that no report shows
+// it.
 func (a *Answer) without(raw string) *Answer {
 	const mark = "[token]"
 	for _, part := range []string{raw, raw[strings.LastIndexByte(raw, '.')+1:]} {
@@ -55,34 +56,34 @@ func (a *Answer) without(raw string) *Answer {
 	return a
 }
 
-// minHidden is the length from which a text is taken for a token.
+// minHidden is the length from which a text counts as a token.
 const minHidden = 16
 
 type constant string
 
 func (c constant) Error() string { return string(c) }
 
-// Why a request was not answered, where it is not the network's error.
+// Reasons why there is no response, other than network errors.
 const (
 	errTimeout     = constant("timeout")
 	errInterrupted = constant("interrupted")
 )
 
-// noAnswer is a request that was not answered.
+// noAnswer is a request without a response.
 func noAnswer(err error) *Answer { return &Answer{Err: err} }
 
 func (a *Answer) in(low, high int) bool { return a.Status >= low && a.Status < high }
 func (a *Answer) isSuccess() bool       { return a.in(200, 300) }
 func (a *Answer) isServerError() bool   { return a.in(500, 600) }
 
-// isUnusable reports whether the answer says nothing of the token: none came in
-// time, or the API asks to come later.
+// isUnusable reports whether the response shows nothing about the token: there
+// was none in time, or the API requires a delay.
 func (a *Answer) isUnusable() bool {
 	return a.in(0, 200) || a.Status == http.StatusTooManyRequests || a.Status == http.StatusRequestTimeout
 }
 
-// isLike reports whether two answers are the same as far as an audit can see:
-// the status, for 200 the shape of the body, for 404 the body.
+// isLike reports whether two responses are equal for an audit: the status, for
+// 200 the shape of the body, for 404 the body.
 func (a *Answer) isLike(b *Answer) bool {
 	switch {
 	case a.Status != b.Status || a.isUnusable():
@@ -97,7 +98,7 @@ func (a *Answer) isLike(b *Answer) bool {
 	return true
 }
 
-// maxShape bounds how deep shapes are compared.
+// maxShape limits the depth to which shapes are compared.
 const maxShape = 8
 
 // sameShape compares two JSON values by their types, the names of their members

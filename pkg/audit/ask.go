@@ -42,7 +42,7 @@ func (a *Audit) ask(ctx context.Context, x *asking) {
 const notApplicable = "not applicable"
 
 // controls sends the valid request and the one without a token, and reports
-// whether they allow to go on.
+// whether to continue.
 func (a *Audit) controls(ctx context.Context, x *asking) bool {
 	good, none := &cell{c: caseNamed("good")}, &cell{c: caseNamed("no-token")}
 	for _, cell := range x.cells {
@@ -68,7 +68,7 @@ func (a *Audit) controls(ctx context.Context, x *asking) bool {
 		return false
 	}
 	if isUnsafe && !slices.Contains([]int{400, 404, 409, 415, 422}, good.answer.Status) && !isRefused(good.answer) {
-		x.stop = inconclusive("answer to the invalid request with a valid token: %s, so nothing more is sent", describe(good.answer))
+		x.stop = inconclusive("unexpected response to the invalid request with a valid token: %s, so nothing more is sent", describe(good.answer))
 		return false
 	}
 	if !isUnsafe {
@@ -93,19 +93,19 @@ func (a *Audit) controls(ctx context.Context, x *asking) bool {
 	return true
 }
 
-// stopDry says what a request without a token showed that did not get a 401.
+// stopDry describes a response to a request without a token that is not a 401.
 func stopDry(r *Answer) Outcome {
 	if r.isSuccess() && r.Status != http.StatusOK {
 		return Outcome{Fail, caseNamed("no-token").ID, describe(r) + " without a token"}
 	}
-	return inconclusive("answer to the invalid request without a token: %s, and 401 is expected, so nothing more is sent", describe(r))
+	return inconclusive("response to the invalid request without a token: expected 401, got %s, so nothing more is sent", describe(r))
 }
 
 func isRefused(r *Answer) bool {
 	return r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden
 }
 
-// controlAgain sends the valid request once more, except where it changes data.
+// controlAgain repeats the valid request, unless it changes data.
 func (a *Audit) controlAgain(ctx context.Context, x *asking) {
 	if !x.op.isSafe() && a.config.Unsafe == Real || ctx.Err() != nil {
 		return
@@ -166,7 +166,7 @@ func (a *Audit) answerWith(ctx context.Context, x *asking, cell *cell, raw strin
 	}
 }
 
-// askState asks what the API does when the issuer's state changes.
+// askState tests the API while the issuer's state changes.
 func (a *Audit) askState(ctx context.Context, x *asking) {
 	signer, _ := a.config.Tokens.(*Signer)
 	for _, cell := range x.cells {
@@ -215,8 +215,8 @@ func (a *Audit) changeState(ctx context.Context, x *asking, cell *cell, signer *
 	}
 }
 
-// until sends the request again until the answer is as expected, or as long as
-// the configuration allows.
+// until repeats the request until the response is as expected or the configured
+// time is over.
 func (a *Audit) until(ctx context.Context, x *asking, cell *cell, raw string, done func(*Answer) bool) {
 	const steps = 70
 	for range steps + 1 {

@@ -15,42 +15,44 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// Config says what is audited and how. Target, Operations and Tokens are needed.
+// Config configures an audit. Target, Operations and Tokens are required.
 type Config struct {
 	// Target is the URL that the paths of the operations follow.
 	Target     *url.URL
 	Operations []Operation
 	Tokens     Tokens
-	// Scopes are all scopes of the API; nil means those of Operations.
+	// Scopes lists all scopes of the API. If nil, they are those of Operations.
 	Scopes []string
 	// Unlisted are operations that one of two documents does not list.
 	Unlisted []string
-	// Transport carries the requests; nil means HTTP. No redirect is followed.
+	// Transport sends the requests. If nil, it is that of HTTP. Redirects are
+	// not followed.
 	Transport http.RoundTripper
-	// Cases are patterns of [path.Match] for the names of cases; nil means all.
+	// Cases lists patterns of [path.Match] for the names of cases. If nil, all
+	// cases are run.
 	Cases []string
-	// Unsafe says how operations that change data are asked.
+	// Unsafe is how operations that change data are tested.
 	Unsafe Mode
 	// AnyAudience leaves out the cases of the audience, for an API that accepts
 	// tokens for any.
 	AnyAudience bool
 	// Header is added to every request.
 	Header http.Header
-	// Rate is the most requests in a second; 0 means any number.
+	// Rate is the maximum number of requests in a second; 0 means no limit.
 	Rate float64
-	// Revocation asks whether revoked tokens are refused. Rotation asks what the
-	// API does when keys change, and is the longest wait for that; 0 does not ask.
+	// Revocation tests whether revoked tokens are refused. Rotation tests key
+	// changes, and is the maximum wait for them; 0 disables the test.
 	Revocation bool
 	Rotation   time.Duration
-	// Timeout bounds each request; 0 means 10 seconds.
+	// Timeout is the time limit for each request; 0 means 10 seconds.
 	Timeout time.Duration
-	// Observe is given each exchange, one at a time; nil means no one is.
+	// Observe, if not nil, is called with each exchange, one at a time.
 	Observe func(Exchange)
-	// Wait waits between requests; nil means a timer.
+	// Wait waits between requests. If nil, a timer is used.
 	Wait func(context.Context, time.Duration) error
 }
 
-// Exchange is one request and its answer.
+// Exchange is one request and its response.
 type Exchange struct {
 	Operation string
 	Case      string
@@ -76,14 +78,14 @@ type Audit struct {
 	sent     int
 }
 
-// asking is an operation with the cases that are asked of it.
+// asking is an operation with its cases.
 type asking struct {
 	op    *Operation
 	cases []*Case
-	skip  string // why it is not asked at all; "" if it is
+	skip  string // why it is not tested at all, or ""
 	cells []*cell
-	seen  Seen    // what all cases share
-	stop  Outcome // why the operation is not decided, or fails as a whole
+	seen  Seen    // shared by all cases
+	stop  Outcome // why the operation is undecided or fails as a whole
 
 	missingParam string
 }
@@ -92,7 +94,7 @@ type asking struct {
 type cell struct {
 	c       *Case
 	answer  *Answer
-	lacks   string // why there is no answer
+	lacks   string // why there is no response
 	token   string // the claims that were sent
 	fetched bool   // the API read the key that the token pointed to
 }
@@ -133,7 +135,7 @@ func New(c Config) (*Audit, error) {
 	return a, nil
 }
 
-// asked reports whether the case is one of those that the caller chose.
+// asked reports whether the case is selected.
 func (a *Audit) asked(c *Case) bool {
 	return a.config.Cases == nil || slices.ContainsFunc(a.config.Cases, func(glob string) bool {
 		ok, _ := path.Match(glob, c.Name)
@@ -237,16 +239,16 @@ func isAskable(o *Operation, mode Mode) bool {
 	return reason == ""
 }
 
-// Plan is what an audit is going to send.
+// Plan describes what an audit will send.
 type Plan struct {
-	Operations int // that are asked
+	Operations int // to test
 	Requests   int // at most
 	Methods    []string
 	Duration   time.Duration // at the rate, waits for rotation included
 	Source     string        // of the tokens
 }
 
-// Plan says what is going to be sent.
+// Plan returns what will be sent.
 func (a *Audit) Plan() Plan {
 	p := Plan{Source: a.config.Tokens.Source()}
 	for _, x := range a.asks {
@@ -270,8 +272,8 @@ func (a *Audit) Plan() Plan {
 	return p
 }
 
-// Run sends the requests and reports what they show. If ctx ends, the report
-// holds what was known by then, with Interrupted set.
+// Run sends the requests and reports the results. If ctx ends, the report has
+// the results so far, with Interrupted set.
 func (a *Audit) Run(ctx context.Context) *Report {
 	switch tokens := a.config.Tokens.(type) {
 	case *Signer:

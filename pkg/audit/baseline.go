@@ -11,10 +11,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Baseline is a list of faults that are known.
+// Baseline is a list of known faults.
 type Baseline []Known
 
-// Known is a fault that someone decided to keep for now, with the reason.
+// Known is a fault that is accepted for now, with the reason.
 type Known struct {
 	Operation string       `yaml:"operation"`
 	Case      string       `yaml:"case"`
@@ -24,12 +24,12 @@ type Known struct {
 	line int
 }
 
-// maxBaseline bounds a baseline file, in bytes.
+// maxBaseline is the size limit of a baseline file in bytes.
 const maxBaseline = 1 << 20
 
-// LoadBaseline reads a YAML list of {operation, case, id, reason}. Name is the
-// file's, for errors, which begin with name:line. An entry without a reason is
-// refused: someone has to look at each.
+// LoadBaseline parses a YAML list of {operation, case, id, reason}. Name is the
+// name of the file; errors begin with name:line. An entry without a reason is
+// refused.
 func LoadBaseline(data []byte, name string) (Baseline, error) {
 	b, err := parseBaseline(data)
 	if err != nil {
@@ -106,8 +106,8 @@ func readKnown(n *yaml.Node) (Known, error) {
 	return k, nil
 }
 
-// Apply marks the findings that are known, and returns the entries that are
-// stale: the case passed, or listed reports that the operation no longer exists.
+// Apply marks the known findings, and returns stale entries: the case passed, or
+// listed reports that the operation no longer exists.
 func (b Baseline) Apply(r *Report, listed func(operation string) bool) (stale []Known) {
 	for _, k := range b {
 		found := false
@@ -124,7 +124,7 @@ func (b Baseline) Apply(r *Report, listed func(operation string) bool) (stale []
 	return stale
 }
 
-// passed reports whether the case of a known fault was asked and decided.
+// passed reports whether the case of a known fault was tested and decided.
 func (r *Report) passed(k Known) bool {
 	for _, row := range r.Operations {
 		if row.Operation.Name() != k.Operation {
@@ -135,8 +135,8 @@ func (r *Report) passed(k Known) bool {
 	return false
 }
 
-// WriteBaseline returns a baseline file of the findings, with empty reasons; the
-// reasons of known ones are kept.
+// WriteBaseline returns a baseline file of the findings with empty reasons.
+// Existing reasons are retained.
 func WriteBaseline(r *Report) ([]byte, error) {
 	list := Baseline{}
 	for _, f := range r.Findings {
@@ -146,5 +146,5 @@ func WriteBaseline(r *Report) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	return append([]byte("# Known faults. Give each a reason: an entry without one is refused.\n"), text...), nil
+	return append([]byte("# Known faults. Each entry needs a reason.\n"), text...), nil
 }

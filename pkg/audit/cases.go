@@ -29,7 +29,7 @@ const (
 	GroupPublic Group = "public"
 )
 
-// Need is what a case needs beyond the API itself.
+// Need is a requirement of a case beyond the API itself.
 type Need int
 
 // The needs, each with those before it.
@@ -39,7 +39,7 @@ const (
 	NeedIssuer             // control over the issuer
 )
 
-// Class says what a finding means.
+// Class is the meaning of a finding.
 type Class string
 
 // The classes: the API accepts what it must refuse, refuses what it must
@@ -51,36 +51,36 @@ const (
 )
 
 // Case is a row of the matrix: one request that differs from a valid one in one
-// thing, and what the API must answer.
+// way, and the expected response.
 type Case struct {
 	Name  string
 	Group Group
-	// Headline is what a finding says, for instance "a token without an audience
-	// is accepted".
+	// Headline describes a finding, for example "a token without an audience is
+	// accepted".
 	Headline string
-	// Change is what differs from a valid request, for instance "a valid token
-	// without an audience".
+	// Change describes the difference from a valid request, for example "a
+	// valid token without an audience".
 	Change string
 	// Accept is set for a request that the API must accept.
 	Accept bool
-	// Warn is set where a failure is only a warning.
+	// Warn means that a failure is only a warning.
 	Warn  bool
 	Needs Need
-	// ID is the diagnosis that should have refused the request; for a case that
-	// must be accepted, what its refusal is called.
+	// ID is the diagnosis that should refuse the request or, for a case that
+	// must be accepted, the diagnosis of its refusal.
 	ID diagnosis.ID
 	// Clause is the rule, for instance "RFC 9068, section 4".
 	Clause string
 	Fix    string
-	// NeedsScopes is set where the operation must need a scope.
+	// NeedsScopes means that the operation must require a scope.
 	NeedsScopes bool
-	// Token names the token to send, a case of [forge.Cases]; "" sends none.
+	// Token is the token to send, a case of [forge.Cases]; "" sends none.
 	Token string
 
 	allow []int // statuses that refuse, beyond 401, 403 and 404
 }
 
-// Class returns what a failure of the case means.
+// Class returns the meaning of a failure of the case.
 func (c *Case) Class() Class {
 	if c.Accept {
 		return Deny
@@ -88,7 +88,7 @@ func (c *Case) Class() Class {
 	return Hole
 }
 
-// Expected says what the API must answer.
+// Expected describes the expected response.
 func (c *Case) Expected() string {
 	switch {
 	case c.Accept:
@@ -110,7 +110,7 @@ func (c *Case) Expected() string {
 // Cases returns the matrix in the order in which it is documented.
 func Cases() []Case { return slices.Clone(matrix()) }
 
-// Quick returns the names of the cases that find most faults in few requests.
+// Quick returns the cases that find most faults with few requests.
 func Quick() []string {
 	return []string{"good", "no-token", "bad-signature", "alg-none", "wrong-issuer", "no-audience", "expired", "missing-scope"}
 }
@@ -137,8 +137,8 @@ const (
 	fixNone   = "put the operation behind the check of the token"
 )
 
-// matrix returns the cases, the same ones each time. Rows of tokens take their id
-// and words from forge. It is made when it is first needed: most commands never do.
+// matrix returns the cases. Rows of tokens use ids and texts of forge. It is
+// created on first use, because most commands do not need it.
 var matrix = sync.OnceValue(func() []Case {
 	return []Case{
 		accepted("good", "RFC 6750, section 2.1"),
@@ -195,7 +195,7 @@ var matrix = sync.OnceValue(func() []Case {
 		refused(GroupType, "crit", "RFC 7515, section 4.1.11", "refuse a token whose crit lists an extension that the API does not know"),
 		refused(GroupType, "bound-token", "RFC 9449, section 7.2; RFC 8705, section 3", "refuse a token with cnf unless the proof of its key is checked").warning(),
 		refused(GroupType, "member-case", "RFC 7519, section 4", "read the names of claims case-sensitively"),
-		refused(GroupType, "duplicate-member", "RFC 7519, section 4", "refuse a token with a member name that occurs twice"),
+		refused(GroupType, "duplicate-member", "RFC 7519, section 4", "refuse a token with duplicate names"),
 
 		refused(GroupScope, "missing-scope", "RFC 6750, section 3.1; RFC 6749, section 3.3", fixScope),
 		refused(GroupScope, "scope-other", "RFC 6750, section 3.1; RFC 6749, section 3.3", fixScope),
@@ -210,11 +210,11 @@ var matrix = sync.OnceValue(func() []Case {
 		route("path-double-slash", "a doubled slash in the path avoids the check of the token", "a doubled slash in the path, without a token", "RFC 3986, section 6.2.2"),
 
 		request(GroupState, "revoked", "a revoked token is accepted", "a token that was revoked at the issuer", diagnosis.Revoked, "RFC 7009, section 2", "ask the issuer (introspection) or a list of revoked tokens").needing(NeedIssuer),
-		request(GroupState, "keys-unavailable", "a valid token is refused while the key set is unavailable", "a valid token while the key set answers 503", diagnosis.KeysUnavailable, "OpenID Connect Core, section 10.1.1", "keep the keys that were fetched before while the key set is unavailable").needing(NeedIssuer).accepting(),
+		request(GroupState, "keys-unavailable", "a valid token is refused while the key set is unavailable", "a valid token while the key set returns 503", diagnosis.KeysUnavailable, "OpenID Connect Core, section 10.1.1", "use the cached keys while the key set is unavailable").needing(NeedIssuer).accepting(),
 		request(GroupState, "rotated-in", "a token signed with a new key is refused", "a token signed with a new key of the key set", diagnosis.KeyNewRefused, "OpenID Connect Core, section 10.1.1", "fetch the key set again for an unknown kid").needing(NeedIssuer).accepting(),
 		request(GroupState, "rotated-out", "a token signed with a removed key is accepted", "a token signed with a key that was removed from the key set", diagnosis.KeyOldAccepted, "RFC 8725, section 3.10", "replace the cached keys as a whole when the key set is fetched, at least every few minutes").needing(NeedIssuer),
 
-		request(GroupPublic, "public-without-token", "a public operation refuses a request without a token", "no Authorization field", diagnosis.PublicRefused, "the document", "answer without a token, or change the document").without().accepting(),
+		request(GroupPublic, "public-without-token", "a public operation refuses a request without a token", "no Authorization field", diagnosis.PublicRefused, "the document", "allow requests without a token, or change the document").without().accepting(),
 	}
 })
 

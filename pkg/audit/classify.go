@@ -8,7 +8,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Result is what a case showed.
+// Result is the result of a case.
 type Result string
 
 // The results. Inconclusive is never counted as proof.
@@ -19,14 +19,14 @@ const (
 	Inconclusive Result = "inconclusive"
 )
 
-// Seen is all that an API answered that decides one case.
+// Seen holds the responses that decide one case.
 type Seen struct {
 	Control   *Answer // to a valid request; nil for a public operation
 	Anonymous *Answer // to the request without a token
 	Spoiled   *Answer // to the case bad-signature; nil if it was not sent
 	Answer    *Answer // to the case itself
-	// ScopesHide is set if an operation with a 2xx control answers a scope case
-	// with 404, so that a 404 may stand for 403.
+	// ScopesHide means that an operation with a 2xx control returns 404 for a
+	// scope case, so that a 404 may mean 403.
 	ScopesHide bool
 }
 
@@ -49,8 +49,8 @@ func failed(c *Case, format string, args ...any) Outcome {
 	return Outcome{result, c.ID, fmt.Sprintf(format, args...)}
 }
 
-// Classify decides a case from the answers alone. It is total: what no rule
-// decides is inconclusive.
+// Classify decides a case from the responses alone. A case that no rule decides
+// is inconclusive.
 func Classify(c *Case, s Seen) Outcome {
 	if c.Group == GroupPublic {
 		return classifyPublic(c, s.Answer)
@@ -75,23 +75,23 @@ func Classify(c *Case, s Seen) Outcome {
 	return classifyRefusal(c, s)
 }
 
-// classifyControl reports whether the control and the answer without a token
-// prove that the operation checks tokens; otherwise it says what they show, and
-// nothing more is to be sent.
+// classifyControl reports whether the two control responses prove that the
+// operation checks tokens. Otherwise it returns what they show, and nothing
+// more is sent.
 func classifyControl(control, anonymous *Answer) (Outcome, bool) {
 	switch {
 	case control.Status == http.StatusUnauthorized, control.Status == http.StatusForbidden:
-		return Outcome{Fail, diagnosis.RightTokenRefused, fmt.Sprintf("a valid token is answered with %d", control.Status)}, false
+		return Outcome{Fail, diagnosis.RightTokenRefused, fmt.Sprintf("the response to a valid token is %d", control.Status)}, false
 	case control.isUnusable(), control.in(300, 400), control.isServerError():
-		return inconclusive("the valid request is not answered: %s", describe(control)), false
+		return inconclusive("no response to the valid request: %s", describe(control)), false
 	case anonymous.isUnusable():
-		return inconclusive("the request without a token is not answered: %s", describe(anonymous)), false
+		return inconclusive("no response to the request without a token: %s", describe(anonymous)), false
 	case control.isLike(anonymous) && control.isSuccess():
 		return Outcome{Fail, diagnosis.NoTokenAccepted, fmt.Sprintf("%d with a token and without", control.Status)}, false
 	case control.isLike(anonymous) && control.Status == http.StatusNotFound:
 		return inconclusive("404 with a token and without: the API does not know the operation, or looks for the object before it checks the token"), false
 	case control.isLike(anonymous):
-		return inconclusive("%d with a token and without: the API checks the request before the token; give it valid values", control.Status), false
+		return inconclusive("%d with and without a token: the API checks the request before the token; use valid values", control.Status), false
 	}
 	return Outcome{}, true
 }
@@ -123,10 +123,10 @@ func classifyRefusal(c *Case, s Seen) Outcome {
 	case isRefusal(c, s):
 		return Outcome{Result: Pass}
 	}
-	return inconclusive("%s is like neither the answer with a valid token nor a refusal", describe(r))
+	return inconclusive("%s is neither like the response to a valid token nor a refusal", describe(r))
 }
 
-// accepts reports whether the answer is like that to a valid token.
+// accepts reports whether the response is like that to a valid token.
 func (c *Case) accepts(s Seen) bool {
 	if c.Name == "head" { // it has no body
 		return s.Answer.Status == s.Control.Status
@@ -141,14 +141,14 @@ func classifyAccepted(c *Case, s Seen) Outcome {
 	case slices.Contains(c.allow, r.Status) && len(r.Challenges) > 0 && len(s.Control.Challenges) == 0:
 		return Outcome{Result: Pass} // it is about the credentials
 	case slices.Contains(c.allow, r.Status) && string(r.Body) != string(s.Control.Body):
-		return inconclusive("%d is the answer to a valid token too, with another body", r.Status)
+		return inconclusive("the response to a valid token is also %d, with another body", r.Status)
 	}
 	return failed(c, "%s, as with a valid token", describe(s.Answer))
 }
 
-// passedAuthentication reports whether a 403 came from the check of scopes,
-// which only an accepted token reaches. A request without a token, and one whose
-// token cannot be read, never do.
+// passedAuthentication reports whether a 403 is from the check of scopes, which
+// only an accepted token reaches. A request without a token, or with one that
+// cannot be parsed, never reaches it.
 func (c *Case) passedAuthentication(s Seen) bool {
 	if c.Group == GroupScope || c.Group == GroupForm || c.Name == "member-case" || c.Token == "" || s.Spoiled == nil {
 		return false
@@ -156,7 +156,7 @@ func (c *Case) passedAuthentication(s Seen) bool {
 	return s.Answer.Status == http.StatusForbidden && s.Anonymous.Status == http.StatusUnauthorized && s.Spoiled.Status == http.StatusUnauthorized
 }
 
-// isRefusal reports whether the answer refuses the request.
+// isRefusal reports whether the response refuses the request.
 func isRefusal(c *Case, s Seen) bool {
 	switch r := s.Answer; {
 	case r.Status == http.StatusUnauthorized, r.Status == http.StatusForbidden, r.in(300, 400):
@@ -171,11 +171,11 @@ func isRefusal(c *Case, s Seen) bool {
 	return false
 }
 
-// describe says what was answered, in a few words.
+// describe summarises the response.
 func describe(a *Answer) string {
 	switch {
 	case a.Err != nil:
-		return "no answer (" + a.Err.Error() + ")"
+		return "no response (" + a.Err.Error() + ")"
 	case a.Status == http.StatusTooManyRequests:
 		return "429, a rate limit"
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
-// settleKind finds out what the URL is, as a search for metadata does: an API's
-// metadata goes before an issuer's.
+// settleKind determines what the URL is, like a search for metadata: an API's
+// metadata takes precedence over an issuer's.
 func (e *examination) settleKind(ctx context.Context) {
 	if e.settled {
 		return
@@ -81,7 +81,8 @@ func (e *examination) configured(key profile.Key) string {
 	return e.config.Account.Profile().Get(key)
 }
 
-// seek searches for the metadata of the resource, from the answer that is there.
+// seek searches for the metadata of the resource, starting with the existing
+// response.
 func (e *examination) seek(ctx context.Context) {
 	if e.sought {
 		return
@@ -95,8 +96,8 @@ func (e *examination) seek(ctx context.Context) {
 	e.resource, e.trail, e.resourceErr = discovery.FindResourceFrom(ctx, e.config.HTTP, e.config.URL, from.request.Method, from.status, from.header)
 }
 
-// unauthenticated is the answer to the first request that needs a token: for an
-// MCP server initialize, else GET.
+// unauthenticated is the first request that needs a token: initialize for an
+// MCP server, otherwise a GET.
 func (e *examination) unauthenticated() *answer {
 	if e.greeting != nil {
 		return e.greeting
@@ -128,23 +129,23 @@ func (e *examination) refuses(ctx context.Context) finding {
 	case a.status == http.StatusUnauthorized:
 		return passed("401 without a token")
 	case a.status < 300 && e.kind == MCP:
-		f := noted("a request without a token is answered")
+		f := noted("a request without a token is accepted")
 		f.id, f.got = diagnosis.NoTokenAccepted, diagnosis.Values{got}
 		return f
 	case a.status < 300 && e.isOpenRoot(ctx):
-		f := noted("the root answers without a token; give the URL of an operation")
+		f := noted("the root works without a token; use the URL of an operation")
 		f.id, f.request, f.got = diagnosis.NoTokenAccepted, a.request, diagnosis.Values{got}
 		return f
 	case a.status < 300:
-		return refusal(diagnosis.NoTokenAccepted, "a request without a token is answered")
+		return refusal(diagnosis.NoTokenAccepted, "a request without a token is accepted")
 	case a.status < 400:
-		text := "a redirect in place of a refusal"
+		text := "a redirect instead of a refusal"
 		if to := a.header.Get("Location"); to != "" {
 			got += " to " + diagnosis.Shorten(withoutQuery(e.config.URL, to), 200)
 		}
-		return refusal(diagnosis.RefusalStatus, text).fixedBy("answer 401 to programs; if the redirect is to the right URL, use that one")
+		return refusal(diagnosis.RefusalStatus, text).fixedBy("return 401 to programs; if the redirect leads to the right URL, use that one")
 	case a.status == http.StatusForbidden:
-		return refusal(diagnosis.RefusalStatus, "403 in place of 401 for a missing token")
+		return refusal(diagnosis.RefusalStatus, "403 instead of 401 for a missing token")
 	case a.status == http.StatusTooManyRequests:
 		return refusal(diagnosis.RateLimited, "the server received too many requests").by(TheAPI)
 	case a.status >= 500:
@@ -224,7 +225,7 @@ func (e *examination) pathOf(rawURL string) string {
 	return u.RequestURI()
 }
 
-// wellKnown is where the metadata of the URL belongs.
+// wellKnown returns the URL of the API's metadata.
 func (e *examination) wellKnown() string {
 	u, err := url.Parse(e.config.URL)
 	if err != nil {
@@ -251,9 +252,9 @@ func (e *examination) resourceMetadata(ctx context.Context) finding {
 	case e.resource != nil:
 		return passed("found at " + e.pathOf(e.trail[len(e.trail)-1].URL))
 	case errors.As(e.resourceErr, &member), errors.As(e.resourceErr, &d) && d.ID == diagnosis.ResourceMismatch:
-		return passed("found") // the next rungs say what is wrong with it
+		return passed("found") // the next rungs report what is wrong with it
 	case isNotFound(e.resourceErr) && e.configured(profile.Issuer) != "":
-		return noted("none; the profile names the issuer")
+		return noted("none; the issuer is configured in the profile")
 	}
 	f := failedWith(e.resourceErr, e.lastRequest(e.trail))
 	if f.id == diagnosis.MetadataNotFound {
@@ -300,7 +301,7 @@ func (e *examination) resourceName(context.Context) finding {
 	return f
 }
 
-// authorizationServers checks that the API names its issuer.
+// authorizationServers checks that the API's metadata lists its issuer.
 func (e *examination) authorizationServers(context.Context) finding {
 	var member *discovery.Problem
 	if errors.As(e.resourceErr, &member) {
@@ -314,7 +315,7 @@ func (e *examination) authorizationServers(context.Context) finding {
 	switch {
 	case len(listed) > 0 && own != "" && !slices.Contains(listed, own):
 		e.issuerURL, e.issuerListed = listed[0], true
-		f := noted("the profile names another issuer: " + own)
+		f := noted("the profile has another issuer: " + own)
 		f.expected, f.got = listed, diagnosis.Values{own}
 		return f.by(You)
 	case len(listed) > 0:
@@ -325,15 +326,15 @@ func (e *examination) authorizationServers(context.Context) finding {
 		return passed(strings.Join(listed, ", "))
 	case own != "":
 		e.issuerURL = own
-		return noted("not listed; the profile names " + own)
+		return noted("not listed; the profile has " + own)
 	}
 	f := failed(diagnosis.MetadataInvalid, "the API lists no authorization server", e.lastRequest(e.trail))
 	f.expected, f.got = diagnosis.Values{"authorization_servers"}, diagnosis.None
 	return f.fixedBy("list the issuer in authorization_servers")
 }
 
-// browser asks as a page of another site would. An API that allows no other
-// origin at all is not meant for pages.
+// browser sends a request like a page of another site. An API that allows no
+// other origin is not meant for pages.
 func (e *examination) browser(ctx context.Context) finding {
 	const page = "https://app.example.com"
 	a, r, err := e.ask(ctx, http.MethodOptions, e.config.URL, http.Header{
@@ -359,18 +360,18 @@ func (e *examination) browser(ctx context.Context) finding {
 	case !allows(a) && !allows(plain):
 		return noted("not open to pages of other sites (no CORS)")
 	case !allows(a) || a.status >= 300:
-		return missing(r, "Access-Control-Allow-Origin", page).fixedBy("answer the preflight (OPTIONS) with 204, without asking for a token")
+		return missing(r, "Access-Control-Allow-Origin", page).fixedBy("return 204 for the preflight request (OPTIONS), without requiring a token")
 	case !lists(a.header, "Access-Control-Allow-Headers", "authorization", false):
 		return missing(r, "Access-Control-Allow-Headers", "Authorization")
 	case !allows(plain):
-		return missing(plainRequest, "Access-Control-Allow-Origin", page).fixedBy("send Access-Control-Allow-Origin with 401 answers too")
+		return missing(plainRequest, "Access-Control-Allow-Origin", page).fixedBy("send Access-Control-Allow-Origin with 401 responses too")
 	case plain.status == http.StatusUnauthorized && !lists(plain.header, "Access-Control-Expose-Headers", "www-authenticate", true):
 		return missing(plainRequest, "Access-Control-Expose-Headers", "WWW-Authenticate")
 	}
 	return passed("preflight allowed, WWW-Authenticate exposed")
 }
 
-// lists reports whether a field lists a name. A wildcard stands for all names but
+// lists reports whether a header lists a name. A wildcard matches all names but
 // Authorization (Fetch Standard, section 3.2).
 func lists(h http.Header, field, name string, wildcard bool) bool {
 	for item := range strings.SplitSeq(strings.Join(h.Values(field), ","), ",") {

@@ -18,20 +18,20 @@ import (
 
 const (
 	bodyLimit = 1 << 20
-	// askTime bounds one request as a whole.
+	// askTime is the time limit of one request.
 	askTime = 10 * time.Second
-	// quickly is within what a server's first answer is expected.
+	// quickly is the expected time for a server's first response.
 	quickly = 3 * time.Second
 )
 
-// examination is what was found out so far.
+// examination holds the results so far.
 type examination struct {
 	config  Config
 	kind    Kind
 	settled bool
 	broken  map[string]string // why a rung did not pass, by name
 
-	first    *answer // the API's or the issuer's to a request without a token
+	first    *answer // the API's or the issuer's response to a request without a token
 	firstErr error
 	greeting *answer // of an MCP server to initialize without a token
 	greetErr error   // why there is no greeting
@@ -41,7 +41,7 @@ type examination struct {
 	resourceErr error
 	trail       discovery.Trail
 
-	issuerURL    string // as the API or the user gives it
+	issuerURL    string // from the API or the user
 	issuerListed bool   // by the API
 	serverSought string // the issuer whose metadata was searched for
 	server       *discovery.Server
@@ -52,13 +52,13 @@ type examination struct {
 
 	keys    *jwks.Set
 	token   *account.Token
-	intent  finding // what is wrong with what the token was issued for
+	intent  finding // why the token was issued for something else
 	refused bool    // the API did not accept the token
 
 	clocks []clockReading
 }
 
-// answer is a response with what was asked.
+// answer is a response with its request.
 type answer struct {
 	request *Request
 	status  int
@@ -68,8 +68,8 @@ type answer struct {
 	took    time.Duration
 }
 
-// ask sends one request without credentials. It follows no redirect and does not
-// read an event stream.
+// ask sends one request without credentials. It does not follow redirects or
+// read event streams.
 func (e *examination) ask(ctx context.Context, method, rawURL string, header http.Header, body string) (*answer, *Request, error) {
 	return e.send(ctx, &Request{Method: method, URL: rawURL, Header: header, Body: body}, nil)
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// clockReading is by how much the clock of a server is ahead of this machine's.
+// clockReading is by how much a server's clock is ahead of this machine's.
 type clockReading struct {
 	origin string
 	ahead  time.Duration
 }
 
-// readClock notes by how much the clock of an answer's server is ahead.
+// readClock notes by how much the clock of a response's server is ahead.
 func (e *examination) readClock(u *url.URL, h http.Header, now time.Time) {
 	ahead, ok := safehttp.ClockAhead(h, now)
 	if !ok {
@@ -55,7 +55,7 @@ func (e *examination) clock(context.Context) finding {
 	case len(e.clocks) == 0 && e.config.Recording != nil:
 		return skipped(errNotRecorded.Error())
 	case len(e.clocks) == 0:
-		return noted("no answer has a Date")
+		return noted("no response has a Date")
 	}
 	if _, wrong := e.ownClock(); wrong {
 		return skipped("needs a correct clock on this machine")
@@ -89,8 +89,8 @@ func offBy(ahead time.Duration) string {
 	return ahead.Round(time.Second).String() + " ahead"
 }
 
-// blameOwnClock adds to the first rung what the servers' clocks say about this
-// machine's, which is known only at the end.
+// blameOwnClock adds the result for this machine's clock to the first rung,
+// because it is known only at the end.
 func (e *examination) blameOwnClock(report *Report) {
 	if len(e.clocks) == 0 || len(report.Results) == 0 || report.Results[0].Name != "machine" {
 		return

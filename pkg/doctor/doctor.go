@@ -26,7 +26,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// Kind is what a URL is the URL of.
+// Kind is the kind of a URL.
 type Kind string
 
 // The kinds.
@@ -36,7 +36,7 @@ const (
 	Issuer Kind = "issuer"
 )
 
-// Owner is who can change what a rung found.
+// Owner is who can fix a fault.
 type Owner string
 
 // The owners.
@@ -50,8 +50,8 @@ const (
 // Status is how a rung ended.
 type Status string
 
-// The statuses. A Warning is a fault that does not prevent a login or a call with
-// this program, a Note is worth knowing and no fault.
+// Statuses of a rung. A Warning is a fault that does not prevent a login or a
+// call with this program. A Note is not a fault.
 const (
 	Passed     Status = "passed"
 	Failed     Status = "failed"
@@ -60,8 +60,8 @@ const (
 	NotReached Status = "not_reached"
 )
 
-// Request is a request that was sent, without what every request carries. It
-// holds no token.
+// Request is a request that was sent, without common headers. It contains no
+// token.
 type Request struct {
 	Method   string
 	URL      string
@@ -75,16 +75,16 @@ type Result struct {
 	Rung   string // "0" to "20", "M1" to "M4"
 	Name   string
 	Status Status
-	// Text is one line on what was found.
+	// Text summarises the result in one line.
 	Text string
 	// ID is the diagnosis of a failure or a warning, and of some notes.
 	ID       diagnosis.ID
 	Owner    Owner
-	Request  *Request // nil where nothing was sent
+	Request  *Request // nil if nothing was sent
 	Expected diagnosis.Values
 	Got      diagnosis.Values
 	Rule     string // the section of the specification
-	Fix      string // what the owner changes; "" if there is no fault
+	Fix      string // what the owner should change, or ""
 	// Err is the error that a login or a call would end with.
 	Err error
 }
@@ -93,12 +93,12 @@ type Result struct {
 type Report struct {
 	URL     string
 	Kind    Kind   // "" if it was not found out
-	Issuer  string // that was examined, "" if none is known
+	Issuer  string // the examined issuer, or ""
 	Results []Result
 }
 
-// First returns the first rung that failed or, with strict, that has a warning;
-// nil if there is none.
+// First returns the first rung that failed or, with strict, has a warning, or
+// nil.
 func (r *Report) First(strict bool) *Result {
 	for i := range r.Results {
 		if s := r.Results[i].Status; s == Failed || strict && s == Warning {
@@ -108,9 +108,8 @@ func (r *Report) First(strict bool) *Result {
 	return nil
 }
 
-// Fault returns what a rung found as the error that an examination ends with. Its
-// kind depends on the owner too: what would be the user's mistake in a command
-// line is the server's fault here.
+// Fault returns the result of a rung as an error. Its kind also depends on the
+// owner: a user's mistake on the command line may be the server's fault here.
 func (r *Result) Fault() *diagnosis.Diagnosis {
 	d := &diagnosis.Diagnosis{ID: r.ID, Expected: r.Expected, Got: r.Got}
 	if found, ok := errors.AsType[*diagnosis.Diagnosis](r.Err); ok {
@@ -129,22 +128,22 @@ func (r *Result) Fault() *diagnosis.Diagnosis {
 	return d
 }
 
-// Config says what to examine. HTTP is needed unless Local has a fault that
-// Blocks, or there is a Recording.
+// Config configures an examination. HTTP is required unless Local has a fault
+// that Blocks, or there is a Recording.
 type Config struct {
 	// URL is that of an API, an MCP server or an issuer, or of the metadata of one;
 	// with "" only this machine is examined.
 	URL string
 	// HTTP sends the requests; its Transport must not add credentials.
 	HTTP *safehttp.Client
-	// Now is the clock; nil means time.Now.
+	// Now returns the current time. If nil, it is time.Now.
 	Now func() time.Time
 	// Account is the account of the profile in force, nil if it could not be opened.
 	Account *account.Account
-	// Local is what the caller found about this machine: configuration, proxy,
-	// browser. One without an error is a note.
+	// Local holds the caller's results about this machine: configuration,
+	// proxy, browser. One without an error is a note.
 	Local []Local
-	// MCP says that the URL is that of an MCP server, whatever it answers.
+	// MCP means that the URL is an MCP server, whatever its responses.
 	MCP bool
 	// Deep allows one request to the token endpoint, which cannot succeed.
 	Deep bool
@@ -153,23 +152,23 @@ type Config struct {
 	// Dial opens a connection to find out which address families work; nil leaves
 	// that out.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Recording is a run that was recorded: it answers in place of the servers, and
-	// HTTP, Now, Account, Deep, NoToken and Dial are not used.
+	// Recording is a recorded run whose responses are used instead of requests.
+	// HTTP, Now, Account, Deep, NoToken and Dial are then ignored.
 	Recording *Recording
 }
 
 // Local is a fact about this machine.
 type Local struct {
 	Text string
-	Err  error // what is wrong, nil if nothing is
-	// Blocks says that no request can be sent with this fault.
+	Err  error // the fault, or nil
+	// Blocks means that the fault prevents every request.
 	Blocks bool
-	// Warns says that the fault does not prevent a login.
+	// Warns means that the fault does not prevent a login.
 	Warns bool
 }
 
-// Examine goes through the rungs. It takes a second or two, longer with servers
-// that do not answer. An error is the context's: the caller gave up.
+// Examine runs the checks. It takes a second or two, or longer if servers do
+// not respond. The error is that of the context.
 func Examine(ctx context.Context, c Config) (*Report, error) {
 	if c.Recording != nil {
 		c = c.replayed()

@@ -23,12 +23,12 @@ func (e *examination) issuerMetadata(ctx context.Context) finding {
 		case own != "":
 			e.issuerURL = own
 		default:
-			return skipped("no issuer is known")
+			return skipped("unknown issuer")
 		}
 	}
 	e.seekServer(ctx, e.issuerURL)
 	if e.serverErr != nil && e.aboutIssuer() {
-		return passed("found") // the next rung says what is wrong with it
+		return passed("found") // the next rung reports what is wrong with it
 	}
 	if e.serverErr != nil {
 		f := failedWith(e.serverErr, e.lastRequest(e.serverTrail))
@@ -49,11 +49,11 @@ func (e *examination) issuerMetadata(ctx context.Context) finding {
 	switch len(e.serverTrail) {
 	case 3:
 		// OpenID Connect Discovery, section 4, has it there.
-		f := noted("found at the place of OpenID Connect only: " + found)
+		f := noted("found only at the OpenID Connect URL: " + found)
 		f.request = &Request{Method: http.MethodGet, URL: e.serverTrail[0].URL}
-		return f.fixedBy("publish it at " + e.serverTrail[0].URL + " too, for clients that know RFC 8414 only")
+		return f.fixedBy("publish it at " + e.serverTrail[0].URL + " too, for clients that support only RFC 8414")
 	case 4:
-		f := failed(diagnosis.MetadataNotFound, "found at a place that no specification has: "+found, &Request{Method: http.MethodGet, URL: e.serverTrail[0].URL})
+		f := failed(diagnosis.MetadataNotFound, "found at a URL that no specification defines: "+found, &Request{Method: http.MethodGet, URL: e.serverTrail[0].URL})
 		f.expected, f.got = diagnosis.Values{e.serverTrail[0].URL}, diagnosis.Values{found}
 		return f.warned().fixedBy("publish the metadata at " + e.serverTrail[0].URL)
 	}

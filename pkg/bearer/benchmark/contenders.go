@@ -27,7 +27,7 @@ const (
 	keyID    = "2026-11-24-k1"
 )
 
-// subject is the token that all judge, and the key that it is judged by.
+// subject is the token that all contenders verify, with its key.
 type subject struct {
 	alg     string
 	raw     string
@@ -37,7 +37,7 @@ type subject struct {
 	key     *jwks.Key
 }
 
-// verifyingKey is the key as most libraries want it.
+// verifyingKey returns the key in the form that most libraries need.
 func (s subject) verifyingKey() any {
 	if s.public == nil {
 		return s.secret
@@ -72,8 +72,8 @@ func newKey(alg string) (*jwks.PrivateKey, error) {
 	if alg != "RS256" && alg != "PS256" {
 		return jwks.Generate(alg)
 	}
-	// 2048 bits, as most issuers have them, so that what is around the check
-	// weighs most.
+	// 2048 bits, as most issuers use, so that the overhead around the signature
+	// check matters most.
 	return jwks.GenerateRSA(alg, 2048)
 }
 
@@ -108,8 +108,8 @@ func claims() map[string]any {
 	}
 }
 
-// contenders returns all who can judge tokens of an algorithm, each of which was
-// seen to accept a good token and to refuse a forged and an expired one.
+// contenders returns the contenders that support an algorithm. Each was tested
+// to accept a valid token and to refuse a forged and an expired one.
 func contenders(alg string) ([]contender, error) {
 	s, err := newSubject(alg)
 	if err != nil {
@@ -137,16 +137,16 @@ func contenders(alg string) ([]contender, error) {
 	return append(all, again...), err
 }
 
-// named is a contender that takes any token.
+// named is a contender for any token.
 type named struct {
 	name  string
 	judge func(raw string) error
 }
 
-// prove shows that a contender does what it is measured for.
+// prove tests that a contender verifies tokens.
 func (n named) prove(s subject) error {
 	if err := n.judge(s.raw); err != nil {
-		return fmt.Errorf("refuses a good token: %w", err)
+		return fmt.Errorf("refuses a valid token: %w", err)
 	}
 	if n.judge(s.forged()) == nil {
 		return errors.New("accepts a forged token")
@@ -162,8 +162,8 @@ func must(f func() error) func() {
 	}
 }
 
-// bareCheck is what no verifier can do without: the hash and the check of
-// crypto/*, of a signature that is decoded already.
+// bareCheck is the minimum for every verifier: the hash and the signature check
+// of crypto/*, with a decoded signature.
 func bareCheck(s subject) (func() error, error) {
 	dot := strings.LastIndexByte(s.raw, '.')
 	signed := []byte(s.raw[:dot])

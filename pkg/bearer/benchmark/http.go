@@ -21,15 +21,15 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// The comparison over HTTP: the same API, GET /api/items, as a process of its own
-// behind each kind of check. What counts is the CPU time of that process, so the
-// client and whatever else runs cost nothing.
+// The comparison over HTTP: the same API, GET /api/items, in a separate process
+// for each kind of check. The CPU time of that process is measured, so the client
+// and other processes do not count.
 
 // httpServer is one of the servers: how it starts, and which tokens it is sent.
 type httpServer struct {
 	name     string
 	kind     string // of ours; "" is FastAPI
-	repeated bool   // the same token in each request
+	repeated bool   // send the same token with each request
 	requests int    // in a turn
 }
 
@@ -42,7 +42,7 @@ var httpServers = []httpServer{
 	{"FastAPI with python-jose, one token", "", true, 1000},
 }
 
-const httpTokens = 2000 // how many distinct ones there are
+const httpTokens = 2000 // number of distinct tokens
 
 // runHTTP prints the requests per second of CPU time of each server.
 func runHTTP(rounds int, algs []string) error {
@@ -181,7 +181,7 @@ func (p *process) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
 }
 
-// startServer starts a server and proves that it does what it is measured for.
+// startServer starts a server and tests that it verifies tokens.
 func startServer(kind string, s subject) (*process, error) {
 	set, err := jwks.NewSet(s.key).MarshalJSON()
 	if err != nil {

@@ -32,7 +32,7 @@ func main() {
 	rounds := flag.Int("rounds", 40, "how often each has a `turn`")
 	turn := flag.Duration("turn", 20*time.Millisecond, "the CPU `time` of a turn")
 	algs := flag.String("alg", "RS256,PS256,ES256,EdDSA,HS256", "the algorithms, joined by commas")
-	only := flag.String("only", "", "run only those whose names hold this `text`, and the bare check")
+	only := flag.String("only", "", "run only those whose names contain this `text`, and the bare check")
 	overHTTP := flag.Bool("http", false, "compare whole servers, with FastAPI among them, by RS256 and ES256")
 	flag.Parse()
 	var err error
@@ -79,7 +79,7 @@ func run(rounds int, turn time.Duration, algs []string, only string) error {
 }
 
 func print(order, algs []string, table map[string]map[string]result) {
-	fmt.Printf("%s, %s/%s, one core; ratio to the bare check, CPU time of one judgement\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Printf("%s, %s/%s, one core; ratio to the bare check, CPU time of one verification\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "\t%s\n", strings.Join(algs, "\t"))
 	for _, name := range order {

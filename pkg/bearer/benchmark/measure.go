@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// contender is one way to judge the token.
+// contender is one implementation that verifies the token.
 type contender struct {
 	name  string
 	judge func()
 }
 
-// bare names the contender that the others are held against.
+// bare is the name of the reference contender.
 const bare = "the bare signature check"
 
-// result is what was found of a contender: the median of the ratios, and of the
-// CPU times of one judgement.
+// result is the result of a contender: the medians of the ratios and of the CPU
+// times of one verification.
 type result struct {
 	ratio float64
 	each  time.Duration
@@ -47,7 +47,7 @@ func measure(all []contender, rounds int, turn time.Duration) map[string]result 
 	return results
 }
 
-// calibrate returns how many judgements fill a turn.
+// calibrate returns the number of verifications in a turn.
 func calibrate(c contender, turn time.Duration) int {
 	n := 1
 	for {
@@ -58,7 +58,8 @@ func calibrate(c contender, turn time.Duration) int {
 	}
 }
 
-// cost returns the CPU time of one judgement in nanoseconds, found by n.
+// cost returns the CPU time of one verification in nanoseconds, measured over
+// n.
 func cost(c contender, n int) float64 {
 	before := cpuTime()
 	for range n {

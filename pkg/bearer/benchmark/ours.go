@@ -33,7 +33,7 @@ func oursHandler(s subject) (named, error) {
 	return named{"oauthctl bearer, handler with a scope", handler(v)}, nil
 }
 
-// cached are the verifier and the handler where they remember good tokens.
+// cached holds the verifier and the handler with a cache.
 func cached(s subject) ([]contender, error) {
 	v, err := verifier(s, 1000)
 	if err != nil {

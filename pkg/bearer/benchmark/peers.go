@@ -149,8 +149,8 @@ func auth0Handler(s subject) (named, error) {
 
 var errRefused = errors.New("refused")
 
-// serve returns what a handler says of a request with the token. Request and
-// answer are made once, since no handler makes them.
+// serve returns a handler's result for a request with the token. Request and
+// response are reused, because handlers do not create them.
 func serve(h http.Handler) func(raw string) error {
 	r := httptest.NewRequest(http.MethodGet, "/api/items", nil)
 	w := &answer{header: http.Header{}}
@@ -169,7 +169,7 @@ func serve(h http.Handler) func(raw string) error {
 	}
 }
 
-// answer keeps the status alone.
+// answer stores only the status.
 type answer struct {
 	header http.Header
 	status int
