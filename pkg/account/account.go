@@ -1,27 +1,27 @@
-// Package account is a user's or a client's account at one authorization server,
-// from login to logout: the profile, the session, the client and the server as
-// one value, so that a credential is only used where it belongs.
+// Package account represents a user's or a client's account at one authorization
+// server, from login to logout. It combines the profile, the session, the client
+// and the server, so that a credential is only used where it belongs.
 //
 // Start with [Open]. [Account.Login] finds the server from the URL of an API or
-// an issuer (RFC 9728, RFC 8414), settles which client this is (registering one
-// by RFC 7591 where that is needed), gets the tokens and checks them.
-// [Account.HTTPClient] returns a client whose requests carry an access token that
-// refreshes itself; [Account.Token] returns the token alone; [Account.Logout]
-// revokes and forgets.
+// an issuer (RFC 9728, RFC 8414), determines the client and registers one if
+// needed (RFC 7591), obtains the tokens and verifies them. [Account.HTTPClient]
+// returns a client whose requests have an access token that is refreshed
+// automatically; [Account.Token] returns only the token; [Account.Logout] revokes
+// and removes the session.
 //
-// What an account promises:
+// An account has these properties:
 //
-//   - It is resolved once. Whatever another process does to the profile file, an
-//     open account keeps its server, its client and its API.
+//   - It is resolved once. An open account keeps its server, client and API, even
+//     if another process changes the profile file.
 //   - A secret, key or assertion is used only at the server and for the client
 //     that it was configured for (RFC 6749, section 2.2).
-//   - A session is used only for the server, client, scope, audience and resource
-//     that are in force, and its tokens go only to the origins that it was
-//     obtained at and to its own API.
-//   - A rotated refresh token is never lost to a check that fails afterwards.
+//   - A session is used only for the configured server, client, scope, audience
+//     and resource, and its tokens are sent only to the origins of its server and
+//     to its own API.
+//   - A rotated refresh token is never lost because of a later check that fails.
 //
-// The package opens no browser and prints nothing; a login talks to its user
-// through a [UserInterface].
+// The package opens no browser and prints nothing; a login uses a
+// [UserInterface].
 package account
 
 import (

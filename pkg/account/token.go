@@ -67,9 +67,9 @@ type Want struct {
 	Refresh bool
 }
 
-// Token returns an access token that is good now, refreshed first where it is
-// about to expire. N processes that ask at once send one refresh request. A
-// refresh that fails for a temporary reason is a warning while the token lives.
+// Token returns a valid access token, and refreshes it first if it is about to
+// expire. N concurrent processes send one refresh request. If a refresh fails
+// temporarily while the token is valid, this is a warning.
 //
 // Errors are Diagnoses: LOGIN_REQUIRED, SESSION_ELSEWHERE, GRANT_INVALID,
 // REFRESH_REFUSED, NO_REFRESH_TOKEN, those of package oauth, discovery, safehttp

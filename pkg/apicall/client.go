@@ -1,15 +1,15 @@
 // Package apicall sends authenticated requests to a protected API (RFC 6750, RFC
-// 9449) and understands what the API answers when it refuses.
+// 9449) and interprets its refusals.
 //
-// Start with a [Client] and its Do; [Client.Pages] goes through a collection.
-// [Client.RoundTripper] attaches tokens to the requests of an http.Client, and a
-// [Proxy] to those of programs that have no token. A token goes to the API's own
-// origin (scheme, host, port) and to those the caller allows, and to no other,
-// whatever redirects say: it is added to each request separately. A 401 to a
-// token is answered by one refresh and one repetition. [Refused] says what a
-// refusal means.
+// Start with [Client.Do]; [Client.Pages] requests a collection page by page.
+// [Client.RoundTripper] adds tokens to the requests of an http.Client, and a
+// [Proxy] to those of programs without a token. A token is sent only to the API's
+// own origin (scheme, host, port) and to allowed ones, even after redirects,
+// because it is added to each request separately. After a 401 for a token, the
+// token is refreshed and the request is repeated once. [Refused] interprets a
+// refusal.
 //
-// The package gets no tokens itself; see [TokenSource].
+// The package does not obtain tokens, see [TokenSource].
 package apicall
 
 import (
@@ -108,18 +108,18 @@ func (c *Client) Preview(ctx context.Context, r Request) (*http.Request, error) 
 	return r.build(ctx, u)
 }
 
-// Do sends the request with a token and returns the answer, its body unread.
+// Do sends the request with a token and returns the response with its body unread.
 //
-// Redirects are followed for GET and HEAD, and for other methods where 307 or 308
-// ask for the same request again within the origin; at most 10. The token is not
-// sent to another origin, and neither is any header field that could be a
-// credential. A 401 to a token is answered by one refresh and one repetition, if
-// the body can be sent again and the API does not ask for another login (RFC
-// 9470): at most two requests. Other failures are repeated as Retries says.
+// Redirects are followed for GET and HEAD, and for other methods if 307 or 308
+// repeat the same request within the origin; at most 10. The token is not sent to
+// another origin, nor is any header that could be a credential. After a 401 for a
+// token, the token is refreshed and the request is repeated once, if the body can
+// be sent again and the API does not require another login (RFC 9470). Other
+// failures are retried according to Retries.
 //
 // Errors are Diagnoses (ORIGIN_REFUSED, REDIRECT_REFUSED, INSECURE_URL and those
-// of package safehttp), what the token source returned, or plain ones for a
-// request that cannot be sent. They hold no credential that a request carried.
+// of package safehttp), those of the token source, or other errors for a request
+// that cannot be sent. They contain no credential of the request.
 func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
 	u, err := c.where(r)
 	if err != nil {

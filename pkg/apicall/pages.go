@@ -14,15 +14,16 @@ import (
 // It is called when the caller of [Client.Pages] has read the page.
 type Next func(res *http.Response) (string, error)
 
-// Pages sends the request and then goes from page to page as next says; nil means
-// by the Link field with rel="next" (RFC 8288). A token is requested for each
-// page, so a long collection outlives one. Each answer's body is closed when the
-// next one is requested; an answer of 300 or above is the last.
+// Pages sends the request and then one request for each further page. Next returns
+// the URL of the next page; if nil, it is the Link header with rel="next" (RFC
+// 8288). A token is requested for each page, so a collection may take longer than
+// the lifetime of one. Each response's body is closed when the next page is
+// requested; a response of 300 or above is the last.
 //
-// The iteration ends with an error that [Client.Do] or next has returned, and with
-// one where a link leads back to an earlier page or, with a token, to another
-// origin (a Diagnosis, ORIGIN_REFUSED): no token goes there. Where a link may leave
-// the origin, only header fields that are known to be harmless are sent.
+// The iteration ends with an error of [Client.Do] or next, and with an error if a
+// link leads to an earlier page or, with a token, to another origin (a Diagnosis
+// ORIGIN_REFUSED). If a link may lead to another origin, only harmless headers are
+// sent.
 func (c *Client) Pages(ctx context.Context, r Request, next Next) iter.Seq2[*http.Response, error] {
 	if next == nil {
 		next = func(res *http.Response) (string, error) {

@@ -20,14 +20,14 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// Proxy adds the token of a [Client] to the requests of programs on this machine
-// that have none: an http.Handler that passes each request on to the API with a
-// token of its own. Server-sent events and WebSockets pass too.
+// Proxy is an http.Handler that adds the token of a [Client] to the requests of
+// programs on this machine and forwards them to the API. Server-sent events and
+// WebSockets are supported.
 //
-// It is for a loopback address. A web page cannot use it: a request with another
-// Host, with the Origin of a page, or with a Sec-Fetch-Site other than none or
-// same-origin is answered 403. A request whose path does not begin with the
-// proxy's secret gets a 404.
+// Use it only on a loopback address. A web page cannot use it: a request with
+// another Host, with the Origin of a page, or with a Sec-Fetch-Site other than none
+// or same-origin gets a 403. A request whose path does not begin with the proxy's
+// secret gets a 404.
 type Proxy struct {
 	base    *url.URL
 	hosts   []string

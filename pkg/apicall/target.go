@@ -11,14 +11,14 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// URL returns where target leads. A path is appended to the API's URL, so that
-// https://host/v1 and /items make https://host/v1/items; an empty target is the
-// API's URL itself, and one that begins with ? adds to its query. A query of the
-// API's URL is part of every path's. Characters that a URL cannot hold are
-// percent-encoded; what is encoded already is unchanged (RFC 3986).
+// URL returns the URL of target. A path is appended to the API's URL, so that
+// https://host/v1 and /items become https://host/v1/items. An empty target is the
+// API's URL, and one that begins with ? adds to its query. The query of the API's
+// URL is part of every URL. Characters that are not allowed in a URL are
+// percent-encoded; encoded characters are not changed (RFC 3986).
 //
-// It errs on a path with the segments . and .., and with a Diagnosis,
-// ORIGIN_REFUSED, on a URL of another origin to which no token may be sent.
+// It returns an error for a path with the segments . or .., and a Diagnosis
+// ORIGIN_REFUSED for a URL of an origin to which no token may be sent.
 func (c *Client) URL(target string) (*url.URL, error) {
 	if strings.ContainsFunc(target, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return nil, fmt.Errorf("the URL or path %.200q contains a line break or another control character", target)

@@ -9,8 +9,8 @@
 //
 // Start with [New], serve [Server.AuthorizationServer] at the issuer's address
 // and [Server.API] at the API's. The users are alice and bob with the password
-// "password". Clients register themselves; two are there from the start: the
-// public client "oauthctl-dev" with the redirect URI http://127.0.0.1/callback at
+// "password". Clients can register; two are built in: the public
+// client "oauthctl-dev" with the redirect URI http://127.0.0.1/callback at
 // any port, and the confidential client "service" with the secret "secret". Other
 // users, clients, APIs and scopes are configured, see [Config]. With
 // [Config.Console] the issuer's root page shows each request as it happens.

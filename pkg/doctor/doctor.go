@@ -1,16 +1,16 @@
-// Package doctor finds the first thing that prevents a login or a call, and who
+// Package doctor finds the first fault that prevents a login or a call, and who
 // has to fix it.
 //
-// Start with [Examine]. It goes through one table of rungs, from this machine to
-// the answer of the API: what each asks, by which rule, and who can change it. A
-// rung that fails ends the rungs that need it and no others.
+// Start with [Examine]. It runs a table of checks, called rungs, from this machine
+// to the response of the API. Each rung has a rule and an owner. If a rung fails,
+// only the rungs that depend on it are skipped.
 //
-// The package only reads. It sends GET, HEAD and OPTIONS; to an MCP server also
-// POST of initialize, server/discover and tools/list; and one token request that
-// cannot succeed if [Config.Deep] asks for it. It registers no client, refreshes
-// no session, and sends the session's token to the session's own API only. What a
-// server means is decided by the packages that a login and a call use too, so
-// that what passes here works there.
+// The package changes nothing. It sends GET, HEAD and OPTIONS requests; to an MCP
+// server also a POST of initialize, server/discover and tools/list; and, if
+// [Config.Deep] is set, one token request that cannot succeed. It registers no
+// client, refreshes no session, and sends the session's token only to the
+// session's own API. Responses are interpreted by the packages that a login and a
+// call use, so that the results agree.
 package doctor
 
 import (

@@ -1,16 +1,17 @@
-// Package guard protects an API that checks nothing itself: a reverse proxy that
-// lets through what a policy allows (RFC 6750), and says who asks in header
-// fields. [Handler.ForwardAuth] is the same check for a proxy of another make.
+// Package guard protects an API that does not check requests itself. It is a
+// reverse proxy that accepts what a policy allows (RFC 6750) and passes the
+// caller's identity in headers. [Handler.ForwardAuth] performs the same check for
+// another proxy.
 //
-// Start with [New]; the [Handler] serves the API, [Handler.Admin] health and
-// metrics for an address of their own, [Handler.Watch] takes over a policy file
-// when it changes, and [Server] runs it and stops gracefully.
+// Start with [New]. The [Handler] serves the API, [Handler.Admin] serves health and
+// metrics at a separate address, [Handler.Watch] reloads a policy file when it
+// changes, and [Server] runs it and stops gracefully.
 //
-// It forwards the request target byte for byte as it was checked, and removes
-// whatever a client could use to look like another one: header fields that name
-// an identity in every spelling, fields that change the method or path, and the
-// token itself. The API must not be reachable in any other way. The package ends
-// no TLS and limits no rates.
+// It forwards the request target unchanged, exactly as it was checked, and removes
+// everything that a client could use to impersonate another: headers with an
+// identity in any spelling, headers that change the method or path, and the token
+// itself. The API must not be reachable in any other way. The package does not
+// terminate TLS or limit rates.
 package guard
 
 import (

@@ -1,11 +1,10 @@
-// Package jwks holds the keys that verify JWTs: a JSON Web Key (RFC 7517, RFC
-// 7518, RFC 8037), a set of them, and a set that is fetched from a URL and kept.
+// Package jwks provides the keys that verify JWTs: a JSON Web Key (RFC 7517, RFC
+// 7518, RFC 8037), a set of keys, and a set that is fetched from a URL and cached.
 //
-// Start with [Parse] for a set at hand, [NewRemote] for one at a URL, and
-// [Generate] for a key of your own. A set is read leniently per key, since one
-// bad key must not take an API down: it is skipped and reported. A key is read
-// strictly, and all its rules are settled when it is loaded. The package
-// verifies no signature and decrypts nothing.
+// Start with [Parse] for a local set, [NewRemote] for one at a URL, and [Generate]
+// for a new key. An invalid key in a set is skipped and reported, so that it does
+// not affect the others. A single key is parsed strictly, and all checks are done
+// when it is loaded. The package verifies no signatures and decrypts nothing.
 package jwks
 
 import (

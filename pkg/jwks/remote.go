@@ -46,31 +46,29 @@ type RemoteOptions struct {
 	MaxStale time.Duration
 }
 
-// Remote is a key set at a URL, fetched when it is first needed and kept. It is
-// safe for concurrent use. Its contract:
+// Remote is a key set at a URL. It is fetched when it is first needed and cached. It
+// is safe for concurrent use. Its contract:
 //
-//   - One fetch at a time, whoever asks. Requests that arrive together share its
-//     result, also when it fails.
-//   - A set is fresh as Cache-Control says, at least 10 seconds, at most 24
-//     hours, 5 minutes where nothing is said. At a random point between 50 and
-//     90 % of that time it is renewed in the background while requests go on
-//     with the old one, so that the instances of an API do not stay in step.
-//   - A kid that is not in the set asks again, from a bucket of 2 that refills
-//     by one every 10 seconds. Nobody waits for the bucket: when it is empty the
-//     kid is unknown for now, and the set is fetched when it has refilled. All
-//     who look for a kid while a fetch for one is under way wait for that fetch,
-//     at most 2 seconds. So a rotation is taken at once after a forged kid, and
-//     within 10 seconds after a flood of them.
-//   - An endpoint that fails or hangs, or answers with something that is no key
-//     set or holds no usable key, changes nothing: the last good set serves for
-//     up to MaxStale, and nobody waits longer than 250 ms. After that, or when
-//     there never was one, the error is KEYS_UNAVAILABLE (HTTP 503, never 401),
-//     with at most one fetch a second. [Remote.Keys] waits 3 seconds for the first
-//     set, and 250 ms once somebody waited in vain; [Remote.Set] waits as long as
-//     its context lasts and the fetch may take, 10 seconds.
+//   - One fetch at a time. Concurrent callers share its result, even an error.
+//   - A set is fresh according to Cache-Control, at least 10 seconds, at most 24
+//     hours, and 5 minutes by default. At a random time between 50 and 90 % of
+//     that, it is refreshed in the background, so that the instances of an API do
+//     not fetch at the same time. Meanwhile the old set is used.
+//   - A kid that is not in the set causes a fetch, limited by a bucket of 2 tokens
+//     that refills by one every 10 seconds. If the bucket is empty, the kid is
+//     unknown, and the set is fetched when the bucket has refilled. Callers wait
+//     at most 2 seconds for a fetch in progress. So a rotation is noticed
+//     immediately after one forged kid, and within 10 seconds after a flood of them.
+//   - If the endpoint fails or hangs, or returns no key set or no usable key, the
+//     last valid set is used for up to MaxStale, and callers wait at most 250 ms.
+//     After that, or if there never was a valid set, the error is KEYS_UNAVAILABLE
+//     (HTTP 503, never 401), with at most one fetch a second. [Remote.Keys] waits
+//     3 seconds for the first set, and 250 ms after a lookup timed out;
+//     [Remote.Set] waits as long as its context and the fetch allow, at most 10
+//     seconds.
 //
-// A key that is gone from the set stops working when the set is renewed; the
-// same kid with another key is taken over.
+// A key that was removed from the set stops working when the set is refreshed. A
+// kid with a new key is updated too.
 type Remote struct {
 	url     string
 	http    *safehttp.Client

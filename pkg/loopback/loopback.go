@@ -1,12 +1,13 @@
-// Package loopback listens on the loopback interface for the one request that a
-// browser makes at the end of a login, and returns its parameters (RFC 8252,
+// Package loopback listens on the loopback interface for the request that a
+// browser sends at the end of a login, and returns its parameters (RFC 8252,
 // section 7.3).
 //
-// Start with [Listen], show [Receiver.RedirectURI] to the authorization server,
-// call [Receiver.Receive] and, once the outcome of the login is known,
-// [Receiver.Finish], which shows it in the browser. The package knows no OAuth:
-// the caller's function decides which request is the awaited one. Requests that
-// cannot be it (another path, a foreign Host, a POST) never reach that function.
+// Start with [Listen], send [Receiver.RedirectURI] to the authorization server,
+// call [Receiver.Receive] and, when the result of the login is known,
+// [Receiver.Finish], which shows it in the browser. The package does not depend on
+// OAuth: the caller's function decides which request is the expected one. Requests
+// that cannot be it (another path, another Host, a POST) are not passed to that
+// function.
 package loopback
 
 import (
@@ -113,14 +114,13 @@ func (r *Receiver) RedirectURI() string { return r.redirectURI }
 // Strays returns the number of ignored requests.
 func (r *Receiver) Strays() int { return int(r.strays.Load()) }
 
-// Receive serves requests until accept returns nil for one, or an error that
-// does not wrap [ErrStray], which is returned; or until ctx ends, whose error is
-// returned. Accept runs for one request at a time and not again once the wait
-// has ended.
+// Receive serves requests until accept returns nil for one, or an error that does
+// not wrap [ErrStray], which it returns; or until ctx ends, whose error it returns.
+// Accept is called for one request at a time, and not again after Receive returns.
 //
-// When Receive returns nil the browser is waiting for the outcome: the caller
-// goes on with the login and then calls [Receiver.Finish] or [Receiver.Close].
-// When it returns an error the port is free.
+// When Receive returns nil, the browser waits for the result: the caller continues
+// the login and then calls [Receiver.Finish] or [Receiver.Close]. When it returns
+// an error, the port is free.
 func (r *Receiver) Receive(ctx context.Context, accept func(url.Values) error) error {
 	result := make(chan error, 1)
 	r.serve(r.handler(accept, result))

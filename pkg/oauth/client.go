@@ -1,18 +1,18 @@
-// Package oauth is the client's side of OAuth 2.0 and OpenID Connect: the
+// Package oauth implements the client side of OAuth 2.0 and OpenID Connect: the
 // authorization request and its response (RFC 6749, RFC 7636, RFC 9126,
-// RFC 9207), one token request for every grant (RFC 6749, 7523, 8628, 8693),
-// client authentication, the ID token's checks, registration (RFC 7591),
+// RFC 9207), the token request of every grant (RFC 6749, 7523, 8628, 8693), client
+// authentication, the verification of ID tokens, registration (RFC 7591),
 // revocation (RFC 7009), introspection (RFC 7662) and userinfo.
 //
-// Start with [Client.NewAuthorizationRequest]: show its URL to a browser, give
-// the parameters of the redirect to [AuthorizationRequest.Code], which is the
-// only way to a code and compares state and iss, then call [Client.Token] and
-// [Client.VerifyIDToken]. Other grants begin with their constructor: [Refresh],
+// Start with [Client.NewAuthorizationRequest]: open its URL in a browser, pass the
+// parameters of the redirect to [AuthorizationRequest.Code], which compares state
+// and iss and is the only way to get the code, then call [Client.Token] and
+// [Client.VerifyIDToken]. Other grants start with their constructor: [Refresh],
 // [ClientCredentials], [Client.AuthorizeDevice], [TokenExchange], [JWTBearer].
 //
-// Every check is on; none needs to be asked for. The package opens no browser,
-// listens on no port and stores nothing. Its errors are Diagnoses; where an
-// authorization server said no, an [*Error] lies underneath.
+// Every check is on by default. The package opens no browser, listens on no port
+// and stores nothing. Its errors are Diagnoses; if an authorization server
+// returned an error, they wrap an [*Error].
 package oauth
 
 import (

@@ -1,21 +1,20 @@
-// Command benchmark prints what judging a token costs beside the bare signature
-// check that it contains, for this toolkit and for its peers:
+// Command benchmark measures the cost of verifying a token, compared with the
+// bare signature check, for this module and for similar libraries:
 //
 //	go run .
 //	go run . -http
 //
-// The second form compares whole servers instead, FastAPI among them, by the
-// requests that a second of their CPU time is enough for.
+// The second form compares whole servers, including FastAPI, by the number of
+// requests for each second of their CPU time.
 //
-// All of them judge the same token of twelve claims, for signature, issuer,
-// audience and expiry, on one core. A round lets each have a turn, in an order
-// drawn anew; a turn is measured in CPU time of the whole process, so garbage
-// collection counts. The table holds the medians over the rounds of the ratios to
-// the bare check of the same round, so that what slows the machine down for a
-// while slows down both.
+// All of them verify the same token with twelve claims, for signature, issuer,
+// audience and expiry, on one core. In each round, every library has a turn, in
+// random order. A turn is measured in CPU time of the whole process, including
+// garbage collection. The table shows the medians of the ratios to the bare check
+// of the same round, so that a temporary slowdown affects both.
 //
-// It is a module of its own, so that nobody who uses the toolkit downloads its
-// peers.
+// It is a separate module, so that users of the main module do not download the
+// other libraries.
 package main
 
 import (
