@@ -278,6 +278,9 @@ func (env *Env) tokenOrSession(args []string) (secret.String, error) {
 		return secret.String{}, err
 	}
 	s, err := a.Session()
+	if errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.LoginRequired}) {
+		return secret.String{}, withHint(err, "give the token, as - for standard input or @FILE, or log in: "+env.command("login", "URL"))
+	}
 	if err != nil {
 		return secret.String{}, err
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// runVerifyBatch judges one token a line. One line of output answers each, in
+// runVerifyBatch verifies one token a line. One line of output answers each, in
 // order: valid, or the id of the first failure; with --json the whole report.
 func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 	if env.global.jq != "" {
@@ -32,6 +32,7 @@ func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 	if o.batch == "-" && env.IsTerminal(env.Stdin) {
 		env.say("paste one token a line, then press Ctrl-D; a file is given as --batch=FILE")
 	}
+	b := &batch{ctx: ctx, env: env, inspector: inspector, json: env.global.json}
 	in := env.Stdin
 	if o.batch != "-" {
 		f, err := os.Open(o.batch)
@@ -39,12 +40,14 @@ func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 			return usage("--batch: %w", err)
 		}
 		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			b.size = info.Size()
+		}
 		in = f
 	}
-	b := &batch{ctx: ctx, env: env, inspector: inspector, json: env.global.json}
 	out := bufio.NewWriterSize(env.Stdout, 64<<10)
-	stop := env.showProgress(&b.judged)
-	err = token.Batch(ctx, in, out, b.judge)
+	stop := env.showProgress(b)
+	err = token.Batch(ctx, countingReader{in, &b.read}, out, b.verify)
 	stop()
 	if flushed := out.Flush(); err == nil {
 		err = flushed
@@ -64,11 +67,25 @@ type batch struct {
 	env       *Env
 	inspector *token.Inspector
 	json      bool
+	size      int64 // of the file, 0 if that is not known
 
-	judged, blank, invalid, unknown, wrong atomic.Int64
+	read, verified, blank, invalid, unknown, wrong atomic.Int64
 }
 
-func (b *batch) judge(out []byte, line string) []byte {
+// countingReader adds what was read to a number.
+type countingReader struct {
+	io.Reader
+	read *atomic.Int64
+}
+
+// Read implements io.Reader.
+func (r countingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.read.Add(int64(n))
+	return n, err
+}
+
+func (b *batch) verify(out []byte, line string) []byte {
 	if strings.TrimSpace(line) == "" {
 		b.blank.Add(1)
 	}
@@ -92,7 +109,7 @@ func (b *batch) judge(out []byte, line string) []byte {
 
 // count takes a verdict into the sums and returns its short line.
 func (b *batch) count(verdict error) string {
-	b.judged.Add(1)
+	b.verified.Add(1)
 	if verdict == nil {
 		return "valid"
 	}
@@ -112,12 +129,12 @@ func (b *batch) count(verdict error) string {
 	return string(d.ID)
 }
 
-// summary tells the counts on stderr and what they mean for the exit code.
+// summary prints the counts on stderr and returns what they mean for the exit code.
 func (b *batch) summary(env *Env) error {
-	judged, invalid, unknown := b.judged.Load(), b.invalid.Load(), b.unknown.Load()
-	env.say("%d tokens: %d valid, %d not valid, %d could not be checked", judged, judged-invalid-unknown, invalid, unknown)
+	verified, invalid, unknown := b.verified.Load(), b.invalid.Load(), b.unknown.Load()
+	env.say("%d tokens: %d valid, %d not valid, %d could not be checked", verified, verified-invalid-unknown, invalid, unknown)
 	switch {
-	case judged == b.blank.Load():
+	case verified == b.blank.Load():
 		return &usageError{what: "the batch holds no tokens", hint: "give one token a line; a file is given as --batch=FILE"}
 	case invalid > 0:
 		return told{exitError{errNotAll, diagnosis.Rejected.ExitCode()}}
@@ -129,9 +146,19 @@ func (b *batch) summary(env *Env) error {
 	return nil
 }
 
-// showProgress counts on stderr where a person is watching and the answers go
-// elsewhere.
-func (env *Env) showProgress(judged *atomic.Int64) (stop func()) {
+// progress is how far the batch is: the tokens that were verified, and the part
+// of the file that was read.
+func (b *batch) progress() string {
+	text := fmt.Sprintf("%d tokens", b.verified.Load())
+	if b.size > 0 {
+		text += fmt.Sprintf(", %d%%", min(100, 100*b.read.Load()/b.size))
+	}
+	return text
+}
+
+// showProgress shows on stderr how far a batch is, where a person is watching and
+// the results go elsewhere.
+func (env *Env) showProgress(b *batch) (stop func()) {
 	if env.global.quiet || !env.IsTerminal(env.Stderr) || env.IsTerminal(env.Stdout) {
 		return func() {}
 	}
@@ -143,7 +170,7 @@ func (env *Env) showProgress(judged *atomic.Int64) (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				fmt.Fprintf(env.Stderr, "\r%d verified", judged.Load())
+				fmt.Fprintf(env.Stderr, "\r%s", b.progress())
 			case <-done:
 				_, _ = io.WriteString(env.Stderr, "\r\x1b[K")
 				return
