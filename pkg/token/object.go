@@ -42,6 +42,25 @@ type workspace struct {
 // no duplicate names at any depth, at most 32 levels, nothing after it. The
 // members are substrings of text.
 func (w *workspace) readObject(data []byte, text string, id diagnosis.ID) ([]member, error) {
+	members, ok := scanObject(data, text, w.members[:0])
+	w.members = members
+	if !ok {
+		clear(members) // otherwise the buffer would keep the text in memory
+		var err error
+		if members, err = w.readAnyObject(data, text, id); err != nil {
+			return nil, err
+		}
+	}
+	members = slices.Clone(members)
+	if members == nil {
+		members = []member{}
+	}
+	clear(w.members)
+	return members, nil
+}
+
+// readAnyObject reads what scanObject leaves, and says what is wrong with it.
+func (w *workspace) readAnyObject(data []byte, text string, id diagnosis.ID) ([]member, error) {
 	w.input = *bytes.NewBuffer(data)
 	w.decoder.Reset(&w.input)
 	if k := w.decoder.PeekKind(); k != '{' && k != 0 {
@@ -60,11 +79,6 @@ func (w *workspace) readObject(data []byte, text string, id diagnosis.ID) ([]mem
 	if deepest > maxDepth {
 		return nil, &diagnosis.Diagnosis{ID: id, Expected: diagnosis.Values{fmt.Sprintf("at most %d levels", maxDepth)}, Got: diagnosis.Values{"more"}}
 	}
-	members = slices.Clone(members)
-	if members == nil {
-		members = []member{}
-	}
-	clear(w.members) // otherwise the buffer would keep the text in memory
 	return members, nil
 }
 
