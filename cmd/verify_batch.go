@@ -40,7 +40,10 @@ func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 			return usage("--batch: %w", err)
 		}
 		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		switch info, err := f.Stat(); {
+		case err == nil && info.IsDir():
+			return usage("--batch: %s is a directory", o.batch)
+		case err == nil && info.Mode().IsRegular():
 			b.size = info.Size()
 		}
 		in = f
