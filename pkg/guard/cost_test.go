@@ -19,9 +19,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oauthctl/oauthctl/pkg/apicall"
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
+	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -60,8 +63,12 @@ func serveCost(role string) error {
 		if handler, err = costGuard(); err != nil {
 			return err
 		}
+	case "proxy":
+		if handler, err = costProxy(l.Addr().String()); err != nil {
+			return err
+		}
 	}
-	if role == "guard" {
+	if role == "guard" || role == "proxy" {
 		return guard.Serve(context.Background(), l, handler, time.Second)
 	}
 	return (&http.Server{Handler: handler}).Serve(l)
@@ -81,6 +88,23 @@ func costGuard() (http.Handler, error) {
 		return nil, err
 	}
 	return guard.New(guard.Config{Upstream: u, Transport: transport, Policy: p, Keys: set, Requests: guard.LogNone, Verifier: token.Options{CacheTokens: 10_000}})
+}
+
+// oneToken is a source that has one token.
+type oneToken struct{}
+
+// Token implements [apicall.TokenSource].
+func (oneToken) Token(context.Context, secret.String) (apicall.AccessToken, error) {
+	return apicall.AccessToken{Type: "Bearer", Value: secret.New(strings.Repeat("t", 600))}, nil
+}
+
+// costProxy returns what the command proxy serves, with one token.
+func costProxy(address string) (http.Handler, error) {
+	c := &apicall.Client{
+		HTTP: &safehttp.Client{Secrets: &secret.Scrubber{}}, API: os.Getenv("GUARD_COST_API"),
+		Source: apicall.Recent(oneToken{}, time.Second, nil),
+	}
+	return apicall.NewProxy(c, address, apicall.ProxyOptions{Open: true})
 }
 
 type costServer struct {
@@ -198,6 +222,23 @@ func TestCost(t *testing.T) {
 	slices.Sort(distinct)
 	slices.Sort(repeated)
 	t.Logf("requests per CPU second of a bare ReverseProxy: %.2f distinct RS256 tokens, %.2f repeated", distinct[rounds/2], repeated[rounds/2])
+}
+
+// TestProxyCost compares the requests per CPU second of the proxy that adds a token
+// with those of a bare httputil.ReverseProxy, as [TestCost] does for a guard.
+func TestProxyCost(t *testing.T) {
+	n, rounds := 6000, 5
+	tokens, env := costSetup(t, 1)
+	bare, proxy := startCost(t, "bare", env...), startCost(t, "proxy", env...)
+	var shares []float64
+	for range rounds {
+		plain := bare.load(t, tokens, n)
+		attached := proxy.load(t, tokens, n)
+		t.Logf("bare %.0f/s, proxy %.0f/s", plain, attached)
+		shares = append(shares, attached/plain)
+	}
+	slices.Sort(shares)
+	t.Logf("requests per CPU second of a bare ReverseProxy: %.2f", shares[rounds/2])
 }
 
 // latencies sends n requests at a steady rate, each when it is due whether the
