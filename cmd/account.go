@@ -206,7 +206,7 @@ func (env *Env) environmentToken() secret.String {
 }
 
 // missingVariable names what a run that is configured by variables lacks, "" for
-// one that is not: there, nobody can log in by a browser.
+// one that is not: there, no user can log in with a browser.
 func (env *Env) missingVariable() string {
 	p := env.resolved
 	if p == nil {
@@ -239,7 +239,7 @@ func (env *Env) missingVariable() string {
 // one.
 func (env *Env) warnOf(err error) {
 	var d *diagnosis.Diagnosis
-	text := env.judge(err).Message
+	text := env.classify(err).Message
 	if errors.As(err, &d) {
 		if hint := commandHint(env.hintContext(d)); hint != "" {
 			text += "; " + hint

@@ -201,7 +201,7 @@ func runAudit(ctx context.Context, env *Env, rawURL string, o auditOptions) erro
 	verdict := run.verdict(ctx)
 	run.exitCode = exitDone
 	if verdict != nil {
-		run.exitCode = env.judge(verdict).ExitCode
+		run.exitCode = env.classify(verdict).ExitCode
 	}
 	if err := env.writeAuditFiles(run); err != nil {
 		return err
@@ -214,7 +214,7 @@ func runAudit(ctx context.Context, env *Env, rawURL string, o auditOptions) erro
 	if err != nil || verdict == nil {
 		return err
 	}
-	return told{verdict}
+	return printedError{verdict}
 }
 
 // sendAudit sends the requests. The issuer and the API that it starts end before

@@ -105,7 +105,7 @@ func (env *Env) examine(ctx context.Context, sent apicall.AccessToken) string {
 	if err != nil || p.Get(profile.Issuer) == "" {
 		return ""
 	}
-	var o judgingOptions
+	var o verifyingOptions
 	if api := p.Get(profile.API); p.Get(profile.Audience) == "" && api != "" {
 		o.audience = []string{api}
 	}

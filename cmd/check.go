@@ -11,7 +11,7 @@ import (
 )
 
 type checkOptions struct {
-	judgingOptions
+	verifyingOptions
 	scope      []string
 	anyScope   []string
 	claim      []string
@@ -60,7 +60,7 @@ names joined by dots. In a list one element has to match.` + "\n\n" + longTokenA
 	}
 	f := cmd.Flags()
 	addGroup(f, "Common flags", o.addFlags)
-	addGroup(f, "Token flags", o.judgingOptions.addFlags)
+	addGroup(f, "Token flags", o.verifyingOptions.addFlags)
 	addGroup(f, "Key flags", o.addKeyFlags)
 	return cmd
 }
@@ -80,20 +80,20 @@ func runCheck(ctx context.Context, env *Env, raw secret.String, o checkOptions) 
 	if err != nil {
 		return err
 	}
-	inspector, err := env.inspector(ctx, o.judgingOptions, raw)
+	inspector, err := env.inspector(ctx, o.verifyingOptions, raw)
 	if err != nil {
 		return err
 	}
 	report := inspector.Report(ctx, raw.Reveal())
-	verdict := o.withSecretForm(env, withIssuerFirst(report), raw)
-	if verdict == nil {
+	failure := o.withSecretForm(env, withIssuerFirst(report), raw)
+	if failure == nil {
 		decision := need.Decide(report.Token)
 		report.Checks = append(report.Checks, decision.Checks...)
 		if !decision.Allowed {
-			verdict = decision.Diagnosis
+			failure = decision.Diagnosis
 		}
 	}
-	return env.showReport(report, verdict)
+	return env.showReport(report, failure)
 }
 
 // requirement is what the flags ask for.

@@ -143,7 +143,7 @@ func (c policyCase) run(ctx context.Context, p *policy.Policy, issue func(map[st
 func (env *Env) showCases(results []caseResult, failed int) error {
 	var err error
 	if failed > 0 {
-		err = told{fmt.Errorf("%d of %d cases failed", failed, len(results))}
+		err = printedError{fmt.Errorf("%d of %d cases failed", failed, len(results))}
 	}
 	if env.global.wantsJSON() {
 		if printed := env.printJSON(results); printed != nil {

@@ -168,6 +168,6 @@ func (env *Env) policyVerifier(p *policy.Policy, o checkOptions) (*token.Verifie
 		if one.JWKS != "" && o.jwks == "" && o.key == "" && o.secretFile == "" {
 			return env.keysAt(one.JWKS, "jwks of the policy")
 		}
-		return env.keySet(o.judgingOptions, resolved, one.Issuer, secret.String{})
+		return env.keySet(o.verifyingOptions, resolved, one.Issuer, secret.String{})
 	}, options)
 }

@@ -208,7 +208,7 @@ func (env *Env) printPart(name string, v jsontext.Value) {
 	s.line("%s", prettyJSON(v))
 }
 
-// times tells the token's times in words.
+// times describes the token's times.
 func times(t *token.Token, now time.Time) [][2]string {
 	var rows [][2]string
 	for _, row := range []struct {

@@ -95,7 +95,7 @@ func runDoctor(ctx context.Context, env *Env, o doctorOptions) error {
 	if err != nil || worst == nil {
 		return err
 	}
-	return told{worst}
+	return printedError{worst}
 }
 
 // visit is the examination of one URL with one profile.

@@ -52,7 +52,7 @@ func (env *Env) explainReport(ctx context.Context, o doctorOptions) error {
 	if err != nil || fault == nil {
 		return err
 	}
-	return told{fault}
+	return printedError{fault}
 }
 
 func (env *Env) readReport(path string) (*reportJSON, error) {

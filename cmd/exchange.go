@@ -78,7 +78,7 @@ func (o *exchangeOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.param, "param", nil, "add the parameter `NAME=VALUE` to the request (repeatable)")
 }
 
-// check finds what does not go together before anybody is asked for anything.
+// check finds what does not go together before any request is sent.
 func (o *exchangeOptions) check() error {
 	stdin := 0
 	for _, arg := range []string{o.secretFile, o.clientOptions.assertion, o.subjectToken, o.actorToken, o.assertion} {

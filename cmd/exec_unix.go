@@ -8,7 +8,7 @@ import (
 )
 
 // replace puts a command in this process's place, so that signals and exit code
-// need nobody to pass them on. It returns only if that failed.
+// need not be passed on. It returns only if that failed.
 func (env *Env) replace(path string, argv, environ []string) error {
 	if env.stop != nil {
 		env.stop() // the command is to find signals as they were

@@ -8,7 +8,7 @@ import (
 )
 
 // replace runs a command and ends with its exit code; a console's Ctrl-C reaches
-// it by itself.
+// it automatically.
 func (env *Env) replace(path string, argv, environ []string) error {
 	signal.Ignore(os.Interrupt)
 	child := exec.Command(path, argv[1:]...)

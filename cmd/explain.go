@@ -94,7 +94,7 @@ func diagnosesWith(word string) []diagnosis.Entry {
 	return found
 }
 
-// ending tells how a command ends that meets a fault of that kind.
+// ending describes the exit code for a fault of that kind.
 func ending(k diagnosis.Kind) string {
 	if k == diagnosis.Advice {
 		return "a warning, no failure"

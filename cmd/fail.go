@@ -32,13 +32,13 @@ func usage(format string, args ...any) error {
 	return &usageError{what: err.Error(), err: errors.Unwrap(err)}
 }
 
-// told wraps an error whose text is already part of the output, so that only
+// printedError wraps an error that was already printed, so that only
 // the exit code is left to give.
-type told struct{ error }
+type printedError struct{ error }
 
-func (e told) Unwrap() error { return e.error }
+func (e printedError) Unwrap() error { return e.error }
 
-// hinted is an error with a next step that its id alone does not tell.
+// hinted is an error with a next step that does not follow from its id.
 type hinted struct {
 	error
 	hint string
@@ -65,18 +65,18 @@ type failure struct {
 	ExitCode  int              `json:"exit_code"`
 }
 
-// fail tells err in the one place where errors are told, and returns the exit
+// fail prints err and returns the exit
 // code.
 func (env *Env) fail(cmd *cobra.Command, err error) int {
 	if cmd != nil {
 		env.failed = strings.Fields(cmd.CommandPath())[1:]
 	}
-	f := env.judge(err)
+	f := env.classify(err)
 	env.withoutSecrets(&f)
 	if own := (exitError{}); errors.As(err, &own) {
 		f.ExitCode = own.code
 	}
-	var already told
+	var already printedError
 	if errors.As(err, &already) {
 		return f.ExitCode
 	}
@@ -156,8 +156,8 @@ func (env *Env) scrubbed(values diagnosis.Values) diagnosis.Values {
 	return values
 }
 
-// judge finds what kind of failure err is.
-func (env *Env) judge(err error) failure {
+// classify returns the kind of failure of err.
+func (env *Env) classify(err error) failure {
 	f := env.kindOf(err)
 	f.Message = plainMessage(f.Message)
 	return f

@@ -24,7 +24,7 @@ func (d *guardDocumentFlags) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&d.printPolicy, "print-policy", false, "print a policy made from --openapi and exit")
 }
 
-// unknownIssuer and unknownAudience stand in a policy for what the document does
+// unknownIssuer and unknownAudience are placeholders in a policy for what the document does
 // not say (RFC 2606).
 const (
 	unknownIssuer   = "https://auth.example.com"

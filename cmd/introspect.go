@@ -81,15 +81,15 @@ func runIntrospect(ctx context.Context, env *Env, raw secret.String, o introspec
 		}
 	}
 	report := inspector.Report(raw, answer.Raw)
-	verdict := report.Err()
-	if verdict == nil && len(o.scope) > 0 {
+	failure := report.Err()
+	if failure == nil && len(o.scope) > 0 {
 		decision := policy.Requirement{Scopes: fields(o.scope)}.Decide(report.Token)
 		report.Checks = append(report.Checks, decision.Checks...)
 		if !decision.Allowed {
-			verdict = decision.Diagnosis
+			failure = decision.Diagnosis
 		}
 	}
-	return env.showIntrospection(report, answer, verdict)
+	return env.showIntrospection(report, answer, failure)
 }
 
 // introspect asks the server, as the client that the flags name if they do.
@@ -135,9 +135,9 @@ func failedIntrospection(f failure) shownIntrospection {
 
 // showIntrospection prints what the checks of the response came to, and the
 // response.
-func (env *Env) showIntrospection(report *token.Report, answer *oauth.Introspection, verdict error) error {
+func (env *Env) showIntrospection(report *token.Report, answer *oauth.Introspection, failure error) error {
 	if env.global.wantsJSON() {
-		one := env.shownReport(report, verdict)
+		one := env.shownReport(report, failure)
 		shown := shownIntrospection{
 			Status: one.Status, Valid: one.Valid, Response: answer.Raw, Checks: one.Checks, Warnings: one.Warnings, Error: one.Error,
 		}
@@ -147,16 +147,16 @@ func (env *Env) showIntrospection(report *token.Report, answer *oauth.Introspect
 		if err := env.printJSON(shown); err != nil {
 			return err
 		}
-		return alreadyTold(verdict)
+		return alreadyPrinted(failure)
 	}
-	verdict = env.showReport(report, verdict)
+	failure = env.showReport(report, failure)
 	if answer.Raw == nil || env.global.quiet {
-		return verdict
+		return failure
 	}
 	s := env.stdout()
 	s.line("%s", s.faint("what the server says:"))
 	if err := env.printJSON(answer.Raw); err != nil {
 		return err
 	}
-	return verdict
+	return failure
 }

@@ -59,7 +59,7 @@ func runJWKSShow(ctx context.Context, env *Env, from string, strict bool) error 
 		if err := env.printJSON(keySetReport(set)); err != nil || unusable == nil {
 			return err
 		}
-		return told{unusable}
+		return printedError{unusable}
 	}
 	env.printKeySet(set)
 	return unusable

@@ -156,7 +156,7 @@ func (o *loginOptions) grant() (string, error) {
 }
 
 // presented is what the profile keeps of --assertion and --subject-token: where a
-// new token is found for each renewal.
+// new token is read for each refresh.
 func (o *loginOptions) presented() (profile.Values, error) {
 	values := profile.Values{profile.SubjectTokenType: o.subjectTokenType}
 	if o.subjectTokenType != "" && o.subjectToken == "" {
@@ -296,7 +296,7 @@ func fields(values []string) []string {
 	return strings.Fields(strings.Join(values, " "))
 }
 
-// mayOpenBrowser says whether a browser is opened, or fails at once where nobody
+// mayOpenBrowser reports whether a browser is opened, or fails at once where no user
 // could log in at all.
 func (o *loginOptions) mayOpenBrowser(env *Env, grant string) (bool, error) {
 	terminal := env.IsTerminal(env.Stderr)

@@ -55,7 +55,7 @@ func (u *loginUI) Requesting(scopes, added []string) {
 	}
 }
 
-// ShowURL prints even with --quiet: without the address nobody could go on.
+// ShowURL prints even with --quiet: the user needs the address.
 func (u *loginUI) ShowURL(address, redirectURI string) {
 	s := u.env.stderr()
 	s.line("%s", s.strong("Log in here:"))
@@ -137,7 +137,7 @@ func corrected(line string) string {
 	return string(kept)
 }
 
-// ShowCode prints even with --quiet: without the code nobody could go on.
+// ShowCode prints even with --quiet: the user needs the code.
 func (u *loginUI) ShowCode(d *oauth.DeviceAuthorization) {
 	s := u.env.stderr()
 	s.line("%s %s", s.strong("On any device, open"), clean(d.VerificationURI))

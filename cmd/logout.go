@@ -73,7 +73,7 @@ func runLogout(ctx context.Context, env *Env, o logoutOptions) error {
 		if err := env.printJSON(reports); err != nil || failed == nil {
 			return err
 		}
-		return told{failed}
+		return printedError{failed}
 	}
 	return failed
 }

@@ -1,10 +1,10 @@
 // Package cmd holds the commands of oauthctl: flags in, one call of a package,
-// text out. It is the only room that knows cobra, lipgloss, the browser, the
+// text out. It is the only package that uses cobra, lipgloss, the browser, the
 // terminal and the process (arguments, environment, standard streams, exit).
 //
 // Start with [Run], which [Main] calls with the real process. A new command is
 // one file and one row of the table in root.go. What a command decides is
-// decided in a package under pkg; here it is only told.
+// decided in a package under pkg; here it is only printed.
 package cmd
 
 import (

@@ -74,7 +74,7 @@ func (s *screen) line(format string, args ...any) {
 	fmt.Fprintf(s.w, format+"\n", args...)
 }
 
-// say tells the user something on stderr, unless --quiet. Arguments that came
+// say prints a message to stderr, unless --quiet. Arguments that came
 // from outside have been through clean.
 func (env *Env) say(format string, args ...any) {
 	if !env.global.quiet {

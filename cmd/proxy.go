@@ -61,7 +61,7 @@ func runProxy(ctx context.Context, env *Env, o proxyOptions) error {
 	if err != nil || !safehttp.IsLoopback(host) {
 		return usage("--listen: expected a loopback address such as 127.0.0.1:0, got %q", o.listen)
 	}
-	// Asked for now, so that nobody starts a proxy that could attach nothing.
+	// Requested now, so that a proxy without a token is not started.
 	if _, err := client.Source.Token(ctx, secret.String{}); err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func runProxy(ctx context.Context, env *Env, o proxyOptions) error {
 // explainToProgram is what a program that uses the proxy reads when its request
 // could not be sent.
 func (env *Env) explainToProgram(err error) string {
-	f := env.judge(err)
+	f := env.classify(err)
 	env.withoutSecrets(&f)
 	text := "oauthctl: " + f.Message
 	if f.Hint != "" {

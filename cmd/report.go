@@ -208,7 +208,7 @@ func harFields(h http.Header) []harField {
 func (r *reportFile) text(env *Env, cmd *cobra.Command, err error) ([]byte, error) {
 	run := reportRun{Schema: 1, Command: cmd.CommandPath(), Platform: runtime.GOOS + "/" + runtime.GOARCH, About: safehttp.RedactURL(env.about)}
 	if err != nil {
-		f := env.judge(err)
+		f := env.classify(err)
 		env.withoutSecrets(&f)
 		run.Error, run.ExitCode = &f, f.ExitCode
 		if own := (exitError{}); errors.As(err, &own) {

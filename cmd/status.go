@@ -80,7 +80,7 @@ func runStatus(ctx context.Context, env *Env) error {
 	if err := env.printJSON(report); err != nil || status.Err == nil {
 		return err
 	}
-	return told{status.Err}
+	return printedError{status.Err}
 }
 
 func (env *Env) reportOf(a *account.Account, status account.Status) *statusReport {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// ago tells a time in words, relative to now: "in 4 m", "3 d ago".
+// ago formats a time, relative to now: "in 4 m", "3 d ago".
 func ago(t, now time.Time) string {
 	d := t.Sub(now)
 	switch {
@@ -17,7 +17,7 @@ func ago(t, now time.Time) string {
 	}
 }
 
-// span tells a duration in its one or two largest units.
+// span formats a duration in its one or two largest units.
 func span(d time.Duration) string {
 	d = d.Round(time.Second)
 	switch {

@@ -15,7 +15,7 @@ import (
 )
 
 // maxTokenInput bounds what is read as a token. It lies above the token limit,
-// so that a token too large is told as such.
+// so that a token too large is reported as such.
 const maxTokenInput = 11 << 20
 
 const longTokenArg = `TOKEN is - for standard input, @FILE, or the token itself (visible to other

@@ -17,7 +17,7 @@ import (
 )
 
 type verifyOptions struct {
-	judgingOptions
+	verifyingOptions
 	batch string
 }
 
@@ -62,7 +62,7 @@ configuration is wrong, else 6 if a token could not be checked, else 0.` + "\n\n
 		},
 	}
 	f := cmd.Flags()
-	addGroup(f, "Common flags", o.judgingOptions.addFlags)
+	addGroup(f, "Common flags", o.verifyingOptions.addFlags)
 	addGroup(f, "Key flags", o.addKeyFlags)
 	addGroup(f, "Input flags", o.addInputFlags)
 	return cmd
@@ -83,7 +83,7 @@ func (o *verifyOptions) checkOpaque() error {
 }
 
 func runVerify(ctx context.Context, env *Env, raw secret.String, o verifyOptions) error {
-	inspector, err := env.inspector(ctx, o.judgingOptions, raw)
+	inspector, err := env.inspector(ctx, o.verifyingOptions, raw)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func runVerify(ctx context.Context, env *Env, raw secret.String, o verifyOptions
 
 // withSecretForm returns the error of a token that is signed with the shared
 // secret in another form than the file has it, with a hint that says so.
-func (o *judgingOptions) withSecretForm(env *Env, err error, raw secret.String) error {
+func (o *verifyingOptions) withSecretForm(env *Env, err error, raw secret.String) error {
 	if o.secretFile == "" || o.secretFile == "-" || !errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.SignatureInvalid}) {
 		return err
 	}
@@ -132,10 +132,10 @@ const (
 	statusUnchecked = "unchecked" // nothing was found out
 )
 
-func statusOf(verdict error) string {
-	d, ok := errors.AsType[*diagnosis.Diagnosis](verdict)
+func statusOf(failure error) string {
+	d, ok := errors.AsType[*diagnosis.Diagnosis](failure)
 	switch {
-	case verdict == nil:
+	case failure == nil:
 		return statusValid
 	case ok && d.Kind() == diagnosis.Rejected:
 		return statusInvalid
@@ -146,11 +146,11 @@ func statusOf(verdict error) string {
 }
 
 // reportStatus is statusOf with the report of a request that needs no token.
-func reportStatus(report *token.Report, verdict error) string {
-	if verdict == nil && !report.Valid {
+func reportStatus(report *token.Report, failure error) string {
+	if failure == nil && !report.Valid {
 		return statusPublic
 	}
-	return statusOf(verdict)
+	return statusOf(failure)
 }
 
 // shownReport is what verify and check print with --json, whatever happened.
@@ -161,15 +161,15 @@ type shownReport struct {
 	Error *failure `json:"error,omitempty"`
 }
 
-func (env *Env) shownReport(report *token.Report, verdict error) shownReport {
-	shown := shownReport{Status: reportStatus(report, verdict), Report: *report}
+func (env *Env) shownReport(report *token.Report, failure error) shownReport {
+	shown := shownReport{Status: reportStatus(report, failure), Report: *report}
 	switch shown.Status {
 	case statusValid, statusInvalid:
-		valid := verdict == nil
+		valid := failure == nil
 		shown.Valid = &valid
 	}
-	if verdict != nil {
-		f := env.judge(verdict)
+	if failure != nil {
+		f := env.classify(failure)
 		env.withoutSecrets(&f)
 		shown.Error = &f
 	}
@@ -181,20 +181,20 @@ func failedReport(f failure) shownReport {
 	return shownReport{Status: statusUnchecked, Report: token.Report{Checks: []token.Check{}}, Error: &f}
 }
 
-// showReport prints a report and returns verdict, the reason why the token is
+// showReport prints a report and returns failure, the reason why the token is
 // not valid, or nil.
-func (env *Env) showReport(report *token.Report, verdict error) error {
+func (env *Env) showReport(report *token.Report, failure error) error {
 	if env.global.wantsJSON() {
-		if err := env.printJSON(env.shownReport(report, verdict)); err != nil {
+		if err := env.printJSON(env.shownReport(report, failure)); err != nil {
 			return err
 		}
-		return alreadyTold(verdict)
+		return alreadyPrinted(failure)
 	}
 	if env.global.quiet {
-		return alreadyTold(verdict)
+		return alreadyPrinted(failure)
 	}
 	s := env.stdout()
-	switch reportStatus(report, verdict) {
+	switch reportStatus(report, failure) {
 	case statusValid:
 		s.line("%s", s.good("valid"))
 	case statusPublic:
@@ -214,12 +214,12 @@ func (env *Env) showReport(report *token.Report, verdict error) error {
 	for _, w := range report.Warnings {
 		s.line("%s %s %s", s.warn("warning:"), clean(w.Text()), s.faint(string(w.ID)))
 	}
-	return verdict
+	return failure
 }
 
-func alreadyTold(verdict error) error {
-	if verdict != nil {
-		return told{verdict}
+func alreadyPrinted(failure error) error {
+	if failure != nil {
+		return printedError{failure}
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 	if env.global.jq != "" {
 		return usage("--jq cannot be combined with --batch; pipe the output of --json to jq")
 	}
-	inspector, err := env.inspector(ctx, o.judgingOptions, secret.String{})
+	inspector, err := env.inspector(ctx, o.verifyingOptions, secret.String{})
 	if err != nil {
 		return err
 	}
@@ -97,10 +97,10 @@ func (b *batch) verify(out []byte, line string) []byte {
 		return append(append(out, b.count(err)...), '\n')
 	}
 	report := b.inspector.Report(b.ctx, line)
-	verdict := withIssuerFirst(report)
-	b.count(verdict)
+	failure := withIssuerFirst(report)
+	b.count(failure)
 	// The texts in it were read strictly: nothing is named twice.
-	data, err := json.Marshal(b.env.shownReport(report, verdict), jsontext.AllowDuplicateNames(true))
+	data, err := json.Marshal(b.env.shownReport(report, failure), jsontext.AllowDuplicateNames(true))
 	if err != nil {
 		data = nil // a report of texts that were read can be written
 	}
@@ -110,14 +110,14 @@ func (b *batch) verify(out []byte, line string) []byte {
 	return append(append(out, data...), '\n')
 }
 
-// count takes a verdict into the sums and returns its short line.
-func (b *batch) count(verdict error) string {
+// count takes a failure into the sums and returns its short line.
+func (b *batch) count(failure error) string {
 	b.verified.Add(1)
-	if verdict == nil {
+	if failure == nil {
 		return "valid"
 	}
 	var d *diagnosis.Diagnosis
-	if !errors.As(verdict, &d) {
+	if !errors.As(failure, &d) {
 		d = &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable}
 	}
 	switch d.Kind() {
@@ -140,11 +140,11 @@ func (b *batch) summary(env *Env) error {
 	case verified == b.blank.Load():
 		return &usageError{what: "the batch holds no tokens", hint: "give one token a line; a file is given as --batch=FILE"}
 	case invalid > 0:
-		return told{exitError{errNotAll, diagnosis.Rejected.ExitCode()}}
+		return printedError{exitError{errNotAll, diagnosis.Rejected.ExitCode()}}
 	case b.wrong.Load() > 0:
-		return told{exitError{errNotAll, int(b.wrong.Load())}}
+		return printedError{exitError{errNotAll, int(b.wrong.Load())}}
 	case unknown > 0:
-		return told{exitError{errNotAll, diagnosis.Unavailable.ExitCode()}}
+		return printedError{exitError{errNotAll, diagnosis.Unavailable.ExitCode()}}
 	}
 	return nil
 }

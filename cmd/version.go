@@ -70,7 +70,7 @@ func buildFrom(info *debug.BuildInfo) build {
 	}
 	name, dirty := strings.CutSuffix(info.Main.Version, "+dirty")
 	b.Modified = b.Modified || dirty
-	// A pseudo-version of go (https://go.dev/ref/mod#pseudo-versions) stands for a
+	// A pseudo-version of go (https://go.dev/ref/mod#pseudo-versions) is that of a
 	// commit that has no tag: its time in UTC, and the first twelve digits.
 	switch of := pseudoVersion().FindStringSubmatch(name); {
 	case of != nil:

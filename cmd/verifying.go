@@ -17,9 +17,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// judgingOptions are the flags of the commands that verify a token: what is
+// verifyingOptions are the flags of the commands that verify a token: what is
 // expected of it and which keys may have signed it.
-type judgingOptions struct {
+type verifyingOptions struct {
 	issuer     []string
 	audience   []string
 	jwks       string
@@ -37,7 +37,7 @@ type judgingOptions struct {
 }
 
 // addFlags adds the flags about what is expected of a token.
-func (o *judgingOptions) addFlags(f *pflag.FlagSet) {
+func (o *verifyingOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.issuer, "issuer", nil, "expect this issuer `URL` (repeatable, one must match; default: the profile's)")
 	f.StringArrayVar(&o.audience, "audience", nil, "expect this `AUDIENCE` (repeatable, one must match; default: the profile's)")
 	f.StringArrayVar(&o.alg, "alg", nil, "accept only this `ALGORITHM` (repeatable)")
@@ -51,7 +51,7 @@ func (o *judgingOptions) addFlags(f *pflag.FlagSet) {
 }
 
 // addKeyFlags adds the flags about the keys that may have signed a token.
-func (o *judgingOptions) addKeyFlags(f *pflag.FlagSet) {
+func (o *verifyingOptions) addKeyFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.jwks, "jwks", "", "use the keys of this key set, a `URL|FILE`")
 	f.StringVar(&o.key, "key", "", "use this public key, a PEM or JWK `FILE`")
 	f.StringVar(&o.secretFile, "secret-file", "", "use the shared secret in `FILE` for HS256, HS384 or HS512, - for standard input")
@@ -60,7 +60,7 @@ func (o *judgingOptions) addKeyFlags(f *pflag.FlagSet) {
 // inspector returns what verifies as the flags and the profile say. The token is
 // needed only to name its issuer in a hint; nothing it says is believed. Nothing
 // is requested before the token was found to be a JWT.
-func (env *Env) inspector(_ context.Context, o judgingOptions, raw secret.String) (*token.Inspector, error) {
+func (env *Env) inspector(_ context.Context, o verifyingOptions, raw secret.String) (*token.Inspector, error) {
 	p, err := env.profile()
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func (env *Env) inspector(_ context.Context, o judgingOptions, raw secret.String
 	return joined, nil
 }
 
-func (o *judgingOptions) options(env *Env) (token.Options, error) {
+func (o *verifyingOptions) options(env *Env) (token.Options, error) {
 	options := token.Options{
 		Algorithms: o.alg, Types: o.typ, Require: o.require, Leeway: o.leeway, Now: env.Now, RFC9068: o.rfc9068, Strict: o.strict,
 		OpaquePayload: o.opaque,
@@ -162,7 +162,7 @@ func checkIssuerFlag(issuer string) error {
 
 // keySet returns the keys: those of a flag, else the issuer's. A URL is requested
 // when the first token needs it.
-func (env *Env) keySet(o judgingOptions, p *profile.Profile, issuer string, raw secret.String) (token.KeySet, error) {
+func (env *Env) keySet(o verifyingOptions, p *profile.Profile, issuer string, raw secret.String) (token.KeySet, error) {
 	var sources []string
 	for _, source := range [][2]string{{"--jwks", o.jwks}, {"--key", o.key}, {"--secret-file", o.secretFile}} {
 		if source[1] != "" {
@@ -208,7 +208,7 @@ func (env *Env) keySet(o judgingOptions, p *profile.Profile, issuer string, raw 
 	if issuer != p.Get(profile.Issuer) {
 		env.keys = issuer
 	}
-	return patientKeys{token.NewIssuerKeys(issuer, jwks.RemoteOptions{HTTP: client, Now: env.Now})}, nil
+	return waitingKeys{token.NewIssuerKeys(issuer, jwks.RemoteOptions{HTTP: client, Now: env.Now})}, nil
 }
 
 // keysAt returns the key set at a URL or in a file, which the setting what names.
@@ -218,7 +218,7 @@ func (env *Env) keysAt(source, what string) (token.KeySet, error) {
 		if err != nil {
 			return nil, err
 		}
-		return patientKeys{jwks.NewRemote(source, jwks.RemoteOptions{HTTP: client, Now: env.Now})}, nil
+		return waitingKeys{jwks.NewRemote(source, jwks.RemoteOptions{HTTP: client, Now: env.Now})}, nil
 	}
 	data, err := readFile(source, 1<<20)
 	if err != nil {
@@ -231,10 +231,10 @@ func (env *Env) keysAt(source, what string) (token.KeySet, error) {
 	return set, nil
 }
 
-// patientKeys waits for a slow server, as a person does and an API must not.
-type patientKeys struct{ guard.KeySet }
+// waitingKeys waits for the first fetch instead of failing fast.
+type waitingKeys struct{ guard.KeySet }
 
-func (k patientKeys) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
+func (k waitingKeys) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
 	if err := k.Ready(ctx); err != nil {
 		return nil, keySetFault(err)
 	}
