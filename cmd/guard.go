@@ -95,7 +95,7 @@ func (o *guardOptions) addCommonFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.upstream.url, "upstream", "", "`URL` of the API itself: http, https, h2c or unix:/path")
 	f.StringVar(&o.policy, "policy", "", "the policy `FILE`")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS` that clients use")
-	f.StringVar(&o.gateway, "forward-auth", "", "answer for a gateway instead: `GATEWAY` any, nginx, traefik or envoy")
+	f.StringVar(&o.gateway, "forward-auth", "", "answer for a gateway instead: `GATEWAY` any, nginx, traefik, caddy or envoy")
 	f.Lookup("forward-auth").NoOptDefVal = "any"
 	f.StringVar(&o.resource, "resource", "", "`URL` under which clients know the API; serves its metadata (RFC 9728)")
 }

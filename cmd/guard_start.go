@@ -90,14 +90,14 @@ func revocationValues(store *redis.Store) []guard.Value {
 	}
 }
 
-var gateways = map[string]guard.Gateway{"any": guard.AnyGateway, "nginx": guard.Nginx, "traefik": guard.Traefik, "envoy": guard.Envoy}
+var gateways = map[string]guard.Gateway{"any": guard.AnyGateway, "nginx": guard.Nginx, "traefik": guard.Traefik, "caddy": guard.Caddy, "envoy": guard.Envoy}
 
 func (o guardOptions) check() error {
 	const example = "oauthctl guard --upstream http://127.0.0.1:8000 --policy policy.yaml"
 	_, known := gateways[o.gateway]
 	switch {
 	case o.gateway != "" && !known:
-		return &usageError{what: fmt.Sprintf("--forward-auth: expected any, nginx, traefik or envoy, got %q", o.gateway), hint: "write --forward-auth=nginx, with the equals sign"}
+		return &usageError{what: fmt.Sprintf("--forward-auth: expected any, nginx, traefik, caddy or envoy, got %q", o.gateway), hint: "write --forward-auth=nginx, with the equals sign"}
 	case o.gateway != "" && o.upstream.url != "":
 		return usage("--forward-auth and --upstream cannot be combined: the gateway forwards the requests")
 	case o.gateway != "" && len(o.headers.trusted) == 0:

@@ -19,7 +19,8 @@ type Gateway string
 const (
 	AnyGateway Gateway = ""
 	Nginx      Gateway = "nginx"   // X-Original-Method and X-Original-URI, as configured for auth_request
-	Traefik    Gateway = "traefik" // X-Forwarded-Method and X-Forwarded-Uri; Caddy's forward_auth too
+	Traefik    Gateway = "traefik" // X-Forwarded-Method and X-Forwarded-Uri
+	Caddy      Gateway = "caddy"   // as Traefik; identity headers are empty where there is no caller
 	Envoy      Gateway = "envoy"   // the method and path of the request itself (ext_authz over HTTP)
 )
 
@@ -41,6 +42,7 @@ func (h *Handler) ForwardAuth(g Gateway) http.Handler {
 			err = errTwoTokens
 		}
 		n := h.begin(asked)
+		n.gateway = g
 		n.recorder = recorder{ResponseWriter: w}
 		defer h.end(asked, n)
 		w = &n.recorder
@@ -51,7 +53,7 @@ func (h *Handler) ForwardAuth(g Gateway) http.Handler {
 			problem(w, http.StatusForbidden, err.Error(), diagnosis.PathAmbiguous)
 		case isPreflight(asked) && n.rules.passes(asked, n):
 			n.decision = "preflight"
-			w.WriteHeader(http.StatusOK)
+			h.allow(w, n)
 		default:
 			n.rules.answered.ServeHTTP(w, asked.WithContext(n))
 		}
@@ -66,6 +68,20 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 		n.decision = "public"
 	} else if !h.introduce(w, n, t) {
 		return
+	}
+	h.allow(w, n)
+}
+
+// allow answers with the caller's identity. Caddy 2.6 copies a header that is
+// missing as the text of its placeholder, and the API would read that as a caller.
+func (h *Handler) allow(w http.ResponseWriter, n *note) {
+	if n.gateway == Caddy {
+		for _, name := range []string{headerSubject, headerScope, headerIssuer, headerClientID} {
+			w.Header()[name] = []string{""}
+		}
+		for _, ch := range h.config.ClaimHeaders {
+			w.Header()[http.CanonicalHeaderKey(ch.Header)] = []string{""}
+		}
 	}
 	n.who.write(w.Header())
 	w.Header().Set("Cache-Control", "no-store")
@@ -119,7 +135,7 @@ func target(g Gateway, r *http.Request) (method, target string, err error) {
 	switch g {
 	case Nginx:
 		forwarded = [2]string{}
-	case Traefik:
+	case Traefik, Caddy:
 		original = [2]string{}
 	}
 	switch {

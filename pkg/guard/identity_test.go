@@ -191,6 +191,9 @@ func TestForwardAuth(t *testing.T) {
 		"nginx, two readings":          {guard.Nginx, "GET /auth", with(original("GET", "/files/../api/items"), bearer), 400},
 		"traefik":                      {guard.Traefik, "GET /", with(forwarded("GET", "/api/items"), bearer), 200},
 		"traefik, forged for nginx":    {guard.Traefik, "GET /", with(forwarded("GET", "/api/items"), original("GET", "/healthz")...), 403},
+		"caddy":                        {guard.Caddy, "GET /", with(forwarded("GET", "/api/items"), bearer), 200},
+		"caddy, public":                {guard.Caddy, "GET /", forwarded("GET", "/healthz"), 200},
+		"caddy, forged for nginx":      {guard.Caddy, "GET /", with(forwarded("GET", "/api/items"), original("GET", "/healthz")...), 403},
 		"any, nginx":                   {guard.AnyGateway, "GET /", with(original("GET", "/api/items"), bearer), 200},
 		"any, traefik":                 {guard.AnyGateway, "GET /", with(forwarded("GET", "/api/items"), bearer), 200},
 		"any, two that differ":         {guard.AnyGateway, "GET /", with(forwarded("GET", "/api/items"), original("GET", "/healthz")...), 403},
@@ -211,6 +214,9 @@ func TestForwardAuth(t *testing.T) {
 		res, body := g.send(tt.line, tt.fields...)
 		if res.StatusCode != tt.status {
 			t.Errorf("%s: %d %s, want %d", name, res.StatusCode, body, tt.status)
+		}
+		if _, sent := res.Header["X-Auth-Scope"]; tt.gateway == guard.Caddy && sent != (tt.status == 200) {
+			t.Errorf("%s: the headers for Caddy are %v", name, res.Header)
 		}
 		if who := res.Header.Get("X-Auth-Subject"); (who == "alice") != (tt.status == 200 && strings.Contains(strings.Join(tt.fields, "\n"), "Bearer")) {
 			t.Errorf("%s: the gateway learns the subject %q", name, who)

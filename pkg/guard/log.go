@@ -40,12 +40,13 @@ type note struct {
 	token     *token.Token
 	who       introduction // the caller's identity for the API
 	diagnosis *diagnosis.Diagnosis
-	reason    error  // for which the client is to blame
-	err       error  // of the upstream API
-	cut       string // why it was cut, as a label
-	ended     string // the same as text
-	stream    string // the kind of stream
-	offered   bool   // the token was sent as a subprotocol
+	reason    error   // for which the client is to blame
+	err       error   // of the upstream API
+	cut       string  // why it was cut, as a label
+	ended     string  // the same as text
+	stream    string  // the kind of stream
+	gateway   Gateway // that asks, of [Handler.ForwardAuth]
+	offered   bool    // the token was sent as a subprotocol
 	body      *body
 	recorder  recorder
 }
