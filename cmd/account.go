@@ -150,14 +150,14 @@ func (env *Env) clientFor(p *profile.Profile) (*safehttp.Client, error) {
 // clients share will do.
 func (env *Env) transport(settings *tls.Config) http.RoundTripper {
 	settings = env.trusting(settings)
-	if settings == nil && env.proxies == nil {
+	if settings == nil && env.proxies == nil && !env.IsTerminal(env.Stderr) {
 		return nil
 	}
 	t := safehttp.NewTransport(settings)
 	if env.proxies != nil {
 		t.Proxy = env.proxies.For
 	}
-	return t
+	return env.announcing(t)
 }
 
 // trusting returns the TLS settings with what the flags allow.

@@ -22,7 +22,7 @@ func (env *Env) reachAPI(c *safehttp.Client, p *profile.Profile, o *callOptions)
 		if err != nil {
 			return err
 		}
-		c.Transport = safehttp.UnixTransport(o.unixSocket, env.trusting(settings))
+		c.Transport = env.announcing(safehttp.UnixTransport(o.unixSocket, env.trusting(settings)))
 	}
 	if !o.insecureHTTP {
 		return nil

@@ -1,12 +1,22 @@
 package cmd
 
 import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/account"
+	"github.com/oauthctl/oauthctl/pkg/audit"
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/provider"
 )
 
 func newCompletion(env *Env) *cobra.Command {
@@ -44,26 +54,38 @@ func runCompletion(env *Env, root *cobra.Command, shell string) error {
 	return usage("completion: expected bash, zsh, fish or powershell, got %q", shell)
 }
 
-// completeValues has the shell complete the values of flags that take one of a
-// few, of a command and those below it.
+// completeValues has the shell complete what is known of the values of flags and
+// of arguments, of a command and those below it. Texts lose their back quotes.
 func completeValues(env *Env, cmd *cobra.Command) {
+	path := strings.TrimPrefix(cmd.CommandPath(), "oauthctl ")
 	table := flagValues()
-	for name, values := range table {
-		if own, ok := table[cmd.Name()+" "+name]; ok {
-			values = own
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		value := valueName(f)
+		f.Usage = flagText(f)
+		values, fixed := table[path+" "+f.Name]
+		if !fixed {
+			values, fixed = table[f.Name]
 		}
-		if cmd.Flags().Lookup(name) != nil {
-			// It errs on a flag that has a completion already, which is then kept.
-			_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+		// Each errs on a flag that has a completion already, which is then kept.
+		switch {
+		case fixed:
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+		case f.Name == "scope" || f.Name == "any-scope" || f.Name == "add-scope":
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, completeScopes(env))
+		case value == "TOKEN":
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, completeToken)
 		}
+	})
+	if cmd.ValidArgsFunction == nil && strings.Contains(cmd.Use, "[TOKEN]") {
+		cmd.ValidArgsFunction = onlyFirst(completeToken)
 	}
 	for _, below := range cmd.Commands() {
 		completeValues(env, below)
 	}
 }
 
-// flagValues lists the values of flags by the flag's name, or by a command's name
-// and the flag's where the command accepts fewer.
+// flagValues lists the values of flags by the flag's name, or by a command's path
+// and the flag's name where the command accepts others.
 func flagValues() map[string][]string {
 	var faults []string
 	for _, f := range devserver.Faults() {
@@ -77,16 +99,94 @@ func flagValues() map[string][]string {
 		"format":      tokenFormats(),
 		"store":       account.StoreKinds(),
 		"print":       printable(),
-		"grant-type":  account.GrantTypes(),
 		"auth-method": {oauth.AuthNone, oauth.AuthSecretBasic, oauth.AuthSecretPost, oauth.AuthSecretJWT, oauth.AuthPrivateKeyJWT, oauth.AuthTLS},
 		"prompt":      {"none", "login", "consent", "select_account"},
-		"alg":         jwks.Algorithms(),
 		"fault":       faults,
 		"to":          {"pem", "jwk"},
+		"accept":      {"id_token", "logout_token", "security_event"},
+		"unsafe":      {string(audit.Dry), string(audit.Real)},
+		"log":         {"all", "refusals", "off"},
 
+		"forward-auth":         {"any", "nginx", "traefik", "envoy"},
+		"introspect":           {"opaque", "all"},
+		"subject-token-type":   {"access_token", "refresh_token", "id_token", "jwt"},
+		"actor-token-type":     {"access_token", "refresh_token", "id_token", "jwt"},
+		"requested-token-type": {"access_token", "refresh_token", "id_token", "jwt", "id-jag"},
+
+		"login grant-type":    account.GrantTypes(),
 		"exchange grant-type": {grantExchange, grantJWTBearer},
+		"login provider":      provider.PresetNames(),
+		"dev provider":        devserver.Providers(),
 
-		"generate alg": jwks.PublicKeyAlgorithms(),
-		"dev alg":      jwks.PublicKeyAlgorithms(),
+		"verify alg":        jwks.Algorithms(),
+		"check alg":         jwks.Algorithms(),
+		"sign alg":          jwks.Algorithms(),
+		"jwks generate alg": jwks.PublicKeyAlgorithms(),
+		"dev alg":           jwks.PublicKeyAlgorithms(),
+		"audit alg":         jwks.PublicKeyAlgorithms(),
+
+		"dev pkce":                 {"required", "optional"},
+		"dev refresh-token-format": {"opaque", "jwt"},
+		"dev refresh-tokens":       {string(devserver.RefreshWithOfflineAccess), string(devserver.RefreshAlways), string(devserver.RefreshNever)},
+		"dev auto-approve":         {"alice", "bob"},
 	}
+}
+
+// completeToken completes a token: - for standard input, or @ and a file.
+func completeToken(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+	const none = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	prefix, isFile := strings.CutPrefix(begun, "@")
+	if !isFile {
+		return []string{"-\tstandard input", "@\ta file"}, none
+	}
+	dir, name := filepath.Split(prefix)
+	entries, err := os.ReadDir(cmp.Or(dir, "."))
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var files []string
+	for _, e := range entries {
+		path := "@" + dir + e.Name()
+		switch {
+		case !strings.HasPrefix(e.Name(), name) || name == "" && strings.HasPrefix(e.Name(), "."):
+		case e.IsDir():
+			files = append(files, path+string(filepath.Separator))
+		default:
+			files = append(files, path)
+		}
+	}
+	return files, none
+}
+
+// onlyFirst completes the first argument of a command, and no other.
+func onlyFirst(complete cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return complete(cmd, args, begun)
+	}
+}
+
+// completeScopes completes the scopes that the profile has.
+func completeScopes(env *Env) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		p, err := env.profile()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return p.List(profile.Scope), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeSettings completes the keys of a profile that were not given yet.
+func completeSettings(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var keys []string
+	for _, s := range profile.Settings() {
+		given := func(arg string) bool { return strings.HasPrefix(arg, string(s.Key)+"=") }
+		if !slices.ContainsFunc(args, given) {
+			keys = append(keys, string(s.Key)+"=\t"+s.Help)
+		}
+	}
+	return keys, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }

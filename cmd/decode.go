@@ -154,7 +154,7 @@ func (env *Env) printReading(r *token.Reading, o decodeOptions) {
 			s.line("")
 			s.line("%s", s.name("Disclosures"))
 		}
-		s.line("%s", escapeJSON(string(disclosure)))
+		s.line("%s", s.json(escapeJSON(string(disclosure))))
 	}
 	if bound := boundTo(r); bound != "" {
 		s.line("")
@@ -205,7 +205,7 @@ func (env *Env) printPart(name string, v jsontext.Value) {
 	s := env.stdout()
 	s.line("")
 	s.line("%s", s.name(name))
-	s.line("%s", prettyJSON(v))
+	s.line("%s", s.json(prettyJSON(v)))
 }
 
 // times describes the token's times.

@@ -337,7 +337,7 @@ func (d *demo) refusals(ctx context.Context) error {
 		}
 		_, keysFrom := d.inspect(ctx, r.token)
 		s := d.screen
-		s.line("   %s %-15s %s  keys %s  %s", s.good("✓"), r.what, s.bad(fmt.Sprint(res.Status)), keysFrom, clean(short(reason, 41)))
+		s.line("   %s %-15s %s  keys %s  %s", s.good(s.marks.pass), r.what, s.bad(fmt.Sprint(res.Status)), keysFrom, clean(short(reason, 41)))
 	}
 	return nil
 }
@@ -380,7 +380,9 @@ func (d *demo) exchanged(method, what string) {
 	d.screen.line("   %s %s", d.screen.strong(method), clean(what))
 }
 
-func (d *demo) passed(what string) { d.screen.line("   %s %s", d.screen.good("✓"), what) }
+func (d *demo) passed(what string) {
+	d.screen.line("   %s %s", d.screen.good(d.screen.marks.pass), what)
+}
 
 func (d *demo) rows(rows [][2]string) {
 	for _, r := range rows {

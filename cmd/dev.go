@@ -92,14 +92,6 @@ Use it for development only: its passwords are public. Nothing is stored unless
 	addGroup(f, "Token flags", o.devIssuing.addFlags)
 	addGroup(f, "Address flags", o.addAddressFlags)
 	addGroup(f, "TLS flags", o.devTLS.addFlags)
-	for name, values := range map[string][]string{
-		"provider": devserver.Providers(), "pkce": {"required", "optional"}, "refresh-token-format": {"opaque", "jwt"},
-		"refresh-tokens": {string(devserver.RefreshWithOfflineAccess), string(devserver.RefreshAlways), string(devserver.RefreshNever)},
-		"auto-approve":   {"alice", "bob"},
-	} {
-		// It errs for a flag that does not exist, which the tests would show.
-		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
-	}
 	return cmd
 }
 

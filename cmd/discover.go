@@ -112,9 +112,9 @@ func ignored(found *discovery.Found) []discovery.Problem {
 // showTrail shows which way a search went.
 func showTrail(s *screen, trail discovery.Trail) {
 	for _, step := range trail {
-		mark := s.good("·")
+		mark := s.good(s.marks.none)
 		if step.Err != nil {
-			mark = s.bad("✗")
+			mark = s.bad(s.marks.fail)
 		}
 		place := clean(step.URL)
 		if step.Method != http.MethodGet {

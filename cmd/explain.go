@@ -24,7 +24,7 @@ No server is contacted.`,
   oauthctl explain list`,
 		Args: between(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error { return runExplain(env, args[0]) },
-		ValidArgsFunction: func(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: onlyFirst(func(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 			var ids []string
 			for _, e := range append([]diagnosis.Entry{{ID: "list", Summary: "all of them"}}, diagnosis.All()...) {
 				if strings.HasPrefix(strings.ToUpper(string(e.ID)), strings.ToUpper(begun)) {
@@ -32,7 +32,7 @@ No server is contacted.`,
 				}
 			}
 			return ids, cobra.ShellCompDirectiveNoFileComp
-		},
+		}),
 	}
 }
 

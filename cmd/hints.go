@@ -21,6 +21,7 @@ type hintContext struct {
 	profile string // to be named with -p, "" if a command needs no -p
 	config  string // what --config said
 	nowhere bool   // the profile has neither an API nor a server
+	ci      bool   // this is a CI job
 	keys    string // what the keys are from, "" for the profile's issuer
 	// named collects the commands that the hint names; nil does not.
 	named *[][]string
@@ -29,7 +30,7 @@ type hintContext struct {
 // hintContext returns what a hint to d depends on. The profile is named unless a
 // later command would choose it without being asked.
 func (env *Env) hintContext(d *diagnosis.Diagnosis) hintContext {
-	c := hintContext{Diagnosis: d, profile: env.global.profile, config: env.global.config, keys: env.keys}
+	c := hintContext{Diagnosis: d, profile: env.global.profile, config: env.global.config, ci: env.inCI(), keys: env.keys}
 	c.nowhere = env.resolved != nil && env.resolved.Server() == "" && env.resolved.Get(profile.API) == ""
 	if p := env.resolved; p != nil && c.profile == "" && p.NameOrigin() == profile.Environment {
 		c.profile = p.Name()
@@ -218,8 +219,11 @@ func (c hintContext) loginHint() string {
 	case diagnosis.RedirectMismatch:
 		return "register the redirect URI exactly as printed, or log in with the registered one: " + c.run("login", "--redirect-uri", "URI")
 	case diagnosis.NoBrowser:
+		if c.ci {
+			return "a CI job logs in without a user: " + c.run("login", "URL", "--grant-type", "client_credentials", "--client-id", "ID", "--client-secret-file", "FILE")
+		}
 		return c.run("login", "--device") + " needs no browser here; in a terminal the redirect URL can be pasted; " +
-			"with --no-browser and `ssh -L PORT:127.0.0.1:PORT` any browser will do; in CI use --grant-type client_credentials"
+			"with --no-browser and `ssh -L PORT:127.0.0.1:PORT` any browser will do"
 	case diagnosis.RefreshReused:
 		return "run the command again; if it fails again: " + c.run("login")
 	case diagnosis.Unreachable:

@@ -77,7 +77,7 @@ func exposedKey(k jwks.Skipped) error {
 func (env *Env) printKeySet(set *jwks.Set) {
 	s := env.stdout()
 	for _, k := range set.All() {
-		s.line("%s %s", s.good("✓"), s.strong(clean(nameOfKey(k.ID()))))
+		s.line("%s %s", s.good(s.marks.pass), s.strong(clean(nameOfKey(k.ID()))))
 		s.table([][2]string{
 			{"  type", strings.TrimSpace(k.Type() + " " + k.Curve())},
 			{"  algorithms", strings.Join(k.Algorithms(), " ")},
@@ -88,7 +88,7 @@ func (env *Env) printKeySet(set *jwks.Set) {
 		}
 	}
 	for _, k := range set.Skipped() {
-		s.line("%s %s", s.bad("✗"), s.strong(clean(nameOfKey(k.ID))))
+		s.line("%s %s", s.bad(s.marks.fail), s.strong(clean(nameOfKey(k.ID))))
 		s.line("  %s", clean(k.Reason.Error()))
 	}
 	for _, k := range set.Exposed() {

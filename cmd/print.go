@@ -32,6 +32,7 @@ import (
 type screen struct {
 	w      io.Writer
 	colour bool
+	marks  signs
 	styles *lipgloss.Renderer
 }
 
@@ -40,7 +41,7 @@ func (env *Env) stderr() *screen { return env.screen(env.Stderr) }
 
 func (env *Env) screen(w io.Writer) *screen {
 	colour := !env.global.noColor && env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb" && env.IsTerminal(w)
-	s := &screen{w: w, colour: colour}
+	s := &screen{w: w, colour: colour, marks: env.signs()}
 	if colour {
 		s.styles = lipgloss.NewRenderer(w)
 		s.styles.SetColorProfile(termenv.ANSI)

@@ -56,8 +56,9 @@ variable OAUTHCTL_<KEY> overrides each setting.`,
 
   # Remove a setting
   oauthctl profile set client_secret=`,
-			Args: between(1, 100),
-			RunE: func(cmd *cobra.Command, args []string) error { return runProfileSet(cmd.Context(), env, args) },
+			Args:              between(1, 100),
+			ValidArgsFunction: completeSettings,
+			RunE:              func(cmd *cobra.Command, args []string) error { return runProfileSet(cmd.Context(), env, args) },
 		},
 		&cobra.Command{
 			Use:   "use NAME",
@@ -65,7 +66,7 @@ variable OAUTHCTL_<KEY> overrides each setting.`,
 			Example: `  # Use the profile work in later commands
   oauthctl profile use work`,
 			Args:              between(1, 1),
-			ValidArgsFunction: completeProfiles(env),
+			ValidArgsFunction: onlyFirst(completeProfiles(env)),
 			RunE:              func(cmd *cobra.Command, args []string) error { return runProfileUse(cmd.Context(), env, args[0]) },
 		},
 		&cobra.Command{
@@ -74,7 +75,7 @@ variable OAUTHCTL_<KEY> overrides each setting.`,
 			Example: `  # Log out of the profile work and delete it
   oauthctl profile delete work`,
 			Args:              between(1, 1),
-			ValidArgsFunction: completeProfiles(env),
+			ValidArgsFunction: onlyFirst(completeProfiles(env)),
 			RunE:              func(cmd *cobra.Command, args []string) error { return runProfileDelete(cmd.Context(), env, args[0]) },
 		},
 	)

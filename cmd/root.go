@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // verb is a row of the table of commands. Flags are costly to make, so only the
@@ -138,8 +139,10 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 	completing := len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)
 	if completing {
 		_ = root.RegisterFlagCompletionFunc("profile", completeProfiles(env))
+		root.PersistentFlags().VisitAll(func(f *pflag.Flag) { f.Usage = flagText(f) })
+		args = args[1:]
 	}
-	if completing || len(args) > 0 && args[0] == "help" {
+	if len(args) > 0 && args[0] == "help" {
 		args = args[1:]
 	}
 	table := verbs()

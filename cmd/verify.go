@@ -235,9 +235,9 @@ func showChecks(s *screen, checks []token.Check) {
 		indent := strings.Repeat(" ", width+4)
 		switch c.Status {
 		case token.Passed:
-			s.line("%s %s  %s", s.good("✓"), name, clean(c.Got.String()))
+			s.line("%s %s  %s", s.good(s.marks.pass), name, clean(c.Got.String()))
 		case token.Failed:
-			s.line("%s %s  %s %s", s.bad("✗"), s.strong(name), clean(c.Message), s.faint(string(c.ID)))
+			s.line("%s %s  %s %s", s.bad(s.marks.fail), s.strong(name), clean(c.Message), s.faint(string(c.ID)))
 			if c.Expected != nil {
 				s.line("%s%s %s", indent, s.faint("expected"), clean(c.Expected.Or()))
 			}
@@ -245,7 +245,7 @@ func showChecks(s *screen, checks []token.Check) {
 				s.line("%s%s %s", indent, s.faint("got     "), clean(c.Got.String()))
 			}
 		default:
-			s.line("%s %s  %s", s.faint("·"), s.faint(name), s.faint(strings.TrimSpace("not checked "+clean(c.Message))))
+			s.line("%s %s  %s", s.faint(s.marks.none), s.faint(name), s.faint(strings.TrimSpace("not checked "+clean(c.Message))))
 		}
 	}
 }
