@@ -68,7 +68,7 @@ func (env *Env) githubToken(ctx context.Context, audience string) (secret.String
 	defer cancel()
 	req, err := http.NewRequestWithContext(whole, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return secret.String{}, usage("ACTIONS_ID_TOKEN_REQUEST_URL is no URL")
+		return secret.String{}, usage("ACTIONS_ID_TOKEN_REQUEST_URL is not a URL")
 	}
 	req.Header.Set("Authorization", "Bearer "+bearer)
 	req.Header.Set("Accept", "application/json")

@@ -49,7 +49,7 @@ func (o *devPeople) people() (users []devserver.User, clients []devserver.Client
 			known := devserver.DefaultUsers()
 			j := slices.IndexFunc(known, func(u devserver.User) bool { return u.Name == name })
 			if j < 0 {
-				return nil, fmt.Errorf("there is no user %q; add --user %s", name, name)
+				return nil, fmt.Errorf("unknown user %q; add --user %s", name, name)
 			}
 			users = append(users, known[j])
 			i = len(users) - 1
@@ -62,7 +62,7 @@ func (o *devPeople) people() (users []devserver.User, clients []devserver.Client
 	err = addClaimsTo("--client-claim", o.clientClaims, func(id string) (*map[string]any, error) {
 		i := slices.IndexFunc(clients, func(c devserver.Client) bool { return c.ID == id })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no --client %s", id)
+			return nil, fmt.Errorf("unknown client; add --client %s", id)
 		}
 		return &clients[i].Claims, nil
 	})

@@ -25,14 +25,14 @@ type exitCode struct {
 
 func exitCodes() []exitCode {
 	return []exitCode{
-		{exitDone, "done; valid; allowed", "go on"},
+		{exitDone, "done; valid; allowed", "continue"},
 		{exitUnexpected, "unexpected failure; --jq failed on the data; standard output could not be written", "read the message, report a bug"},
 		{exitUsage, "usage or configuration", "fix the command"},
 		{exitRejected, "the token was read and rejected (malformed, signature, issuer, audience, expired, revoked; the API answered 401)", "get another token"},
-		{exitDenied, "the token is good but does not allow this (scope, claim; the API answered 403)", "ask for more scope"},
-		{exitLogin, "login is needed, was denied, or timed out", "run `oauthctl login`"},
+		{exitDenied, "the token is valid but does not allow this (scope, claim; the API answered 403)", "request the missing scope"},
+		{exitLogin, "login required, denied, or timed out", "run `oauthctl login`"},
 		{exitUnavailable, "could not check: unreachable, timed out, 429, 5xx from the authorization server or the key endpoint", "retry later"},
-		{exitUnsafe, "the server's answer broke a check (issuer, state, iss, nonce, ID token, token response): not safe to go on", "look at the server"},
+		{exitUnsafe, "a server's response failed a security check (issuer, state, iss, nonce, ID token, token response)", "stop, and check the server"},
 		{exitStore, "the token store failed (locked, unwritable, unreadable)", "fix the store"},
 		{exitAPI, "the API answered another 4xx or 5xx, or a redirect that is not followed (its body is still printed)", "read the body"},
 		{exitNotExecutable, "exec: the command cannot be run", "fix its permissions"},

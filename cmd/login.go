@@ -304,7 +304,7 @@ func (o *loginOptions) mayOpenBrowser(env *Env, grant string) (bool, error) {
 	case grant != account.GrantAuthorizationCode:
 		return false, nil
 	case o.noBrowser && (o.browser || !terminal && env.global.noInput):
-		return false, usage("--no-browser: nobody could open the URL")
+		return false, usage("--no-browser needs a terminal, so that you can open the URL yourself")
 	case o.noBrowser:
 		return false, nil
 	case o.browser:
@@ -364,7 +364,7 @@ func (env *Env) showLogin(a *account.Account, done *account.LoggedIn) {
 		{"scopes", clean(strings.Join(s.Scope, " "))},
 		{"expires", expiryText(s, itself, env.Now(), ago)},
 		{"bound", bound},
-		{"kept in", clean(placeText(a.Store().PlaceOf(s.Profile)))},
+		{"stored in", clean(placeText(a.Store().PlaceOf(s.Profile)))},
 		{"profile", s.Profile},
 	})
 	if api != "" {
@@ -381,7 +381,7 @@ func (env *Env) printAsked(what string, answer *oauth.TokenResponse) error {
 		s.line("%s", answer.AccessToken.Reveal())
 	case "id_token":
 		if answer.IDToken.IsZero() {
-			return withHint(&diagnosis.Diagnosis{ID: diagnosis.IDTokenMissing}, "ask for it: --scope openid")
+			return withHint(&diagnosis.Diagnosis{ID: diagnosis.IDTokenMissing}, "request it with --scope openid")
 		}
 		env.mask(answer.IDToken)
 		s.line("%s", answer.IDToken.Reveal())

@@ -3,8 +3,8 @@
 // terminal and the process (arguments, environment, standard streams, exit).
 //
 // Start with [Run], which [Main] calls with the real process. A new command is
-// one file and one row of the table in root.go. What a command decides is
-// decided in a package under pkg; here it is only printed.
+// one file and one row of the table in root.go. Commands parse flags and print; the
+// logic is in packages under pkg.
 package cmd
 
 import (

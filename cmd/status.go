@@ -152,7 +152,7 @@ func showStatus(s *screen, r *statusReport, now time.Time) {
 		{"API", clean(r.API)},
 		{"scopes", clean(strings.Join(r.Scope, " "))},
 		{"expires", expires},
-		{"kept in", clean(kept)},
+		{"stored in", clean(kept)},
 	})
 }
 
@@ -167,7 +167,7 @@ func expiryText(s *account.Session, itself bool, now time.Time, when func(t, now
 	case s.Revoked:
 		text = "revoked"
 	case s.RefreshToken.IsZero() && !itself:
-		return text + "; then log in again, as there is no refresh token"
+		return text + "; no refresh token, so you will have to log in again"
 	}
 	text += ", refreshed automatically"
 	if !s.RefreshExpiresAt.IsZero() {

@@ -33,7 +33,7 @@ func TestTokenFromATerminal(t *testing.T) {
 		}
 	}
 	w.terminal = strings.NewReader(raw)
-	if code := w.run("verify", "--batch", "--jwks", keys); code != 0 || !strings.Contains(w.stderr.String(), "one token a line") {
+	if code := w.run("verify", "--batch", "--jwks", keys); code != 0 || !strings.Contains(w.stderr.String(), "one token per line") {
 		t.Errorf("a batch on a terminal: %d, %s", code, &w.stderr)
 	}
 	w.terminal = nil

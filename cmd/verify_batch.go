@@ -30,7 +30,7 @@ func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 		return err
 	}
 	if o.batch == "-" && env.IsTerminal(env.Stdin) {
-		env.say("paste one token a line, then press Ctrl-D; a file is given as --batch=FILE")
+		env.say("paste one token per line, then press Ctrl-D; a file is given as --batch=FILE")
 	}
 	b := &batch{ctx: ctx, env: env, inspector: inspector, json: env.global.json}
 	in := env.Stdin
@@ -138,7 +138,7 @@ func (b *batch) summary(env *Env) error {
 	env.say("%d tokens: %d valid, %d not valid, %d could not be checked", verified, verified-invalid-unknown, invalid, unknown)
 	switch {
 	case verified == b.blank.Load():
-		return &usageError{what: "the batch holds no tokens", hint: "give one token a line; a file is given as --batch=FILE"}
+		return &usageError{what: "the batch holds no tokens", hint: "give one token per line; a file is given as --batch=FILE"}
 	case invalid > 0:
 		return printedError{exitError{errNotAll, diagnosis.Rejected.ExitCode()}}
 	case b.wrong.Load() > 0:
