@@ -111,9 +111,10 @@ func (env *Env) tellFailure(f failure) {
 	if out, ok := env.Stdout.(*dataWriter); ok && out.midLine() && env.IsTerminal(env.Stdout) && env.IsTerminal(env.Stderr) {
 		s.line("") // the data ended without a line break
 	}
-	s.line("%s %s", s.bad("oauthctl:"), clean(f.Message))
+	width := env.columns(env.Stderr)
+	s.line("%s %s", s.bad("oauthctl:"), broken(clean(f.Message), len("oauthctl: "), width))
 	if f.Hint != "" {
-		s.line("%s hint: %s", s.bad("oauthctl:"), clean(f.Hint))
+		s.line("%s hint: %s", s.bad("oauthctl:"), broken(clean(f.Hint), len("oauthctl: hint: "), width))
 	}
 	if see := env.seeAlso(f); see != "" {
 		s.line("%s see: %s", s.bad("oauthctl:"), see)

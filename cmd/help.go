@@ -193,13 +193,60 @@ func defaultText(f *pflag.Flag) string {
 
 // helpColumns is the width of a help page here.
 func (env *Env) helpColumns() int {
-	type file interface{ Fd() uintptr }
-	if f, ok := unwrapped(env.Stdout).(file); ok && env.IsTerminal != nil && env.IsTerminal(env.Stdout) {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 20 {
-			return min(width, helpWidth)
-		}
+	if width := env.columns(env.Stdout); width > 20 {
+		return min(width, helpWidth)
 	}
 	return helpWidth
+}
+
+// columns is the width of the terminal that a stream is, 0 for other streams.
+func (env *Env) columns(stream any) int {
+	type file interface{ Fd() uintptr }
+	if f, ok := unwrapped(stream).(file); ok && env.IsTerminal != nil && env.IsTerminal(stream) {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return width
+		}
+	}
+	return 0
+}
+
+// broken is a message that fits a terminal of width columns, behind a prefix: a
+// terminal would break it inside a word. Commands stay on one line each, so that
+// they can be copied. A width of 0 breaks nothing.
+func broken(message string, prefix, width int) string {
+	if width <= prefix || prefix+utf8.RuneCountInString(message) <= width {
+		return message
+	}
+	var units []string
+	inCommand := false
+	for _, word := range strings.Fields(message) {
+		if inCommand {
+			units[len(units)-1] += " " + word
+		} else {
+			units = append(units, word)
+		}
+		last := units[len(units)-1]
+		quoted := strings.Count(last, "`")%2 == 1
+		inCommand = quoted || strings.HasPrefix(last, "oauthctl ") || last == "oauthctl"
+		if strings.HasPrefix(last, "oauthctl ") && strings.HasSuffix(word, ",") {
+			inCommand = false
+		}
+	}
+	lines, column := []string{""}, prefix
+	for _, unit := range units {
+		n, last := utf8.RuneCountInString(unit), len(lines)-1
+		switch {
+		case lines[last] == "":
+			lines[last] = unit
+			column += n
+		case column+1+n > width:
+			lines, column = append(lines, "  "+unit), 2+n
+		default:
+			lines[last] += " " + unit
+			column += 1 + n
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // showHelp prints the help of a command.

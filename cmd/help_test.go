@@ -155,3 +155,18 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 		}
 	}
 }
+
+// A message on a terminal breaks between words, and commands stay whole.
+func TestBroken(t *testing.T) {
+	const message = "`oauthctl status` shows the session; if that is not it, log in again: oauthctl login -p work --config a.yaml"
+	for width, want := range map[int]string{
+		0:   message,
+		200: message,
+		60:  "`oauthctl status` shows the session; if that is\n  not it, log in again:\n  oauthctl login -p work --config a.yaml",
+		30:  "`oauthctl status`\n  shows the session; if that\n  is not it, log in again:\n  oauthctl login -p work --config a.yaml",
+	} {
+		if got := broken(message, 10, width); got != want {
+			t.Errorf("%d:\n%s\nwant\n%s", width, got, want)
+		}
+	}
+}

@@ -138,7 +138,7 @@ func exitCodesText(width int) string {
 	for _, e := range exitCodes() {
 		text := e.means
 		if e.advice != "" {
-			text += ": " + e.advice
+			text += ". " + capital(e.advice) + "."
 		}
 		rows = append(rows, helpRow{strconv.Itoa(e.code), text})
 	}
