@@ -36,6 +36,11 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, x *refusal) {
 	if exposed != "" {
 		h.Add("Access-Control-Expose-Headers", exposed)
 	}
+	if g.body != nil {
+		contentType, body := g.body(r, x.Problem)
+		x.WriteBody(w, r, contentType, body)
+		return
+	}
 	x.Write(w, r)
 }
 

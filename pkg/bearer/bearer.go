@@ -24,6 +24,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/dpop"
 	"github.com/oauthctl/oauthctl/pkg/policy"
+	"github.com/oauthctl/oauthctl/pkg/problem"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -56,6 +57,7 @@ type gate struct {
 	certificate func(*http.Request) []byte // nil if client certificates are not used
 	boundOnly   bool
 	refused     func(*http.Request, *diagnosis.Diagnosis)
+	body        func(*http.Request, problem.Problem) (string, []byte) // nil writes the problem
 	accepted    func(*http.Request)
 	log         *slog.Logger
 }
@@ -145,6 +147,13 @@ func RequireBound() Option {
 // returns it; [RouteFromContext] returns the route.
 func OnRefusal(f func(*http.Request, *diagnosis.Diagnosis)) Option {
 	return func(g *gate) { g.refused = f }
+}
+
+// RefusalBody makes the body of refusals, for an API whose errors have a format of
+// their own. The status and the headers that clients need stay as they are.
+func RefusalBody(encode func(*http.Request, problem.Problem) (contentType string, body []byte)) Option {
+	mustHave(encode != nil, "RefusalBody needs a function")
+	return func(g *gate) { g.body = encode }
 }
 
 // OnAccept is called for each accepted request, before the handler, with the

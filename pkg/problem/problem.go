@@ -88,18 +88,24 @@ func (p Problem) Challenges() bool {
 // Write sends the response. It keeps headers that are already set, and omits the
 // body for a HEAD request.
 func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	if p.Status == http.StatusServiceUnavailable && h.Get("Retry-After") == "" {
-		h.Set("Retry-After", retryAfter)
-	}
 	body, err := json.Marshal(p)
 	if err != nil {
 		body = []byte("{}") // a value that is not UTF-8
 	}
+	p.WriteBody(w, r, "application/problem+json", append(body, '\n'))
+}
+
+// WriteBody is [Problem.Write] with another body, for APIs whose errors have a
+// format of their own.
+func (p Problem) WriteBody(w http.ResponseWriter, r *http.Request, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	if p.Status == http.StatusServiceUnavailable && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", retryAfter)
+	}
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(append(body, '\n'))
+		_, _ = w.Write(body)
 	}
 }
