@@ -36,7 +36,6 @@ func (r revocationsFlag) open(env *Env, o redis.Options) (*redis.Store, error) {
 	if address == "" {
 		return nil, nil
 	}
-	redis.DiscardLibraryLog()
 	o.Now = env.Now
 	store, err := redis.Open(address, o)
 	if err != nil {

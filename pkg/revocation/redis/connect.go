@@ -1,76 +1,153 @@
 package redis
 
 import (
+	"context"
 	"errors"
+	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/redis/rueidis"
+	"golang.org/x/sync/singleflight"
 )
 
 // errURL replaces the errors of the library, which contain the URL.
 var errURL = errors.New("redis: expected a URL such as redis://localhost:6379/0")
 
+var errClosed = errors.New("the store is closed")
+
 // connect returns a client for one server, a cluster or a sentinel setup, and
 // whether it is a cluster. It always reads from a primary, whatever the URL
 // says, because a replica may not have the latest revocations.
-func connect(rawURL string, timeout time.Duration) (c goredis.UniversalClient, cluster bool, err error) {
+func connect(rawURL string, timeout time.Duration) (c *client, cluster bool, err error) {
 	scheme, rest, _ := strings.Cut(rawURL, "://")
 	scheme, kind, _ := strings.Cut(scheme, "+")
-	switch plain := scheme + "://" + rest; kind {
+	plain := scheme + "://" + rest
+	o, err := rueidis.ParseURL(plain)
+	u, err2 := url.Parse(plain)
+	if err != nil || err2 != nil || !knownParameters(u.Query()) {
+		return nil, false, errURL
+	}
+	o.DisableCache, o.ClientSetInfo = true, rueidis.DisableClientSetInfo
+	o.Dialer.Timeout, o.ConnWriteTimeout = timeout, timeout
+	o.ReadBufferEachConn, o.WriteBufferEachConn = 1<<16, 1<<14
+	// A connection that Redis closed is replaced once; a Redis that is away is
+	// noticed at once.
+	o.RetryDelay = func(attempts int, _ rueidis.Completed, _ error) time.Duration {
+		if attempts > 1 {
+			return -1
+		}
+		return 0
+	}
+	o.Sentinel.MasterSet = ""
+	switch kind {
 	case "cluster":
-		c, err = connectCluster(plain, timeout)
-		return c, true, err
+		// A cluster has no databases.
+		cluster, o.SelectDB = true, 0
+		o.ClusterOption.ShardsRefreshInterval = time.Second
 	case "sentinel":
-		c, err = connectSentinel(plain, timeout)
+		o.Sentinel = sentinel(u.Query(), o)
+		if o.Sentinel.MasterSet == "" {
+			return nil, false, errURL
+		}
 	case "":
-		c, err = connectServer(plain, timeout)
+		o.ForceSingleClient = true
 	default:
-		err = errURL
+		return nil, false, errURL
 	}
-	return c, false, err
+	return &client{option: o}, cluster, nil
 }
 
-func connectServer(rawURL string, timeout time.Duration) (goredis.UniversalClient, error) {
-	o, err := goredis.ParseURL(rawURL)
-	if err != nil {
-		return nil, errURL
+func sentinel(query url.Values, o rueidis.ClientOption) rueidis.SentinelOption {
+	return rueidis.SentinelOption{
+		Dialer: o.Dialer, TLSConfig: o.TLSConfig,
+		MasterSet: query.Get("master_name"),
+		Username:  query.Get("sentinel_username"), Password: query.Get("sentinel_password"),
+		TopologyRefreshInterval: time.Second,
 	}
-	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet()
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = timeout, timeout, timeout, timeout
-	o.MaxRetries, o.DialerRetries = 1, 1
-	return goredis.NewClient(o), nil
 }
 
-func connectCluster(rawURL string, timeout time.Duration) (goredis.UniversalClient, error) {
-	o, err := goredis.ParseClusterURL(rawURL)
-	if err != nil {
-		return nil, errURL
+// knownParameters reports whether a URL has no parameter with a typing error.
+// Those that tune a pool of connections are accepted and have no effect.
+func knownParameters(query url.Values) bool {
+	for name := range query {
+		if !slices.Contains([]string{
+			"addr", "client_name", "db", "master_name", "protocol", "sentinel_password", "sentinel_username", "skip_verify",
+			"conn_max_idle_time", "conn_max_lifetime", "dial_timeout", "max_active_conns", "max_idle_conns", "max_redirects", "max_retries",
+			"max_retry_backoff", "min_idle_conns", "min_retry_backoff", "pool_fifo", "pool_size", "pool_timeout", "read_only", "read_timeout",
+			"replica_only", "route_by_latency", "route_randomly", "use_disconnected_replicas", "write_timeout",
+		}, name) {
+			return false
+		}
 	}
-	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet()
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = timeout, timeout, timeout, timeout
-	o.MaxRetries, o.DialerRetries = 1, 1
-	o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
-	// The library does not find the new primary after a failover.
-	o.ClusterStateReloadInterval = time.Second
-	return goredis.NewClusterClient(o), nil
+	return true
 }
 
-func connectSentinel(rawURL string, timeout time.Duration) (goredis.UniversalClient, error) {
-	o, err := goredis.ParseFailoverURL(rawURL)
-	if err != nil || o.MasterName == "" {
-		return nil, errURL
-	}
-	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = timeout, timeout, timeout, timeout
-	o.MaxRetries, o.DialerRetries = 1, 1
-	o.ReplicaOnly, o.UseDisconnectedReplicas, o.RouteByLatency, o.RouteRandomly = false, false, false, false
-	return goredis.NewFailoverClient(o), nil
+// client connects when it is first used: a Redis that is away when a program
+// starts may come later.
+type client struct {
+	option rueidis.ClientOption
+	dial   singleflight.Group
+
+	mu     sync.Mutex
+	open   rueidis.Client // nil until connected
+	closed bool
 }
 
-func quiet() *maintnotifications.Config {
-	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+func (c *client) connected(ctx context.Context) (rueidis.Client, error) {
+	if open, err := c.current(); open != nil || err != nil {
+		return open, err
+	}
+	dialed := c.dial.DoChan("", func() (any, error) {
+		if open, err := c.current(); open != nil || err != nil {
+			return open, err
+		}
+		open, err := rueidis.NewClient(c.option)
+		if err != nil {
+			return nil, err
+		}
+		return open, c.keep(open)
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case result := <-dialed:
+		if result.Err != nil {
+			return nil, result.Err
+		}
+		return result.Val.(rueidis.Client), nil
+	}
+}
+
+func (c *client) current() (rueidis.Client, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errClosed
+	}
+	return c.open, nil
+}
+
+func (c *client) keep(open rueidis.Client) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		open.Close()
+		return errClosed
+	}
+	c.open = open
+	return nil
+}
+
+func (c *client) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open != nil {
+		c.open.Close()
+	}
+	c.open, c.closed = nil, true
 }
 
 // inOneSlot returns a prefix that puts all keys into one slot of a cluster, so

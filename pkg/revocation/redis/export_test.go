@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/rueidis"
 
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 )
@@ -14,17 +14,23 @@ import (
 // Fill writes n entries to the stream as Revoke would, without a round trip for
 // each.
 func (s *Store) Fill(ctx context.Context, n int, until time.Time) error {
+	redis, err := s.client.connected(ctx)
+	if err != nil {
+		return err
+	}
 	for i := 0; i < n; {
-		pipe := s.client.Pipeline()
+		var lines []rueidis.Completed
 		for range min(10_000, n-i) {
 			sum := sha256.Sum256(fmt.Append(nil, i))
 			var key revocation.Key
 			copy(key[:], sum[:])
-			pipe.XAdd(ctx, &goredis.XAddArgs{Stream: s.stream(), Values: []any{"k", text(key), "c", fmt.Sprint(revocation.Always), "u", fmt.Sprint(until.UnixMilli())}})
+			lines = append(lines, redis.B().Xadd().Key(s.stream()).Id("*").FieldValue().FieldValue("k", text(key)).FieldValue("c", fmt.Sprint(revocation.Always)).FieldValue("u", fmt.Sprint(until.UnixMilli())).Build())
 			i++
 		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return err
+		for _, reply := range redis.DoMulti(ctx, lines...) {
+			if err := reply.Error(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

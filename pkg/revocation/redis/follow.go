@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/rueidis"
 
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 	"github.com/oauthctl/oauthctl/pkg/token"
@@ -122,22 +122,26 @@ func (s *Store) step(ctx context.Context) error {
 func (s *Store) lookForLoss(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
-	pipe := s.client.Pipeline()
-	current, lost, stream := pipe.Get(ctx, s.epoch()), pipe.Exists(ctx, s.lost()), pipe.XInfoStream(ctx, s.stream())
-	_, _ = pipe.Exec(ctx) // each reply has its own error
-	epoch, err := current.Result()
-	if errors.Is(err, goredis.Nil) {
-		epoch, err = s.begin(ctx)
+	redis, err := s.client.connected(ctx)
+	if err != nil {
+		return err
 	}
-	end, streamErr := endOf(stream)
-	if err = errors.Join(err, lost.Err(), streamErr); err != nil {
+	b := redis.B()
+	replies := redis.DoMulti(ctx, b.Get().Key(s.epoch()).Build(), b.Exists().Key(s.lost()).Build(), b.XinfoStream().Key(s.stream()).Build())
+	epoch, err := replies[0].ToString()
+	if rueidis.IsRedisNil(err) {
+		epoch, err = s.begin(ctx, redis)
+	}
+	lost, lostErr := replies[1].AsInt64()
+	end, streamErr := endOf(replies[2])
+	if err = errors.Join(err, lostErr, streamErr); err != nil {
 		return err
 	}
 	f := &s.follower
 	if f.lostSomething(epoch, end) {
 		// Noted only after the others have been informed; until then, each check
 		// detects it again.
-		if err := s.client.Set(ctx, s.lost(), time.Now().UTC().Format(time.RFC3339), 0).Err(); err != nil {
+		if err := redis.Do(ctx, b.Set().Key(s.lost()).Value(time.Now().UTC().Format(time.RFC3339)).Build()).Error(); err != nil {
 			return err
 		}
 		f.startAgain(epoch)
@@ -146,8 +150,8 @@ func (s *Store) lookForLoss(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.epoch = epoch
-	f.lost = f.lost && lost.Val() > 0
-	f.empty = lost.Val() > 0 && !f.lost
+	f.lost = f.lost && lost > 0
+	f.empty = lost > 0 && !f.lost
 	return nil
 }
 
@@ -166,11 +170,12 @@ func (f *follower) startAgain(epoch string) {
 }
 
 // begin writes the epoch of a new Redis.
-func (s *Store) begin(ctx context.Context) (string, error) {
-	if err := s.client.SetNX(ctx, s.epoch(), newEpoch(), 0).Err(); err != nil {
+func (s *Store) begin(ctx context.Context, redis rueidis.Client) (string, error) {
+	err := redis.Do(ctx, redis.B().Set().Key(s.epoch()).Value(newEpoch()).Nx().Build()).Error()
+	if err != nil && !rueidis.IsRedisNil(err) {
 		return "", err
 	}
-	return s.client.Get(ctx, s.epoch()).Result()
+	return redis.Do(ctx, redis.B().Get().Key(s.epoch()).Build()).ToString()
 }
 
 // position is the id of a line in the stream; the zero value is before the first.
@@ -191,45 +196,56 @@ func (p position) String() string { return fmt.Sprintf("%d-%d", p.ms, p.seq) }
 
 // endOf returns the position of the last line that a stream has ever had, or
 // zero if the stream does not exist.
-func endOf(info *goredis.XInfoStreamCmd) (position, error) {
-	found, err := info.Result()
-	if goredis.HasErrorPrefix(err, "no such key") {
+func endOf(reply rueidis.RedisResult) (position, error) {
+	info, err := reply.AsMap()
+	if refused, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(refused.Error(), "no such key") {
 		return position{}, nil
 	}
 	if err != nil {
 		return position{}, err
 	}
-	return parsePosition(found.LastGeneratedID)
+	last := info["last-generated-id"]
+	id, err := last.ToString()
+	if err != nil {
+		return position{}, err
+	}
+	return parsePosition(id)
 }
 
 // next reads lines of the stream. At the end, it waits for the first new one.
-func (s *Store) next(ctx context.Context) ([]goredis.XMessage, error) {
+func (s *Store) next(ctx context.Context) ([]rueidis.XRangeEntry, error) {
 	s.follower.mu.Lock()
 	last, loaded := s.follower.last, s.follower.loaded
 	s.follower.mu.Unlock()
-	block := time.Duration(-1)
+	block := time.Duration(0)
 	if loaded {
 		block = blockFor
 	}
-	ctx, cancel := context.WithTimeout(ctx, max(block, 0)+s.options.Timeout+5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, block+s.options.Timeout+5*time.Second)
 	defer cancel()
-	found, err := s.client.XRead(ctx, &goredis.XReadArgs{Streams: []string{s.stream(), last.String()}, Count: batch, Block: block}).Result()
-	if errors.Is(err, goredis.Nil) || err == nil && len(found) == 0 {
+	redis, err := s.client.connected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	read := redis.B().Xread().Count(batch)
+	streams := read.Streams
+	if loaded {
+		streams = read.Block(block.Milliseconds()).Streams
+	}
+	found, err := redis.Do(ctx, streams().Key(s.stream()).Id(last.String()).Build()).AsXRead()
+	if rueidis.IsRedisNil(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return found[0].Messages, nil
+	return found[s.stream()], nil
 }
 
 // apply applies one line. A line that cannot be parsed is from a later version
 // and is skipped.
-func (s *Store) apply(line goredis.XMessage) {
-	field := func(name string) string {
-		text, _ := line.Values[name].(string)
-		return text
-	}
+func (s *Store) apply(line rueidis.XRangeEntry) {
+	field := func(name string) string { return line.FieldValues[name] }
 	raw, err := base64.RawURLEncoding.DecodeString(field("k"))
 	var key revocation.Key
 	if err != nil || len(raw) != len(key) {
@@ -290,7 +306,11 @@ func (s *Store) Ready(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
-	if err := s.client.Ping(ctx).Err(); err != nil {
+	redis, err := s.client.connected(ctx)
+	if err == nil {
+		err = redis.Do(ctx, redis.B().Ping().Build()).Error()
+	}
+	if err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
 	return nil
@@ -316,7 +336,11 @@ func (s *Store) State() State {
 func (s *Store) Confirm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
-	if err := s.client.Del(ctx, s.lost()).Err(); err != nil {
+	redis, err := s.client.connected(ctx)
+	if err == nil {
+		err = redis.Do(ctx, redis.B().Del().Key(s.lost()).Build()).Error()
+	}
+	if err != nil {
 		return unknown(err)
 	}
 	return nil

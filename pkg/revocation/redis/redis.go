@@ -30,7 +30,7 @@ import (
 	"sync"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/rueidis"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/revocation"
@@ -70,7 +70,7 @@ type Options struct {
 
 // Store holds revocations in Redis. It is safe for concurrent use.
 type Store struct {
-	client   goredis.UniversalClient
+	client   *client
 	options  Options
 	known    *known // nil without Follow
 	follower follower
@@ -119,20 +119,9 @@ func Open(rawURL string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// DiscardLibraryLog stops the Redis library from writing to stderr, in the
-// whole program. It does so at each failed connection. Call it before the first
-// [Open].
-func DiscardLibraryLog() { goredis.SetLogger(discard{}) }
-
-type discard struct{}
-
-func (discard) Printf(context.Context, string, ...any) {}
-
 // Close closes the connections to Redis.
 func (s *Store) Close() error {
-	if err := s.client.Close(); err != nil {
-		return fmt.Errorf("redis: %w", err)
-	}
+	s.client.close()
 	return nil
 }
 
@@ -186,28 +175,33 @@ func (s *Store) ask(ctx context.Context, keys []revocation.Key) (map[revocation.
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
-	pipe := s.client.Pipeline()
-	replies := make([]*goredis.StringCmd, len(keys))
-	for i, key := range keys {
-		replies[i] = pipe.Get(ctx, s.name(key))
-	}
-	_, err := pipe.Exec(ctx)
-	if errors.Is(err, goredis.Nil) {
-		err = nil
-	}
-	found := make(map[revocation.Key]state, len(keys))
-	for i, reply := range replies {
-		cutoff, replyErr := reply.Int64()
-		if replyErr != nil && !errors.Is(replyErr, goredis.Nil) {
-			err = errors.Join(err, replyErr)
-		}
-		found[keys[i]] = state{cutoff, asked}
-	}
+	found, err := s.read(ctx, keys, asked)
 	if s.noteAway(ctx, err); err != nil {
 		return nil, err
 	}
 	s.keep(found)
 	return found, nil
+}
+
+// read reads keys in one round trip.
+func (s *Store) read(ctx context.Context, keys []revocation.Key, asked time.Time) (map[revocation.Key]state, error) {
+	redis, err := s.client.connected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	commands := make([]rueidis.Completed, len(keys))
+	for i, key := range keys {
+		commands[i] = redis.B().Get().Key(s.name(key)).Build()
+	}
+	found := make(map[revocation.Key]state, len(keys))
+	for i, reply := range redis.DoMulti(ctx, commands...) {
+		cutoff, replyErr := reply.AsInt64()
+		if replyErr != nil && !rueidis.IsRedisNil(replyErr) {
+			err = errors.Join(err, replyErr)
+		}
+		found[keys[i]] = state{cutoff, asked}
+	}
+	return found, err
 }
 
 func (s *Store) mayAsk() error {
@@ -272,9 +266,15 @@ func (s *Store) Use(ctx context.Context, id string, until time.Time) (bool, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
-	err := s.client.SetArgs(ctx, s.options.Prefix+"proof:"+id, "1", goredis.SetArgs{Mode: "NX", TTL: ttl}).Err()
+	redis, err := s.client.connected(ctx)
+	if err != nil {
+		return false, fmt.Errorf("redis: %w", err)
+	}
+	// Less than a millisecond is none for Redis.
+	ms := max(ttl.Milliseconds(), 1)
+	err = redis.Do(ctx, redis.B().Set().Key(s.options.Prefix+"proof:"+id).Value("1").Nx().PxMilliseconds(ms).Build()).Error()
 	switch {
-	case errors.Is(err, goredis.Nil):
+	case rueidis.IsRedisNil(err):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("redis: %w", err)

@@ -149,9 +149,7 @@ func eventually(t *testing.T, limit time.Duration, holds func() bool) time.Durat
 	}
 }
 
-// The library writes to stderr each time it cannot connect, which here is often.
 func TestMain(m *testing.M) {
-	redis.DiscardLibraryLog()
 	goleak.VerifyTestMain(m)
 }
 

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/rueidis"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/revocation"
@@ -28,18 +28,25 @@ func freePort(t testing.TB) string {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// admin speaks to one server as an operator would.
-func (s *server) admin(t testing.TB) *goredis.Client {
+// ask sends one command, as an operator would.
+func (s *server) ask(t testing.TB, words ...any) rueidis.RedisResult {
 	t.Helper()
-	c := goredis.NewClient(&goredis.Options{Addr: "127.0.0.1:" + s.port})
-	t.Cleanup(func() { _ = c.Close() })
-	return c
+	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:" + s.port}, ForceSingleClient: true, DisableCache: true, AlwaysRESP2: true})
+	if err != nil {
+		t.Fatalf("%v: %v", words, err)
+	}
+	defer c.Close()
+	text := make([]string, len(words))
+	for i, word := range words {
+		text[i] = fmt.Sprint(word)
+	}
+	return c.Do(context.Background(), c.B().Arbitrary(text...).Build())
 }
 
 // do sends one command and returns the reply as text.
 func (s *server) do(t testing.TB, words ...any) string {
 	t.Helper()
-	reply, err := s.admin(t).Do(context.Background(), words...).Result()
+	reply, err := s.ask(t, words...).ToAny()
 	if err != nil {
 		t.Fatalf("%v: %v", words, err)
 	}
@@ -83,7 +90,7 @@ func startCluster(t *testing.T, prefix string) []*server {
 		eventually(t, 30*time.Second, func() bool { return len(strings.Split(strings.TrimSpace(node.do(t, "CLUSTER", "NODES")), "\n")) == 4 })
 	}
 	eventually(t, 30*time.Second, func() bool {
-		return nodes[3].admin(t).Do(context.Background(), "CLUSTER", "REPLICATE", id).Err() == nil
+		return nodes[3].ask(t, "CLUSTER", "REPLICATE", id).Error() == nil
 	})
 	for _, node := range nodes {
 		eventually(t, 30*time.Second, func() bool { return strings.Contains(node.do(t, "CLUSTER", "INFO"), "cluster_state:ok") })
@@ -228,7 +235,11 @@ func TestFollowBehind(t *testing.T) {
 	primary.kill()
 	// The replica takes the place and the address of the primary.
 	replica.do(t, "SAVE")
-	dir := replica.admin(t).ConfigGet(t.Context(), "dir").Val()["dir"]
+	config, err := replica.ask(t, "CONFIG", "GET", "dir").AsStrMap()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := config["dir"]
 	replica.kill()
 	startRedis(t, primary.port, "--dir", dir)
 	eventually(t, 10*time.Second, func() bool { return store.State().Lost && reader.State().Lost })

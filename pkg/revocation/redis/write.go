@@ -5,11 +5,12 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
-	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/rueidis"
 
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 )
@@ -22,7 +23,7 @@ import (
 // KEYS are the entry, the stream, the longest lifetime, the epoch and the
 // descriptions; ARGV are the cut-off, the lifetime in ms, the entry's name, a new
 // epoch and the description.
-var write = goredis.NewScript(`
+var write = rueidis.NewLuaScript(`
 redis.call('SET', KEYS[4], ARGV[4], 'NX')
 local cutoff, ttl = ARGV[1], tonumber(ARGV[2])
 local clock = redis.call('TIME')
@@ -109,7 +110,12 @@ func (s *Store) run(ctx context.Context, key revocation.Key, cutoff string, ttl 
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	keys := []string{s.name(key), s.stream(), s.options.Prefix + "life", s.epoch(), s.options.Prefix + "descriptions"}
-	result, err := write.Run(ctx, s.client, keys, cutoff, ttl.Milliseconds()+1, text(key), newEpoch(), about).Int64()
+	redis, err := s.client.connected(ctx)
+	if err != nil {
+		return 0, unknown(err)
+	}
+	args := []string{cutoff, strconv.FormatInt(ttl.Milliseconds()+1, 10), text(key), newEpoch(), about}
+	result, err := write.Exec(ctx, redis, keys, args).AsInt64()
 	if err != nil {
 		return 0, unknown(err)
 	}
@@ -121,7 +127,11 @@ func (s *Store) run(ctx context.Context, key revocation.Key, cutoff string, ttl 
 func (s *Store) List(ctx context.Context) ([]Description, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
-	found, err := s.client.HGetAll(ctx, s.options.Prefix+"descriptions").Result()
+	redis, err := s.client.connected(ctx)
+	if err != nil {
+		return nil, unknown(err)
+	}
+	found, err := redis.Do(ctx, redis.B().Hgetall().Key(s.options.Prefix+"descriptions").Build()).AsStrMap()
 	if err != nil {
 		return nil, unknown(err)
 	}
@@ -137,7 +147,7 @@ func (s *Store) List(ctx context.Context) ([]Description, error) {
 	}
 	if len(gone) > 0 {
 		// Expired descriptions do no harm, so an error is ignored.
-		_ = s.client.HDel(ctx, s.options.Prefix+"descriptions", gone...).Err()
+		_ = redis.Do(ctx, redis.B().Hdel().Key(s.options.Prefix+"descriptions").Field(gone...).Build()).Error()
 	}
 	slices.SortFunc(all, func(a, b Description) int {
 		if c := a.Revoked.Compare(b.Revoked); c != 0 {
@@ -152,11 +162,15 @@ func (s *Store) List(ctx context.Context) ([]Description, error) {
 func (s *Store) Time(ctx context.Context) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
-	at, err := s.client.Time(ctx).Result()
+	redis, err := s.client.connected(ctx)
 	if err != nil {
 		return time.Time{}, unknown(err)
 	}
-	return at, nil
+	at, err := redis.Do(ctx, redis.B().Time().Build()).AsIntSlice()
+	if err != nil || len(at) != 2 {
+		return time.Time{}, unknown(err)
+	}
+	return time.Unix(at[0], at[1]*int64(time.Microsecond)), nil
 }
 
 func (s *Store) stream() string { return s.options.Prefix + "stream" }
