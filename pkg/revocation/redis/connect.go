@@ -27,8 +27,11 @@ func connect(rawURL string, timeout time.Duration) (c *client, cluster bool, err
 	plain := scheme + "://" + rest
 	o, err := rueidis.ParseURL(plain)
 	u, err2 := url.Parse(plain)
-	if err != nil || err2 != nil || !knownParameters(u.Query()) {
+	if err != nil || err2 != nil {
 		return nil, false, errURL
+	}
+	if err := checkParameters(u.Query()); err != nil {
+		return nil, false, err
 	}
 	o.DisableCache, o.ClientSetInfo = true, rueidis.DisableClientSetInfo
 	o.Dialer.Timeout, o.ConnWriteTimeout = timeout, timeout
@@ -69,20 +72,19 @@ func sentinel(query url.Values, o rueidis.ClientOption) rueidis.SentinelOption {
 	}
 }
 
-// knownParameters reports whether a URL has no parameter with a typing error.
-// Those that tune a pool of connections are accepted and have no effect.
-func knownParameters(query url.Values) bool {
+// parameters are the ones that a URL may have. Options that tune a pool of
+// connections or read from a replica do not apply here.
+var parameters = []string{"addr", "client_name", "db", "master_name", "protocol", "sentinel_password", "sentinel_username", "skip_verify"}
+
+var errParameter = errors.New("redis: expected no other parameters in the URL than " + strings.Join(parameters, ", "))
+
+func checkParameters(query url.Values) error {
 	for name := range query {
-		if !slices.Contains([]string{
-			"addr", "client_name", "db", "master_name", "protocol", "sentinel_password", "sentinel_username", "skip_verify",
-			"conn_max_idle_time", "conn_max_lifetime", "dial_timeout", "max_active_conns", "max_idle_conns", "max_redirects", "max_retries",
-			"max_retry_backoff", "min_idle_conns", "min_retry_backoff", "pool_fifo", "pool_size", "pool_timeout", "read_only", "read_timeout",
-			"replica_only", "route_by_latency", "route_randomly", "use_disconnected_replicas", "write_timeout",
-		}, name) {
-			return false
+		if !slices.Contains(parameters, name) {
+			return errParameter
 		}
 	}
-	return true
+	return nil
 }
 
 // client connects when it is first used: a Redis that is away when a program

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -269,6 +270,12 @@ func TestURLs(t *testing.T) {
 	for _, wrong := range []string{"redis+sentinel://u:canary@127.0.0.1:1/0", "redis+other://u:canary@x", "http+cluster://u:canary@x"} {
 		if _, err := redis.Open(wrong, redis.Options{}); err == nil || fmt.Sprint(err) != "redis: expected a URL such as redis://localhost:6379/0" {
 			t.Errorf("Open(%q): %v", wrong, err)
+		}
+	}
+	for _, parameter := range []string{"read_only=true", "pool_size=5", "canary=1", "Addr=127.0.0.1:2"} {
+		_, err := redis.Open("redis+cluster://u:canary@127.0.0.1:1?"+parameter, redis.Options{})
+		if err == nil || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "master_name") {
+			t.Errorf("with %s: %v", parameter, err)
 		}
 	}
 }

@@ -182,12 +182,39 @@ func TestCluster(t *testing.T) {
 	outlives(t, "redis+cluster://127.0.0.1:"+nodes[1].port+"?addr=127.0.0.1:"+nodes[2].port, nodes[0])
 }
 
-// A prefix of one's own works in a cluster, and reading from replicas is refused
-// whatever the URL says.
+// The user and the password of the URL are for the server, those of its parameters
+// for the sentinels.
+func TestSentinelWithPasswords(t *testing.T) {
+	sentinel, primary, replica := startSentinel(t)
+	for _, s := range []*server{primary, replica} {
+		s.do(t, "CONFIG", "SET", "masterauth", "of-the-server")
+	}
+	sentinel.do(t, "SENTINEL", "SET", "main", "auth-pass", "of-the-server")
+	for _, s := range []*server{replica, primary} {
+		s.do(t, "CONFIG", "SET", "requirepass", "of-the-server")
+	}
+	sentinel.do(t, "ACL", "SETUSER", "default", "resetpass", ">of-the-sentinel")
+	tok := signed(t, newKey(t), nil)
+	for url, want := range map[string]bool{
+		"redis+sentinel://:of-the-server@127.0.0.1:" + sentinel.port + "/0?master_name=main&sentinel_password=of-the-sentinel": true,
+		"redis+sentinel://:of-the-server@127.0.0.1:" + sentinel.port + "/0?master_name=main":                                   false,
+		"redis+sentinel://127.0.0.1:" + sentinel.port + "/0?master_name=main&sentinel_password=of-the-sentinel":                false,
+	} {
+		err := open(t, url, redis.Options{Timeout: time.Second}).Revoke(t.Context(), revocation.Token(tok))
+		if (err == nil) != want {
+			t.Errorf("%s: %v", url, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "of-the-") {
+			t.Errorf("a password in %q", err)
+		}
+	}
+}
+
+// A prefix of one's own works in a cluster, and replicas are not read.
 func TestClusterPrefix(t *testing.T) {
 	nodes := startCluster(t, "{acme}:")
 	for _, prefix := range []string{"acme:", "a{acme}b:"} {
-		store := open(t, "redis+cluster://127.0.0.1:"+nodes[1].port+"?read_only=true", redis.Options{Prefix: prefix, MaxAge: time.Millisecond, Timeout: time.Second})
+		store := open(t, "redis+cluster://127.0.0.1:"+nodes[1].port, redis.Options{Prefix: prefix, MaxAge: time.Millisecond, Timeout: time.Second})
 		tok := signed(t, newKey(t), nil)
 		if got, err := store.Revoked(t.Context(), tok); err != nil || got {
 			t.Errorf("%s, positive control: %v, %v", prefix, got, err)
