@@ -210,6 +210,13 @@ func TestManyFollowers(t *testing.T) {
 	for i := range all {
 		all[i] = follow(t, s.url(), redis.Options{Timeout: 5 * time.Second})
 	}
+	t.Cleanup(func() { // each waits for the read that it has begun
+		var group sync.WaitGroup
+		for _, x := range all {
+			group.Go(func() { _ = x.Close() })
+		}
+		group.Wait()
+	})
 	each := func(holds func(*redis.Store) bool) func() bool {
 		return func() bool {
 			for _, x := range all {

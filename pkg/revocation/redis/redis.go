@@ -119,7 +119,8 @@ func Open(rawURL string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// Close closes the connections to Redis.
+// Close closes the connections to Redis. It waits up to a second for a read that
+// has begun.
 func (s *Store) Close() error {
 	s.client.close()
 	return nil
