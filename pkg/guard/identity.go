@@ -6,7 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -78,13 +82,13 @@ func (h *Handler) identityOf(x *rules, t *token.Token) (introduction, *diagnosis
 		who = append(who, field{headerClientID, client})
 	}
 	for _, ch := range h.config.ClaimHeaders {
-		value, there := t.Claim(ch.Claim)
-		if !there || value == nil {
+		value, there := t.ClaimJSON(ch.Claim)
+		if !there || value == "null" {
 			continue
 		}
 		text, ok := claimText(value)
 		if !ok {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a claim " + ch.Claim + " that is allowed in a header"), Got: diagnosis.Values{fmt.Sprint(value)}}
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text("a claim " + ch.Claim + " that is allowed in a header"), Got: diagnosis.FromJSON(value)}
 		}
 		who = append(who, field{http.CanonicalHeaderKey(ch.Header), text})
 	}
@@ -96,26 +100,26 @@ func (h *Handler) identityOf(x *rules, t *token.Token) (introduction, *diagnosis
 	return who, nil
 }
 
-// claimText writes a claim as one field value; a list with commas between its
-// elements, none of which may have a comma.
-func claimText(value any) (string, bool) {
-	switch v := value.(type) {
-	case string:
-		return v, true
-	case bool, float64:
-		return fmt.Sprint(v), true
-	case []any:
-		all := make([]string, len(v))
-		for i, element := range v {
-			text, ok := claimText(element)
-			if _, nested := element.([]any); !ok || nested || text == "" || strings.Contains(text, ",") || !fitsHeader(text) {
-				return "", false
-			}
-			all[i] = text
-		}
-		return strings.Join(all, ","), true
+// claimText writes the JSON text of a claim as one field value, as the policy
+// compares it; a list with commas between its elements, none of which may have a
+// comma.
+func claimText(value string) (string, bool) {
+	if value[0] != '[' {
+		return policy.ClaimText(value)
 	}
-	return "", false
+	var list []jsontext.Value
+	if json.Unmarshal([]byte(value), &list) != nil {
+		return "", false
+	}
+	all := make([]string, len(list))
+	for i, element := range list {
+		text, ok := policy.ClaimText(string(element))
+		if !ok || text == "" || strings.Contains(text, ",") || !fitsHeader(text) {
+			return "", false
+		}
+		all[i] = text
+	}
+	return strings.Join(all, ","), true
 }
 
 // fitsHeader reports whether a text is unchanged in a header (RFC 9110, section

@@ -109,7 +109,7 @@ func (r *ClaimRule) matches(value string) bool {
 }
 
 func (r *ClaimRule) matchesOne(value string) bool {
-	text, ok := textOf(value)
+	text, ok := ClaimText(value)
 	switch {
 	case !ok:
 		return false
@@ -122,10 +122,12 @@ func (r *ClaimRule) matchesOne(value string) bool {
 // maxExact is the largest number of which a float64 knows each digit.
 const maxExact = 1 << 53
 
-// textOf returns a string without its quotes, and booleans and numbers as JSON
-// writes them: up to 2^53 without exponent and final zeros, beyond that as they
-// are in the token, so that two long ids never read alike.
-func textOf(value string) (string, bool) {
+// ClaimText returns the text with which rules compare the JSON text of a claim: a
+// string without its quotes, and booleans and numbers as JSON writes them, up to
+// 2^53 without exponent and final zeros, beyond that as they are in the token, so
+// that two long ids never read alike. It returns false for null, a list and an
+// object.
+func ClaimText(value string) (string, bool) {
 	switch value[0] {
 	case '"':
 		text, err := jsontext.AppendUnquote(nil, value)

@@ -107,9 +107,9 @@ func holdsValue(granted, need jsontext.Value) bool {
 	} else if json.Unmarshal(granted, &list) != nil {
 		return false
 	}
-	want, ok := textOf(string(need))
+	want, ok := ClaimText(string(need))
 	return ok && slices.ContainsFunc(list, func(one jsontext.Value) bool {
-		text, ok := textOf(string(one))
+		text, ok := ClaimText(string(one))
 		return ok && text == want
 	})
 }
