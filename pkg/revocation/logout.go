@@ -33,9 +33,11 @@ type Logout struct {
 }
 
 // LogoutVerifier returns a verifier of the logout tokens that an issuer sends to
-// the clients with these ids (section 2.6).
+// the clients with these ids (section 2.6). What o says of the claims of access
+// tokens does not apply to them.
 func LogoutVerifier(issuer string, clientIDs []string, keys token.KeySet, o token.Options) (*token.Verifier, error) {
 	o.Accept, o.Types, o.RFC9068, o.CacheTokens = []token.Kind{token.KindLogoutToken}, nil, false, 0
+	o.InsecureSkipAudience, o.ClientIDs, o.Require = false, nil, nil
 	return token.NewVerifier(issuer, clientIDs, keys, o)
 }
 

@@ -204,6 +204,30 @@ func TestLogoutRefused(t *testing.T) {
 	}
 }
 
+// What an API asks of access tokens neither refuses a logout token nor accepts one
+// for another client.
+func TestLogoutVerifierOptions(t *testing.T) {
+	i := newIDP(t, nil)
+	o := token.Options{
+		InsecureSkipAudience: true, ClientIDs: []string{"app"}, Require: []string{"scope"}, RFC9068: true, Types: []string{"at+jwt"}, CacheTokens: 10,
+		Accept: []token.Kind{token.KindIDToken},
+	}
+	v, err := revocation.LogoutVerifier("https://login.example", []string{"web"}, jwks.NewSet(i.key.Public()), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.http = &revocation.Logout{Verifier: v, Store: i.store}
+	if status, body := i.logout(i.sign("logout+jwt", map[string]any{"aud": "another"})); status != http.StatusBadRequest || !strings.Contains(body, "AUD_MISMATCH") {
+		t.Errorf("for another client: %d %s", status, body)
+	}
+	if status, body := i.logout(i.sign("logout+jwt", nil)); status != http.StatusOK {
+		t.Errorf("for this client: %d %s", status, body)
+	}
+	if v, err := revocation.LogoutVerifier("https://login.example", nil, jwks.NewSet(i.key.Public()), o); err == nil {
+		t.Errorf("without a client: %v", v)
+	}
+}
+
 // away is a store that does not answer.
 type away struct{}
 
