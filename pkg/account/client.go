@@ -40,7 +40,7 @@ func (a *Account) configuredClient(ctx context.Context, server *discovery.Server
 // server. Only this function reads them from the profile.
 func (a *Account) authenticate(ctx context.Context, client *oauth.Client) error {
 	p := a.profile
-	target := profile.Owner{Server: cmp.Or(client.Server.Issuer, client.Server.TokenEndpoint), ClientID: client.ID}
+	target := ownerOf(client)
 	client.AuthMethod = cmp.Or(p.Get(profile.AuthMethod), client.AuthMethod)
 
 	client.Secret = a.config.ClientSecret
@@ -60,7 +60,7 @@ func (a *Account) authenticate(ctx context.Context, client *oauth.Client) error 
 	if client.Assertion.IsZero() {
 		reference, err := p.Credential(profile.ClientAssertion, target)
 		if err == nil && reference != "" {
-			client.Assertion, err = a.readAssertion(ctx, reference, audienceOf(client))
+			client.Assertion, err = a.readAssertion(ctx, profile.ClientAssertion, reference, audienceOf(client))
 		}
 		if err != nil {
 			return err
@@ -109,11 +109,17 @@ func (a *Account) readSecret(ctx context.Context, reference string) (secret.Stri
 	return a.config.ReadSecret(ctx, reference)
 }
 
-func (a *Account) readAssertion(ctx context.Context, reference, audience string) (secret.String, error) {
+// readAssertion reads the token that the setting key refers to.
+func (a *Account) readAssertion(ctx context.Context, key profile.Key, reference, audience string) (secret.String, error) {
 	if a.config.ReadAssertion == nil {
-		return secret.String{}, &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid, Got: diagnosis.Values{string(profile.ClientAssertion) + ": references to assertions are not supported"}}
+		return secret.String{}, &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid, Got: diagnosis.Values{string(key) + ": references to assertions are not supported"}}
 	}
 	return a.config.ReadAssertion(ctx, reference, audience)
+}
+
+// ownerOf returns the client and the server that will receive its credentials.
+func ownerOf(c *oauth.Client) profile.Owner {
+	return profile.Owner{Server: cmp.Or(c.Server.Issuer, c.Server.TokenEndpoint), ClientID: c.ID}
 }
 
 // audienceOf returns the audience of an assertion for a client's server.

@@ -54,15 +54,14 @@ func (a *Account) presentingClient(ctx context.Context, server *discovery.Server
 // present reads the token that a grant presents and gets an access token for it.
 func (a *Account) present(ctx context.Context, client *oauth.Client, grantType string, asked session.Asked) (*oauth.TokenResponse, error) {
 	key, _ := Presents(grantType)
-	target := profile.Owner{Server: a.profile.Server(), ClientID: client.ID}
-	reference, err := a.profile.Credential(key, target)
+	reference, err := a.profile.Credential(key, ownerOf(client))
 	switch {
 	case err != nil:
 		return nil, err
 	case reference == "":
 		return nil, &diagnosis.Diagnosis{ID: diagnosis.ClientIncomplete, Expected: diagnosis.Values{string(key)}, Got: diagnosis.None}
 	}
-	presented, err := a.readAssertion(ctx, reference, audienceOf(client))
+	presented, err := a.readAssertion(ctx, key, reference, audienceOf(client))
 	if err != nil {
 		return nil, err
 	}
