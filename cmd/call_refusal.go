@@ -109,7 +109,7 @@ func (env *Env) examine(ctx context.Context, sent apicall.AccessToken) string {
 	if api := p.Get(profile.API); p.Get(profile.Audience) == "" && api != "" {
 		o.audience = []string{api}
 	}
-	inspector, err := env.inspector(ctx, o, sent.Value)
+	inspector, err := env.inspector(o, sent.Value)
 	if err != nil {
 		return ""
 	}

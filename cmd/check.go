@@ -29,7 +29,7 @@ func newCheck(env *Env) *cobra.Command {
 flags or by a policy file. Exit code 3 means that an API would answer 401, 4
 that it would answer 403. With a policy the result is that of guard for the same
 request; a public route needs no token. Of several operations the most severe
-result counts: 3, then 4, 2 and 6.
+result counts: 3, then 4, 7, 2 and 6.
 
 Scopes are read from scope and scp only, as whole words and case-sensitive;
 other claims count if given with --scope-claim. A claim's name may be a path of
@@ -80,7 +80,7 @@ func runCheck(ctx context.Context, env *Env, raw secret.String, o checkOptions) 
 	if err != nil {
 		return err
 	}
-	inspector, err := env.inspector(ctx, o.verifyingOptions, raw)
+	inspector, err := env.inspector(o.verifyingOptions, raw)
 	if err != nil {
 		return err
 	}

@@ -90,13 +90,14 @@ func operationChecks(name string, r *http.Request, p *policy.Policy, report *tok
 	return nil // the token was refused, and its own checks say why
 }
 
-// severity orders what came of several operations.
+// severity orders the results of several operations. Only nil has severity 0: a
+// diagnosis of any kind refuses the operation.
 func severity(err error) int {
 	d, ok := err.(*diagnosis.Diagnosis)
 	if !ok || d == nil {
 		return 0
 	}
-	return 1 + slices.Index([]diagnosis.Kind{diagnosis.Unavailable, diagnosis.Usage, diagnosis.Denied, diagnosis.Rejected}, d.Kind())
+	return 2 + slices.Index([]diagnosis.Kind{diagnosis.Unavailable, diagnosis.Usage, diagnosis.Unsafe, diagnosis.Denied, diagnosis.Rejected}, d.Kind())
 }
 
 func (o *checkOptions) loadPolicy(env *Env) (*policy.Policy, error) {

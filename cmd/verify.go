@@ -83,7 +83,7 @@ func (o *verifyOptions) checkOpaque() error {
 }
 
 func runVerify(ctx context.Context, env *Env, raw secret.String, o verifyOptions) error {
-	inspector, err := env.inspector(ctx, o.verifyingOptions, raw)
+	inspector, err := env.inspector(o.verifyingOptions, raw)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 	if env.global.jq != "" {
 		return usage("--jq cannot be combined with --batch; pipe the output of --json to jq")
 	}
-	inspector, err := env.inspector(ctx, o.verifyingOptions, secret.String{})
+	inspector, err := env.inspector(o.verifyingOptions, secret.String{})
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (b *batch) count(failure error) string {
 	case diagnosis.Rejected:
 		b.invalid.Add(1)
 	default:
-		b.wrong.CompareAndSwap(0, int64(d.Kind()))
+		b.wrong.CompareAndSwap(0, int64(d.Kind().ExitCode()))
 		b.unknown.Add(1)
 	}
 	return string(d.ID)

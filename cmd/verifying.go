@@ -60,7 +60,7 @@ func (o *verifyingOptions) addKeyFlags(f *pflag.FlagSet) {
 // inspector returns what verifies as the flags and the profile say. The token is
 // needed only to name its issuer in a hint; nothing it says is believed. Nothing
 // is requested before the token was found to be a JWT.
-func (env *Env) inspector(_ context.Context, o verifyingOptions, raw secret.String) (*token.Inspector, error) {
+func (env *Env) inspector(o verifyingOptions, raw secret.String) (*token.Inspector, error) {
 	p, err := env.profile()
 	if err != nil {
 		return nil, err
