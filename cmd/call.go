@@ -39,12 +39,12 @@ type callOptions struct {
 	time    bool
 	graphql bool
 
-	retry   int
-	retry5  []int
-	curl    bool
-	dryRun  bool
-	noToken bool
-	report  string
+	retry       int
+	retryStatus []int
+	curl        bool
+	dryRun      bool
+	noToken     bool
+	report      string
 
 	paginate  bool
 	next      string
@@ -99,7 +99,7 @@ func (o *callOptions) check(env *Env) error {
 	case o.graphql && (o.stream || o.output != "" || o.paginate):
 		return usage("--graphql cannot be combined with --stream, --output or --paginate")
 	}
-	for _, status := range o.retry5 {
+	for _, status := range o.retryStatus {
 		if status < 400 || status > 599 {
 			return usage("--retry-status: expected a status from 400 to 599, got %d", status)
 		}
@@ -169,6 +169,7 @@ func (o *callOptions) addFlags(f *pflag.FlagSet) {
 
 func (o *callOptions) addRequestFlags(f *pflag.FlagSet) {
 	f.StringVarP(&o.data, "data", "d", "", "send `DATA` as the body; @FILE reads a file, - standard input")
+	allowEmpty(f.Lookup("data"))
 	f.StringArrayVarP(&o.header, "header", "H", nil, "add the header field `\"NAME: VALUE\"` (repeatable)")
 	f.BoolVar(&o.form, "form", false, "send the fields, or the data, as a URL-encoded form")
 	f.BoolVar(&o.multipart, "multipart", false, "send the fields as a multipart form, even without a file")
@@ -192,7 +193,7 @@ func (o *callOptions) addRepeatFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.next, "next", "", "with --paginate, a jq `EXPRESSION` for the next page's URL, cursor or parameters")
 	f.StringVar(&o.nextParam, "next-param", "cursor", "query parameter `NAME` for a cursor of --next")
 	f.IntVar(&o.retry, "retry", 0, "retry GET, HEAD, PUT and DELETE up to `N` times on transient failures")
-	f.IntSliceVar(&o.retry5, "retry-status", nil, "with --retry, also retry on this `STATUS`, such as 500 (repeatable)")
+	f.IntSliceVar(&o.retryStatus, "retry-status", nil, "with --retry, also retry on this `STATUS`, such as 500 (repeatable)")
 }
 
 func (o *callOptions) addTokenFlags(f *pflag.FlagSet) {
@@ -258,13 +259,10 @@ func (env *Env) callOnce(ctx context.Context, client *apicall.Client, request ap
 			return err
 		}
 		defer out.discard()
-		ctx, stop := untilHangup(ctx)
-		defer stop()
 		a.out = out
 		if out.resumed > 0 {
 			request.Header["Range"] = []string{fmt.Sprintf("bytes=%d-", out.resumed)}
 		}
-		return env.send(ctx, client, request, a)
 	}
 	return env.send(ctx, client, request, a)
 }
@@ -418,7 +416,7 @@ func (env *Env) apiClient(a *account.Account, o *callOptions) (*apicall.Client, 
 		return nil, err
 	}
 	httpClient.Patient = o.stream
-	client := &apicall.Client{HTTP: httpClient, API: api, AllowOrigins: o.allowOrigin, Retries: o.retry, RetryStatus: o.retry5, Now: env.Now}
+	client := &apicall.Client{HTTP: httpClient, API: api, AllowOrigins: o.allowOrigin, Retries: o.retry, RetryStatus: o.retryStatus, Now: env.Now}
 	if !o.noToken {
 		if _, err := pastedToken(env.Getenv("OAUTHCTL_TOKEN"), "OAUTHCTL_TOKEN"); err != nil {
 			return nil, err

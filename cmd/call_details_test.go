@@ -287,6 +287,36 @@ func TestHangupLeavesNothing(t *testing.T) {
 	}
 }
 
+// A command that nohup started survives a closed terminal.
+func TestHangupIsIgnoredAsAsked(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs SIGHUP")
+	}
+	started, release := make(chan struct{}), make(chan struct{})
+	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(rw, "half")
+		_ = http.NewResponseController(rw).Flush()
+		close(started)
+		<-release
+		fmt.Fprint(rw, " and half")
+	}))
+	defer api.Close()
+	home := t.TempDir()
+	var stdout strings.Builder
+	c := exec.Command("/bin/sh", "-c", `trap "" HUP; exec oauthctl call GET /x`)
+	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "OAUTHCTL_TOKEN=" + givenToken, "OAUTHCTL_API=" + api.URL}
+	c.Stdout = &stdout
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	err := c.Process.Signal(syscall.SIGHUP)
+	close(release)
+	if waited := c.Wait(); err != nil || waited != nil || stdout.String() != "half and half" {
+		t.Errorf("%v, %v, %q", err, waited, &stdout)
+	}
+}
+
 // A token in the forms that programs read: git's credential protocol by git itself.
 func TestTokenFormats(t *testing.T) {
 	w, _ := apiWorld(t, func(http.ResponseWriter, *http.Request) {})

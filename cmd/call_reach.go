@@ -1,12 +1,8 @@
 package cmd
 
 import (
-	"context"
 	"errors"
 	"net/url"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/oauthctl/oauthctl/pkg/apicall"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -38,28 +34,9 @@ func (env *Env) reachAPI(c *safehttp.Client, p *profile.Profile, o *callOptions)
 	return nil
 }
 
-// untilHangup returns a context that ends when the terminal is closed, so that
-// temporary files are removed.
-func untilHangup(ctx context.Context) (context.Context, func()) {
-	if signal.Ignored(syscall.SIGHUP) {
-		return ctx, func() {} // started with nohup
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGHUP)
-	go func() {
-		select {
-		case <-signals:
-			cancel(signalError{syscall.SIGHUP})
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { signal.Stop(signals); cancel(context.Canceled) }
-}
-
 // mayRetry reports whether the same command may succeed later: the API answered
 // that there were too many requests.
 func mayRetry(err error) bool {
 	refusal, ok := errors.AsType[*apicall.Refusal](err)
-	return ok && (refusal.ID == diagnosis.APIError && refusal.Retryable)
+	return ok && refusal.ID == diagnosis.APIError && refusal.Retryable
 }

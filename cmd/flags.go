@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,8 +16,16 @@ var (
 	errFlagTwice = errors.New("given twice, and it can have only one value")
 )
 
-// mayBeEmpty names the flags whose empty value is meant: an empty body.
-func mayBeEmpty() []string { return []string{"data"} }
+// emptyAllowed is the annotation of a flag whose empty value has a meaning.
+const emptyAllowed = "empty allowed"
+
+// allowEmpty lets a flag be given with an empty value.
+func allowEmpty(f *pflag.Flag) {
+	if f.Annotations == nil {
+		f.Annotations = map[string][]string{}
+	}
+	f.Annotations[emptyAllowed] = nil
+}
 
 // strictValue is the value of a flag that is not a switch.
 type strictValue struct {
@@ -46,7 +53,8 @@ func makeStrict(cmd *cobra.Command) {
 				return
 			}
 			several := strings.Contains(f.Value.Type(), "Array") || strings.Contains(f.Value.Type(), "Slice")
-			f.Value = &strictValue{Value: f.Value, repeatable: several, mayBeEmpty: slices.Contains(mayBeEmpty(), f.Name)}
+			_, isEmptyAllowed := f.Annotations[emptyAllowed]
+			f.Value = &strictValue{Value: f.Value, repeatable: several, mayBeEmpty: isEmptyAllowed}
 			if f.DefValue == "[]" || f.DefValue == "0s" {
 				f.DefValue = "" // help would show it as a default
 			}

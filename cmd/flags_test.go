@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -116,5 +118,37 @@ func TestBatchWithoutTokens(t *testing.T) {
 	}
 	if code, stdout, _ := runOffline(t, "abc\n\nv2.local.x\n", "verify", "--batch", "--issuer", "https://as.example"); code != 3 || stdout != "OPAQUE_TOKEN\nTOKEN_MISSING\nFORMAT_UNSUPPORTED\n" {
 		t.Errorf("exit %d %s", code, stdout)
+	}
+}
+
+// An empty typ is one that sign leaves out; elsewhere an empty typ is refused.
+func TestSignWithoutTyp(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(strings.Repeat("secret 7", 5)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := runOffline(t, "", "sign", "--secret-file", secret, "--typ", "")
+	if code != 0 {
+		t.Fatal(code, stderr)
+	}
+	if _, header, _ := runOffline(t, stdout, "decode", "-", "--jq", ".header"); strings.Contains(header, "typ") {
+		t.Error(header)
+	}
+	if code, _, stderr := runOffline(t, stdout, "verify", "-", "--typ", ""); code != 2 {
+		t.Error(code, stderr)
+	}
+}
+
+// What is too long is refused, from a file and from standard input.
+func TestInputTooLong(t *testing.T) {
+	long := strings.Repeat("a", maxSecretFile+1)
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(long), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{file, "-"} {
+		if code, _, stderr := runOffline(t, long, "sign", "--secret-file", from); code != 2 || !strings.Contains(stderr, "is larger than 65536 bytes") {
+			t.Errorf("%s: %d %s", from, code, stderr)
+		}
 	}
 }

@@ -198,8 +198,8 @@ func (env *Env) listenForSignals(cmd *cobra.Command, _ []string) {
 		return
 	}
 	more := []os.Signal{syscall.SIGHUP} // a terminal that closes
-	if cmd.Annotations[reloadsOnHangup] != "" {
-		more = nil
+	if cmd.Annotations[reloadsOnHangup] != "" || signal.Ignored(syscall.SIGHUP) {
+		more = nil // nohup has the signal ignored, and listening would undo that
 	}
 	ctx, stop := env.watch(cmd.Context(), more...)
 	env.stop = stop

@@ -56,6 +56,7 @@ itself, or a JWK of type oct.`,
 	f.StringArrayVar(&o.headers, "header", nil, "add the header `NAME=VALUE` or NAME:=JSON (repeatable)")
 	f.StringVar(&o.alg, "alg", "", "sign with this `ALGORITHM` (default: the key's)")
 	f.StringVar(&o.typ, "typ", "at+jwt", "`TYP` header; empty omits it")
+	allowEmpty(f.Lookup("typ"))
 	f.DurationVar(&o.expiresIn, "expires-in", 5*time.Minute, "lifetime of the token")
 	return cmd
 }

@@ -89,7 +89,7 @@ func (env *Env) withToken(run func(context.Context, *Env, secret.String) error) 
 // readInput reads at most limit bytes of a file, or of standard input for "-".
 func (env *Env) readInput(path string, limit int64) ([]byte, error) {
 	if path == "-" {
-		return io.ReadAll(io.LimitReader(env.Stdin, limit))
+		return readAtMost(env.Stdin, "standard input", limit)
 	}
 	return readFile(path, limit)
 }
@@ -101,9 +101,14 @@ func readFile(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	return readAtMost(f, path, limit)
+}
+
+// readAtMost refuses what is longer than limit bytes, rather than use a part of it.
+func readAtMost(r io.Reader, name string, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = errors.New(path + " is larger than it may be")
+		err = fmt.Errorf("%s is larger than %d bytes", name, limit)
 	}
 	return data, err
 }
