@@ -77,7 +77,7 @@ func runExplain(env *Env, id string) error {
 	if hint := commandHint(hintContext{Diagnosis: &diagnosis.Diagnosis{ID: e.ID}}); hint != "" {
 		s.line("")
 		s.line("%s", s.name("With oauthctl"))
-		s.line("%s", wrap(capital(hint), "  "))
+		s.line("%s", wrap(sentence(hint), "  "))
 	}
 	return nil
 }
@@ -119,6 +119,17 @@ func (env *Env) listDiagnoses(entries []diagnosis.Entry) error {
 		s.line("%s  %s", s.strong(fmt.Sprintf("%-*s", width, e.ID)), e.Summary)
 	}
 	return nil
+}
+
+// sentence begins a hint with a capital letter, unless it begins with a command,
+// which is to be copied as it is.
+func sentence(hint string) string {
+	for _, command := range []string{"oauthctl ", "chmod "} {
+		if strings.HasPrefix(hint, command) {
+			return hint
+		}
+	}
+	return capital(hint)
 }
 
 func capital(text string) string {

@@ -228,7 +228,7 @@ func broken(message string, prefix, width int) string {
 		last := units[len(units)-1]
 		quoted := strings.Count(last, "`")%2 == 1
 		inCommand = quoted || strings.HasPrefix(last, "oauthctl ") || last == "oauthctl"
-		if strings.HasPrefix(last, "oauthctl ") && strings.HasSuffix(word, ",") {
+		if strings.HasPrefix(last, "oauthctl ") && strings.ContainsAny(word[len(word)-1:], ",;") {
 			inCommand = false
 		}
 	}

@@ -169,4 +169,8 @@ func TestBroken(t *testing.T) {
 			t.Errorf("%d:\n%s\nwant\n%s", width, got, want)
 		}
 	}
+	const ended = "oauthctl login; some servers give a refresh token only with --scope offline_access"
+	if got, want := broken(ended, 10, 60), "oauthctl login; some servers give a refresh token\n  only with --scope offline_access"; got != want {
+		t.Errorf("after a command:\n%s\nwant\n%s", got, want)
+	}
 }

@@ -18,7 +18,7 @@ import (
 // so that a command in a hint acts on the same profile.
 type hintContext struct {
 	*diagnosis.Diagnosis
-	profile string // to be named with -p, "" if a command needs no -p
+	profile string // to pass with -p, "" if a command needs no -p
 	config  string // what --config said
 	nowhere bool   // the profile has neither an API nor a server
 	ci      bool   // this is a CI job
@@ -180,9 +180,9 @@ func commandHint(c hintContext) string {
 		return c.run(args...)
 	case diagnosis.ScopeClaimName:
 		claim := first(c.Got, "CLAIM")
-		return "if that claim is meant: --scope-claim " + shellQuote(claim) + ", or in the policy scope_claims: [" + yamlQuote(claim) + "]"
+		return "if that claim is meant: --scope-claim " + shellQuote(claim) + ", or in the policy scope_claims: [" + yamlText(claim) + "]"
 	case diagnosis.DetailsMissing:
-		return c.run("login", "--param", shellQuote("authorization_details=["+first(c.Expected, "DETAIL")+"]"))
+		return c.run("login", "--param", "authorization_details=["+first(c.Expected, "DETAIL")+"]")
 	case diagnosis.StepUpRequired:
 		return "log in again as the challenge asks, with --acr-values or --max-age"
 	case diagnosis.APIForbidden:
@@ -285,17 +285,6 @@ func (c hintContext) loginHint() string {
 		return "see what the server offers: " + c.run("discover")
 	}
 	return c.storeHint()
-}
-
-// yamlQuote quotes text for a YAML list if it needs it.
-func yamlQuote(text string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.' || r == '/'
-	}
-	if text != "" && text[0] >= 'A' && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 }
 
 // unreachableHint is for a server that did not accept a connection; on this

@@ -92,7 +92,12 @@ func TestHints(t *testing.T) {
 		"a claim's name is quoted": {
 			globalFlags{},
 			&diagnosis.Diagnosis{ID: diagnosis.ScopeClaimName, Got: diagnosis.Values{evil}},
-			"if that claim is meant: --scope-claim 'roles$(id)', or in the policy scope_claims: ['roles$(id)']",
+			"if that claim is meant: --scope-claim 'roles$(id)', or in the policy scope_claims: [\"roles$(id)\"]",
+		},
+		"details are quoted once": {
+			globalFlags{},
+			&diagnosis.Diagnosis{ID: diagnosis.DetailsMissing, Expected: diagnosis.Values{`{"type":"payment"}`}},
+			`oauthctl login --param 'authorization_details=[{"type":"payment"}]'`,
 		},
 		"an issuer is quoted": {
 			globalFlags{},
@@ -103,6 +108,20 @@ func TestHints(t *testing.T) {
 	for name, tt := range tests {
 		if got := (&Env{global: tt.global, Getenv: func(string) string { return "" }}).hintFor(tt.d); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+// A hint that is a command is shown by explain as it is typed.
+func TestHintIsASentenceOrACommand(t *testing.T) {
+	for hint, want := range map[string]string{
+		"oauthctl login":     "oauthctl login",
+		"chmod go-w FILE":    "chmod go-w FILE",
+		"try again later":    "Try again later",
+		"`oauthctl call` is": "`oauthctl call` is",
+	} {
+		if got := sentence(hint); got != want {
+			t.Errorf("%q: %q, want %q", hint, got, want)
 		}
 	}
 }
