@@ -3,7 +3,6 @@ package cmd
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -198,10 +197,10 @@ func runAudit(ctx context.Context, env *Env, rawURL string, o auditOptions) erro
 		return err
 	}
 	run.stale = run.baseline.Apply(run.report, run.isListed)
-	verdict := run.verdict(ctx)
+	result := run.result(ctx)
 	run.exitCode = exitDone
-	if verdict != nil {
-		run.exitCode = env.classify(verdict).ExitCode
+	if result != nil {
+		run.exitCode = env.classify(result).ExitCode
 	}
 	if err := env.writeAuditFiles(run); err != nil {
 		return err
@@ -211,10 +210,10 @@ func runAudit(ctx context.Context, env *Env, rawURL string, o auditOptions) erro
 	} else {
 		env.showAudit(run)
 	}
-	if err != nil || verdict == nil {
+	if err != nil || result == nil {
 		return err
 	}
-	return printedError{verdict}
+	return printedError{result}
 }
 
 // sendAudit sends the requests. The issuer and the API that it starts end before
@@ -421,9 +420,9 @@ func (run *auditRun) isListed(name string) bool {
 	return slices.ContainsFunc(run.listed, func(o audit.Operation) bool { return o.Name() == name })
 }
 
-// verdict is the error with which the command ends; nil if everything asked is
-// proven.
-func (run *auditRun) verdict(ctx context.Context) error {
+// result is the error with which the command ends, nil if everything that was
+// requested is proven.
+func (run *auditRun) result(ctx context.Context) error {
 	coverage := run.report.Coverage()
 	isUnproven := coverage.Decided*100 < run.options.minCoverage*coverage.Cells
 	i := slices.IndexFunc(run.report.Findings, func(f audit.Finding) bool {
@@ -435,7 +434,7 @@ func (run *auditRun) verdict(ctx context.Context) error {
 	case i >= 0:
 		return &diagnosis.Diagnosis{ID: run.report.Findings[i].ID, As: diagnosis.Unsafe}
 	case len(run.stale) > 0:
-		return errors.Join(&usageError{what: "the baseline has stale entries"})
+		return &usageError{what: "the baseline has stale entries"}
 	case run.report.Unreachable != nil:
 		return &diagnosis.Diagnosis{ID: diagnosis.Unreachable, Err: run.report.Unreachable}
 	case isUnproven, run.report.Refused != nil, coverage.Cells == 0:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -29,7 +30,11 @@ func (env *Env) startAudited(ctx context.Context, run *auditRun) (func(), error)
 	if len(argv) == 0 {
 		return func() {}, nil
 	}
-	if env.answers(ctx, run) {
+	client, err := env.probe()
+	if err != nil {
+		return nil, err
+	}
+	if answers(ctx, client, run.target) {
 		env.warn("%s answers before %s was started: is another server at that port?", clean(run.target.Redacted()), clean(argv[0]))
 	}
 	output := &tail{}
@@ -48,7 +53,7 @@ func (env *Env) startAudited(ctx context.Context, run *auditRun) (func(), error)
 	ended := make(chan error, 1)
 	go func() { ended <- child.Wait(); close(ended) }()
 	stop := func() { endGroup(child, ended) }
-	if err := env.awaitAPI(ctx, run, ended); err != nil {
+	if err := run.awaitAPI(ctx, client, ended); err != nil {
 		stop()
 		if text := output.String(); text != "" {
 			env.say("%s", cleanLines(text))
@@ -75,13 +80,13 @@ func (run *auditRun) environment(environ []string) []string {
 }
 
 // awaitAPI waits until the URL answers anything.
-func (env *Env) awaitAPI(ctx context.Context, run *auditRun, ended <-chan error) error {
+func (run *auditRun) awaitAPI(ctx context.Context, client *http.Client, ended <-chan error) error {
 	deadline := time.NewTimer(childStarts)
 	defer deadline.Stop()
 	poll := time.NewTicker(childPoll)
 	defer poll.Stop()
 	for {
-		if env.answers(ctx, run) {
+		if answers(ctx, client, run.target) {
 			return nil
 		}
 		select {
@@ -96,13 +101,22 @@ func (env *Env) awaitAPI(ctx context.Context, run *auditRun, ended <-chan error)
 	}
 }
 
-// answers reports whether the URL answers anything.
-func (env *Env) answers(ctx context.Context, run *auditRun) bool {
-	client := &http.Client{
-		Transport: env.HTTP, Timeout: time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+// probe returns a client that finds out whether an API answers. It trusts the
+// same certificates as the requests of the audit.
+func (env *Env) probe() (*http.Client, error) {
+	client, err := env.client()
+	if err != nil {
+		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, run.target.String(), nil)
+	return &http.Client{
+		Transport: client.Transport, Timeout: time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}
+
+// answers reports whether the URL answers anything.
+func answers(ctx context.Context, client *http.Client, target *url.URL) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
 		return false
 	}
