@@ -175,11 +175,7 @@ func (o *callOptions) curlBody() (words []string, form bool, err error) {
 	case len(o.parsed.parts) == 0:
 		return nil, false, nil
 	case o.form:
-		pairs := make([]string, len(o.parsed.parts))
-		for i, p := range o.parsed.parts {
-			pairs[i] = url.QueryEscape(unescape(p.name)) + "=" + url.QueryEscape(p.value)
-		}
-		words, err = rawData(strings.Join(pairs, "&"))
+		words, err = rawData(o.parsed.encodedForm())
 		return words, false, err
 	}
 	data, err := appendJSON(nil, o.parsed.fields)

@@ -223,6 +223,7 @@ func TestPaginateBodies(t *testing.T) {
 		{`{"_links":{"next":{"href":"/items?p=2"}}}`, "", nil, 2, "p=2", ""},
 		{`{"paging":{"next":"/items?p=2"}}`, "", nil, 2, "p=2", ""},
 		{`{"nextPageToken":"t2"}`, "", nil, 2, "pageToken=t2", ""},
+		{`{"next_cursor":"c2","nextCursor":"c2","nextPageToken":"t2"}`, "", nil, 2, "pageToken=t2", ""},
 		{`{"response_metadata":{"next_cursor":"c2="}}`, "", nil, 2, "cursor=c2%3D", ""},
 		{`{}`, "", map[string]string{"X-Next-Page": "2"}, 2, "page=2", ""},
 		{`{"more":{"at":"c2"}}`, "--next .more.at", nil, 2, "cursor=c2", ""},

@@ -168,9 +168,16 @@ func (p *pager) known(res *http.Response, page any) string {
 			p.unfollowed = path
 		}
 	}
-	for path, param := range map[string]string{"nextPageToken": "pageToken", "next_page_token": "page_token", "response_metadata.next_cursor": "cursor", "next_cursor": "cursor", "nextCursor": "cursor", "meta.next_cursor": "cursor"} {
-		if text, ok := scalar(member(page, path)); ok {
-			return p.with(res, param, text)
+	for _, cursor := range []struct{ path, param string }{
+		{"nextPageToken", "pageToken"},
+		{"next_page_token", "page_token"},
+		{"response_metadata.next_cursor", "cursor"},
+		{"next_cursor", "cursor"},
+		{"nextCursor", "cursor"},
+		{"meta.next_cursor", "cursor"},
+	} {
+		if text, ok := scalar(member(page, cursor.path)); ok {
+			return p.with(res, cursor.param, text)
 		}
 	}
 	for _, path := range pageInfos(page) {

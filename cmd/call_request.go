@@ -93,7 +93,7 @@ func (o *callOptions) body(env *Env, items *requestItems, request *apicall.Reque
 		}
 		return kind, o.formType(items, kind)
 	case o.form:
-		request.Body = items.encodedForm()
+		request.Body = apicall.Text(items.encodedForm())
 		return urlEncoded, agrees(items, urlEncoded)
 	}
 	data, err := appendJSON(nil, items.fields)
@@ -259,7 +259,7 @@ func rewindable(f *os.File) (*apicall.Body, []byte, bool) {
 	return body, start[:n], true
 }
 
-// plainHeader is the header of a request, to be shown: by name, the token redacted.
+// plainHeader is a header as lines, ordered by name.
 func plainHeader(h http.Header) []string {
 	var lines []string
 	for _, name := range sortedKeys(h) {

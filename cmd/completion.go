@@ -107,7 +107,7 @@ func flagValues() map[string][]string {
 		"unsafe":      {string(audit.Dry), string(audit.Real)},
 		"log":         {"all", "refusals", "off"},
 
-		"forward-auth":         {"any", "nginx", "traefik", "envoy"},
+		"forward-auth":         gateways(),
 		"introspect":           {"opaque", "all"},
 		"subject-token-type":   {"access_token", "refresh_token", "id_token", "jwt"},
 		"actor-token-type":     {"access_token", "refresh_token", "id_token", "jwt"},

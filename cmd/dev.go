@@ -65,8 +65,8 @@ one is refused, and has switches for the faults.
 With --resource and --scope it issues tokens for your own API. With --issuer its
 URL can differ from the address it listens on.
 
-Use it for development only: its passwords are public. Nothing is stored unless
---state gives a file.`,
+Use it for development only: its passwords are public. Nothing is stored but the
+file of --state, and with --tls the CA certificate.`,
 		Example: `  # Run the server and the demo API
   oauthctl dev
 
@@ -197,7 +197,7 @@ func startDev(env *Env, o devOptions) (*running, error) {
 		if handler, err = r.server.As(o.provider); err != nil {
 			as.Close()
 			api.Close()
-			return nil, usage("--provider: %s", strings.TrimPrefix(err.Error(), "devserver: provider: "))
+			return nil, usage("--provider: %w", err)
 		}
 	}
 	r.serve(handler, as, api)
@@ -220,7 +220,7 @@ func (o *devOptions) assemble(config devserver.Config, as, api net.Listener) (*r
 	config.Issuer, config.API = r.issuer, r.api
 	var err error
 	if r.server, err = devserver.New(config); err != nil {
-		return nil, &usageError{what: strings.TrimPrefix(err.Error(), "devserver: "), hint: devHint(err), err: err}
+		return nil, &usageError{what: err.Error(), hint: devHint(err), err: err}
 	}
 	return r, nil
 }

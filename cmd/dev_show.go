@@ -3,7 +3,6 @@ package cmd
 import (
 	"fmt"
 	"net"
-	"strings"
 
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
@@ -81,7 +80,7 @@ func (o *devOptions) printToken(env *Env) error {
 	}
 	server, err := devserver.New(config)
 	if err != nil {
-		return &usageError{what: strings.TrimPrefix(err.Error(), "devserver: "), hint: devHint(err), err: err}
+		return &usageError{what: err.Error(), hint: devHint(err), err: err}
 	}
 	raw, err := server.Mint(o.mint)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -67,7 +66,7 @@ const (
 
 func runExec(ctx context.Context, env *Env, o execOptions) error {
 	switch {
-	case o.variable == "" || strings.ContainsAny(o.variable, "= \x00"):
+	case strings.ContainsAny(o.variable, "= \x00"):
 		return usage("--env: expected the name of a variable, got %q", o.variable)
 	case o.minTTL < 0:
 		return usage("--min-ttl: expected a duration such as 60s, got %s", o.minTTL)
@@ -83,11 +82,7 @@ func runExec(ctx context.Context, env *Env, o execOptions) error {
 	}
 	environ := os.Environ()
 	environ = withVariable(environ, "OAUTHCTL_API", t.api)
-	expires := ""
-	if !t.expires.IsZero() {
-		expires = t.expires.UTC().Format(time.RFC3339)
-	}
-	environ = withVariable(environ, "OAUTHCTL_TOKEN_EXPIRES_AT", expires)
+	environ = withVariable(environ, "OAUTHCTL_TOKEN_EXPIRES_AT", timestamp(t.expires))
 	environ = withVariable(environ, o.variable, t.value.Reveal())
 	if err := env.replace(path, o.command, environ); err != nil {
 		return cannotRun(o.command[0], err)

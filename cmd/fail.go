@@ -32,8 +32,8 @@ func usage(format string, args ...any) error {
 	return &usageError{what: err.Error(), err: errors.Unwrap(err)}
 }
 
-// printedError wraps an error that was already printed, so that only
-// the exit code is left to give.
+// printedError wraps an error that was already printed: only its exit code is
+// left.
 type printedError struct{ error }
 
 func (e printedError) Unwrap() error { return e.error }
@@ -65,8 +65,7 @@ type failure struct {
 	ExitCode  int              `json:"exit_code"`
 }
 
-// fail prints err and returns the exit
-// code.
+// fail prints err and returns the exit code.
 func (env *Env) fail(cmd *cobra.Command, err error) int {
 	if cmd != nil {
 		env.failed = strings.Fields(cmd.CommandPath())[1:]
@@ -80,7 +79,7 @@ func (env *Env) fail(cmd *cobra.Command, err error) int {
 	if errors.As(err, &already) {
 		return f.ExitCode
 	}
-	// A filter that was asked for alone is one for the datum.
+	// --jq without --json filters the data, not the error.
 	if env.global.json {
 		out := env.Stdout
 		if cmd != nil && ownsStdout(cmd.Name()) {
@@ -98,7 +97,7 @@ func (env *Env) fail(cmd *cobra.Command, err error) int {
 			return f.ExitCode
 		}
 	}
-	env.tellFailure(f)
+	env.showFailure(f)
 	return f.ExitCode
 }
 
@@ -106,7 +105,7 @@ func (env *Env) fail(cmd *cobra.Command, err error) int {
 // they fail: a token, an API's answer.
 func ownsStdout(name string) bool { return name == "token" || name == "call" || name == "exec" }
 
-func (env *Env) tellFailure(f failure) {
+func (env *Env) showFailure(f failure) {
 	s := env.stderr()
 	if out, ok := env.Stdout.(*dataWriter); ok && out.midLine() && env.IsTerminal(env.Stdout) && env.IsTerminal(env.Stderr) {
 		s.line("") // the data ended without a line break
@@ -200,5 +199,5 @@ func (env *Env) kindOf(err error) failure {
 			Retryable: d.Kind().Retryable() || mayRetry(err), ExitCode: d.Kind().ExitCode(),
 		}
 	}
-	return failure{Message: strings.TrimPrefix(err.Error(), "oauthctl: "), ExitCode: exitUnexpected}
+	return failure{Message: err.Error(), ExitCode: exitUnexpected}
 }

@@ -17,13 +17,13 @@ import (
 
 const urlEncoded = "application/x-www-form-urlencoded"
 
-// encodedForm is the body of the fields as a URL-encoded form, in their order.
-func (all *requestItems) encodedForm() *apicall.Body {
+// encodedForm is the fields as a URL-encoded form, in their order.
+func (all *requestItems) encodedForm() string {
 	pairs := make([]string, len(all.parts))
 	for i, p := range all.parts {
 		pairs[i] = url.QueryEscape(unescape(p.name)) + "=" + url.QueryEscape(p.value)
 	}
-	return apicall.Text(strings.Join(pairs, "&"))
+	return strings.Join(pairs, "&")
 }
 
 // multipartForm is the body of the fields as a multipart form (RFC 7578), with its

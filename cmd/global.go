@@ -51,7 +51,7 @@ func (g *globalFlags) addFlags(f *pflag.FlagSet) {
 // wantsJSON reports whether the output is JSON, which --jq implies.
 func (g *globalFlags) wantsJSON() bool { return g.json || g.jq != "" }
 
-// profileValues are the flags that lie over the profile.
+// profileValues are the flags that override the profile.
 func (g *globalFlags) profileValues() profile.Values {
 	return profile.Values{
 		profile.CACert: absolute(g.caCert), profile.ClientCert: absolute(g.clientCert), profile.ClientKey: absolute(g.clientKey),

@@ -53,8 +53,8 @@ the file, rename a new one over it. At SIGTERM, /readyz answers 503, and after
 --drain-delay no more requests are accepted; open requests have the time of
 --grace to finish.
 
-With --forward-auth it answers nginx (auth_request), Traefik (forwardAuth) or
-Envoy (ext_authz over HTTP) instead of forwarding requests.
+With --forward-auth it answers nginx (auth_request), Traefik (forwardAuth), Caddy
+(forward_auth) or Envoy (ext_authz over HTTP) instead of forwarding requests.
 
 With --revocations it refuses what ` + "`oauthctl guard deny`" + ` revoked, in every
 instance: new requests within 2 seconds, open streams within 7.
@@ -95,7 +95,7 @@ func (o *guardOptions) addCommonFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.upstream.url, "upstream", "", "`URL` of the API itself: http, https, h2c or unix:/path")
 	f.StringVar(&o.policy, "policy", "", "the policy `FILE`")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS` that clients use")
-	f.StringVar(&o.gateway, "forward-auth", "", "answer for a gateway instead: `GATEWAY` any, nginx, traefik, caddy or envoy")
+	f.StringVar(&o.gateway, "forward-auth", "", "answer for a gateway instead: `GATEWAY` "+choices(gateways()))
 	f.Lookup("forward-auth").NoOptDefVal = "any"
 	f.StringVar(&o.resource, "resource", "", "`URL` under which clients know the API; serves its metadata (RFC 9728)")
 }

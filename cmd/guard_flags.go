@@ -102,11 +102,6 @@ func (h guardHeaderFlags) fill(c *guard.Config) error {
 		}
 		c.ClaimHeaders = append(c.ClaimHeaders, guard.ClaimHeader{Header: name, Claim: claim})
 	}
-	for _, text := range h.remove {
-		if text == "" {
-			return usage("--remove-header: expected the name of a header")
-		}
-	}
 	for _, text := range h.trusted {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {

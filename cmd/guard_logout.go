@@ -34,11 +34,6 @@ func (l guardLogoutFlags) fill(c *guard.Config, store *redis.Store) error {
 	case store == nil:
 		return &usageError{what: "--backchannel-logout needs --revocations, where every instance finds what is revoked", hint: "--revocations redis://127.0.0.1:6379/0"}
 	}
-	for _, id := range l.clientIDs {
-		if id == "" {
-			return usage("--backchannel-client-id: expected a client id")
-		}
-	}
 	c.Logout = &guard.Logout{Path: l.path, ClientIDs: l.clientIDs, Store: store}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
@@ -70,7 +71,7 @@ func (env *Env) newGuardian(o guardOptions, store *redis.Store) (*guardian, erro
 	}
 	g.serves = g.handler
 	if o.gateway != "" {
-		g.serves = g.handler.ForwardAuth(gateways[o.gateway])
+		g.serves = g.handler.ForwardAuth(gatewayOf(o.gateway))
 	}
 	return g, nil
 }
@@ -90,14 +91,19 @@ func revocationValues(store *redis.Store) []guard.Value {
 	}
 }
 
-var gateways = map[string]guard.Gateway{"any": guard.AnyGateway, "nginx": guard.Nginx, "traefik": guard.Traefik, "caddy": guard.Caddy, "envoy": guard.Envoy}
+// gateways lists the values of --forward-auth.
+func gateways() []string { return []string{"any", "nginx", "traefik", "caddy", "envoy"} }
+
+// gatewayOf returns the gateway with a name of gateways.
+func gatewayOf(name string) guard.Gateway {
+	return map[string]guard.Gateway{"any": guard.AnyGateway, "nginx": guard.Nginx, "traefik": guard.Traefik, "caddy": guard.Caddy, "envoy": guard.Envoy}[name]
+}
 
 func (o guardOptions) check() error {
 	const example = "oauthctl guard --upstream http://127.0.0.1:8000 --policy policy.yaml"
-	_, known := gateways[o.gateway]
 	switch {
-	case o.gateway != "" && !known:
-		return &usageError{what: fmt.Sprintf("--forward-auth: expected any, nginx, traefik, caddy or envoy, got %q", o.gateway), hint: "write --forward-auth=nginx, with the equals sign"}
+	case o.gateway != "" && !slices.Contains(gateways(), o.gateway):
+		return &usageError{what: fmt.Sprintf("--forward-auth: expected %s, got %q", choices(gateways()), o.gateway), hint: "write --forward-auth=nginx, with the equals sign"}
 	case o.gateway != "" && o.upstream.url != "":
 		return usage("--forward-auth and --upstream cannot be combined: the gateway forwards the requests")
 	case o.gateway != "" && len(o.headers.trusted) == 0:
@@ -195,7 +201,7 @@ func (env *Env) checkPolicy(o guardOptions) error {
 		}
 		fmt.Fprintln(env.Stdout, mark, clean(c.String()))
 	}
-	env.say("%s: %d routes", clean(o.checkPolicy), len(p.Patterns()))
+	env.say("%s: %s", clean(o.checkPolicy), plural(len(p.Patterns()), "route"))
 	return nil
 }
 

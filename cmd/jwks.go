@@ -200,13 +200,13 @@ func (env *Env) readPublicKey(path string) (*jwks.Key, error) {
 	if err != nil {
 		return nil, usage("%s: %w", path, err)
 	}
-	env.tellKeyWarnings(key)
+	env.warnOfKey(key)
 	return key, nil
 }
 
-// tellKeyWarnings prints what is odd about a key on standard error.
-func (env *Env) tellKeyWarnings(key *jwks.Key) {
+// warnOfKey prints what is odd about a key on standard error.
+func (env *Env) warnOfKey(key *jwks.Key) {
 	for _, w := range key.Warnings() {
-		env.say("warning: %s", clean(w.Error()))
+		env.warn("%s", clean(w.Error()))
 	}
 }

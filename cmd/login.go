@@ -146,7 +146,7 @@ func printable() []string { return []string{"access_token", "id_token", "respons
 func (o *loginOptions) grant() (string, error) {
 	switch {
 	case o.device && o.grantType != "" && o.grantType != account.GrantDeviceCode:
-		return "", usage("--device: not with --grant-type %s", o.grantType)
+		return "", usage("--device cannot be combined with --grant-type %s", o.grantType)
 	case o.device:
 		return account.GrantDeviceCode, nil
 	case o.grantType != "" && !slices.Contains(account.GrantTypes(), o.grantType):
@@ -214,7 +214,7 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 		return usage("--print: expected %s, got %q", strings.Join(printable(), ", "), o.print)
 	}
 	if o.print != "" && env.global.wantsJSON() {
-		return usage("--print: not with --json or --jq")
+		return usage("--print cannot be combined with --json or --jq")
 	}
 	p, err := env.anyProfile()
 	if err != nil {
@@ -235,7 +235,7 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 	if err != nil {
 		return err
 	}
-	// Looked at first, so that a login that cannot be fails at once.
+	// Checked first, so that a login that cannot succeed fails at once.
 	options.GrantType = cmp.Or(options.GrantType, p.Get(profile.GrantType), account.GrantAuthorizationCode)
 	if err := o.fits(options.GrantType); err != nil {
 		return err
@@ -331,8 +331,8 @@ func (env *Env) hasBrowser() bool {
 	return false
 }
 
-// showLogin says who logged in, what was granted, for how long, and where it is
-// kept.
+// showLogin prints who logged in, what was granted, for how long, and where it is
+// stored.
 func (env *Env) showLogin(a *account.Account, done *account.LoggedIn) {
 	if len(done.Missing) > 0 {
 		env.warnOf(&diagnosis.Diagnosis{ID: diagnosis.ScopeNotGranted, Got: diagnosis.Values{strings.Join(done.Missing, " ")}})

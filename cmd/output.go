@@ -62,11 +62,7 @@ func openOutput(ctx context.Context, path string, resume bool) (*outputFile, err
 }
 
 func outputFault(path string, err error) error {
-	var in *fs.PathError
-	if errors.As(err, &in) {
-		err = in.Err
-	}
-	return usage("--output: cannot write %s: %w", path, err)
+	return usage("--output: cannot write %s: %w", path, plainPathError(err))
 }
 
 // followLinks returns the file that a path leads to, which need not exist.

@@ -147,25 +147,7 @@ func cleanLines(text string) string {
 // wrap breaks text at spaces so that lines, indented by indent, fit in 80
 // columns. Words longer than a line stay whole.
 func wrap(text, indent string) string {
-	var b strings.Builder
-	column := 0
-	for _, word := range strings.Fields(text) {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case column == 0:
-			b.WriteString(indent)
-			column = len(indent)
-		case column+1+n > 79:
-			b.WriteString("\n" + indent)
-			column = len(indent)
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += n
-	}
-	return b.String()
+	return indent + strings.Join(wrapped(text, 80-len(indent)), "\n"+indent)
 }
 
 // choices writes the values that something can have: a, b or c.

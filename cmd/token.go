@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -140,9 +139,7 @@ func tokenJSON(t *usableToken, id bool) any {
 	if id {
 		shown.AccessToken, shown.IDToken = "", shown.AccessToken
 	}
-	if !t.expires.IsZero() {
-		shown.ExpiresAt = t.expires.UTC().Format(time.RFC3339)
-	}
+	shown.ExpiresAt = timestamp(t.expires)
 	return shown
 }
 
@@ -161,9 +158,7 @@ func execCredential(t *usableToken, asked string) any {
 	if strings.Contains(asked, `"client.authentication.k8s.io/v1beta1"`) {
 		answer.APIVersion = "client.authentication.k8s.io/v1beta1"
 	}
-	if !t.expires.IsZero() {
-		answer.Status.Expires = t.expires.UTC().Format(time.RFC3339)
-	}
+	answer.Status.Expires = timestamp(t.expires)
 	return answer
 }
 

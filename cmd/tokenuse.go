@@ -38,9 +38,6 @@ func (env *Env) usableToken(ctx context.Context, w wantedToken) (*usableToken, e
 	if err != nil {
 		return nil, err
 	}
-	if _, err := pastedToken(env.Getenv("OAUTHCTL_TOKEN"), "OAUTHCTL_TOKEN"); err != nil {
-		return nil, err
-	}
 	t, err := env.accessToken(ctx, account.Want{MinTTL: w.minTTL, Refresh: w.refresh})
 	if err != nil {
 		return nil, err
@@ -82,14 +79,14 @@ func (env *Env) idToken(ctx context.Context, api string, w wantedToken, t *accou
 	if t.IDToken.IsZero() {
 		return nil, &usageError{what: "the session has no ID token", hint: "log in with the scope openid: " + env.command("login", "--add-scope", "openid")}
 	}
-	expires := expiryOf(t.IDToken)
+	expires := account.ExpiryOf(t.IDToken)
 	if !expires.IsZero() && expires.Sub(env.Now()) < w.minTTL+time.Second && !w.refresh {
 		fresh, err := env.accessToken(ctx, account.Want{Refresh: true})
 		if err != nil && !expires.After(env.Now()) {
 			return nil, err
 		}
 		if err == nil {
-			t, expires = fresh, expiryOf(fresh.IDToken)
+			t, expires = fresh, account.ExpiryOf(fresh.IDToken)
 		}
 	}
 	switch left := expires.Sub(env.Now()); {
@@ -100,14 +97,6 @@ func (env *Env) idToken(ctx context.Context, api string, w wantedToken, t *accou
 		env.warn("the refresh brought no new ID token; the one from the login expires %s", ago(expires, env.Now()))
 	}
 	return &usableToken{value: t.IDToken, kind: "Bearer", expires: expires, scope: t.Scope, api: api}, nil
-}
-
-func expiryOf(value secret.String) time.Time {
-	t, err := token.Decode(value.Reveal())
-	if err != nil {
-		return time.Time{}
-	}
-	return t.Expiry()
 }
 
 // pastedToken reads a token that was put into a variable, as it is or with
@@ -153,5 +142,5 @@ func cutFold(text, prefix string) (string, bool) {
 func isToken68(text string) bool {
 	const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/"
 	core := strings.TrimRight(text, "=")
-	return core != "" && strings.Trim(core, alphabet) == "" && strings.IndexFunc(core, func(r rune) bool { return !strings.ContainsRune(alphabet, r) }) < 0
+	return core != "" && !strings.ContainsFunc(core, func(r rune) bool { return !strings.ContainsRune(alphabet, r) })
 }

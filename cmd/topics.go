@@ -152,6 +152,7 @@ func environmentVariables() []helpRow {
 		{"OAUTHCTL_CONFIG", "the profile file, like --config"},
 		{"OAUTHCTL_TOKEN", "an access token to use instead of the stored session"},
 		{variableRevocations, "where guard and guard deny store revocations, like --revocations"},
+		{variableIntrospectSecret, "the secret of the API's client for guard --introspect"},
 		{"XDG_CONFIG_HOME", "the profile file is in $XDG_CONFIG_HOME/oauthctl"},
 		{"XDG_STATE_HOME", "sessions are in $XDG_STATE_HOME/oauthctl"},
 		{"HTTPS_PROXY, NO_PROXY", "the proxy for https; never used for loopback addresses"},
