@@ -1,9 +1,12 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
 // Change is one difference between two policies.
@@ -40,7 +43,7 @@ func Compare(before, after *Policy) []Change {
 	}
 	for _, r := range before.routes {
 		if old[r.text] != nil {
-			changes = append(changes, Change{r.text, "is gone", false})
+			changes = append(changes, after.without(r))
 		}
 	}
 	slices.SortStableFunc(changes, func(a, b Change) int {
@@ -56,10 +59,7 @@ func Compare(before, after *Policy) []Change {
 }
 
 func compareHeads(before, after *Policy) []Change {
-	var changes []Change
-	if before.Issuer != after.Issuer {
-		changes = append(changes, Change{"", fmt.Sprintf("issuer is %s, was %s", after.Issuer, before.Issuer), true})
-	}
+	changes := compareIssuers(before, after)
 	if before.RFC9068 != after.RFC9068 {
 		text := "rfc9068 is gone"
 		if after.RFC9068 {
@@ -67,30 +67,73 @@ func compareHeads(before, after *Policy) []Change {
 		}
 		changes = append(changes, Change{"", text, before.RFC9068})
 	}
-	for _, set := range []struct {
-		name     string
-		old, new []string
-		empty    bool // an empty list accepts all
-	}{
-		{"audience", before.Audience, after.Audience, true},
-		{"algorithms", before.Algorithms, after.Algorithms, true},
-		{"scope_claims", before.ScopeClaims, after.ScopeClaims, false},
-		{"types", before.Types, after.Types, true},
-	} {
-		added, removed := without(set.new, set.old), without(set.old, set.new)
-		switch {
-		case len(set.new) == 0 && len(set.old) > 0:
-			changes = append(changes, Change{"", set.name + " is gone, was " + strings.Join(set.old, ", "), set.empty})
-		case len(set.old) == 0 && len(set.new) > 0:
-			changes = append(changes, Change{"", set.name + " is new: " + strings.Join(set.new, ", "), !set.empty})
-		default:
-			if len(added) > 0 {
-				changes = append(changes, Change{"", set.name + " also has " + strings.Join(added, ", "), true})
-			}
-			if len(removed) > 0 {
-				changes = append(changes, Change{"", set.name + " no longer has " + strings.Join(removed, ", "), false})
-			}
+	changes = append(changes, compareLists("scope_claims", before.ScopeClaims, after.ScopeClaims, false)...)
+	return append(changes, compareLists("types", before.Types, after.Types, true)...)
+}
+
+// compareIssuers compares what the policies say of each issuer. An issuer that
+// replaces the only one is compared with it.
+func compareIssuers(before, after *Policy) []Change {
+	if len(before.Trusted) == 1 && len(after.Trusted) == 1 {
+		return compareTrust("", before.Trusted[0], after.Trusted[0])
+	}
+	var changes []Change
+	for _, is := range after.Trusted {
+		if i := slices.IndexFunc(before.Trusted, is.sameIssuer); i >= 0 {
+			changes = append(changes, compareTrust("issuer "+is.Issuer+": ", before.Trusted[i], is)...)
+		} else {
+			changes = append(changes, Change{"", "issuer " + is.Issuer + " is new", true})
 		}
+	}
+	for _, was := range before.Trusted {
+		if !slices.ContainsFunc(after.Trusted, was.sameIssuer) {
+			changes = append(changes, Change{"", "issuer " + was.Issuer + " is gone", false})
+		}
+	}
+	return changes
+}
+
+func (t Trust) sameIssuer(other Trust) bool { return t.Issuer == other.Issuer }
+
+// compareTrust compares what two policies say of an issuer; each text begins with
+// name.
+func compareTrust(name string, was, is Trust) []Change {
+	var changes []Change
+	if was.Issuer != is.Issuer {
+		changes = append(changes, Change{"", fmt.Sprintf("%sissuer is %s, was %s", name, is.Issuer, was.Issuer), true})
+	}
+	if was.JWKS != is.JWKS {
+		const found = "the one in the metadata"
+		changes = append(changes, Change{"", fmt.Sprintf("%sjwks is %s, was %s", name, cmp.Or(is.JWKS, found), cmp.Or(was.JWKS, found)), true})
+	}
+	changes = append(changes, compareLists(name+"audience", was.Audience, is.Audience, true)...)
+	changes = append(changes, compareLists(name+"algorithms", was.Algorithms, is.Algorithms, true)...)
+	return append(changes, compareLists(name+"accept", kindNames(was.Accept), kindNames(is.Accept), false)...)
+}
+
+func kindNames(kinds []token.Kind) []string {
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = kind.String()
+	}
+	return names
+}
+
+// compareLists compares two lists of what is accepted. AcceptsAll says that an
+// empty list does not restrict anything.
+func compareLists(name string, was, is []string, acceptsAll bool) []Change {
+	switch {
+	case len(is) == 0 && len(was) > 0:
+		return []Change{{"", name + " is gone, was " + strings.Join(was, ", "), acceptsAll}}
+	case len(was) == 0 && len(is) > 0:
+		return []Change{{"", name + " is new: " + strings.Join(is, ", "), !acceptsAll}}
+	}
+	var changes []Change
+	if added := without(is, was); len(added) > 0 {
+		changes = append(changes, Change{"", name + " also has " + strings.Join(added, ", "), true})
+	}
+	if removed := without(was, is); len(removed) > 0 {
+		changes = append(changes, Change{"", name + " no longer has " + strings.Join(removed, ", "), false})
 	}
 	return changes
 }
@@ -115,6 +158,18 @@ func compareRoutes(was, is *route) []Change {
 		changes = append(changes, Change{is.text, "needs " + now + ", needed " + before, !is.need.covers(was.need)})
 	}
 	return changes
+}
+
+// without returns the change that a route is gone. Its requests may now go to a
+// more general route that needs less.
+func (p *Policy) without(gone *route) Change {
+	for _, r := range p.routes {
+		narrower := within(r.segments, gone.segments) && !within(gone.segments, r.segments)
+		if sharesMethod(r, gone) && overlap(r.segments, gone.segments) && !narrower && !r.need.covers(gone.need) {
+			return Change{gone.text, fmt.Sprintf("is gone and needed %s; %q matches its requests and needs %s", gone.need.words(), r.text, r.need.words()), true}
+		}
+	}
+	return Change{gone.text, "is gone", false}
 }
 
 // words describes a requirement.
