@@ -11,6 +11,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 	"github.com/oauthctl/oauthctl/pkg/revocation/redis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
@@ -111,7 +112,8 @@ func (t guardTokenFlags) fillIntrospection(env *Env, c *guard.Config) error {
 	if err != nil {
 		return err
 	}
-	verifier, err := c.Policy.ResponseVerifier(token.Options{Now: env.Now})
+	o := token.Options{Now: env.Now}
+	verifier, err := c.Policy.ResponseVerifier(o)
 	if err != nil {
 		return usage("--introspect: %w", err)
 	}
@@ -120,6 +122,13 @@ func (t guardTokenFlags) fillIntrospection(env *Env, c *guard.Config) error {
 		return usage("--introspect: %w", err)
 	}
 	c.Opaque = opaque
+	c.OnPolicy = func(p *policy.Policy) error {
+		next, err := p.ResponseVerifier(o)
+		if err == nil {
+			opaque.SetVerifier(next)
+		}
+		return err
+	}
 	if t.introspect == "all" {
 		c.Revocation = both{c.Revocation, opaque}
 	}

@@ -44,6 +44,10 @@ type Config struct {
 	// PassHost sends the client's Host to the API instead of the upstream's own.
 	PassHost bool
 	Policy   *policy.Policy
+	// OnPolicy is called with each policy before it is used, the first one too, for
+	// what else depends on it, such as the verifier in Opaque. After an error the
+	// old policy remains in use. Nil calls nothing.
+	OnPolicy func(*policy.Policy) error
 	// Getenv returns the variables of a policy file that is read again, see
 	// [policyfile.Source.Policy]. If nil, there are none.
 	Getenv func(name string) string
@@ -167,11 +171,14 @@ func (c *Config) setDefaults() {
 }
 
 // SetPolicy replaces the policy for new requests. After an error, the old one
-// remains in use. The issuer cannot change, because the keys belong to it.
+// remains in use. Issuers and their key sets cannot change, because the keys are
+// those of the first policy.
 func (h *Handler) SetPolicy(p *policy.Policy) error {
 	old := h.current.Load()
-	if old != nil && !slices.Equal(issuers(old.policy), issuers(p)) {
-		return fmt.Errorf("guard: the issuer cannot change from %q to %q without a restart", old.policy.Issuer, p.Issuer)
+	if old != nil {
+		if err := sameKeys(old.policy, p); err != nil {
+			return err
+		}
 	}
 	sources := map[string]KeySet{}
 	verifier, err := p.VerifierOf(func(one policy.Trust) (token.KeySet, error) {
@@ -203,8 +210,26 @@ func (h *Handler) SetPolicy(p *policy.Policy) error {
 	protect := bearer.Require(x.verifier, options...)
 	x.proxied = protect(http.HandlerFunc(h.forward))
 	x.answered = protect(http.HandlerFunc(h.answer))
+	if h.config.OnPolicy != nil {
+		if err := h.config.OnPolicy(p); err != nil {
+			return fmt.Errorf("guard: %w", err)
+		}
+	}
 	h.metrics.addRoutes(p.Patterns())
 	h.current.Store(x)
+	return nil
+}
+
+// sameKeys returns an error if a new policy needs other keys.
+func sameKeys(old, p *policy.Policy) error {
+	if !slices.Equal(issuers(old), issuers(p)) {
+		return fmt.Errorf("guard: the issuer cannot change from %q to %q without a restart", old.Issuer, p.Issuer)
+	}
+	for i, one := range p.Trusted {
+		if before := old.Trusted[i].JWKS; one.JWKS != before {
+			return fmt.Errorf("guard: jwks of the issuer %q cannot change from %q to %q without a restart", one.Issuer, before, one.JWKS)
+		}
+	}
 	return nil
 }
 

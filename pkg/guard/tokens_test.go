@@ -24,6 +24,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/discovery"
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
+	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 	"github.com/oauthctl/oauthctl/pkg/token"
@@ -124,7 +125,14 @@ func TestOpaqueTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := newFixture(t, echo, func(c *guard.Config) { c.Opaque = opaque })
+	onPolicy := func(p *policy.Policy) error {
+		next, err := p.ResponseVerifier(token.Options{})
+		if err == nil {
+			opaque.SetVerifier(next)
+		}
+		return err
+	}
+	f := newFixture(t, echo, func(c *guard.Config) { c.Opaque, c.OnPolicy = opaque, onPolicy })
 	for raw, want := range map[string]int{
 		"good": 200, "issuer": 200, "inactive": 401, "other": 401, "foreign": 401, "no-aud": 503, "expired": 401, "refresh": 401, "doubled": 401, "unknown": 503,
 	} {
@@ -145,6 +153,13 @@ func TestOpaqueTokens(t *testing.T) {
 	}
 	if res, _ := f.send("GET /api/items", "Authorization: Bearer "+f.token(nil)); res.StatusCode != 200 || asked != before {
 		t.Errorf("a JWT: %d, %d questions", res.StatusCode, asked-before)
+	}
+	// A policy for another API refuses it, although its response is cached.
+	if err := f.handler.SetPolicy(load(t, strings.Replace(routes, audience, "https://new.example", 1))); err != nil {
+		t.Fatal(err)
+	}
+	if res, body := f.send("GET /api/items", "Authorization: Bearer good"); res.StatusCode != 401 || !strings.Contains(body, "AUD_MISMATCH") {
+		t.Errorf("a token for the audience of before: %d %s", res.StatusCode, body)
 	}
 	plain := newFixture(t, echo, nil)
 	if res, _ := plain.send("GET /api/items", "Authorization: Bearer good"); res.StatusCode != 401 {

@@ -24,7 +24,7 @@ import (
 type Opaque struct {
 	find     func(context.Context) (*oauth.Client, error)
 	client   atomic.Pointer[oauth.Client]
-	verifier *token.ResponseVerifier
+	verifier atomic.Pointer[token.ResponseVerifier]
 	options  IntrospectionOptions
 	turns    chan struct{}
 	flight   singleflight.Group
@@ -35,6 +35,7 @@ type Opaque struct {
 
 // answered is the result of a request, and how long it is cached.
 type answered struct {
+	by      *token.ResponseVerifier
 	active  bool
 	token   *token.Token // nil if it is refused
 	refused error
@@ -53,8 +54,14 @@ func NewOpaque(find func(context.Context) (*oauth.Client, error), v *token.Respo
 		return nil, errors.New("revocation: a client and a verifier are needed")
 	}
 	o.setDefaults()
-	return &Opaque{find: find, verifier: v, options: o, turns: make(chan struct{}, o.Concurrency), young: map[[sha256.Size]byte]answered{}}, nil
+	opaque := &Opaque{find: find, options: o, turns: make(chan struct{}, o.Concurrency), young: map[[sha256.Size]byte]answered{}}
+	opaque.verifier.Store(v)
+	return opaque, nil
 }
+
+// SetVerifier replaces the verifier of responses, for example when a policy was
+// loaded again. Responses that another verifier accepted are no longer used.
+func (o *Opaque) SetVerifier(v *token.ResponseVerifier) { o.verifier.Store(v) }
 
 // found returns the client once it has been found.
 func (o *Opaque) found(ctx context.Context) (*oauth.Client, error) {
@@ -97,12 +104,12 @@ func (o *Opaque) Verify(ctx context.Context, raw string) (*token.Token, error) {
 // answer returns the cached response, or sends a request. Concurrent calls for
 // the same token share one request.
 func (o *Opaque) answer(ctx context.Context, raw secret.String) (answered, error) {
-	key := sha256.Sum256([]byte(raw.Reveal()))
-	if a, ok := o.known(key); ok {
+	key, by := sha256.Sum256([]byte(raw.Reveal())), o.verifier.Load()
+	if a, ok := o.known(key, by); ok {
 		return a, nil
 	}
 	select {
-	case result := <-o.flight.DoChan(string(key[:]), func() (any, error) { return o.ask(key, raw) }):
+	case result := <-o.flight.DoChan(fmt.Sprintf("%s%p", key, by), func() (any, error) { return o.ask(key, raw, by) }):
 		if result.Err != nil {
 			return answered{}, &diagnosis.Diagnosis{ID: diagnosis.RevocationUnknown, Err: result.Err}
 		}
@@ -113,8 +120,8 @@ func (o *Opaque) answer(ctx context.Context, raw secret.String) (answered, error
 }
 
 // ask sends one request for all concurrent callers.
-func (o *Opaque) ask(key [sha256.Size]byte, raw secret.String) (answered, error) {
-	if v, ok := o.known(key); ok {
+func (o *Opaque) ask(key [sha256.Size]byte, raw secret.String, by *token.ResponseVerifier) (answered, error) {
+	if v, ok := o.known(key, by); ok {
 		return v, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), o.options.Timeout)
@@ -134,8 +141,8 @@ func (o *Opaque) ask(key [sha256.Size]byte, raw secret.String) (answered, error)
 	if err != nil {
 		return answered{}, err
 	}
-	v := answered{active: found.Active}
-	v.token, v.refused = o.verifier.Verify(raw, found.Raw)
+	v := answered{by: by, active: found.Active}
+	v.token, v.refused = by.Verify(raw, found.Raw)
 	v.until = asked.Add(o.options.MaxAge)
 	if v.token != nil && v.token.Expiry().Before(v.until) {
 		v.until = v.token.Expiry()
@@ -144,14 +151,14 @@ func (o *Opaque) ask(key [sha256.Size]byte, raw secret.String) (answered, error)
 	return v, nil
 }
 
-func (o *Opaque) known(key [sha256.Size]byte) (answered, bool) {
+func (o *Opaque) known(key [sha256.Size]byte, by *token.ResponseVerifier) (answered, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	v, ok := o.young[key]
 	if !ok {
 		v, ok = o.old[key]
 	}
-	return v, ok && o.options.Now().Before(v.until)
+	return v, ok && v.by == by && o.options.Now().Before(v.until)
 }
 
 // keep limits the number of responses by dropping the older generation.
