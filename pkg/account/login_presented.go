@@ -13,10 +13,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// Presents returns the setting that says where the token is that a grant presents,
-// and whether it is such a grant: a token that another server issued,
+// Presents reports whether a grant presents a token that another server issued,
 // such as the identity token of a CI job or an identity assertion authorization
-// grant. There a new token is presented where others use a refresh token.
+// grant, and returns the setting that refers to this token. Such a session is
+// refreshed by presenting a new token.
 func Presents(grantType string) (profile.Key, bool) {
 	switch grantType {
 	case GrantJWTBearer:
@@ -94,8 +94,8 @@ func TypeOf(reference string) string {
 	return ""
 }
 
-// presentAgain gets a token for a session without a refresh token, or the first
-// one where nobody has logged in: the profile is enough for that.
+// presentAgain obtains a token for a session without a refresh token. Without a
+// session, it obtains the first token with the settings of the profile.
 func (a *Account) presentAgain(ctx context.Context, before *session.Session) (*session.Session, error) {
 	if before == nil {
 		return a.presentFirst(ctx)
@@ -134,7 +134,7 @@ func (a *Account) presentFirst(ctx context.Context) (*session.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer.IDToken = secret.String{} // nobody asked who the user is
+	answer.IDToken = secret.String{} // it was not verified
 	s := a.newSession(client, grantType, asked)
 	a.take(s, answer)
 	return s, nil

@@ -125,7 +125,7 @@ type rules struct {
 	loaded   time.Time
 }
 
-// New returns a guard. It errs on a configuration that could protect nothing.
+// New returns a guard, or an error if the configuration would protect nothing.
 func New(c Config) (*Handler, error) {
 	switch {
 	case c.Upstream != nil && (c.Upstream.Host == "" || c.Upstream.Scheme != "http" && c.Upstream.Scheme != "https"):

@@ -40,7 +40,7 @@ func (e *StateError) Error() string {
 func (e *StateError) Is(target error) bool { return target == ErrState }
 
 // Code takes the parameters of the redirect and returns the code they hold
-// (RFC 6749, section 4.1.2). It is the only way to a code, and good once.
+// (RFC 6749, section 4.1.2). It is the only way to a code, and can be used once.
 //
 // The state is compared first, in constant time; without it nothing else is
 // believed, not even an error. Then iss, which must be the issuer, and must be
@@ -71,8 +71,8 @@ func (r *AuthorizationRequest) Code(v url.Values) (secret.String, error) {
 	return secret.New(v.Get("code")), nil
 }
 
-// isMine reports whether v answers this request at all. A parameter that stands
-// twice is no answer (RFC 6749, section 3.1).
+// isMine reports whether v is a response to this request. Duplicate parameters are
+// not allowed (RFC 6749, section 3.1).
 func (r *AuthorizationRequest) isMine(v url.Values) bool {
 	state, code := v["state"], v["code"]
 	if len(state) != 1 || subtle.ConstantTimeCompare([]byte(state[0]), []byte(r.state.Reveal())) != 1 {
@@ -126,7 +126,7 @@ func (r *AuthorizationRequest) checkIssuer(iss []string) error {
 
 // TokenRequest returns the request that exchanges the code (RFC 6749, section
 // 4.1.3) with this request's verifier, redirect URI and resource. It is never
-// sent a second time: a code is good once.
+// sent a second time, because a code is single-use.
 func (r *AuthorizationRequest) TokenRequest(code secret.String) TokenRequest {
 	t := TokenRequest{GrantType: "authorization_code", scope: r.Scope}
 	return t.secret("code", code).with("redirect_uri", r.RedirectURI).secret("code_verifier", r.verifier).with("resource", r.resource...)

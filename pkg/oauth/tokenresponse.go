@@ -35,7 +35,7 @@ type TokenResponse struct {
 	Scope      []string
 	ScopeGiven bool
 	// ExpiresAt is when the access token ends by expires_in, a year ahead at
-	// most; zero where the server does not tell or tells nonsense.
+	// most; zero if expires_in is missing or invalid.
 	ExpiresAt time.Time
 	// IssuedTokenType is the URI of a token exchange's result (RFC 8693).
 	IssuedTokenType string

@@ -10,8 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Config is what a policy says, as values. A package beside this one reads it
-// from a file; a program may write it in Go.
+// Config is the content of a policy. Package policyfile reads it from a file; a
+// program may also write it in Go.
 type Config struct {
 	// Trusted are the issuers whose tokens are accepted, at least one, each once.
 	Trusted []Trust
@@ -19,9 +19,9 @@ type Config struct {
 	// are those of the Config.
 	Routes          []Route
 	ScopeClaims     []string // claims that hold scopes in addition to scope and scp
-	Types           []string // values of typ that are accepted; nil means the verifier's own rule
-	RFC9068         bool     // tokens have to follow the profile (RFC 9068)
-	ScopesSupported []string // what a client should request at login; nil means all that routes need
+	Types           []string // accepted values of typ; nil means those of the verifier
+	RFC9068         bool     // tokens must follow the profile (RFC 9068)
+	ScopesSupported []string // the scopes to request at login; nil means those of the routes
 	// Digest identifies the source of the policy, for [Policy.Digest].
 	Digest [sha256.Size]byte
 }
@@ -74,7 +74,7 @@ func New(c Config) (*Policy, error) {
 	return p, nil
 }
 
-// add takes over one route.
+// add adds a route.
 func (p *Policy) add(r Route) error {
 	parsed, err := parsePattern(r.Pattern)
 	if err != nil {

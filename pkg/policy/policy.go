@@ -10,20 +10,20 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Policy is whose tokens an API accepts, and what each route needs. It is
-// immutable.
+// Policy is the list of the issuers that an API accepts, and the requirement of
+// each route. It is immutable.
 type Policy struct {
 	Issuer      string
-	Audience    []string // nil means none; then each route names the client_id
-	Algorithms  []string // nil means what the keys can do
+	Audience    []string // nil means none; then each route requires a client_id
+	Algorithms  []string // nil means those that the keys support
 	ScopeClaims []string
 	// Trusted are the issuers whose tokens are accepted, one or several. The first
 	// is also in Issuer, Audience and Algorithms.
 	Trusted []Trust
-	Types   []string // values of typ that are accepted; nil means the verifier's own rule
-	RFC9068 bool     // tokens have to follow the profile (RFC 9068)
-	// ScopesSupported are the scopes that a client should ask for at a login; nil
-	// means all that routes need.
+	Types   []string // accepted values of typ; nil means those of the verifier
+	RFC9068 bool     // tokens must follow the profile (RFC 9068)
+	// ScopesSupported lists the scopes that a client should request at login; nil
+	// means those of the routes.
 	ScopesSupported []string
 
 	digest [sha256.Size]byte
@@ -49,17 +49,17 @@ func (*route) ServeHTTP(http.ResponseWriter, *http.Request) {}
 // Trust is one issuer of a policy.
 type Trust struct {
 	Issuer     string
-	Audience   []string     // nil means none; then each route names the client_id
-	Algorithms []string     // nil means what the keys can do
+	Audience   []string     // nil means none; then each route requires a client_id
+	Algorithms []string     // nil means those that the keys support
 	Accept     []token.Kind // kinds that count as access tokens
 	// JWKS is the URL or file of the issuer's key set, "" for the one in its
 	// metadata.
 	JWKS string
 }
 
-// Verifier returns a verifier of the tokens that a policy with one issuer
-// accepts, signed with one of keys. What the policy says takes the place of what o
-// says. It errs if the policy has several issuers, which have keys of their own.
+// Verifier returns a verifier of the tokens of a policy with one issuer, signed with
+// one of keys. The policy overrides the options. It returns an error if the policy
+// has several issuers, because each has its own keys.
 func (p *Policy) Verifier(keys token.KeySet, o token.Options) (*token.Verifier, error) {
 	if len(p.Trusted) > 1 {
 		return nil, fmt.Errorf("policy: one key set for %d issuers", len(p.Trusted))
@@ -67,9 +67,9 @@ func (p *Policy) Verifier(keys token.KeySet, o token.Options) (*token.Verifier, 
 	return p.VerifierOf(func(Trust) (token.KeySet, error) { return keys, nil }, o)
 }
 
-// VerifierOf is [Policy.Verifier] for a policy with any number of issuers: keys
-// returns the key set of one of them. A token is verified by what the policy says
-// of the issuer that it claims; no other issuer is accepted.
+// VerifierOf is like [Policy.Verifier] for any number of issuers: keys returns the
+// key set of one of them. A token is verified with the settings of the issuer in
+// its iss; no other issuer is accepted.
 func (p *Policy) VerifierOf(keys func(Trust) (token.KeySet, error), o token.Options) (*token.Verifier, error) {
 	var all []*token.Verifier
 	for _, one := range p.Trusted {
@@ -94,8 +94,7 @@ func (p *Policy) VerifierOf(keys func(Trust) (token.KeySet, error), o token.Opti
 }
 
 // ResponseVerifier returns a verifier of opaque tokens by introspection responses
-// of the policy's first issuer. What the policy says takes the place of what o
-// says.
+// of the policy's first issuer. The policy overrides the options.
 func (p *Policy) ResponseVerifier(o token.Options) (*token.ResponseVerifier, error) {
 	one := p.Trusted[0]
 	v, err := token.NewResponseVerifier(one.Issuer, one.Audience, p.options(one, o))
@@ -118,7 +117,7 @@ func (p *Policy) options(one Trust, o token.Options) token.Options {
 	return o
 }
 
-// clients are the values of client_id that the routes name.
+// clients returns the values of client_id that the routes accept.
 func (p *Policy) clients() []string {
 	var all []string
 	for _, r := range p.routes {
@@ -134,7 +133,7 @@ func (p *Policy) clients() []string {
 
 const clientID = "client_id"
 
-// namesClient reports whether the requirement is for one client alone.
+// namesClient reports whether the requirement lists the accepted clients.
 func (r Requirement) namesClient() bool {
 	return slices.ContainsFunc(r.Claims, func(c ClaimRule) bool {
 		return c.name == clientID && len(c.values) > 0 && !slices.Contains(c.values, "")
@@ -150,7 +149,7 @@ func (p *Policy) Patterns() []string {
 	return all
 }
 
-// Scopes returns the scopes that routes ask for, in alphabetical order: the
+// Scopes returns the scopes that routes require, in alphabetical order: the
 // scopes_supported of the API's metadata (RFC 9728, section 2).
 func (p *Policy) Scopes() []string {
 	if p.ScopesSupported != nil {
@@ -164,7 +163,7 @@ func (p *Policy) Scopes() []string {
 	return slices.Compact(all)
 }
 
-// Match is what a policy says of one request.
+// Match is the result of [Policy.Match] for one request.
 type Match struct {
 	Requirement Requirement
 	Pattern     string // of the route, as in the file; "" where no route is listed

@@ -1,13 +1,13 @@
-// Package policy says what an operation needs of a token, and decides whether a
-// token has it: scopes and claims, named one by one or by route in a file.
+// Package policy decides whether a verified token has the scopes and claims that
+// an operation requires.
 //
 // Start with a [Requirement] and its Decide, or with [New] for all routes of an API
-// and [Policy.Operation] for what one request needs. Package policyfile reads a
-// policy from YAML. Scopes are those of RFC 6749,
-// section 3.3, compared whole and case-sensitive.
+// and [Policy.Operation] for the requirement of one request. Package policyfile
+// reads a policy from YAML. Scopes (RFC 6749, section 3.3) are case-sensitive.
 //
-// The token was verified before: a policy never looks at a signature, an issuer
-// or a time. What a policy does not list is denied.
+// A policy does not check a signature, an issuer or an expiry: verify the token
+// first, for example with [Policy.Verifier]. Operations that are not listed are
+// denied.
 package policy
 
 import (
@@ -20,29 +20,29 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Requirement is what an operation needs. The zero value needs nothing but a
-// good token.
+// Requirement is what an operation requires. The zero value requires only a valid
+// token.
 type Requirement struct {
 	Scopes    []string // all of these
 	AnyScopes []string // one of these
 	Claims    []ClaimRule
-	// ScopeClaims names claims that hold scopes beside scope and scp.
+	// ScopeClaims lists claims that have scopes, in addition to scope and scp.
 	ScopeClaims []string
-	// Details are elements that authorization_details has to have, all of them (RFC
-	// 9396).
+	// Details lists the elements that authorization_details must have (RFC 9396).
 	Details []Detail
-	// Public needs no token at all. It counts in a [Policy] only.
+	// Public requires no token and ignores one that is sent. Only a [Policy] uses
+	// it.
 	Public bool
-	// Optional needs no token either, but one that is sent has to be valid and is
-	// passed on. It counts in a [Policy] only.
+	// Optional requires no token, but one that is sent must be valid. Only a
+	// [Policy] uses it.
 	Optional bool
-	// ACR are the authentication contexts of which the login must have had one,
-	// and MaxAge how long ago it may have been (RFC 9470); nil and 0 ask for none.
+	// ACR lists the accepted authentication contexts of the login, and MaxAge is
+	// its maximum age (RFC 9470). Nil and 0 accept any.
 	ACR    []string
 	MaxAge time.Duration
 }
 
-// Decision is what came of asking a token for a requirement.
+// Decision is the result of comparing a token with a requirement.
 type Decision struct {
 	Allowed bool
 	Checks  []token.Check // one "scope" or "claim" for each thing needed
@@ -52,8 +52,8 @@ type Decision struct {
 	Diagnosis *diagnosis.Diagnosis
 }
 
-// Allows reports whether a verified token has what the requirement needs. It is
-// [Requirement.Decide] without the telling, for where each request counts.
+// Allows reports whether a verified token meets the requirement. It is faster than
+// [Requirement.Decide], which also returns the reasons.
 func (r Requirement) Allows(t *token.Token) bool {
 	for _, scope := range r.Scopes {
 		if !t.HasScope(scope, r.ScopeClaims...) {
@@ -75,8 +75,8 @@ func (r Requirement) Allows(t *token.Token) bool {
 	return r.ACR == nil && r.MaxAge == 0 || r.stepUp(t, time.Now()) == nil
 }
 
-// Decide asks a verified token for what the requirement needs and tells each
-// check.
+// Decide compares a verified token with the requirement and returns the result of
+// each check.
 func (r Requirement) Decide(t *token.Token) Decision {
 	d := Decision{Allowed: true}
 	var missing []string
@@ -143,7 +143,7 @@ func (d *Decision) deny(check string, expected diagnosis.Values, why *diagnosis.
 	}
 }
 
-// missing says which scopes were not granted, or in which other claim one is.
+// missing returns which scopes are missing, or which other claim has one of them.
 func (r Requirement) missing(t *token.Token, wanted []string, expected diagnosis.Values) *diagnosis.Diagnosis {
 	for _, scope := range wanted {
 		if claim := claimHolding(t, scope); claim != "" {
@@ -162,8 +162,8 @@ func (r Requirement) missing(t *token.Token, wanted []string, expected diagnosis
 	return &diagnosis.Diagnosis{ID: diagnosis.ScopeMissing, Expected: expected, Got: got}
 }
 
-// claimHolding finds the claim, other than scope and scp, in which a scope
-// stands, such as permissions, roles or realm_access.roles; "" if in none.
+// claimHolding returns the claim, other than scope and scp, that has a scope, such
+// as permissions, roles or realm_access.roles, or "".
 func claimHolding(t *token.Token, scope string) string {
 	var found []string
 	var search func(path string, value any, depth int)
@@ -187,7 +187,7 @@ func claimHolding(t *token.Token, scope string) string {
 	return slices.Min(found)
 }
 
-// notScopes are claims in which a scope's name would stand by chance.
+// notScopes lists claims that could have the name of a scope by chance.
 var notScopes = []string{"iss", "sub", "aud", "jti", "client_id", "azp", "sid", "nonce", "acr", "amr"}
 
 func holds(value any, scope string) bool {
