@@ -43,7 +43,7 @@ func Compare(before, after *Policy) []Change {
 	}
 	for _, r := range before.routes {
 		if old[r.text] != nil {
-			changes = append(changes, after.without(r))
+			changes = append(changes, after.withoutRoute(r))
 		}
 	}
 	slices.SortStableFunc(changes, func(a, b Change) int {
@@ -160,9 +160,9 @@ func compareRoutes(was, is *route) []Change {
 	return changes
 }
 
-// without returns the change that a route is gone. Its requests may now go to a
+// withoutRoute returns the change that a route is gone. Its requests may now go to a
 // more general route that needs less.
-func (p *Policy) without(gone *route) Change {
+func (p *Policy) withoutRoute(gone *route) Change {
 	for _, r := range p.routes {
 		narrower := within(r.segments, gone.segments) && !within(gone.segments, r.segments)
 		if sharesMethod(r, gone) && overlap(r.segments, gone.segments) && !narrower && !r.need.covers(gone.need) {

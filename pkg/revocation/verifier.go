@@ -60,7 +60,7 @@ func NewOpaque(find func(context.Context) (*oauth.Client, error), v *token.Respo
 }
 
 // SetVerifier replaces the verifier of responses, for example when a policy was
-// loaded again. Responses that another verifier accepted are no longer used.
+// loaded again; it must not be nil. Results of the previous one are no longer used.
 func (o *Opaque) SetVerifier(v *token.ResponseVerifier) { o.verifier.Store(v) }
 
 // found returns the client once it has been found.
