@@ -57,11 +57,12 @@ func TestNewcomer(t *testing.T) {
 	}
 }
 
-// onTerminal runs f with a terminal of 80 columns, and returns what was written to it.
+// onTerminal runs f with a terminal that is as wide as the longest message of the
+// pages, and returns what was written to it.
 func onTerminal(t *testing.T, f func(terminal io.Writer)) string {
 	t.Helper()
 	user, program := openTerminal(t)
-	if err := unix.IoctlSetWinsize(int(program.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}); err != nil {
+	if err := unix.IoctlSetWinsize(int(program.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 132}); err != nil {
 		t.Fatal(err)
 	}
 	var output bytes.Buffer
