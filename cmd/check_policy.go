@@ -165,10 +165,17 @@ func (env *Env) policyVerifier(p *policy.Policy, o checkOptions) (*token.Verifie
 	if err != nil {
 		return nil, err
 	}
+	given, err := env.flagKeys(o.verifyingOptions)
+	if err != nil {
+		return nil, err
+	}
 	return p.VerifierOf(func(one policy.Trust) (token.KeySet, error) {
-		if one.JWKS != "" && o.jwks == "" && o.key == "" && o.secretFile == "" {
+		switch {
+		case given != nil:
+			return given, nil
+		case one.JWKS != "":
 			return env.keysAt(one.JWKS, "jwks of the policy")
 		}
-		return env.keySet(o.verifyingOptions, resolved, one.Issuer, secret.String{})
+		return env.issuerKeys(resolved, one.Issuer, secret.String{})
 	}, options)
 }

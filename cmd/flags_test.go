@@ -152,3 +152,22 @@ func TestInputTooLong(t *testing.T) {
 		}
 	}
 }
+
+// A secret from standard input is that of every issuer.
+func TestSecretOfSeveralIssuers(t *testing.T) {
+	dir, secret := t.TempDir(), strings.Repeat("secret 7", 5)
+	for _, issuer := range []string{"https://a.example", "https://b.example"} {
+		code, raw, stderr := runOffline(t, secret, "sign", "--secret-file", "-", "--claim", "iss="+issuer)
+		if code != 0 {
+			t.Fatal(code, stderr)
+		}
+		file := filepath.Join(dir, "token")
+		if err := os.WriteFile(file, []byte(raw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, stdout, stderr := runOffline(t, secret, "verify", "@"+file, "--secret-file", "-", "--issuer", "https://a.example", "--issuer", "https://b.example")
+		if code != 0 {
+			t.Errorf("%s: %d %s%s", issuer, code, stdout, stderr)
+		}
+	}
+}

@@ -76,14 +76,20 @@ func (env *Env) inspector(o verifyingOptions, raw secret.String) (*token.Inspect
 	if len(audience) == 0 {
 		audience = p.List(profile.Audience)
 	}
+	given, err := env.flagKeys(o)
+	if err != nil {
+		return nil, err
+	}
 	var all []*token.Inspector
 	for _, issuer := range issuers {
 		if err := checkIssuerFlag(issuer); err != nil {
 			return nil, err
 		}
-		keys, err := env.keySet(o, p, issuer, raw)
-		if err != nil {
-			return nil, err
+		keys := given
+		if keys == nil {
+			if keys, err = env.issuerKeys(p, issuer, raw); err != nil {
+				return nil, err
+			}
 		}
 		one, err := token.NewInspector(issuer, audience, keys, options)
 		if err != nil {
@@ -160,9 +166,10 @@ func checkIssuerFlag(issuer string) error {
 	}
 }
 
-// keySet returns the keys: those of a flag, else the issuer's. A URL is requested
-// when the first token needs it.
-func (env *Env) keySet(o verifyingOptions, p *profile.Profile, issuer string, raw secret.String) (token.KeySet, error) {
+// flagKeys returns the keys of a flag, nil without one. They are for every issuer,
+// and standard input can be read only once. A URL is requested when the first
+// token needs it.
+func (env *Env) flagKeys(o verifyingOptions) (token.KeySet, error) {
 	var sources []string
 	for _, source := range [][2]string{{"--jwks", o.jwks}, {"--key", o.key}, {"--secret-file", o.secretFile}} {
 		if source[1] != "" {
@@ -196,6 +203,14 @@ func (env *Env) keySet(o verifyingOptions, p *profile.Profile, issuer string, ra
 	case o.jwks != "":
 		env.keys = o.jwks
 		return env.keysAt(o.jwks, "--jwks")
+	}
+	return nil, nil
+}
+
+// issuerKeys returns the keys of an issuer, which are requested when the first
+// token needs them.
+func (env *Env) issuerKeys(p *profile.Profile, issuer string, raw secret.String) (token.KeySet, error) {
+	switch {
 	case p.Get(profile.JWKSURI) != "" && issuer == p.Get(profile.Issuer):
 		return env.keysAt(p.Get(profile.JWKSURI), "jwks_uri of the profile")
 	case issuer == "":
