@@ -151,7 +151,7 @@ API's own origin only, unless --allow-origin adds another.`,
 		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 0 {
-				return []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}, cobra.ShellCompDirectiveNoFileComp
+				return methods(), cobra.ShellCompDirectiveNoFileComp
 			}
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		},
@@ -192,7 +192,7 @@ func (o *callOptions) addRepeatFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.paginate, "paginate", false, "follow Link: rel=\"next\" and join the lists")
 	f.StringVar(&o.next, "next", "", "with --paginate, a jq `EXPRESSION` for the next page's URL, cursor or parameters")
 	f.StringVar(&o.nextParam, "next-param", "cursor", "query parameter `NAME` for a cursor of --next")
-	f.IntVar(&o.retry, "retry", 0, "retry GET, HEAD, PUT and DELETE up to `N` times on transient failures")
+	f.IntVar(&o.retry, "retry", 0, "retry GET, HEAD, OPTIONS, PUT and DELETE up to `N` times on transient failures")
 	f.IntSliceVar(&o.retryStatus, "retry-status", nil, "with --retry, also retry on this `STATUS`, such as 500 (repeatable)")
 }
 

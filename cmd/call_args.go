@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -43,13 +44,12 @@ func (o *callOptions) take(args []string) {
 	}
 }
 
-func isMethod(name string) bool {
-	switch strings.ToUpper(name) {
-	case "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS":
-		return true
-	}
-	return false
+// methods are those that completion offers.
+func methods() []string {
+	return []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 }
+
+func isMethod(name string) bool { return slices.Contains(methods(), strings.ToUpper(name)) }
 
 var hostLike = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::[0-9]{1,5})?(?:[/?]|$)`)

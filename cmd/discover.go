@@ -43,7 +43,7 @@ func runDiscover(ctx context.Context, env *Env, url string) error {
 			return err
 		}
 		if url = cmp.Or(p.Get(profile.API), p.Get(profile.Issuer)); url == "" {
-			return &usageError{what: "no URL is given and the profile names none", hint: "oauthctl discover URL"}
+			return &usageError{what: "no URL is given, and the profile has neither an API nor an issuer", hint: "oauthctl discover URL"}
 		}
 	}
 	client, err := env.client()

@@ -178,7 +178,7 @@ func (o deniedFlags) check(env *Env, command string) (string, error) {
 	case o.leeway < 0:
 		return "", usage("--leeway: expected a duration that is not negative, got %s", o.leeway)
 	case o.issuer == "" && o.policy == "":
-		return "", &usageError{what: command + " needs the issuer of the tokens", hint: "name the policy of the guards with --policy, or the issuer with --issuer"}
+		return "", &usageError{what: command + " needs the issuer of the tokens", hint: "give the policy of the guards with --policy, or the issuer with --issuer"}
 	case o.policy == "":
 		return o.issuer, nil
 	}

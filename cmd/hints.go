@@ -108,25 +108,33 @@ func (env *Env) onlyShows() bool {
 // neither helps. A new hint is one row here. The texts of the catalogue are for
 // every reader and have no commands.
 func commandHint(c hintContext) string {
-	if hint := refusalHint(c); hint != "" {
-		return hint
+	for _, part := range []func(hintContext) string{
+		refusalHint, hintContext.tokenHint, hintContext.accessHint, hintContext.loginHint, hintContext.serverHint, hintContext.storeHint,
+	} {
+		if hint := part(c); hint != "" {
+			return hint
+		}
 	}
+	return ""
+}
+
+// tokenHint is the part of the table for faults of a token.
+func (c hintContext) tokenHint() string {
 	switch c.ID {
-	// The token.
 	case diagnosis.TokenMissing:
-		return "look at what produced the token; `oauthctl token` prints nothing if it fails, and the reason on stderr"
+		return "check the command that produced the token; `oauthctl token` prints nothing to stdout if it fails, and the reason to stderr"
 	case diagnosis.OpaqueToken:
 		return "ask the server that issued it: " + c.run("introspect", "-")
 	case diagnosis.OpaqueAuth0:
 		return "log in with the API identifier: " + c.run("login", "--audience", "API-IDENTIFIER")
 	case diagnosis.Malformed, diagnosis.FormatUnsupported, diagnosis.HeaderInvalid, diagnosis.DuplicateMember, diagnosis.MemberCase, diagnosis.CritUnsupported:
-		return "see what can be read of it, with each reason to refuse it: " + c.run("decode", "-")
+		return "see what can be read, and each reason why it is refused: " + c.run("decode", "-")
 	case diagnosis.PayloadInvalid:
 		return "if the payload is not a set of claims, verify it with --jws"
 	case diagnosis.AlgNotAllowed:
 		return "if the algorithm is meant to be used, add it with --alg or in the policy's algorithms"
 	case diagnosis.TypeRefused:
-		return "if tokens of this kind are meant, expect their typ with --typ, or accept their kind with --accept"
+		return "to accept such tokens on purpose, give their typ with --typ or their kind with --accept"
 	case diagnosis.IDTokenAsAccess:
 		return "send the access token of the same response; for an issuer whose access tokens look like this, --accept id_token"
 	case diagnosis.AlgMismatch, diagnosis.KeyUnknown:
@@ -163,8 +171,13 @@ func commandHint(c hintContext) string {
 			return "if you trust the issuer that the token claims: " + c.run("verify", "--issuer", c.Got[0])
 		}
 		return "pass --issuer URL, --jwks, --key or --secret-file"
+	}
+	return ""
+}
 
-	// What it allows.
+// accessHint is the part of the table for what a token allows.
+func (c hintContext) accessHint() string {
+	switch c.ID {
 	case diagnosis.APIUnauthorized:
 		return "verify the same token, and compare issuer and audience with what the API expects: " + c.run("verify")
 	case diagnosis.CredentialsMissing:
@@ -190,10 +203,10 @@ func commandHint(c hintContext) string {
 	case diagnosis.APIError:
 		return "read the body; -v shows the complete exchange"
 	}
-	return c.loginHint()
+	return ""
 }
 
-// loginHint is the part of the table for faults of logging in and of servers.
+// loginHint is the part of the table for faults of a login and its session.
 func (c hintContext) loginHint() string {
 	switch c.ID {
 	case diagnosis.ServerUnknown:
@@ -201,9 +214,9 @@ func (c hintContext) loginHint() string {
 	case diagnosis.ConfigInsecure:
 		return "chmod go-w " + shellQuote(first(c.Got, "FILE"))
 	case diagnosis.ConfigUnwritable:
-		return "set HOME or XDG_CONFIG_HOME, or name another file with --config FILE"
+		return "set HOME or XDG_CONFIG_HOME, or use another file with --config FILE"
 	case diagnosis.CredentialElsewhere:
-		return "configure it for this server (`oauthctl profile set`), or unset the variable that names another one"
+		return "configure it for this server (`oauthctl profile set`), or unset the variable that is for another one"
 	case diagnosis.SessionElsewhere:
 		return c.run("login") + ", or unset the variable or flag that differs"
 	case diagnosis.NoRefreshToken:
@@ -226,6 +239,14 @@ func (c hintContext) loginHint() string {
 			"with --no-browser and `ssh -L PORT:127.0.0.1:PORT` any browser will do"
 	case diagnosis.RefreshReused:
 		return "run the command again; if it fails again: " + c.run("login")
+	}
+	return ""
+}
+
+// serverHint is the part of the table for faults of servers and of the way to
+// them.
+func (c hintContext) serverHint() string {
+	switch c.ID {
 	case diagnosis.Unreachable:
 		return c.unreachableHint()
 	case diagnosis.ProxyRefused:
@@ -235,7 +256,7 @@ func (c hintContext) loginHint() string {
 	case diagnosis.Timeout:
 		return "try again, with a longer --timeout if the server is known to be slow"
 	case diagnosis.TLSUntrusted:
-		return "trust a private authority's certificate with --ca-cert FILE"
+		return "if a private CA issued the certificate, trust that CA with --ca-cert FILE"
 	case diagnosis.KeySetInvalid:
 		return "use the jwks_uri that the issuer publishes: " + c.run("discover", "ISSUER")
 	case diagnosis.KeysUnavailable:
@@ -273,18 +294,18 @@ func (c hintContext) loginHint() string {
 		for _, grant := range account.GrantTypes() {
 			if key, ok := account.Presents(grant); ok && first(c.Expected, "") == string(key) {
 				flag := "--" + strings.ReplaceAll(string(key), "_", "-")
-				return "name where it is: " + c.run("login", "--grant-type", grant, flag, "@FILE") + ", or the variable " + key.Variable()
+				return "say where it is: " + c.run("login", "--grant-type", grant, flag, "@FILE") + ", or set " + key.Variable()
 			}
 		}
 		return "pass --client-id, and --client-secret-file or --signing-key as the --auth-method needs"
 	case diagnosis.EndpointMissing:
 		endpoint := first(c.Expected, "token_endpoint")
 		if _, ok := profile.Lookup(profile.Key(endpoint)); ok {
-			return "if the server has one that its metadata does not name: " + c.run("profile", "set", endpoint+"=URL")
+			return "if the server has one that its metadata lacks: " + c.run("profile", "set", endpoint+"=URL")
 		}
 		return "see what the server offers: " + c.run("discover")
 	}
-	return c.storeHint()
+	return ""
 }
 
 // unreachableHint is for a server that did not accept a connection; on this

@@ -25,8 +25,13 @@ variable OAUTHCTL_<KEY> overrides each setting.`,
 		RunE:        func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Annotations: map[string]string{onlyParent: "yes"},
 	}
+	cmd.AddCommand(newProfileList(env), newProfileShow(env), newProfileSet(env), newProfileUse(env), newProfileDelete(env))
+	return cmd
+}
+
+func newProfileShow(env *Env) *cobra.Command {
 	var explain bool
-	show := &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Show the settings of the profile",
 		Example: `  # Show the settings of the profile in use
@@ -37,49 +42,58 @@ variable OAUTHCTL_<KEY> overrides each setting.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return runProfileShow(env, explain) },
 	}
-	show.Flags().BoolVar(&explain, "explain", false, "show where each value came from")
-	cmd.AddCommand(
-		&cobra.Command{
-			Use:   "list",
-			Short: "List the profiles",
-			Example: `  # List the profiles; * marks the one in use
+	cmd.Flags().BoolVar(&explain, "explain", false, "show where each value came from")
+	return cmd
+}
+
+func newProfileList(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the profiles",
+		Example: `  # List the profiles; * marks the one in use
   oauthctl profile list`,
-			Args: noArgs,
-			RunE: func(*cobra.Command, []string) error { return runProfileList(env) },
-		},
-		show,
-		&cobra.Command{
-			Use:   "set KEY=VALUE...",
-			Short: "Change settings of the profile; an empty value removes one",
-			Example: `  # Set the API, and read the client's secret from a variable
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return runProfileList(env) },
+	}
+}
+
+func newProfileSet(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "set KEY=VALUE...",
+		Short: "Change settings of the profile; an empty value removes one",
+		Example: `  # Set the API, and read the client's secret from a variable
   oauthctl profile set api=https://api.example.com client_secret=env:MY_SECRET
 
   # Remove a setting
   oauthctl profile set client_secret=`,
-			Args:              between(1, 100),
-			ValidArgsFunction: completeSettings,
-			RunE:              func(cmd *cobra.Command, args []string) error { return runProfileSet(cmd.Context(), env, args) },
-		},
-		&cobra.Command{
-			Use:   "use NAME",
-			Short: "Use a profile from now on",
-			Example: `  # Use the profile work in later commands
+		Args:              between(1, 100),
+		ValidArgsFunction: completeSettings,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runProfileSet(cmd.Context(), env, args) },
+	}
+}
+
+func newProfileUse(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "use NAME",
+		Short: "Use a profile from now on",
+		Example: `  # Use the profile work in later commands
   oauthctl profile use work`,
-			Args:              between(1, 1),
-			ValidArgsFunction: onlyFirst(completeProfiles(env)),
-			RunE:              func(cmd *cobra.Command, args []string) error { return runProfileUse(cmd.Context(), env, args[0]) },
-		},
-		&cobra.Command{
-			Use:   "delete NAME",
-			Short: "Delete a profile and its session",
-			Example: `  # Log out of the profile work and delete it
+		Args:              between(1, 1),
+		ValidArgsFunction: onlyFirst(completeProfiles(env)),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runProfileUse(cmd.Context(), env, args[0]) },
+	}
+}
+
+func newProfileDelete(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "delete NAME",
+		Short: "Delete a profile and its session",
+		Example: `  # Log out of the profile work and delete it
   oauthctl profile delete work`,
-			Args:              between(1, 1),
-			ValidArgsFunction: onlyFirst(completeProfiles(env)),
-			RunE:              func(cmd *cobra.Command, args []string) error { return runProfileDelete(cmd.Context(), env, args[0]) },
-		},
-	)
-	return cmd
+		Args:              between(1, 1),
+		ValidArgsFunction: onlyFirst(completeProfiles(env)),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runProfileDelete(cmd.Context(), env, args[0]) },
+	}
 }
 
 func completeProfiles(env *Env) cobra.CompletionFunc {

@@ -20,7 +20,7 @@ func refusalHint(c hintContext) string {
 	var clocks *oauth.ClockError
 	switch {
 	case errors.Is(c.Diagnosis, account.ErrDocumentAccepted):
-		return "publish a client id metadata document and name it: " + c.run("profile", "set", "client_metadata_url=URL") +
+		return "publish a client id metadata document and configure its URL: " + c.run("profile", "set", "client_metadata_url=URL") +
 			"; or create a client in the server's console, then " + c.run("login", "--client-id", "ID")
 	case errors.As(c.Diagnosis, &typeError):
 		return "if this server is known to issue Bearer tokens: " + c.run("profile", "set", "assume_bearer=true")
@@ -87,7 +87,7 @@ func (c hintContext) clientHint(refused *oauth.Error) string {
 	case asked.AuthMethod == oauth.AuthSecretBasic && !asked.MethodsAnnounced:
 		return "check the secret; the server may accept it in the body only: " + c.run("login", "--auth-method", "client_secret_post")
 	case (asked.AuthMethod == oauth.AuthPrivateKeyJWT || asked.AuthMethod == oauth.AuthSecretJWT) && strings.Contains(strings.ToLower(refused.Description), "aud"):
-		return "name the audience that the server expects of assertions: " + c.run("profile", "set", "assertion_audience=URL")
+		return "set the audience that the server expects in assertions: " + c.run("profile", "set", "assertion_audience=URL")
 	}
 	return ""
 }
