@@ -37,7 +37,6 @@ func auditColumns() []column {
 // signs are the marks of results: words where the terminal may not have more.
 type signs struct {
 	pass, fail, warn, open, none string
-	gap                          int // between columns
 	label                        int // width of the operation
 }
 
@@ -47,10 +46,10 @@ func (env *Env) signs() signs {
 			if strings.Contains(strings.ToLower(strings.ReplaceAll(value, "-", "")), "utf8") {
 				break
 			}
-			return signs{"ok", "FAIL", "!", "?", ".", 1, 14}
+			return signs{"ok", "FAIL", "!", "?", ".", 14}
 		}
 	}
-	return signs{"✓", "✗", "!", "?", "·", 1, 18}
+	return signs{"✓", "✗", "!", "?", "·", 18}
 }
 
 // showAudit prints the matrix, the findings and what was proven.
@@ -70,7 +69,7 @@ func (env *Env) showAudit(run *auditRun) {
 func (env *Env) showMatrix(s *screen, run *auditRun, marks signs) {
 	head := strings.Repeat(" ", marks.label)
 	for _, c := range auditColumns() {
-		head += strings.Repeat(" ", marks.gap) + c.head
+		head += " " + c.head
 	}
 	s.line("%s", s.faint(head))
 	for i := range run.report.Operations {
@@ -81,7 +80,7 @@ func (env *Env) showMatrix(s *screen, run *auditRun, marks signs) {
 		line := fit(row.Operation, marks.label)
 		for _, c := range auditColumns() {
 			text, paint := run.mark(s, row, c.group, marks)
-			line += strings.Repeat(" ", marks.gap) + paint(text) + strings.Repeat(" ", max(len(c.head)-utf8.RuneCountInString(text), 0))
+			line += " " + paint(text) + strings.Repeat(" ", max(len(c.head)-utf8.RuneCountInString(text), 0))
 		}
 		if note := run.note(row); note != "" {
 			line = strings.TrimRight(line, " ") + "   " + s.faint(note)
@@ -106,23 +105,23 @@ func fit(o *audit.Operation, width int) string {
 
 // mark sums up the cells of a group: the most severe result.
 func (run *auditRun) mark(s *screen, row *audit.OperationReport, group audit.Group, marks signs) (string, func(string) string) {
-	worst := map[audit.Result]bool{}
+	results := map[audit.Result]bool{}
 	for _, cell := range row.Cells {
 		if cell.Case.Group == group || group == audit.GroupNone && cell.Case.Group == audit.GroupPublic {
-			worst[cell.Result] = true
+			results[cell.Result] = true
 		}
 	}
 	if group == answerColumn {
-		worst = run.answers(row)
+		results = run.answers(row)
 	}
 	switch {
-	case worst[audit.Fail]:
+	case results[audit.Fail]:
 		return marks.fail, s.bad
-	case worst[audit.Warning]:
+	case results[audit.Warning]:
 		return marks.warn, s.warn
-	case worst[audit.Inconclusive]:
+	case results[audit.Inconclusive]:
 		return marks.open, s.warn
-	case worst[audit.Pass]:
+	case results[audit.Pass]:
 		return marks.pass, s.good
 	}
 	return marks.none, s.faint
@@ -130,26 +129,26 @@ func (run *auditRun) mark(s *screen, row *audit.OperationReport, group audit.Gro
 
 // answers sums up what was found in the refusals of an operation.
 func (run *auditRun) answers(row *audit.OperationReport) map[audit.Result]bool {
-	worst := map[audit.Result]bool{}
+	results := map[audit.Result]bool{}
 	for _, f := range run.report.Findings {
 		if f.Operation == row.Operation.Name() && f.Class == audit.Reply {
-			worst[f.Level] = true
+			results[f.Level] = true
 		}
 	}
 	if row.Operation.Access != audit.Protected {
-		return worst
+		return results
 	}
 	for _, cell := range row.Cells {
 		if !cell.Case.Accept && cell.Result == audit.Pass {
-			worst[audit.Pass] = true
-		} else if cell.Result == audit.Inconclusive && len(worst) == 0 {
-			worst[audit.Inconclusive] = true
+			results[audit.Pass] = true
+		} else if cell.Result == audit.Inconclusive && len(results) == 0 {
+			results[audit.Inconclusive] = true
 		}
 	}
-	if worst[audit.Pass] {
-		delete(worst, audit.Inconclusive)
+	if results[audit.Pass] {
+		delete(results, audit.Inconclusive)
 	}
-	return worst
+	return results
 }
 
 // note is the word after a row.

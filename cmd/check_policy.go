@@ -36,15 +36,15 @@ func runCheckPolicy(ctx context.Context, env *Env, args []string, o checkOptions
 		}
 		report = verifier.Report(ctx, raw.Reveal())
 	}
-	var worst error
+	var refusal error
 	for i, r := range requests {
 		decision := decide(verifier, r, p, raw)
 		report.Checks = append(report.Checks, operationChecks(o.operations[i], r, p, report, decision)...)
-		if d := decision.Diagnosis; d != nil && severity(d) > severity(worst) {
-			worst = d
+		if d := decision.Diagnosis; d != nil && severity(d) > severity(refusal) {
+			refusal = d
 		}
 	}
-	return env.showReport(report, worst)
+	return env.showReport(report, refusal)
 }
 
 // decide asks the middleware about a request with the token.

@@ -83,19 +83,19 @@ func runDoctor(ctx context.Context, env *Env, o doctorOptions) error {
 	if err != nil {
 		return err
 	}
-	var worst error
+	var fault error
 	for _, v := range visits {
-		worst = cmp.Or(worst, v.settle(o))
+		fault = cmp.Or(fault, v.settle(o))
 	}
 	if env.global.wantsJSON() {
 		err = env.printJSON(doctorReport(env, o, visits))
 	} else {
 		env.showVisits(visits, o)
 	}
-	if err != nil || worst == nil {
+	if err != nil || fault == nil {
 		return err
 	}
-	return printedError{worst}
+	return printedError{fault}
 }
 
 // visit is the examination of one URL with one profile.

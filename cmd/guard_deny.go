@@ -129,7 +129,7 @@ func runGuardDeny(ctx context.Context, env *Env, o deniedFlags) error {
 		return err
 	}
 	defer store.Close()
-	// The clock of whoever runs the command may be behind that of the guards.
+	// The clock of this machine may be behind those of the guards.
 	at, err := store.Time(ctx)
 	if err != nil {
 		return notDenied(err)
