@@ -34,6 +34,8 @@ func connect(rawURL string, timeout time.Duration) (c *client, cluster bool, err
 		return nil, false, err
 	}
 	o.DisableCache, o.ClientSetInfo = true, rueidis.DisableClientSetInfo
+	// A connection that Redis closes is noticed at once, not by the next command.
+	o.AlwaysPipelining = true
 	o.Dialer.Timeout, o.ConnWriteTimeout = timeout, timeout
 	o.ReadBufferEachConn, o.WriteBufferEachConn = 1<<16, 1<<14
 	// A connection that Redis closed is replaced once; a Redis that is away is
@@ -145,11 +147,12 @@ func (c *client) keep(open rueidis.Client) error {
 
 func (c *client) close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open != nil {
-		c.open.Close()
-	}
+	open := c.open
 	c.open, c.closed = nil, true
+	c.mu.Unlock()
+	if open != nil {
+		open.Close() // without the lock, since it may wait for a read
+	}
 }
 
 // inOneSlot returns a prefix that puts all keys into one slot of a cluster, so

@@ -22,8 +22,8 @@ import (
 //
 // KEYS are the entry, the stream, the longest lifetime, the epoch and the
 // descriptions; ARGV are the cut-off, the lifetime in ms, the entry's name, a new
-// epoch and the description.
-var write = rueidis.NewLuaScript(`
+// epoch and the description. Sent twice, it leaves the same state.
+var write = rueidis.NewLuaScriptRetryable(`
 redis.call('SET', KEYS[4], ARGV[4], 'NX')
 local cutoff, ttl = ARGV[1], tonumber(ARGV[2])
 local clock = redis.call('TIME')
