@@ -53,12 +53,12 @@ func (l *login) look(ctx context.Context, request *oauth.AuthorizationRequest) s
 		next, err := req.URL.Parse(res.Header.Get("Location"))
 		switch {
 		case res.Status < 300 || res.Status >= 400:
-			return sight{status: res.Status, page: pageText(res.Body), deadEnd: isDeadEnd(res)}
+			return sight{status: res.Status, page: request.Scrub(pageText(res.Body)), deadEnd: isDeadEnd(res)}
 		case err != nil || address == next.String() || isAnswer(next, request.RedirectURI):
 			return sight{}
 		}
 		if q := next.Query(); q.Get("error") != "" {
-			refusal := &oauth.Error{Code: q.Get("error"), Description: q.Get("error_description"), Request: oauth.Request{Endpoint: oauth.AuthorizationEndpoint}}
+			refusal := &oauth.Error{Code: request.Scrub(q.Get("error")), Description: request.Scrub(q.Get("error_description")), Request: oauth.Request{Endpoint: oauth.AuthorizationEndpoint}}
 			return sight{status: res.Status, refusal: refusal}
 		}
 		if safehttp.Origin(next) != safehttp.Origin(req.URL) {

@@ -89,6 +89,35 @@ func TestPagesForAnUnknownClient(t *testing.T) {
 	}
 }
 
+// A page that repeats the request shows no secret of it in a message.
+func TestPagesThatRepeatTheRequest(t *testing.T) {
+	for name, page := range map[string]http.HandlerFunc{
+		"text": func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, "seen "+r.URL.Query().Get("state")+" of "+r.URL.Query().Get("client_id"), http.StatusBadRequest)
+		},
+		"address": func(w http.ResponseWriter, r *http.Request) {
+			sends("/oops?error=invalid_client&error_description=seen+"+r.URL.Query().Get("state")+"+of+"+r.URL.Query().Get("client_id"))(w, r)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, r := newHome(t), newRigged(t)
+			states := make(chan string, 10)
+			r.rig(func() {
+				r.forgot, r.page = true, func(w http.ResponseWriter, q *http.Request) {
+					states <- q.URL.Query().Get("state")
+					page(w, q)
+				}
+			})
+			_, err := h.configured(r.URL, "mine")
+			state := <-states
+			if state == "" || err == nil || strings.Contains(err.Error(), state) || !strings.Contains(err.Error(), "of mine") {
+				t.Errorf("with the state %q: %v", state, err)
+			}
+		})
+	}
+}
+
 // configured logs in as a client of the user's, for a moment.
 func (h *home) configured(server, id string) (*account.LoggedIn, error) {
 	h.t.Helper()

@@ -8,6 +8,10 @@ import (
 	"strings"
 )
 
+// Scrub returns text, which a server has sent, without the secrets of the request:
+// a page may repeat them.
+func (r *AuthorizationRequest) Scrub(text string) string { return scrub(text, r.params) }
+
 // scrub replaces everything that was sent as a credential, in each form in which
 // it was sent: as it is, form- and percent-encoded, and in an Authorization field
 // with and without its scheme and its base64.
