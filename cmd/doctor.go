@@ -36,7 +36,8 @@ an issuer. Without URL, doctor examines this machine and the API of each
 profile.
 
 Doctor only reads. It sends GET, HEAD and OPTIONS, and to an MCP server also
-initialize and tools/list. It registers no client and refreshes no session. The
+initialize or server/discover, and tools/list. It registers no client and
+refreshes no session. The
 session's token is sent to the session's own API only.
 
 The exit code is that of the first fault; with warnings only, it is 0.`,

@@ -3,7 +3,6 @@ package cmd
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -86,8 +85,8 @@ func (c hintContext) clientHint(refused *oauth.Error) string {
 		return "the secret or the id has characters that client_secret_basic encodes, which some servers do not decode: " + c.run("login", "--auth-method", "client_secret_post")
 	case asked.AuthMethod == oauth.AuthSecretBasic && !asked.MethodsAnnounced:
 		return "check the secret; the server may accept it in the body only: " + c.run("login", "--auth-method", "client_secret_post")
-	case (asked.AuthMethod == oauth.AuthPrivateKeyJWT || asked.AuthMethod == oauth.AuthSecretJWT) && strings.Contains(strings.ToLower(refused.Description), "aud"):
-		return "set the audience that the server expects in assertions: " + c.run("profile", "set", "assertion_audience=URL")
+	case asked.AuthMethod == oauth.AuthPrivateKeyJWT || asked.AuthMethod == oauth.AuthSecretJWT:
+		return "check that the key is registered for this client; if the server expects another audience in assertions: " + c.run("profile", "set", "assertion_audience=URL")
 	}
 	return ""
 }

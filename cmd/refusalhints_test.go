@@ -34,7 +34,7 @@ func TestRefusalHints(t *testing.T) {
 		"a secret that is odd":    {refused(diagnosis.ClientRefused, "invalid_client", "", oauth.Request{AuthMethod: oauth.AuthSecretBasic, SecretEncoded: true, MethodsAnnounced: true}), "do not decode"},
 		"methods not announced":   {refused(diagnosis.ClientRefused, "invalid_client", "", oauth.Request{AuthMethod: oauth.AuthSecretBasic}), "--auth-method client_secret_post"},
 		"methods announced":       {refused(diagnosis.ClientRefused, "invalid_client", "", oauth.Request{AuthMethod: oauth.AuthSecretBasic, MethodsAnnounced: true}), ""},
-		"an assertion's audience": {refused(diagnosis.ClientRefused, "invalid_client", "wrong audience", oauth.Request{AuthMethod: oauth.AuthPrivateKeyJWT}), "assertion_audience"},
+		"a key of the client":     {refused(diagnosis.ClientRefused, "invalid_client", "", oauth.Request{AuthMethod: oauth.AuthPrivateKeyJWT}), "assertion_audience"},
 		"prompt none":             {refused(diagnosis.LoginRequired, "login_required", "", oauth.Request{Endpoint: oauth.AuthorizationEndpoint}), "--prompt none"},
 		"a code that ran out":     {refused(diagnosis.LoginRequired, "expired_token", "", oauth.Request{Endpoint: oauth.TokenEndpoint}), ""},
 		"no proof":                {refused(diagnosis.RequestRefused, "invalid_dpop_proof", "", oauth.Request{}), "login --dpop"},
