@@ -240,14 +240,14 @@ func needPrograms(t *testing.T, commands []documented) {
 }
 
 func runPage(t *testing.T, commands []documented) {
-	s := besideDev(t, devserver.Config{}, "8000", "8080", "9100")
+	s := withDev(t, devserver.Config{}, "8000", "8080", "9100")
 	var output bytes.Buffer
 	s.run(t, commands, &output, &output)
 	s.wantCommands(t, commands, output.String())
 }
 
-// besideDev is a shell in an empty home, beside a development server. The commands that end in & may listen on servers.
-func besideDev(t *testing.T, config devserver.Config, servers ...string) shellRun {
+// withDev is a shell in an empty home, next to a development server. The commands that end in & may listen on servers.
+func withDev(t *testing.T, config devserver.Config, servers ...string) shellRun {
 	t.Helper()
 	home := t.TempDir()
 	config.State = filepath.Join(home, "dev.json")

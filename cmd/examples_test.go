@@ -18,7 +18,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// Each example of the help runs, in an empty home beside a development server: api.example.com is its API and
+// Each example of the help runs, in an empty home next to a development server: api.example.com is its API and
 // auth.example.com the server itself. Files that an example reads are there. An example must succeed, and a server that
 // it starts must listen and print no error.
 func TestExamples(t *testing.T) {
@@ -155,7 +155,7 @@ func runExamples(t *testing.T, path string, examples []documented) {
 		}
 		commands = append(commands, documented{command: command, line: example.line})
 	}
-	shell := besideDev(t, devserver.Config{Clients: []devserver.Client{{ID: "my-app"}, {ID: "service", Secret: exampleSecret}}}, servers...)
+	shell := withDev(t, devserver.Config{Clients: []devserver.Client{{ID: "my-app"}, {ID: "service", Secret: exampleSecret}}}, servers...)
 	prepareExamples(t, path, shell.home, shell.here)
 	var output bytes.Buffer
 	shell.run(t, commands, &output, &output)

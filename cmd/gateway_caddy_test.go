@@ -3,7 +3,6 @@ package cmd_test
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -78,12 +77,7 @@ func TestCaddyAsksGuard(t *testing.T) {
 	}
 	w.run("token")
 	token := strings.TrimSpace(w.stdout.String())
-	for _, tt := range []struct {
-		method, path, token string
-		fields              map[string]string
-		status              int
-		body                string
-	}{
+	for _, request := range []gatewayRequest{
 		{"GET", "/api/items?x=1&y=%20", token, nil, 200, `GET /api/items?x=1&y=%20 as ["alice"]`},
 		{"GET", "/healthz", "", nil, 200, `GET /healthz as [""]`},
 		{"GET", "/api/items", "", nil, 401, "CREDENTIALS_MISSING"},
@@ -96,26 +90,6 @@ func TestCaddyAsksGuard(t *testing.T) {
 		{"GET", "/healthz/../api/items", "", nil, 400, "PATH_AMBIGUOUS"},
 		{"GET", "/healthz%2f..%2fapi/items", "", nil, 400, "PATH_AMBIGUOUS"},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://"+front, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		path, query, _ := strings.Cut(tt.path, "?")
-		req.URL.Opaque, req.URL.RawQuery = path, query
-		if tt.token != "" {
-			req.Header.Set("Authorization", "Bearer "+tt.token)
-		}
-		for name, value := range tt.fields {
-			req.Header.Set(name, value)
-		}
-		res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(res.Body)
-		res.Body.Close()
-		if res.StatusCode != tt.status || !strings.Contains(string(body), tt.body) || tt.status == 401 && !strings.Contains(res.Header.Get("WWW-Authenticate"), "Bearer") {
-			t.Errorf("%s %s %v: %d %v %s, want %d %s", tt.method, tt.path, tt.fields, res.StatusCode, res.Header, body, tt.status, tt.body)
-		}
+		request.check(t, front)
 	}
 }

@@ -82,42 +82,53 @@ func TestNginxAsksGuard(t *testing.T) {
 	}
 	w.run("token")
 	token := strings.TrimSpace(w.stdout.String())
-	for _, tt := range []struct {
-		method, path, token string
-		fields              map[string]string
-		status              int
-	}{
-		{"GET", "/api/items", token, nil, 200},
-		{"GET", "/api/items?x=1", token, nil, 200},
-		{"GET", "/api/items", "", nil, 401},
-		{"DELETE", "/api/users/1", token, nil, 403},
-		{"GET", "/api/items", token, map[string]string{"X-Auth-Subject": "root"}, 403},
-		{"GET", "/api/items", "", map[string]string{"X-Original-URI": "/healthz", "X-Original-Method": "GET"}, 401},
-		{"GET", "/api/items", "", map[string]string{"X-Forwarded-Uri": "/healthz", "X-Forwarded-Method": "GET"}, 401},
-		{"GET", "/_guard", token, nil, 404},
-		{"GET", "/healthz/../api/items", "", nil, 500}, // nginx turns the 400 into it
+	for _, request := range []gatewayRequest{
+		{"GET", "/api/items", token, nil, 200, ""},
+		{"GET", "/api/items?x=1", token, nil, 200, ""},
+		{"GET", "/api/items", "", nil, 401, ""},
+		{"DELETE", "/api/users/1", token, nil, 403, ""},
+		{"GET", "/api/items", token, map[string]string{"X-Auth-Subject": "root"}, 403, ""},
+		{"GET", "/api/items", "", map[string]string{"X-Original-URI": "/healthz", "X-Original-Method": "GET"}, 401, ""},
+		{"GET", "/api/items", "", map[string]string{"X-Forwarded-Uri": "/healthz", "X-Forwarded-Method": "GET"}, 401, ""},
+		{"GET", "/_guard", token, nil, 404, ""},
+		{"GET", "/healthz/../api/items", "", nil, 500, ""}, // nginx turns the 400 into it
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://"+front, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		path, query, _ := strings.Cut(tt.path, "?")
-		req.URL.Opaque, req.URL.RawQuery = path, query
-		if tt.token != "" {
-			req.Header.Set("Authorization", "Bearer "+tt.token)
-		}
-		for name, value := range tt.fields {
-			req.Header.Set(name, value)
-		}
-		res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(res.Body)
-		res.Body.Close()
-		if res.StatusCode != tt.status || tt.status == 401 && !strings.Contains(res.Header.Get("WWW-Authenticate"), "Bearer") {
-			t.Errorf("%s %s %v: %d %v %s, want %d", tt.method, tt.path, tt.fields, res.StatusCode, res.Header, body, tt.status)
-		}
+		request.check(t, front)
+	}
+}
+
+// gatewayRequest is a request to a gateway in front of an API, and the response
+// that it must get.
+type gatewayRequest struct {
+	method, path, token string
+	fields              map[string]string
+	status              int
+	body                string // a part of it
+}
+
+// check sends the request with its path as it is.
+func (g gatewayRequest) check(t *testing.T, front string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), g.method, "http://"+front, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, query, _ := strings.Cut(g.path, "?")
+	req.URL.Opaque, req.URL.RawQuery = path, query
+	if g.token != "" {
+		req.Header.Set("Authorization", "Bearer "+g.token)
+	}
+	for name, value := range g.fields {
+		req.Header.Set(name, value)
+	}
+	res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body)
+	if res.StatusCode != g.status || !strings.Contains(string(body), g.body) || g.status == 401 && !strings.Contains(res.Header.Get("WWW-Authenticate"), "Bearer") {
+		t.Errorf("%s %s %v: %d %v %s, want %d %s", g.method, g.path, g.fields, res.StatusCode, res.Header, body, g.status, g.body)
 	}
 }
 
