@@ -295,7 +295,7 @@ func TestUnknownProfile(t *testing.T) {
 		{"proxy", "--listen", "192.0.2.1:0"}, // which is refused, so that it does not serve
 		{"verify"},
 		{"discover"},
-		{"exec", "--", "true"},
+		{"exec", "--", "go", "version"},
 	} {
 		if code := w.run(append([]string{"-p", "prdo"}, args...)...); code != 2 || !strings.Contains(w.stderr.String(), `unknown profile "prdo"`) || !strings.Contains(w.stderr.String(), "did you mean prod?") {
 			t.Errorf("%v: %d\n%s", args, code, &w.stderr)

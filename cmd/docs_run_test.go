@@ -160,7 +160,7 @@ func elsewhere(command string) string {
 // The list is complete as long as the tests pass with a PATH that holds only those, which .ci/run tries.
 func moreThanGo(command string) []string {
 	var programs []string
-	for _, m := range regexp.MustCompile(`(?:^|[|;&('"\n])\s*(curl|cut|jq|kubectl|node|openssl|python3|sha256sum|tail)\s`).FindAllStringSubmatch(command, -1) {
+	for _, m := range regexp.MustCompile(`(?:^|[|;&('"\n])\s*(curl|cut|jq|kubectl|node|openssl|python3|rm|sha256sum|tail)\s`).FindAllStringSubmatch(command, -1) {
 		programs = append(programs, m[1])
 	}
 	return programs
