@@ -334,11 +334,13 @@ func TestRedirectURIStaysAsGiven(t *testing.T) {
 		}
 		at := regexp.MustCompile(`:0*(\d+)(/|\?|$)`).ReplaceAllString(strings.ToLower(r.RedirectURI()), ":$1$2")
 		a := request(t, "GET", at+separator+"code=c", "")
-		go r.Close()
+		closed := make(chan struct{})
+		go func() { defer close(closed); r.Close() }()
 		request(t, "GET", done(t, at, a), "")
 		if err := <-received; err != nil {
 			t.Errorf("%s: %v", given, err)
 		}
+		<-closed // the next row may need the same port
 	}
 }
 
