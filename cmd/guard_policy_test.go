@@ -31,7 +31,7 @@ func TestGuardPolicyParts(t *testing.T) {
 	}
 	file := write("policy.yaml", "include: shared.yaml\naudience: ${API}\nroutes:\n  \"GET /items\": {scopes: [\"${NEEDED}\"]}\n  \"GET /forbidden\": {claims: {sub: \"${OTHER}\"}}\n")
 	write("shared.yaml", "issuer: ${ISSUER}\nroutes:\n  \"GET /healthz\": {public: true}\n")
-	variables := map[string]string{"API": w.api, "ISSUER": w.issuer, "NEEDED": "items:read", "OTHER": "somebody-else"}
+	variables := map[string]string{"API": w.api, "ISSUER": w.issuer, "NEEDED": "items:read", "OTHER": "another-user"}
 	g := startGuardIn(t, w.home, variables, "--upstream", upstream.URL, "--policy", file)
 	if code := w.run("login", w.api, "--browser", "-q"); code != 0 {
 		t.Fatalf("login: %d %s", code, &w.stderr)
