@@ -15,17 +15,18 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// ClaimRule asks one claim for a value or a pattern. The claim's name is taken
-// whole first, then as a path of names joined by dots; of a list one element has
-// to match.
+// ClaimRule requires that one claim has a value or matches a pattern. The name is
+// looked up as the name of a claim first, then as a path of names joined by dots,
+// such as realm_access.roles. If the claim is a list, one element must match.
 type ClaimRule struct {
 	name    string
 	values  []string       // one of these
 	pattern *regexp.Regexp // or this
 }
 
-// ParseClaimRule reads NAME=VALUE, or NAME~REGEX (RE2, unanchored), by whichever
-// of the two signs comes first.
+// ParseClaimRule reads NAME=VALUE, or NAME~REGEX (RE2, unanchored). The first = or
+// ~ in text ends the name. It returns an error for text without either, for an
+// empty name, and for an invalid expression.
 func ParseClaimRule(text string) (ClaimRule, error) {
 	i := strings.IndexAny(text, "=~")
 	if i < 1 {
@@ -52,8 +53,8 @@ func ClaimMatches(name, expression string) (ClaimRule, error) {
 	return ClaimRule{name: name, pattern: pattern}, nil
 }
 
-// String returns the rule as [ParseClaimRule] reads it, and several values as
-// "NAME=A or B".
+// String returns the rule in the form that [ParseClaimRule] reads. A rule with
+// several values is "NAME=A or B".
 func (r ClaimRule) String() string {
 	if r.pattern != nil {
 		return r.name + "~" + r.pattern.String()
@@ -61,10 +62,11 @@ func (r ClaimRule) String() string {
 	return r.name + "=" + strings.Join(r.values, " or ")
 }
 
-// Name returns the name of the claim that the rule is about.
+// Name returns the name of the claim that the rule checks.
 func (r ClaimRule) Name() string { return r.name }
 
-// Value returns a value that the rule accepts; false if it asks for a pattern.
+// Value returns a value that the rule accepts. It returns false if the rule has a
+// pattern.
 func (r ClaimRule) Value() (string, bool) {
 	if r.pattern != nil || len(r.values) == 0 {
 		return "", false
@@ -72,7 +74,7 @@ func (r ClaimRule) Value() (string, bool) {
 	return r.values[0], true
 }
 
-// covers reports whether a claim that follows the rule always follows other.
+// covers reports whether every claim that matches the rule also matches other.
 func (r ClaimRule) covers(other ClaimRule) bool {
 	switch {
 	case r.name != other.name:
@@ -85,8 +87,8 @@ func (r ClaimRule) covers(other ClaimRule) bool {
 	return !slices.ContainsFunc(r.values, func(value string) bool { return !slices.Contains(other.values, value) })
 }
 
-// in returns the JSON text of the claim that the rule is about. The client is
-// named by azp where there is no client_id, as [token.Token.ClientID] reads it.
+// in returns the JSON text of the claim that the rule checks. If a token has no
+// client_id, azp is used, as in [token.Token.ClientID].
 func (r *ClaimRule) in(t *token.Token) (string, bool) {
 	text, ok := t.ClaimJSON(r.name)
 	if !ok && r.name == clientID {
@@ -95,8 +97,8 @@ func (r *ClaimRule) in(t *token.Token) (string, bool) {
 	return text, ok
 }
 
-// matches reports whether the JSON text of a value, or for a list that of one of
-// its elements, has what the rule asks for.
+// matches reports whether a value, or one element of a list, matches the rule.
+// Value is JSON text.
 func (r *ClaimRule) matches(value string) bool {
 	if value[0] != '[' {
 		return r.matchesOne(value)
@@ -119,14 +121,14 @@ func (r *ClaimRule) matchesOne(value string) bool {
 	return slices.Contains(r.values, text)
 }
 
-// maxExact is the largest number of which a float64 knows each digit.
+// maxExact is 2^53: a float64 holds every whole number below it exactly.
 const maxExact = 1 << 53
 
-// ClaimText returns the text with which rules compare the JSON text of a claim: a
-// string without its quotes, and booleans and numbers as JSON writes them, up to
-// 2^53 without exponent and final zeros, beyond that as they are in the token, so
-// that two long ids never read alike. It returns false for null, a list and an
-// object.
+// ClaimText returns the text that rules compare with their values. Value is the
+// JSON text of a claim. A string is returned without its quotes, a boolean as true
+// or false. A number below 2^53 is returned without an exponent and without final
+// zeros; a larger one as it is in the token, because rounding could make two
+// different ids equal. It returns false for null, a list and an object.
 func ClaimText(value string) (string, bool) {
 	switch value[0] {
 	case '"':

@@ -11,9 +11,9 @@ import (
 
 // Change is one difference between two policies.
 type Change struct {
-	Route  string // the pattern; "" for what concerns all routes
-	Text   string // what changed, in words
-	Widens bool   // accepts requests that were refused before
+	Route  string // the pattern; "" for a change that affects all routes
+	Text   string // a description of the change
+	Widens bool   // requests are accepted that were refused before
 }
 
 // String returns the change in one line.
@@ -24,8 +24,9 @@ func (c Change) String() string {
 	return fmt.Sprintf("%q %s", c.Route, c.Text)
 }
 
-// Compare returns what changed from one policy to another, first what accepts
-// more than before. Routes are compared by their patterns.
+// Compare returns the differences between two policies. Changes that accept more
+// requests than before come first. Routes with the same pattern are compared with
+// each other.
 func Compare(before, after *Policy) []Change {
 	changes := compareHeads(before, after)
 	old := map[string]*route{}
@@ -71,8 +72,8 @@ func compareHeads(before, after *Policy) []Change {
 	return append(changes, compareLists("types", before.Types, after.Types, true)...)
 }
 
-// compareIssuers compares what the policies say of each issuer. An issuer that
-// replaces the only one is compared with it.
+// compareIssuers compares the settings of each issuer. If both policies have one
+// issuer, these two are compared, even if their names differ.
 func compareIssuers(before, after *Policy) []Change {
 	if len(before.Trusted) == 1 && len(after.Trusted) == 1 {
 		return compareTrust("", before.Trusted[0], after.Trusted[0])
@@ -95,16 +96,16 @@ func compareIssuers(before, after *Policy) []Change {
 
 func (t Trust) sameIssuer(other Trust) bool { return t.Issuer == other.Issuer }
 
-// compareTrust compares what two policies say of an issuer; each text begins with
-// name.
+// compareTrust compares two policies' settings of one issuer. The text of each
+// change begins with name.
 func compareTrust(name string, was, is Trust) []Change {
 	var changes []Change
 	if was.Issuer != is.Issuer {
 		changes = append(changes, Change{"", fmt.Sprintf("%sissuer is %s, was %s", name, is.Issuer, was.Issuer), true})
 	}
 	if was.JWKS != is.JWKS {
-		const found = "the one in the metadata"
-		changes = append(changes, Change{"", fmt.Sprintf("%sjwks is %s, was %s", name, cmp.Or(is.JWKS, found), cmp.Or(was.JWKS, found)), true})
+		const inMetadata = "the one in the metadata"
+		changes = append(changes, Change{"", fmt.Sprintf("%sjwks is %s, was %s", name, cmp.Or(is.JWKS, inMetadata), cmp.Or(was.JWKS, inMetadata)), true})
 	}
 	changes = append(changes, compareLists(name+"audience", was.Audience, is.Audience, true)...)
 	changes = append(changes, compareLists(name+"algorithms", was.Algorithms, is.Algorithms, true)...)
@@ -119,8 +120,8 @@ func kindNames(kinds []token.Kind) []string {
 	return names
 }
 
-// compareLists compares two lists of what is accepted. AcceptsAll says that an
-// empty list does not restrict anything.
+// compareLists compares two lists of accepted values. With acceptsAll, an empty
+// list accepts every value.
 func compareLists(name string, was, is []string, acceptsAll bool) []Change {
 	switch {
 	case len(is) == 0 && len(was) > 0:
@@ -160,8 +161,8 @@ func compareRoutes(was, is *route) []Change {
 	return changes
 }
 
-// withoutRoute returns the change that a route is gone. Its requests may now go to a
-// more general route that needs less.
+// withoutRoute returns the change for a route that was removed. Its requests may
+// now match a more general route that requires less.
 func (p *Policy) withoutRoute(gone *route) Change {
 	for _, r := range p.routes {
 		narrower := within(r.segments, gone.segments) && !within(gone.segments, r.segments)

@@ -13,15 +13,16 @@ import (
 // Config is the content of a policy. Package policyfile reads it from a file; a
 // program may also write it in Go.
 type Config struct {
-	// Trusted are the issuers whose tokens are accepted, at least one, each once.
+	// Trusted lists the issuers whose tokens are accepted: at least one, and no issuer
+	// twice.
 	Trusted []Trust
-	// Routes are all routes of the API, at least one. Their Requirement.ScopeClaims
-	// are those of the Config.
+	// Routes lists all routes of the API, at least one. New replaces their
+	// Requirement.ScopeClaims with the Config's ScopeClaims.
 	Routes          []Route
 	ScopeClaims     []string // claims that hold scopes in addition to scope and scp
-	Types           []string // accepted values of typ; nil means those of the verifier
-	RFC9068         bool     // tokens must follow the profile (RFC 9068)
-	ScopesSupported []string // the scopes to request at login; nil means those of the routes
+	Types           []string // accepted values of the header typ; nil uses those of the verifier
+	RFC9068         bool     // tokens must follow the profile for JWT access tokens (RFC 9068)
+	ScopesSupported []string // the scopes that clients should request at login; nil uses the scopes of the routes
 	// Digest identifies the source of the policy, for [Policy.Digest].
 	Digest [sha256.Size]byte
 }
@@ -32,29 +33,30 @@ type Route struct {
 	// "GET,POST /items".
 	Pattern string
 	Need    Requirement
-	// EncodedSlash accepts %2F inside a segment of the path.
+	// EncodedSlash accepts an encoded slash (%2F) inside a segment of the path.
 	EncodedSlash bool
-	Line         int // in the file; 0 without one
+	Line         int // the line in the policy file; 0 if the policy is not from a file
 }
 
 // ConfigError is the error of [New].
 type ConfigError struct {
-	// Trust and Route are the index of the element of Config.Trusted or
-	// Config.Routes that is wrong, and -1 where it is none of them.
+	// Trust is the index of the invalid element of Config.Trusted, and Route that of
+	// Config.Routes. It is -1 if the error is not in that list.
 	Trust, Route int
 	Err          error
 }
 
-// Error says what is wrong.
+// Error returns the text of Err.
 func (e *ConfigError) Error() string { return e.Err.Error() }
 
-// Unwrap returns what is wrong.
+// Unwrap returns Err.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
-// New returns the policy of a configuration. The error is a [*ConfigError]: a
-// pattern that cannot be used or conflicts with another, a route that contradicts
-// itself, an issuer without a name or given twice, or a trust without audience
-// while a route accepts any client.
+// New returns the policy of a configuration. It returns a [*ConfigError]
+//   - if a pattern is invalid, or conflicts with another
+//   - if a route's requirements contradict each other
+//   - if an issuer is missing, or is listed twice
+//   - if an issuer has no audience, and a route accepts tokens of any client
 func New(c Config) (*Policy, error) {
 	p := &Policy{
 		Trusted: c.Trusted, ScopeClaims: c.ScopeClaims, Types: c.Types, RFC9068: c.RFC9068,
@@ -74,7 +76,6 @@ func New(c Config) (*Policy, error) {
 	return p, nil
 }
 
-// add adds a route.
 func (p *Policy) add(r Route) error {
 	parsed, err := parsePattern(r.Pattern)
 	if err != nil {
@@ -97,7 +98,7 @@ func (p *Policy) add(r Route) error {
 	return nil
 }
 
-// check returns what contradicts itself in the requirement of a route.
+// check returns an error if the requirements of a route contradict each other.
 func (r Requirement) check() error {
 	needsMore := len(r.Scopes)+len(r.AnyScopes)+len(r.Claims)+len(r.Details)+len(r.ACR) > 0 || r.MaxAge > 0
 	switch {
@@ -121,17 +122,18 @@ func (r Requirement) check() error {
 	return nil
 }
 
-// CheckScope returns an error for text that is not one scope: those have the
-// characters of RFC 6749, section 3.3, and no space.
+// CheckScope returns an error if scope is not exactly one scope. A scope consists
+// of the characters of RFC 6749, section 3.3, which do not include the space.
 func CheckScope(scope string) error {
-	outside := func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }
-	if scope == "" || strings.ContainsFunc(scope, outside) {
+	invalid := func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }
+	if scope == "" || strings.ContainsFunc(scope, invalid) {
 		return fmt.Errorf("expected scopes such as [items:read, items:write], got %s", diagnosis.Quote(scope))
 	}
 	return nil
 }
 
-// checkTrust looks at the issuers, and returns the index of one that is wrong.
+// checkTrust checks the issuers. It returns the index of the invalid one with the
+// error, or -1.
 func (p *Policy) checkTrust() (int, error) {
 	if len(p.Trusted) == 0 {
 		return -1, errors.New("issuer is missing")
@@ -151,7 +153,7 @@ func (p *Policy) checkTrust() (int, error) {
 	return -1, nil
 }
 
-// finish checks what depends on issuers and routes together.
+// finish runs the checks that need both the issuers and the routes.
 func (p *Policy) finish() error {
 	if len(p.routes) == 0 {
 		return errors.New("routes is missing; an unlisted route is denied, so nothing would be allowed")

@@ -2,8 +2,8 @@ package policy
 
 import "slices"
 
-// covers reports whether a token that has what r needs always has what other
-// needs. It may say no where it cannot tell.
+// covers reports whether every token that meets r also meets other. It returns
+// false if it cannot decide.
 func (r Requirement) covers(other Requirement) bool {
 	switch {
 	case other.Public:
@@ -23,11 +23,11 @@ func (r Requirement) coversScopes(other Requirement) bool {
 	if len(other.AnyScopes) == 0 {
 		return true
 	}
-	one := func(scope string) bool { return slices.Contains(other.AnyScopes, scope) }
-	if slices.ContainsFunc(r.Scopes, one) {
+	accepted := func(scope string) bool { return slices.Contains(other.AnyScopes, scope) }
+	if slices.ContainsFunc(r.Scopes, accepted) {
 		return true
 	}
-	return len(r.AnyScopes) > 0 && !slices.ContainsFunc(r.AnyScopes, func(scope string) bool { return !one(scope) })
+	return len(r.AnyScopes) > 0 && !slices.ContainsFunc(r.AnyScopes, func(scope string) bool { return !accepted(scope) })
 }
 
 func (r Requirement) coversClaims(other Requirement) bool {
@@ -43,6 +43,6 @@ func (r Requirement) coversLogin(other Requirement) bool {
 	if other.MaxAge > 0 && (r.MaxAge == 0 || r.MaxAge > other.MaxAge) {
 		return false
 	}
-	outside := func(acr string) bool { return !slices.Contains(other.ACR, acr) }
-	return other.ACR == nil || r.ACR != nil && !slices.ContainsFunc(r.ACR, outside)
+	refused := func(acr string) bool { return !slices.Contains(other.ACR, acr) }
+	return other.ACR == nil || r.ACR != nil && !slices.ContainsFunc(r.ACR, refused)
 }

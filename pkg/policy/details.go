@@ -11,16 +11,17 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Detail is what one element of the claim authorization_details has to have (RFC
-// 9396, section 2): the type, and other members with their values. The element may
-// have more. Of a list it has to have every value, in any order; objects are
-// compared member by member. Values are texts, numbers, booleans, []any and
-// map[string]any, and compared as a [ClaimRule] compares them.
+// Detail holds the members that one element of the claim authorization_details
+// must have (RFC 9396, section 2): the type, and others with their values. The
+// element may have more members. If a value is a list, the element must have all
+// its values, in any order; objects are compared member by member. Values are
+// strings, numbers, booleans, []any and map[string]any, and are compared as a
+// [ClaimRule] compares them.
 type Detail map[string]any
 
 const claimDetails = "authorization_details"
 
-// Type returns the type of the detail, "" if it has none.
+// Type returns the type of the detail, or "" if it has none.
 func (d Detail) Type() string {
 	text, _ := d["type"].(string)
 	return text
@@ -42,9 +43,9 @@ func (d Detail) check() error {
 	return nil
 }
 
-// DetailTypes returns the types of authorization_details that routes ask for, in
-// alphabetical order: the authorization_details_types_supported of the API's
-// metadata (RFC 9728, section 2).
+// DetailTypes returns the types of authorization_details that the routes require,
+// in alphabetical order. They are the authorization_details_types_supported of the
+// API's metadata (RFC 9728, section 2).
 func (p *Policy) DetailTypes() []string {
 	var all []string
 	for _, r := range p.routes {
@@ -56,9 +57,9 @@ func (p *Policy) DetailTypes() []string {
 	return slices.Compact(all)
 }
 
-// missingDetail returns the first detail that no element of the token's
-// authorization_details has; nil if there is none. One element has to have all of
-// a detail: its members limit each other.
+// missingDetail returns the first required detail that the token's
+// authorization_details do not have, or nil. All members of a detail must be in
+// one element, because the members of an element limit each other.
 func (r Requirement) missingDetail(t *token.Token) Detail {
 	if len(r.Details) == 0 {
 		return nil
@@ -77,7 +78,7 @@ func (r Requirement) missingDetail(t *token.Token) Detail {
 	return nil
 }
 
-// holdsValue reports whether one JSON value has all of another.
+// holdsValue reports whether the JSON value granted contains everything in need.
 func holdsValue(granted, need jsontext.Value) bool {
 	if len(granted) == 0 || len(need) == 0 {
 		return false
@@ -122,14 +123,14 @@ func jsonOf(value any) jsontext.Value {
 	return text
 }
 
-// deniedDetail is why a token without a detail is denied.
+// deniedDetail returns the diagnosis for a token that lacks a detail.
 func deniedDetail(t *token.Token, need Detail) *diagnosis.Diagnosis {
 	text, _ := t.ClaimJSON(claimDetails)
 	return &diagnosis.Diagnosis{ID: diagnosis.DetailsMissing, Expected: diagnosis.Values{need.String()}, Got: diagnosis.FromJSON(text)}
 }
 
-// coversDetails reports whether a token with the details of r always has those of
-// other.
+// coversDetails reports whether every token with the details of r also has those
+// of other.
 func (r Requirement) coversDetails(other Requirement) bool {
 	for _, need := range other.Details {
 		has := func(mine Detail) bool {

@@ -5,15 +5,16 @@ import (
 	"strings"
 )
 
-// Many servers ignore the case of a path, its final slash, and parameters after
-// a semicolon. Behind such a server a path that the router here gives to a weak
-// route can reach the handler of a strict one. This file finds those routes.
+// Many servers ignore the letter case of a path, its final slash, and parameters
+// after a semicolon. The comments below call them lenient servers. On a lenient
+// server, a path that matches a route with few requirements here can reach the
+// handler of a route with more requirements. This file finds those routes.
 
-// foldText returns what all spellings of a text have in common that a server
-// may ignore: Unicode's case, with the letters that have three forms.
+// foldText removes differences of letter case. Both conversions are needed, because
+// some Unicode letters have three forms.
 func foldText(text string) string { return strings.ToLower(strings.ToUpper(text)) }
 
-// foldPath splits a path as such a server reads it.
+// foldPath splits a path as a lenient server reads it.
 func foldPath(path string) []string {
 	path = strings.Trim(foldText(path), "/")
 	if path == "" {
@@ -38,7 +39,7 @@ func foldPattern(segments []segment) []segment {
 	return all
 }
 
-// matchesFolded reports whether such a server gives a path to the pattern.
+// matchesFolded reports whether the path matches the pattern on a lenient server.
 func matchesFolded(pattern []segment, path []string) bool {
 	for i, s := range pattern {
 		switch {
@@ -65,7 +66,7 @@ func overlap(a, b []segment) bool {
 	}
 }
 
-// within reports whether each path that matches a matches b.
+// within reports whether every path that matches a also matches b.
 func within(a, b []segment) bool {
 	for i := 0; ; i++ {
 		switch {
@@ -81,8 +82,8 @@ func within(a, b []segment) bool {
 	}
 }
 
-// findStricter notes for each route the others that such a server could choose
-// in its place, and that need something it does not need.
+// findStricter stores with each route the routes that a lenient server could choose
+// instead, and that require something this route does not.
 func (p *Policy) findStricter() {
 	for _, r := range p.routes {
 		for _, other := range p.routes {
@@ -105,8 +106,9 @@ func sharesMethod(a, b *route) bool {
 
 var errTwoRoutes = errors.New("servers that ignore case, a final slash or path parameters give the path to another route, which needs something else")
 
-// strictest returns the route that counts for a path that was found by r: the
-// stricter one where another reading of the path leads to it.
+// strictest returns the route that applies to a path that matched r. That is a
+// stricter route if a lenient server could choose it, or else r. It returns an error
+// if two routes are possible and neither covers the other.
 func (r *route) strictest(method, path string) (*route, error) {
 	if len(r.stricter) == 0 {
 		return r, nil

@@ -7,8 +7,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// foundScope names the claim in which a scope was found unless it is the usual
-// one.
+// foundScope returns the scope, with the claim that has it unless that is scope.
 func foundScope(t *token.Token, scope string, claims []string) string {
 	if claim := t.ScopeClaim(scope, claims...); claim != "scope" {
 		return scope + ", in " + claim
@@ -16,9 +15,9 @@ func foundScope(t *token.Token, scope string, claims []string) string {
 	return scope
 }
 
-// otherForm finds a scope that the token has in a form that does not count:
+// otherForm looks for a scope that the token has in a form that is not accepted:
 // separated by commas, or with a prefix such as SCOPE_ or a resource server's
-// identifier. It returns the form and its claim, "" if there is none.
+// identifier. It returns the form and its claim, or "".
 func otherForm(t *token.Token, scope string) string {
 	for _, claim := range []string{"scope", "scp", "authorities"} {
 		value, _ := t.Claim(claim)
@@ -41,8 +40,8 @@ func otherForm(t *token.Token, scope string) string {
 	return ""
 }
 
-// nearName returns a claim of the token that was perhaps meant by name, "" if
-// there is none or more than one.
+// nearName returns the claim of the token whose name is similar to name, or "" if
+// none or several are.
 func nearName(t *token.Token, name string) string {
 	for usual, registered := range map[string]string{
 		"issuer": "iss", "subject": "sub", "user": "sub", "audience": "aud", "expires": "exp", "expiry": "exp", "expiration": "exp",

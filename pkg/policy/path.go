@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// CheckPath returns an error for a path that a server could read as another one:
-// dot segments, doubled slashes, encoded slashes and dots, backslashes, control
-// characters, segments that end in a dot or a space, dot segments with a
+// CheckPath returns an error for a path that some servers read as a different path.
+// It refuses dot segments, doubled slashes, encoded slashes and dots, backslashes,
+// control characters, segments that end in a dot or a space, dot segments with a
 // parameter, characters that Unicode normalization turns into a dot or a slash,
 // and bytes that are not UTF-8.
 func CheckPath(u *url.URL) error {
@@ -23,7 +23,7 @@ func CheckPath(u *url.URL) error {
 	return nil
 }
 
-// checkShape is what holds for a decoded path, whatever its encoding.
+// checkShape runs the checks that need only the decoded path.
 func checkShape(decoded string) error {
 	cleaned := path.Clean(decoded)
 	if strings.HasSuffix(decoded, "/") && cleaned != "/" {
@@ -48,8 +48,9 @@ func checkShape(decoded string) error {
 	return nil
 }
 
-// onlyEncodedSlash reports whether the only thing wrong with a path is a slash
-// that was encoded once. A segment's parts may not be dot segments.
+// onlyEncodedSlash reports whether [CheckPath] refuses a path only because of
+// slashes that are encoded once. The parts between these slashes must not be dot
+// segments.
 func onlyEncodedSlash(u *url.URL) bool {
 	if u.RawPath == "" || checkShape(u.Path) != nil || hidesSlash(u.Path) {
 		return false
@@ -58,7 +59,8 @@ func onlyEncodedSlash(u *url.URL) bool {
 	return checkShape(raw) == nil && !hidesSlash(raw) && strings.HasSuffix(raw, "/") == strings.HasSuffix(u.RawPath, "/")
 }
 
-// endsInDot looks for segments that Windows file systems read without their end.
+// endsInDot reports whether a segment ends in a dot or a space, which Windows file
+// systems ignore.
 func endsInDot(decoded string) bool {
 	for i := 1; i <= len(decoded); i++ {
 		if (i == len(decoded) || decoded[i] == '/') && (decoded[i-1] == '.' || decoded[i-1] == ' ') {
@@ -82,8 +84,8 @@ func foldsToSeparator(c rune) bool {
 	return false
 }
 
-// hidesSlash looks for what another decoding would make a separator, a dot
-// segment or a control character. Encoded once, they were seen already.
+// hidesSlash reports whether decoding text would produce a slash, a backslash, a
+// dot or a control character.
 func hidesSlash(text string) bool {
 	for i := range len(text) {
 		if text[i] != '%' || len(text)-i < 3 {
@@ -100,7 +102,8 @@ func hidesSlash(text string) bool {
 	return false
 }
 
-// hidesDots looks for "..;x", which some servers cut at the semicolon.
+// hidesDots reports whether a segment is like "..;x", which some servers cut at the
+// semicolon.
 func hidesDots(text string) bool {
 	if !strings.Contains(text, ";") {
 		return false

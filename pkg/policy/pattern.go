@@ -11,8 +11,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// methods are the request methods a pattern can have: those of RFC 9110, section
-// 9, PATCH (RFC 5789), QUERY, and WebDAV's (RFC 4918, RFC 3253, RFC 5323).
+// methods lists the request methods that a pattern can have: those of RFC 9110,
+// section 9, PATCH (RFC 5789), QUERY, those of WebDAV (RFC 4918, RFC 3253, RFC
+// 5323), and PURGE.
 var methods = []string{
 	"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY",
 	"ACL", "CHECKOUT", "COPY", "LOCK", "MERGE", "MKCALENDAR", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "PURGE", "REPORT", "SEARCH", "UNLOCK",
@@ -24,11 +25,11 @@ type pattern struct {
 	methods  []string
 	path     string // as [http.ServeMux] reads it
 	segments []segment
-	folded   []segment // as a server reads it that ignores case, a final slash and path parameters
+	folded   []segment // for servers that ignore case, a final slash and path parameters
 }
 
-// segment is one part of a path pattern. Any matches one segment, and rest, which
-// is always the last, all that follow, or none.
+// segment is one part of a path pattern. Any matches any one segment. Rest is always
+// the last part and matches any number of segments, including none.
 type segment struct {
 	literal   string
 	any, rest bool
@@ -36,8 +37,8 @@ type segment struct {
 
 const patternForm = `expected a pattern "METHOD /path", such as "GET /users/{id}"`
 
-// parsePattern reads a route's key. What looks like the syntax of another router
-// is refused, since it would be compared letter by letter and never match.
+// parsePattern reads a route's key. It refuses text that looks like the syntax of
+// another router, because such text would be compared literally and never match.
 func parsePattern(text string) (*pattern, error) {
 	left, path, ok := strings.Cut(text, " ")
 	path = strings.TrimLeft(path, " ")
@@ -84,7 +85,7 @@ func (p *pattern) readPath() error {
 	return nil
 }
 
-// wildcardName returns the name in {name} and {name...}; "" for anything else.
+// wildcardName returns the name in {name} and {name...}, or "" for any other text.
 func wildcardName(part string) string {
 	if !strings.HasPrefix(part, "{") || !strings.HasSuffix(part, "}") {
 		return ""
@@ -126,7 +127,7 @@ func isWord(c rune) bool {
 }
 
 // checkLiteral refuses text that no path can match, and the wildcards of other
-// routers, with the form that is meant.
+// routers. The error shows the correct form.
 func checkLiteral(part string) error {
 	word := strings.TrimFunc(part, func(c rune) bool { return !isWord(c) })
 	if word == "" {
@@ -154,13 +155,14 @@ func checkLiteral(part string) error {
 	return nil
 }
 
-// serves reports whether the pattern has a request's method; GET has HEAD too.
+// serves reports whether the pattern matches a request's method. GET also matches
+// HEAD.
 func (p *pattern) serves(method string) bool {
 	return slices.Contains(p.methods, method) || method == http.MethodHead && slices.Contains(p.methods, http.MethodGet)
 }
 
-// handle registers a route with the standard library's router, whose patterns
-// these are; it panics where two of them conflict.
+// handle registers a route with the standard library's router. The router panics if
+// a pattern is invalid or conflicts with another; handle returns an error instead.
 func (p *Policy) handle(r *route) (err error) {
 	for _, other := range p.routes {
 		if err := r.contradicts(other); err != nil {
@@ -178,8 +180,8 @@ func (p *Policy) handle(r *route) (err error) {
 	return nil
 }
 
-// contradicts returns an error where no rule says which of two routes a request
-// belongs to.
+// contradicts returns an error if a request could match two routes and neither is
+// more specific.
 func (r *route) contradicts(other *route) error {
 	i := slices.IndexFunc(r.methods, other.serves)
 	if i < 0 {
@@ -203,7 +205,7 @@ func (r *route) contradictsBy(other *route, method string) error {
 		diagnosis.Quote(r.text), other.where(), method, common(r.segments, other.segments))
 }
 
-// where names the route, and its line in the file.
+// where returns the route's pattern and its line in the file.
 func (r *route) where() string {
 	if r.line == 0 {
 		return diagnosis.Quote(r.text)
@@ -211,7 +213,7 @@ func (r *route) where() string {
 	return fmt.Sprintf("%s in line %d", diagnosis.Quote(r.text), r.line)
 }
 
-// conflict asks the router itself.
+// conflict reports whether the router refuses to have both routes.
 func conflict(a, b *route) (yes bool) {
 	defer func() { yes = recover() != nil }()
 	mux := http.NewServeMux()
@@ -231,7 +233,7 @@ func sameButCase(a, b []segment) bool {
 	return same && !slices.Equal(a, b)
 }
 
-// common returns a path that both patterns match, of two that overlap.
+// common returns a path that matches both of two overlapping patterns.
 func common(a, b []segment) string {
 	var path strings.Builder
 	for i := range max(len(a), len(b)) {

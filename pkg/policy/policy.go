@@ -14,16 +14,16 @@ import (
 // each route. It is immutable.
 type Policy struct {
 	Issuer      string
-	Audience    []string // nil means none; then each route requires a client_id
-	Algorithms  []string // nil means those that the keys support
+	Audience    []string // nil if the audience is not checked; then each route requires a client_id
+	Algorithms  []string // nil accepts the algorithms that the keys support
 	ScopeClaims []string
-	// Trusted are the issuers whose tokens are accepted, one or several. The first
-	// is also in Issuer, Audience and Algorithms.
+	// Trusted lists the issuers whose tokens are accepted. The settings of the first
+	// are also in Issuer, Audience and Algorithms.
 	Trusted []Trust
-	Types   []string // accepted values of typ; nil means those of the verifier
-	RFC9068 bool     // tokens must follow the profile (RFC 9068)
-	// ScopesSupported lists the scopes that a client should request at login; nil
-	// means those of the routes.
+	Types   []string // accepted values of the header typ; nil uses those of the verifier
+	RFC9068 bool     // tokens must follow the profile for JWT access tokens (RFC 9068)
+	// ScopesSupported lists the scopes that a client should request at login; nil uses
+	// the scopes of the routes.
 	ScopesSupported []string
 
 	digest [sha256.Size]byte
@@ -31,11 +31,12 @@ type Policy struct {
 	mux    *http.ServeMux
 }
 
-// Digest returns the Config's, which is the SHA-256 of the file that was loaded.
+// Digest returns Config.Digest. For a policy that was loaded from one file, it is
+// the SHA-256 of the file.
 func (p *Policy) Digest() [sha256.Size]byte { return p.digest }
 
-// route is a row of the policy. It is what the router finds, and is never
-// called.
+// route is one route of the policy. It is an [http.Handler] only because the router
+// stores handlers; ServeHTTP is never called.
 type route struct {
 	*pattern
 	line         int
@@ -49,17 +50,18 @@ func (*route) ServeHTTP(http.ResponseWriter, *http.Request) {}
 // Trust is one issuer of a policy.
 type Trust struct {
 	Issuer     string
-	Audience   []string     // nil means none; then each route requires a client_id
-	Algorithms []string     // nil means those that the keys support
-	Accept     []token.Kind // kinds that count as access tokens
-	// JWKS is the URL or file of the issuer's key set, "" for the one in its
-	// metadata.
+	Audience   []string     // nil if the audience is not checked; then each route requires a client_id
+	Algorithms []string     // nil accepts the algorithms that the keys support
+	Accept     []token.Kind // other kinds of tokens that are accepted as access tokens
+	// JWKS is the URL or the file of the issuer's key set. "" uses the URL in the
+	// issuer's metadata.
 	JWKS string
 }
 
-// Verifier returns a verifier of the tokens of a policy with one issuer, signed with
-// one of keys. The policy overrides the options. It returns an error if the policy
-// has several issuers, because each has its own keys.
+// Verifier returns a verifier for a policy with one issuer, whose tokens are
+// verified with keys. The policy overrides the options. It returns an error if the
+// policy has several issuers, because each has its own keys: see
+// [Policy.VerifierOf].
 func (p *Policy) Verifier(keys token.KeySet, o token.Options) (*token.Verifier, error) {
 	if len(p.Trusted) > 1 {
 		return nil, fmt.Errorf("policy: one key set for %d issuers", len(p.Trusted))
@@ -67,9 +69,9 @@ func (p *Policy) Verifier(keys token.KeySet, o token.Options) (*token.Verifier, 
 	return p.VerifierOf(func(Trust) (token.KeySet, error) { return keys, nil }, o)
 }
 
-// VerifierOf is like [Policy.Verifier] for any number of issuers: keys returns the
-// key set of one of them. A token is verified with the settings of the issuer in
-// its iss; no other issuer is accepted.
+// VerifierOf is like [Policy.Verifier] for any number of issuers. Keys is called
+// once for each issuer and returns its key set. A token is verified with the keys
+// and settings of the issuer in its claim iss; tokens of other issuers are refused.
 func (p *Policy) VerifierOf(keys func(Trust) (token.KeySet, error), o token.Options) (*token.Verifier, error) {
 	var all []*token.Verifier
 	for _, one := range p.Trusted {
@@ -93,8 +95,9 @@ func (p *Policy) VerifierOf(keys func(Trust) (token.KeySet, error), o token.Opti
 	return v, nil
 }
 
-// ResponseVerifier returns a verifier of opaque tokens by introspection responses
-// of the policy's first issuer. The policy overrides the options.
+// ResponseVerifier returns a verifier for opaque tokens. It checks introspection
+// responses (RFC 7662) of the policy's first issuer. The policy overrides the
+// options.
 func (p *Policy) ResponseVerifier(o token.Options) (*token.ResponseVerifier, error) {
 	one := p.Trusted[0]
 	v, err := token.NewResponseVerifier(one.Issuer, one.Audience, p.options(one, o))
@@ -104,7 +107,7 @@ func (p *Policy) ResponseVerifier(o token.Options) (*token.ResponseVerifier, err
 	return v, nil
 }
 
-// options are those of a verifier of one issuer's tokens.
+// options returns the options of the verifier for one issuer's tokens.
 func (p *Policy) options(one Trust, o token.Options) token.Options {
 	o.Algorithms, o.Accept = one.Algorithms, one.Accept
 	if p.Types != nil {
@@ -140,7 +143,7 @@ func (r Requirement) namesClient() bool {
 	})
 }
 
-// Patterns returns the patterns of all routes, in the order of the file.
+// Patterns returns the patterns of all routes, in the order of Config.Routes.
 func (p *Policy) Patterns() []string {
 	all := make([]string, len(p.routes))
 	for i, r := range p.routes {
@@ -149,8 +152,9 @@ func (p *Policy) Patterns() []string {
 	return all
 }
 
-// Scopes returns the scopes that routes require, in alphabetical order: the
-// scopes_supported of the API's metadata (RFC 9728, section 2).
+// Scopes returns ScopesSupported or, if that is nil, the scopes that the routes
+// require, in alphabetical order. They are the scopes_supported of the API's
+// metadata (RFC 9728, section 2).
 func (p *Policy) Scopes() []string {
 	if p.ScopesSupported != nil {
 		return p.ScopesSupported
@@ -166,14 +170,15 @@ func (p *Policy) Scopes() []string {
 // Match is the result of [Policy.Match] for one request.
 type Match struct {
 	Requirement Requirement
-	Pattern     string // of the route, as in the file; "" where no route is listed
-	Listed      bool
+	Pattern     string // the route's pattern; "" if no route matches
+	Listed      bool   // whether a route matches
 }
 
-// Match returns what a request needs: the most specific route as [http.ServeMux]
-// has it, or a stricter one that a server could choose in its place because it
-// ignores case, a final slash or path parameters. The error says that the path
-// has more than one reading (see [CheckPath]). Host and query do not count.
+// Match returns the requirement of a request. The most specific route applies, as
+// in [http.ServeMux]. A stricter route applies instead if a server that ignores
+// letter case, a final slash or path parameters could choose it. It returns an
+// error if servers can read the path in different ways (see [CheckPath]). The host
+// and the query are ignored.
 func (p *Policy) Match(method string, u *url.URL) (Match, error) {
 	err := CheckPath(u)
 	if err != nil && !onlyEncodedSlash(u) {
@@ -194,8 +199,8 @@ func (p *Policy) Match(method string, u *url.URL) (Match, error) {
 	return Match{r.need, r.text, true}, nil
 }
 
-// Operation is [Policy.Match] for a path as it is in a request line; ok is false
-// where no route is listed or the path has more than one reading.
+// Operation is like [Policy.Match] for a path as written in a request line. It
+// returns false if no route matches, or if Match returns an error.
 func (p *Policy) Operation(method, requestPath string) (need Requirement, pattern string, ok bool) {
 	u, err := url.ParseRequestURI(requestPath)
 	if err != nil || u.Host != "" {
@@ -204,8 +209,7 @@ func (p *Policy) Operation(method, requestPath string) (need Requirement, patter
 	return p.Route(method, u)
 }
 
-// Route is [Policy.Operation] for a URL that was parsed, whose host does not
-// count.
+// Route is like [Policy.Operation] for a parsed URL. The host is ignored.
 func (p *Policy) Route(method string, u *url.URL) (need Requirement, pattern string, ok bool) {
 	m, err := p.Match(method, u)
 	if err != nil {

@@ -30,14 +30,15 @@ type Requirement struct {
 	ScopeClaims []string
 	// Details lists the elements that authorization_details must have (RFC 9396).
 	Details []Detail
-	// Public requires no token and ignores one that is sent. Only a [Policy] uses
-	// it.
+	// Public requires no token, and ignores a token that is sent. Decide and Allows
+	// do not use it.
 	Public bool
-	// Optional requires no token, but one that is sent must be valid. Only a
-	// [Policy] uses it.
+	// Optional requires no token, but a token that is sent must be valid. Decide and
+	// Allows do not use it.
 	Optional bool
-	// ACR lists the accepted authentication contexts of the login, and MaxAge is
-	// its maximum age (RFC 9470). Nil and 0 accept any.
+	// ACR lists the accepted values of the claim acr, which describes how the user
+	// logged in, and MaxAge is the maximum age of the login (RFC 9470). Nil and 0
+	// accept any login.
 	ACR    []string
 	MaxAge time.Duration
 }
@@ -45,7 +46,7 @@ type Requirement struct {
 // Decision is the result of comparing a token with a requirement.
 type Decision struct {
 	Allowed bool
-	Checks  []token.Check // one "scope" or "claim" for each thing needed
+	Checks  []token.Check // one for each requirement, called scope, claim, details or login
 	// Diagnosis is the first check that failed, of kind Denied: SCOPE_MISSING,
 	// SCOPE_CLAIM_NAME, SCOPE_FORM, CLAIM_MISMATCH, DETAILS_MISSING or
 	// STEP_UP_REQUIRED; nil if allowed.
@@ -143,7 +144,8 @@ func (d *Decision) deny(check string, expected diagnosis.Values, why *diagnosis.
 	}
 }
 
-// missing returns which scopes are missing, or which other claim has one of them.
+// missing returns the diagnosis for missing scopes. If the token has one of them in
+// another claim or another form, the diagnosis says so.
 func (r Requirement) missing(t *token.Token, wanted []string, expected diagnosis.Values) *diagnosis.Diagnosis {
 	for _, scope := range wanted {
 		if claim := claimHolding(t, scope); claim != "" {
@@ -187,7 +189,7 @@ func claimHolding(t *token.Token, scope string) string {
 	return slices.Min(found)
 }
 
-// notScopes lists claims that could have the name of a scope by chance.
+// notScopes lists claims whose value could be equal to a scope by chance.
 var notScopes = []string{"iss", "sub", "aud", "jti", "client_id", "azp", "sid", "nonce", "acr", "amr"}
 
 func holds(value any, scope string) bool {

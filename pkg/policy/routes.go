@@ -2,7 +2,7 @@ package policy
 
 import "strings"
 
-// Routes returns all routes, in the order of the file.
+// Routes returns all routes, in the order of Config.Routes.
 func (p *Policy) Routes() []Route {
 	all := make([]Route, len(p.routes))
 	for i, r := range p.routes {
@@ -17,8 +17,8 @@ func (r Route) Methods() []string {
 	return strings.Split(methods, ",")
 }
 
-// Path returns the route's pattern without its methods, as [http.ServeMux] reads
-// it.
+// Path returns the route's pattern without its methods, in the syntax of
+// [http.ServeMux].
 func (r Route) Path() string {
 	_, path, _ := strings.Cut(r.Pattern, " ")
 	return strings.TrimLeft(path, " ")

@@ -9,9 +9,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// stepUp returns what is missing of the login (RFC 9470, section 3): the claims
-// acr and auth_time of the token (RFC 9068, section 2.2.1) say how and when the
-// user logged in. It returns nil if the login is strong and fresh enough.
+// stepUp returns why the user must log in again (RFC 9470, section 3), or nil if the
+// login meets the requirement. The claims acr and auth_time of the token say how and
+// when the user logged in (RFC 9068, section 2.2.1).
 func (r Requirement) stepUp(t *token.Token, now time.Time) *diagnosis.Diagnosis {
 	if len(r.ACR) > 0 {
 		claim, _ := t.Claim("acr")

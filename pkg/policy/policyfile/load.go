@@ -1,9 +1,8 @@
-// Package policyfile reads a policy from YAML. It is a package of its own so that
-// a program which protects an API with a policy written in Go, or with none, links
-// no YAML parser.
+// Package policyfile reads a policy from YAML. It is separate from package policy,
+// so that a program without policy files does not link a YAML parser.
 //
-// Start with [Open], which reads a file with what it includes, or [Load]. The
-// package does not watch a file; a guard does.
+// Start with [Open], which reads a file and the files that it includes, or with
+// [Load]. The package does not watch files for changes.
 package policyfile
 
 import (
@@ -15,10 +14,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/policy"
 )
 
-// Load reads a policy in YAML. Name is the file's, for errors, which begin with
-// name:line:column. An unknown or duplicate key is refused, since a mistyped one
-// would leave a route open; so are YAML's aliases and nulls. A policy with
-// variables or includes is refused: see [Open].
+// Load reads a policy in YAML. Name is the name of the file; errors begin with
+// name:line:column. Unknown and duplicate keys are refused, because a mistyped key
+// could leave a route unprotected. YAML aliases and nulls are refused, and so are
+// variables and includes: see [Open] for these.
 //
 //	issuer: https://auth.example.com
 //	audience: https://api.example.com   # or a list; or none, with a client_id in every route
@@ -38,13 +37,13 @@ func Load(data []byte, name string) (*policy.Policy, error) {
 	return (&Source{files: []document{{name: name, data: data}}}).Policy(nil)
 }
 
-// reader reads a policy, and remembers where each part of it is in the file.
+// reader reads a policy, and stores the position of each part in the file.
 type reader struct {
 	policy.Config
 	values
 	top     *yaml.Node
-	routes  []*yaml.Node // the key of each of Config.Routes
-	issuers []*yaml.Node // of each of Config.Trusted
+	routes  []*yaml.Node // the keys of Config.Routes
+	issuers []*yaml.Node // the nodes of Config.Trusted
 }
 
 func (r *reader) policy() (*policy.Policy, error) {
@@ -80,7 +79,8 @@ func (r *reader) read() error {
 		several = []trustReader{single}
 	}
 	for _, t := range several {
-		// A Trust without audience accepts tokens for any API: the file has to say so.
+		// A Trust without audience accepts tokens for any API, so the file must say it
+		// explicitly, with "audience: none".
 		if t.Issuer != "" && t.Audience == nil && !t.noAudience {
 			return at(t.node, "audience is missing")
 		}
@@ -89,7 +89,7 @@ func (r *reader) read() error {
 	return nil
 }
 
-// position returns the part of the file that an error of [policy.New] is about.
+// position returns the part of the file that caused an error of [policy.New].
 func (r *reader) position(err error) *yaml.Node {
 	wrong, ok := errors.AsType[*policy.ConfigError](err)
 	switch {
@@ -120,7 +120,7 @@ func (r *reader) readRoutes(n *yaml.Node) error {
 	return nil
 }
 
-// readRoute reads what a route needs.
+// readRoute reads the requirement of a route.
 func (v values) readRoute(n *yaml.Node, into *policy.Route) error {
 	need := &into.Need
 	return members(n, []member{
@@ -136,8 +136,8 @@ func (v values) readRoute(n *yaml.Node, into *policy.Route) error {
 	})
 }
 
-// readClaims reads NAME: VALUE, NAME: [VALUE, ...] of which one is enough, and
-// NAME: {matches: REGEX}.
+// readClaims reads claim rules: NAME: VALUE, NAME: [VALUE, ...] (any one of the
+// values), and NAME: {matches: REGEX}.
 func (v values) readClaims(n *yaml.Node, into *[]policy.ClaimRule) error {
 	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
 		return at(n, "expected names and values")

@@ -12,12 +12,14 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/policy"
 )
 
-// values reads texts, in which ${NAME} is the value of a variable. Nil knows none.
+// values returns the value of a variable, or "" if it is not set. Texts of a policy
+// contain variables as ${NAME}. If it is nil, no variable is set.
 type values func(name string) string
 
-// expand puts the values of variables into a text; $${NAME} is ${NAME} itself. It
-// works on the text that YAML has read, so a value cannot add keys. A variable
-// that is not set or empty is an error: a rule may not become another one.
+// expand replaces the variables in a text with their values. $${NAME} is the text
+// ${NAME}. It is applied after YAML was parsed, so a value cannot add keys. A
+// variable that is unset or empty is an error, because the rule would change its
+// meaning.
 func (v values) expand(n *yaml.Node) (string, error) {
 	var text strings.Builder
 	rest := n.Value
@@ -69,8 +71,8 @@ func isVariable(name string) bool {
 	return name != ""
 }
 
-// duration reads a time such as 15m, or a number of seconds as max_age is in
-// OAuth.
+// duration reads a duration such as 15m, or a number of seconds, which is the form
+// of max_age in OAuth.
 func duration(n *yaml.Node, into *time.Duration) error {
 	if seconds, err := strconv.ParseUint(n.Value, 10, 31); err == nil && n.Kind == yaml.ScalarNode && seconds > 0 {
 		*into = time.Duration(seconds) * time.Second
@@ -92,13 +94,13 @@ func boolean(n *yaml.Node, into *bool) error {
 	return nil
 }
 
-// member is a key that a mapping may have, and what reads its value.
+// member is a key that a mapping may have, with the function that reads its value.
 type member struct {
 	name string
 	read func(*yaml.Node) error
 }
 
-// members gives each member of a mapping to its reader.
+// members reads each member of a mapping. Unknown and duplicate keys are errors.
 func members(n *yaml.Node, known []member) error {
 	names := make([]string, len(known))
 	for i := range known {
@@ -153,8 +155,8 @@ func (v values) list(n *yaml.Node, into *[]string) error {
 	return nil
 }
 
-// scopes reads a list of scopes. A space in one is a list that lacks its
-// brackets.
+// scopes reads a list of scopes. A scope with a space is an error: it is usually a
+// list without brackets.
 func (v values) scopes(n *yaml.Node, into *[]string) error {
 	if err := v.list(n, into); err != nil {
 		return err
@@ -190,7 +192,7 @@ func (v values) details(n *yaml.Node, into *[]policy.Detail) error {
 	return nil
 }
 
-// any reads a value as JSON has it. Numbers stay texts, so that no digit is lost.
+// any reads a JSON value. Numbers are returned as strings, so that no digit is lost.
 func (v values) any(n *yaml.Node) (any, error) {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -223,7 +225,7 @@ func (v values) any(n *yaml.Node) (any, error) {
 	return one, err
 }
 
-// place is a node of a file with what is wrong there.
+// place is an error with its position in a file.
 type place struct {
 	node *yaml.Node
 	err  error

@@ -15,16 +15,17 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/policy"
 )
 
-// maxBytes bounds each file of a policy, and maxIncludes their number.
+// maxBytes is the maximum size of each file of a policy, and maxIncludes the maximum
+// number of included files.
 const (
 	maxBytes    = 1 << 20
 	maxIncludes = 100
 )
 
-// Source is a policy file with the files that it includes, as they were read.
+// Source holds the content of a policy file and of the files that it includes.
 type Source struct {
 	files []document // the first includes the others
-	err   error      // why one that is included could not be read
+	err   error      // why an included file could not be read
 }
 
 type document struct {
@@ -36,9 +37,9 @@ type document struct {
 //
 //	include: [shared.yaml]   # a file or a list, from the folder of this file
 //
-// An included file has the same keys, but for include. Its routes are added to
-// those of the others; any key else may be in one of the files only. What is
-// wrong with the content is an error of [Source.Policy].
+// An included file has the same keys, except include. The routes of all files are
+// joined; any other key may be in one file only. Open returns an error only if file
+// itself cannot be read; [Source.Policy] returns all other errors.
 func Open(file string) (*Source, error) {
 	data, err := read(file)
 	if err != nil {
@@ -64,7 +65,8 @@ func Open(file string) (*Source, error) {
 	return s, nil
 }
 
-// read reads a file up to the bound, and a byte more where it is larger.
+// read reads at most maxBytes+1 bytes of a file, so that a larger file can be
+// detected.
 func read(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -74,7 +76,8 @@ func read(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxBytes+1))
 }
 
-// includes returns the files that a policy includes, and where it says so.
+// includes returns the names of the files that a policy includes, and the node that
+// lists them.
 func includes(top *yaml.Node) (names []string, node *yaml.Node, err error) {
 	if node = memberOf(top, "include"); node == nil {
 		return nil, nil, nil
@@ -88,22 +91,23 @@ func includes(top *yaml.Node) (names []string, node *yaml.Node, err error) {
 	return names, node, nil
 }
 
-// Digest returns a SHA-256 of all files; for a single file, that of its content.
+// Digest returns a SHA-256 of all files. For a single file, it is the SHA-256 of its
+// content.
 func (s *Source) Digest() [sha256.Size]byte {
 	if len(s.files) == 1 {
 		return sha256.Sum256(s.files[0].data)
 	}
 	all := sha256.New()
 	for _, f := range s.files {
-		_ = binary.Write(all, binary.BigEndian, uint64(len(f.data))) // so that no byte can move to another file
+		_ = binary.Write(all, binary.BigEndian, uint64(len(f.data))) // moving bytes to another file changes the digest
 		all.Write(f.data)
 	}
 	return [sha256.Size]byte(all.Sum(nil))
 }
 
-// Policy returns the policy. Getenv returns the value of a variable, which a text
-// of the policy names as ${NAME}, and "" if it is not set; nil knows none. Errors
-// are those of [Load].
+// Policy returns the policy. Getenv returns the value of a variable that the policy
+// contains as ${NAME}, or "" if it is not set. If getenv is nil, no variable is set.
+// Errors are those of [Load].
 func (s *Source) Policy(getenv func(name string) string) (*policy.Policy, error) {
 	if s.err != nil {
 		return nil, s.err
@@ -134,7 +138,8 @@ func (s *Source) Policy(getenv func(name string) string) (*policy.Policy, error)
 	return nil, fmt.Errorf("%s:%w", name, err)
 }
 
-// checkIncludes makes sure that [Open] read what a policy includes.
+// checkIncludes returns an error if the included files were not read, because the
+// policy is not from [Open].
 func (s *Source) checkIncludes(top *yaml.Node) error {
 	names, node, err := includes(top)
 	if err == nil && len(names) != len(s.files)-1 {
@@ -169,7 +174,7 @@ func memberOf(n *yaml.Node, name string) *yaml.Node {
 	return nil
 }
 
-// note remembers the file of each node.
+// note stores the file name of a node and of all nodes below it.
 func note(files map[*yaml.Node]string, n *yaml.Node, name string) {
 	files[n] = name
 	for _, child := range n.Content {
@@ -194,7 +199,7 @@ func parse(data []byte) (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
-// syntax returns what YAML itself found, with the position in front.
+// syntax returns the error of the YAML parser, with the position in front.
 func syntax(err error) error {
 	var several *yaml.LoadErrors
 	var wrong *yaml.LoadError

@@ -8,7 +8,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// trustReader reads what a policy says of one issuer.
+// trustReader reads the settings of one issuer.
 type trustReader struct {
 	policy.Trust
 	node       *yaml.Node
@@ -16,7 +16,7 @@ type trustReader struct {
 	used       bool
 }
 
-// members are the keys of one issuer.
+// members returns the keys of one issuer.
 func (t *trustReader) members(v values) []member {
 	used := func(read func(*yaml.Node) error) func(*yaml.Node) error {
 		return func(n *yaml.Node) error { t.used = true; return read(n) }
@@ -50,7 +50,7 @@ func (t *trustReader) readAccept(v values, n *yaml.Node) error {
 	return nil
 }
 
-// algorithms reads a list of algorithms that tokens can be signed with.
+// algorithms reads a list of signature algorithms.
 func (v values) algorithms(n *yaml.Node, into *[]string) error {
 	if err := v.list(n, into); err != nil {
 		return err
@@ -63,7 +63,8 @@ func (v values) algorithms(n *yaml.Node, into *[]string) error {
 	return nil
 }
 
-// element returns the node of the i-th text of a list, which may be one text.
+// element returns the node of the i-th text of a list. A single text is a list of
+// one.
 func element(n *yaml.Node, i int) *yaml.Node {
 	if n.Kind == yaml.SequenceNode {
 		return n.Content[i]
