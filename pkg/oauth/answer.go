@@ -41,8 +41,8 @@ type answer struct {
 // byteOrderMark may be skipped by a parser (RFC 8259, section 8.1).
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// object parses the response: a JSON object, or a form if the content type says
-// so.
+// object parses the response as a JSON object, or as a form if that is its content
+// type.
 func (r *reply) object() *answer {
 	a := &answer{reply: r, members: map[string]jsontext.Value{}, twice: map[string]bool{}}
 	body := bytes.TrimPrefix(r.Body, byteOrderMark)
@@ -113,7 +113,7 @@ func (a *answer) text(name string) (s string, err error) {
 	return s, nil
 }
 
-// value returns a member that is there once and not null, else nil.
+// value returns a member that occurs once and is not null, or nil.
 func (a *answer) value(name string) jsontext.Value {
 	v := a.members[name]
 	if a.twice[name] || len(v) == 0 || v.Kind() == 'n' || !utf8.Valid(v) {

@@ -60,7 +60,7 @@ func (c *Client) AuthorizeDevice(ctx context.Context, p DeviceParams) (*DeviceAu
 		return nil, fmt.Errorf("oauth: %w", req.err)
 	}
 	start := c.now()
-	// RFC 8628 has the client send its id whatever its authentication.
+	// RFC 8628, section 3.1, requires client_id with every client authentication.
 	params := append(req.params, param{"client_id", secret.New(c.ID)})
 	res, err := c.post(ctx, DeviceEndpoint, endpoint, params)
 	if err != nil {

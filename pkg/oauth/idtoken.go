@@ -19,30 +19,32 @@ import (
 )
 
 // IDTokenExpectation holds the values that an ID token must have. The zero value
-// has none. [AuthorizationRequest.IDTokenExpectation] returns that of a login; a
-// refresh needs Previous.
+// requires none. For a login, [AuthorizationRequest.IDTokenExpectation] returns it.
+// After a refresh, set Previous.
 type IDTokenExpectation struct {
 	Nonce     secret.String
-	MaxAge    *time.Duration // auth_time is needed and no longer ago
-	ACRValues []string       // acr is needed and one of these
+	MaxAge    *time.Duration // auth_time is required, and at most this long ago
+	ACRValues []string       // acr is required, and must be one of these
 	// Previous is the decoded ID token of the login. After a refresh, iss, sub
 	// and aud must be the same, and auth_time and nonce if they are present
 	// (OpenID Connect Core, section 12.2).
 	Previous *token.Token
 }
 
-// authLeeway allows for two clocks when auth_time is compared with max_age.
+// authLeeway is the accepted difference between the server's clock and this
+// machine's when auth_time is compared with max_age.
 const authLeeway = time.Minute
 
-// VerifyIDToken checks the ID token of a token response by every rule of OpenID
-// Connect Core, section 3.1.3.7: signature (HS256 only with a client secret and
-// where the server announces it), iss, aud and azp, exp, iat, nonce, at_hash,
-// auth_time, acr; after a refresh those of section 12.2.
+// VerifyIDToken verifies the ID token of a token response by the rules of OpenID
+// Connect Core, section 3.1.3.7: the signature, iss, aud, azp, exp, iat, nonce,
+// at_hash, auth_time and acr. After a refresh, the rules of section 12.2 apply too.
+// HS256, HS384 and HS512 are accepted only if the client has a secret and the server
+// announces the algorithm.
 //
-// Errors are Diagnoses: ID_TOKEN_MISSING where there is none (the caller decides
-// whether that matters), ID_TOKEN_INVALID with the failed check underneath,
-// NONCE_MISMATCH, SUBJECT_CHANGED; KEYS_UNAVAILABLE where it could not be
-// checked.
+// Errors are Diagnoses: ID_TOKEN_MISSING if the response has no ID token (the caller
+// decides whether it needs one), ID_TOKEN_INVALID, which wraps the failed check,
+// NONCE_MISMATCH, SUBJECT_CHANGED, and KEYS_UNAVAILABLE if the token could not be
+// verified.
 func (c *Client) VerifyIDToken(ctx context.Context, res *TokenResponse, want IDTokenExpectation) (*token.Token, error) {
 	if res == nil || res.IDToken.IsZero() {
 		return nil, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.IDTokenMissing})
@@ -66,7 +68,7 @@ func (c *Client) VerifyIDToken(ctx context.Context, res *TokenResponse, want IDT
 	return t, nil
 }
 
-// verifySigned performs the checks of every JWT from the issuer for this
+// verifySigned runs the checks that apply to every JWT of the issuer for this
 // client.
 func (c *Client) verifySigned(ctx context.Context, raw string) (*token.Token, error) {
 	decoded, err := token.Decode(raw)
@@ -89,13 +91,13 @@ func (c *Client) verifySigned(ctx context.Context, raw string) (*token.Token, er
 	case err == nil:
 		return t, nil
 	case ctx.Err() != nil, errors.As(err, &d) && d.Kind() == diagnosis.Unavailable:
-		return nil, err // it is not known to be bad
+		return nil, err // the token was not verified, so it is not known to be invalid
 	}
 	return nil, invalidIDToken("", "", err)
 }
 
-// issuerOf is the issuer that an ID token must be from. Google documents that
-// its own may come without the scheme.
+// issuerOf returns the iss that an ID token must have. Google documents that its ID
+// tokens can have the issuer without https://.
 func (c *Client) issuerOf(t *token.Token) string {
 	issuer := c.server().Issuer
 	if issuer == "https://accounts.google.com" && t.Issuer() == "accounts.google.com" {
@@ -104,9 +106,9 @@ func (c *Client) issuerOf(t *token.Token) string {
 	return issuer
 }
 
-// idTokenKeys returns the algorithms and keys for an ID token of that alg. The
-// client secret is a key only where the server announces such an algorithm:
-// otherwise the choice would be the token's.
+// idTokenKeys returns the accepted algorithms and the keys for an ID token with
+// this alg. The client secret is used as a key only if the server announces the
+// algorithm; otherwise, the token itself would decide about it.
 func (c *Client) idTokenKeys(ctx context.Context, alg string) (algorithms []string, keys token.KeySet, err error) {
 	announced := c.server().IDTokenSigningAlgValuesSupported
 	if strings.HasPrefix(alg, "HS") {
@@ -129,7 +131,7 @@ func (c *Client) idTokenKeys(ctx context.Context, alg string) (algorithms []stri
 	return algorithms, remote, err
 }
 
-// remoteKeys returns the server's key set, one for the life of the client.
+// remoteKeys returns the server's key set. All calls return the same one.
 func (c *Client) remoteKeys(ctx context.Context) (*jwks.Remote, error) {
 	if c.remote.Load() == nil {
 		rawURL, err := c.server().Endpoint("jwks_uri")
@@ -151,7 +153,7 @@ func invalidIDToken(expected, got string, err error) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid, Expected: diagnosis.Text(expected), Got: diagnosis.Text(got), Err: err}
 }
 
-// claimText returns a claim that must be a string where it is there at all.
+// claimText returns a claim that must be a string, and whether it is present.
 func claimText(t *token.Token, name string) (string, bool, error) {
 	v, there := t.Claim(name)
 	if !there {
@@ -164,16 +166,16 @@ func claimText(t *token.Token, name string) (string, bool, error) {
 	return s, true, nil
 }
 
-// checkParties compares sub, azp and the type with what an ID token for this
-// client has: an access token is not a proof of who logged in. Several audiences
-// need no azp where the token came from the token endpoint itself (OpenID Connect
-// Core, section 3.1.3.7); that the client is one of them was checked before.
+// checkParties checks typ, sub and azp. An access token is refused, because it does
+// not prove who logged in. A token with several audiences needs no azp, because it
+// came directly from the token endpoint (OpenID Connect Core, section 3.1.3.7).
+// The verifier has already checked that the client is one of the audiences.
 func (c *Client) checkParties(t *token.Token) error {
 	typ := strings.ToLower(strings.TrimPrefix(strings.ToLower(t.Type()), "application/"))
 	if typ == "at+jwt" {
 		return invalidIDToken("an ID token", "an access token (typ at+jwt)", nil)
 	}
-	// Of another type it would compare as equal to any other such subject.
+	// A sub that is not a string would be read as "" and so equal that of another user.
 	if sub, _, err := claimText(t, "sub"); err != nil || sub == "" {
 		return invalidIDToken("sub, a string that is not empty", "something else", nil)
 	}
@@ -208,19 +210,21 @@ func checkNonce(t *token.Token, want IDTokenExpectation) error {
 	return nil
 }
 
-// checkAccessTokenHash binds the access token to the ID token (OpenID Connect
-// Core, section 3.1.3.6).
+// checkAccessTokenHash checks that at_hash is the hash of the access token (OpenID
+// Connect Core, section 3.1.3.6).
 func checkAccessTokenHash(t *token.Token, accessToken secret.String) error {
 	hash, there, err := claimText(t, "at_hash")
 	if err != nil || !there {
 		return err
 	}
 	if subtle.ConstantTimeCompare([]byte(hash), []byte(leftHalf(t.Algorithm(), accessToken.Reveal()))) != 1 {
-		return invalidIDToken("at_hash to fit the access token", "another", nil)
+		return invalidIDToken("at_hash to be the hash of the access token", "another value", nil)
 	}
 	return nil
 }
 
+// leftHalf returns the left half of the hash of value, with the hash function of
+// alg.
 func leftHalf(alg, value string) string {
 	var sum []byte
 	switch {
@@ -245,7 +249,7 @@ func checkAuthTime(t *token.Token, maxAge *time.Duration, now time.Time) error {
 	seconds, ok := v.(float64)
 	switch {
 	case !there:
-		return invalidIDToken("auth_time, since max_age was asked for", "none", nil)
+		return invalidIDToken("auth_time, because max_age was requested", "none", nil)
 	case !ok || seconds <= 0 || seconds > 1e11:
 		return invalidIDToken("auth_time as a number of seconds", "something else", nil)
 	}
@@ -272,7 +276,8 @@ func checkACR(t *token.Token, values []string) error {
 	return nil
 }
 
-// checkPrevious applies OpenID Connect Core, section 12.2.
+// checkPrevious compares the ID token of a refresh with the previous one (OpenID
+// Connect Core, section 12.2).
 func checkPrevious(t, before *token.Token) error {
 	if before == nil {
 		return nil
@@ -291,7 +296,7 @@ func checkPrevious(t, before *token.Token) error {
 	}
 	now, there := t.Claim("auth_time")
 	then, thereBefore := before.Claim("auth_time")
-	// Only numbers are compared: comparing two objects would be a panic.
+	// Only numbers are compared, because comparing two objects panics.
 	is64, ok := now.(float64)
 	was64, okBefore := then.(float64)
 	if there && thereBefore && (!ok || !okBefore || is64 != was64) {

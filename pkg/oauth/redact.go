@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// Scrub returns text, which a server has sent, without the secrets of the request:
-// a page may repeat them.
+// Scrub returns text without the secrets of the request. Use it for text from a
+// server, which may repeat them.
 func (r *AuthorizationRequest) Scrub(text string) string { return scrub(text, r.params) }
 
-// scrub replaces everything that was sent as a credential, in each form in which
-// it was sent: as it is, form- and percent-encoded, and in an Authorization field
-// with and without its scheme and its base64.
+// scrub replaces every secret that was sent, in all its forms: unencoded, form-
+// and percent-encoded, and in an Authorization header with and without the scheme
+// and the base64 encoding.
 func scrub(text string, sent []param) string {
 	var all []string
 	for _, p := range sent {
@@ -23,7 +23,8 @@ func scrub(text string, sent []param) string {
 			all = append(all, basicParts(value)...)
 		}
 	}
-	// The longest first: a part of another value must not leave the rest behind.
+	// The longest first: if a value is a part of another one, replacing it first would
+	// leave the rest of the longer value in the text.
 	slices.SortFunc(all, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	for _, value := range slices.Compact(all) {
 		text = redact(text, value)
@@ -31,8 +32,8 @@ func scrub(text string, sent []param) string {
 	return text
 }
 
-// redact replaces a value wherever it occurs; one of under four bytes, which any
-// text may hold by chance, only where it is a word of its own.
+// redact replaces all occurrences of a value. A value of less than four bytes can
+// be part of any text by chance, so it is replaced only if it is a separate word.
 func redact(text, value string) string {
 	switch {
 	case value == "":
@@ -60,8 +61,8 @@ func redact(text, value string) string {
 	return out.String()
 }
 
-// basicParts are the forms in which the content of a Basic Authorization field
-// may be repeated (RFC 7617).
+// basicParts returns the forms in which a server may repeat the content of a Basic
+// Authorization header (RFC 7617).
 func basicParts(field string) []string {
 	encoded, ok := strings.CutPrefix(field, "Basic ")
 	if !ok {

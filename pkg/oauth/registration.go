@@ -17,10 +17,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// Registration is the metadata of a client to be registered (RFC 7591, section
-// 2). A client with a browser needs RedirectURIs; what is zero is filled in for
-// a native one: application_type native, the grants authorization_code and
-// refresh_token, and no secret where the server allows that.
+// Registration is the metadata of a client to register (RFC 7591, section 2). A
+// client that uses a browser needs RedirectURIs. The defaults of the other fields
+// are those of a native client: application_type native, the grants
+// authorization_code and refresh_token, and no secret if the server allows that.
 type Registration struct {
 	RedirectURIs            []string `json:"redirect_uris,omitzero"`
 	ClientName              string   `json:"client_name,omitempty"`
@@ -34,32 +34,35 @@ type Registration struct {
 	// JWKS holds the public keys of a client that uses private_key_jwt.
 	JWKS *jwks.Set `json:"jwks,omitzero"`
 
-	// OptionalGrantTypes are those of GrantTypes that the client can do without
-	// where the server refuses them.
+	// OptionalGrantTypes lists the elements of GrantTypes that the client does not
+	// need if the server refuses them.
 	OptionalGrantTypes []string `json:"-"`
-	// InitialAccessToken is for servers that do not let everyone register.
+	// InitialAccessToken authorizes the registration at servers that require it (RFC
+	// 7591, section 3).
 	InitialAccessToken secret.String `json:"-"`
 }
 
-// Registered is a client as the server registered it (RFC 7591, section 3.2.1).
+// Registered is the server's response to a registration (RFC 7591, section 3.2.1).
 type Registered struct {
 	ClientID     string
 	ClientSecret secret.String // empty for a public client
-	// ClientSecretExpiresAt is zero where the secret does not expire.
+	// ClientSecretExpiresAt is zero if the secret does not expire.
 	ClientSecretExpiresAt   time.Time
 	TokenEndpointAuthMethod string
 	RegistrationAccessToken secret.String // RFC 7592
 	RegistrationClientURI   string
-	Raw                     secret.String // the whole JSON object as it came
+	Raw                     secret.String // the complete JSON object, unchanged
 }
 
-// Register registers a client dynamically (RFC 7591). A server that refuses the
-// metadata is asked once more for only what is needed, since some do not know
-// every grant that they announce, or application_type. A nil http means the zero
-// client. Errors are Diagnoses: NO_REGISTRATION_PATH where the server has no such
-// endpoint, METADATA_INVALID or ENDPOINT_MISSING where it lacks one that the
-// client would need, DCR_REFUSED where it refuses, SERVER_ERROR, RATE_LIMITED and
-// those of safehttp.
+// Register registers a client (RFC 7591). If the server refuses the metadata,
+// Register sends a second request with only the required metadata, because some
+// servers do not accept application_type, or a grant that they announce. If c is
+// nil, the zero [safehttp.Client] is used.
+//
+// Errors are Diagnoses: NO_REGISTRATION_PATH if the server has no registration
+// endpoint, METADATA_INVALID or ENDPOINT_MISSING if it lacks another endpoint that
+// the client needs, DCR_REFUSED if it refuses the registration, SERVER_ERROR,
+// RATE_LIMITED, and those of safehttp.
 func Register(ctx context.Context, c *safehttp.Client, server *discovery.Server, metadata Registration) (*Registered, error) {
 	if server == nil {
 		server = &discovery.Server{}
@@ -107,8 +110,8 @@ func register(ctx context.Context, c *safehttp.Client, endpoint string, metadata
 	return parseRegistered(r.object())
 }
 
-// needs reports an endpoint that the client could not do without: it would be
-// registered in vain.
+// needs returns an error if the server lacks an endpoint that the client requires.
+// Then it is not registered.
 func (m Registration) needs(server *discovery.Server) error {
 	for _, grant := range m.GrantTypes {
 		name := map[string]string{"authorization_code": "authorization_endpoint", GrantDeviceCode: "device_authorization_endpoint"}[grant]
@@ -123,8 +126,8 @@ func (m Registration) needs(server *discovery.Server) error {
 	return err
 }
 
-// reduced is the least that the client needs. The method is that which the caller
-// named, "" if it leaves the choice to us.
+// reduced returns only the metadata that the client requires. Method is the client
+// authentication that the caller chose, or "".
 func (m Registration) reduced(server *discovery.Server, method string) Registration {
 	m.ApplicationType = ""
 	m.GrantTypes = slices.DeleteFunc(slices.Clone(m.GrantTypes), func(grant string) bool {
@@ -136,6 +139,7 @@ func (m Registration) reduced(server *discovery.Server, method string) Registrat
 	return m
 }
 
+// filled returns the metadata with its defaults.
 func (m Registration) filled(server *discovery.Server) Registration {
 	if m.ApplicationType == "" {
 		m.ApplicationType = "native"
@@ -143,8 +147,8 @@ func (m Registration) filled(server *discovery.Server) Registration {
 	if m.GrantTypes == nil {
 		m.GrantTypes = []string{"authorization_code", "refresh_token"}
 	}
-	// A client without a browser says so by two empty lists: left out, they
-	// would mean a default.
+	// A client without a browser sends two empty lists. If they were absent, the
+	// server would use a default.
 	if m.RedirectURIs == nil {
 		m.RedirectURIs = []string{}
 	}
@@ -200,8 +204,8 @@ func parseRegistered(res *answer) (*Registered, error) {
 	return r, nil
 }
 
-// registrationRefused says that registering failed, not a login or a token, and
-// keeps what can be tried again as it is.
+// registrationRefused turns an error into a failed registration. An error that is
+// transient is returned unchanged.
 func registrationRefused(err error, res *answer) error {
 	var d *diagnosis.Diagnosis
 	if errors.As(err, &d) && d.Kind() == diagnosis.Unavailable {

@@ -11,21 +11,20 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// ErrState marks parameters that are no answer to this request: their state is
-// missing or another one, they hold neither a code nor an error, or the request
-// was answered before. Anyone can send such a thing to a loopback port, so the
-// wait for the real answer goes on.
+// ErrState marks parameters that are not a response to this request: the state is
+// missing or differs, they contain neither a code nor an error, or the request was
+// already answered. Anyone can send such parameters to a loopback port, so continue
+// to wait for the real response.
 var ErrState = errors.New("not the answer to this request")
 
-// StateError is an [ErrState] with what the parameters hold, so that the user can
-// be shown why nothing happens.
+// StateError is an [ErrState] with details that can be shown to the user.
 type StateError struct {
-	Missing bool   // there is no state at all
-	Cut     bool   // the parameters end in the middle of an answer to this request
-	Code    string // of the error parameter, "" if there is none; unverified
+	Missing bool   // there is no state
+	Cut     bool   // the parameters are the beginning of a response to this request
+	Code    string // the parameter error, or ""; it is not verified
 }
 
-// Error says what is wrong with the state.
+// Error describes the problem with the state.
 func (e *StateError) Error() string {
 	switch {
 	case e.Missing:
@@ -36,18 +35,20 @@ func (e *StateError) Error() string {
 	return ErrState.Error()
 }
 
-// Is makes every StateError an [ErrState].
+// Is reports whether target is [ErrState].
 func (e *StateError) Is(target error) bool { return target == ErrState }
 
-// Code takes the parameters of the redirect and returns the code they hold
-// (RFC 6749, section 4.1.2). It is the only way to a code, and can be used once.
+// Code returns the authorization code in the parameters of the redirect (RFC 6749,
+// section 4.1.2). There is no other way to get the code, and a request accepts only
+// one response.
 //
-// The state is compared first, in constant time; without it nothing else is
-// believed, not even an error. Then iss, which must be the issuer, and must be
-// there if the server announces it (RFC 9207), in an error response too. Errors
-// are Diagnoses: STATE_MISMATCH wrapping [ErrState], after which the wait goes
-// on; ISS_PARAM, which ends the login; or what the [*Error] of an error response
-// means.
+// The state is compared first, in constant time. If it differs, nothing else is
+// read, not even an error. Then iss is compared with the issuer. It is required if
+// the server announces it (RFC 9207), also in an error response.
+//
+// Errors are Diagnoses: STATE_MISMATCH, which wraps [ErrState] (continue to wait),
+// ISS_PARAM (the login has failed), or the diagnosis for an error response, which
+// wraps its [*Error].
 func (r *AuthorizationRequest) Code(v url.Values) (secret.String, error) {
 	if !r.isMine(v) {
 		return secret.String{}, fmt.Errorf("oauth: %w", &diagnosis.Diagnosis{ID: diagnosis.StateMismatch, Err: &StateError{
@@ -81,9 +82,9 @@ func (r *AuthorizationRequest) isMine(v url.Values) bool {
 	return v.Has("error") || len(code) == 1 && code[0] != "" || !r.issuerFits(v["iss"])
 }
 
-// Missing returns the name of a parameter that every answer to this request has
-// and v lacks, "" if v has them all: state, code or error, and iss if the server
-// announces it (RFC 9207). It believes nothing that is there.
+// Missing returns the name of a required parameter that v lacks, or "". Required
+// are state, code (or error), and iss if the server announces it (RFC 9207). The
+// values are not checked.
 func (r *AuthorizationRequest) Missing(v url.Values) string {
 	switch {
 	case !v.Has("state"):
@@ -96,8 +97,8 @@ func (r *AuthorizationRequest) Missing(v url.Values) string {
 	return ""
 }
 
-// isCut reports whether v is the beginning of an answer to this request, as a
-// terminal leaves of a long line: the state ends early, or comes without the rest.
+// isCut reports whether v is the beginning of a response to this request, such as a
+// long line that a terminal cut off: the state ends early, or nothing follows it.
 func (r *AuthorizationRequest) isCut(v url.Values) bool {
 	state := v["state"]
 	return len(state) == 1 && state[0] != "" && !v.Has("error") && strings.HasPrefix(r.state.Reveal(), state[0]) && len(v["code"]) < 2
@@ -132,7 +133,7 @@ func (r *AuthorizationRequest) TokenRequest(code secret.String) TokenRequest {
 	return t.secret("code", code).with("redirect_uri", r.RedirectURI).secret("code_verifier", r.verifier).with("resource", r.resource...)
 }
 
-// IDTokenExpectation returns what the ID token of this login must fit.
+// IDTokenExpectation returns the values that the ID token of this login must have.
 func (r *AuthorizationRequest) IDTokenExpectation() IDTokenExpectation {
 	return IDTokenExpectation{Nonce: r.nonce, MaxAge: r.maxAge, ACRValues: r.acrValues}
 }

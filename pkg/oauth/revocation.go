@@ -16,11 +16,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// Revoke asks the server to revoke a token (RFC 7009). hint is "access_token",
-// "refresh_token" or "". A token that the server does not know, or no longer, is
-// not an error: what was wanted is the case (section 2.2). Errors are Diagnoses as
-// of [Client.Token]; the [*Error] of a server that does not revoke this kind of
-// token has the code unsupported_token_type.
+// Revoke asks the server to revoke a token (RFC 7009). Hint is "access_token",
+// "refresh_token" or "". A token that the server does not know is not an error,
+// because it cannot be used any more (section 2.2). Errors are Diagnoses, as of
+// [Client.Token]. If the server cannot revoke this kind of token, the [*Error] has
+// the code unsupported_token_type.
 func (c *Client) Revoke(ctx context.Context, t secret.String, hint string) error {
 	endpoint, err := c.endpoint("revocation_endpoint")
 	if err != nil {
@@ -38,7 +38,8 @@ func (c *Client) Revoke(ctx context.Context, t secret.String, hint string) error
 	return res.failed()
 }
 
-// saysGone reports that the server answers that it knows no such token.
+// saysGone reports whether the response means that the server does not know the
+// token.
 func (a *answer) saysGone() bool {
 	code, _ := a.text("error")
 	switch code {
@@ -48,8 +49,8 @@ func (a *answer) saysGone() bool {
 	return a.Status == http.StatusNotFound && a.isObject
 }
 
-// Introspection is what the server says of a token (RFC 7662, section 2.2).
-// With Active false nothing else is meaningful.
+// Introspection is the server's response about a token (RFC 7662, section 2.2). If
+// Active is false, ignore the other fields.
 type Introspection struct {
 	Active    bool
 	Scope     []string
@@ -59,12 +60,13 @@ type Introspection struct {
 	Issuer    string
 	Subject   string
 	Audience  []string
-	ExpiresAt time.Time      // zero where the server does not tell
-	Raw       jsontext.Value // the whole object as it came
+	ExpiresAt time.Time      // zero if the response has no exp
+	Raw       jsontext.Value // the complete object, unchanged
 }
 
-// Introspect asks the server about a token (RFC 7662). Errors are Diagnoses as
-// of [Client.Token]; an inactive token is none.
+// Introspect asks the server about a token (RFC 7662). Hint is "access_token",
+// "refresh_token" or "". An inactive token is not an error. Errors are Diagnoses, as
+// of [Client.Token].
 func (c *Client) Introspect(ctx context.Context, t secret.String, hint string) (*Introspection, error) {
 	endpoint, err := c.endpoint("introspection_endpoint")
 	if err != nil {
@@ -79,7 +81,7 @@ func (c *Client) Introspect(ctx context.Context, t secret.String, hint string) (
 		return nil, res.failed()
 	}
 	i := &Introspection{Raw: jsontext.Value(bytes.TrimPrefix(res.Body, byteOrderMark)).Clone()}
-	// A member of another type than boolean could be read as either.
+	// Anything but a boolean could be read as true or as false.
 	if active := res.value("active"); active == nil || json.Unmarshal(active, &i.Active) != nil {
 		return nil, res.unusable("active true or false", res.what("active"))
 	}
@@ -106,10 +108,11 @@ func (i *Introspection) read(a *answer) {
 	}
 }
 
-// EndSessionURL returns the address at which the user ends the session at the
-// server in a browser (OpenID Connect RP-Initiated Logout 1.0). It names the
-// client and no ID token: an address that a browser is started with can be read
-// by others, so the server asks the user instead.
+// EndSessionURL returns the URL to open in a browser, where the user logs out at the
+// server (OpenID Connect RP-Initiated Logout 1.0). It contains the client id, but no
+// ID token, because other users of the machine can read the arguments of the
+// browser. Without one, the server asks the user to confirm. The error is the
+// Diagnosis ENDPOINT_MISSING or INSECURE_URL.
 func (c *Client) EndSessionURL() (string, error) {
 	endpoint := c.server().EndSessionEndpoint
 	if endpoint == "" {

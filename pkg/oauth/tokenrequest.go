@@ -14,38 +14,40 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// TokenRequest is a request to the token endpoint, made by the constructor of
-// its grant. It prints without its secrets.
+// TokenRequest is a request to the token endpoint. Create it with the constructor
+// of its grant. Secrets are redacted when it is printed.
 type TokenRequest struct {
 	GrantType string
 	params    []param
 	scope     []string
-	again     bool // may be sent again if nothing was sent the first time
+	again     bool // may be sent a second time if the first connection failed
 	err       error
 }
 
-// Refresh asks for a new access token (RFC 6749, section 6). An empty scope
-// means as before; resource is repeated on this leg too (RFC 8707, section 2.2).
+// Refresh requests a new access token (RFC 6749, section 6). An empty scope keeps
+// the scope of the previous token. Resource must be sent again with each refresh (RFC
+// 8707, section 2.2).
 func Refresh(refreshToken secret.String, scope, resource []string) TokenRequest {
 	t := TokenRequest{GrantType: "refresh_token", scope: slices.Clone(scope), again: true}
 	return t.secret("refresh_token", refreshToken).with("scope", spaced(scope)).with("resource", resource...)
 }
 
-// ClientCredentials asks for a token of the client's own (RFC 6749, section 4.4).
+// ClientCredentials requests a token for the client itself, without a user (RFC
+// 6749, section 4.4).
 func ClientCredentials(scope, audience, resource []string) TokenRequest {
 	t := TokenRequest{GrantType: "client_credentials", scope: slices.Clone(scope), again: true}
 	return t.with("scope", spaced(scope)).with("audience", audience...).with("resource", resource...)
 }
 
-// JWTBearer presents an assertion as a grant (RFC 7523, section 2.1).
+// JWTBearer requests a token in exchange for an assertion (RFC 7523, section 2.1).
 func JWTBearer(assertion secret.String, scope, audience, resource []string) TokenRequest {
 	t := TokenRequest{GrantType: grantJWTBearer, scope: slices.Clone(scope)}
 	return t.secret("assertion", assertion).with("scope", spaced(scope)).with("audience", audience...).with("resource", resource...)
 }
 
-// TokenExchangeParams is what a token exchange asks for (RFC 8693, section
-// 2.1). SubjectToken is needed. A token type is a URI; SubjectTokenType "" means
-// an access token, and so does ActorTokenType where there is an actor token.
+// TokenExchangeParams holds the parameters of a token exchange (RFC 8693, section
+// 2.1). SubjectToken is required. A token type is a URI. The default of
+// SubjectTokenType and ActorTokenType is [TokenTypeAccessToken].
 type TokenExchangeParams struct {
 	SubjectToken       secret.String
 	SubjectTokenType   string
@@ -57,9 +59,8 @@ type TokenExchangeParams struct {
 	Resource           []string
 }
 
-// TokenType returns the URI of a token type that is named by the last part of it,
-// such as jwt or id_token (RFC 8693, section 3). Any other text is returned as it
-// is.
+// TokenType returns the URI of a token type (RFC 8693, section 3). Name is the last
+// part of the URI, such as jwt or id_token. Any other text is returned unchanged.
 func TokenType(name string) string {
 	if slices.Contains([]string{"access_token", "refresh_token", "id_token", "jwt", "saml1", "saml2", "id-jag"}, name) {
 		return "urn:ietf:params:oauth:token-type:" + name
@@ -73,8 +74,8 @@ const (
 	TokenTypeRefreshToken = "urn:ietf:params:oauth:token-type:refresh_token"
 	TokenTypeIDToken      = "urn:ietf:params:oauth:token-type:id_token"
 	TokenTypeJWT          = "urn:ietf:params:oauth:token-type:jwt"
-	// TokenTypeIDJAG is an identity assertion authorization grant, which another
-	// server takes by [JWTBearer] (draft-ietf-oauth-identity-assertion-authz-grant).
+	// TokenTypeIDJAG is an identity assertion authorization grant. Send it to another
+	// server with [JWTBearer] (draft-ietf-oauth-identity-assertion-authz-grant).
 	TokenTypeIDJAG = "urn:ietf:params:oauth:token-type:id-jag"
 )
 
@@ -98,8 +99,8 @@ func TokenExchange(p TokenExchangeParams) TokenRequest {
 	return t.with("audience", p.Audience...).with("resource", p.Resource...)
 }
 
-// With returns the request with further parameters. One that the request sets
-// itself is refused when it is sent (PARAM_RESERVED).
+// With returns the request with additional parameters. If one of them is a parameter
+// that the request sets itself, [Client.Token] returns PARAM_RESERVED.
 func (t TokenRequest) With(more url.Values) TokenRequest {
 	all, err := extra(slices.Clone(t.params), more)
 	if err != nil {
@@ -110,7 +111,7 @@ func (t TokenRequest) With(more url.Values) TokenRequest {
 	return t
 }
 
-// with adds a parameter once per value; an empty value is left out.
+// with adds a parameter once for each value. Empty values are omitted.
 func (t TokenRequest) with(name string, values ...string) TokenRequest {
 	for _, v := range values {
 		t = t.secret(name, secret.New(v))
@@ -125,19 +126,20 @@ func (t TokenRequest) secret(name string, value secret.String) TokenRequest {
 	return t
 }
 
-// Token sends a token request of any grant and reads the answer (RFC 6749,
-// sections 3.2 and 5). No redirect is followed; the answer is at most 1 MiB and
-// takes at most 20 seconds (10 for client credentials), or HTTP.Timeout where
-// that is longer. A code is sent once; a refresh or client
-// credentials once more only if no connection came about, so that nothing was
-// sent.
+// Token sends a token request of any grant and returns the response (RFC 6749,
+// sections 3.2 and 5). Redirects are not followed. The response is limited to 1 MiB
+// and 20 seconds (10 for client credentials), or HTTP.Timeout if that is longer. A
+// code is sent only once. A refresh and a request for client credentials are sent a
+// second time if the connection failed and nothing was sent.
 //
-// The client authenticates as AuthMethod says. Errors are Diagnoses: what the
-// server's [*Error] means, TOKEN_ENDPOINT_SHAPE for an answer that is no token
-// response, ENDPOINT_MISSING, ENDPOINT_MOVED, and those of safehttp. No error
-// holds a secret. Where a success that fails a check holds a refresh token, the
-// response that comes with the error holds that alone: a server that rotates
-// refresh tokens takes no other from now on.
+// The client authenticates with AuthMethod. Errors are Diagnoses: the diagnosis for
+// an error response, which wraps its [*Error]; TOKEN_ENDPOINT_SHAPE for a response
+// that is not a token response; CLIENT_INCOMPLETE, ENDPOINT_MISSING, ENDPOINT_MOVED,
+// DPOP_DOWNGRADE, PARAM_RESERVED; and those of safehttp. No error contains a secret.
+//
+// If a successful response fails a check but contains a refresh token, Token returns
+// the error together with a response that contains only the refresh token. Store
+// it: a server that rotates refresh tokens accepts no earlier one.
 func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, error) {
 	if req.err != nil {
 		return nil, fmt.Errorf("oauth: %w", req.err)
@@ -169,10 +171,10 @@ func (c *Client) Token(ctx context.Context, req TokenRequest) (*TokenResponse, e
 	return answer, nil
 }
 
-// postProved posts to the token endpoint, with a proof of possession if the
-// client has a key for one. A server may refuse the first proof for want of a
-// nonce; that refusal uses up neither a code nor a refresh token, so the request
-// goes out once more (RFC 9449, section 8).
+// postProved posts to the token endpoint, with a proof of possession if the client
+// has a DPoP key. A server may refuse the first proof because it lacks a nonce. The
+// code or refresh token is still valid then, so the request is sent again with the
+// nonce (RFC 9449, section 8).
 func (c *Client) postProved(ctx context.Context, grantType, endpoint string, params []param, limit time.Duration) (*answer, error) {
 	request := Request{Endpoint: TokenEndpoint, GrantType: grantType}
 	if c.DPoP == nil {
@@ -194,8 +196,8 @@ func (c *Client) postProved(ctx context.Context, grantType, endpoint string, par
 	}
 }
 
-// checkBinding refuses a token that is less bound than was asked for, and one
-// that is bound to a key that is not there.
+// checkBinding refuses a Bearer token if a DPoP-bound one was requested, and a
+// DPoP-bound token if the client has no key.
 func (c *Client) checkBinding(t *TokenResponse) error {
 	d := &diagnosis.Diagnosis{ID: diagnosis.DPoPDowngrade}
 	switch {
@@ -209,7 +211,7 @@ func (c *Client) checkBinding(t *TokenResponse) error {
 	return fmt.Errorf("oauth: %w", d)
 }
 
-// nothingSent reports that there was not even a connection.
+// nothingSent reports whether the connection itself failed.
 func nothingSent(err error) bool {
 	var d *diagnosis.Diagnosis
 	if !errors.As(err, &d) || d.ID != diagnosis.Unreachable {

@@ -17,38 +17,42 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// TokenResponse is a successful answer of the token endpoint (RFC 6749, section
+// TokenResponse is a successful response of the token endpoint (RFC 6749, section
 // 5.1).
 type TokenResponse struct {
 	AccessToken secret.String
-	// TokenType is "Bearer" or "DPoP", in this spelling whatever was sent; "N_A"
-	// where a token exchange gave what is no access token (RFC 8693, section
-	// 2.2.1).
+	// TokenType is "Bearer" or "DPoP", in this spelling for any spelling in the
+	// response. It is "N_A" if the result of a token exchange is not an access token
+	// (RFC 8693, section 2.2.1).
 	TokenType    string
 	RefreshToken secret.String
-	// RefreshExpiresAt is when the refresh token ends, zero where the server does
-	// not say (refresh_token_expires_in; refresh_expires_in of Keycloak).
+	// RefreshExpiresAt is when the refresh token expires, or zero if the response does
+	// not contain it (refresh_token_expires_in; Keycloak uses refresh_expires_in).
 	RefreshExpiresAt time.Time
 	IDToken          secret.String
-	// Scope is what was granted: what the server says or, where it says
-	// nothing, what was asked for.
+	// Scope is the granted scope: that of the response or, if it has none, the
+	// requested scope. ScopeGiven reports whether the response has one.
 	Scope      []string
 	ScopeGiven bool
-	// ExpiresAt is when the access token ends by expires_in, a year ahead at
-	// most; zero if expires_in is missing or invalid.
+	// ExpiresAt is when the access token expires, calculated from expires_in, and at
+	// most a year from now. It is zero if expires_in is missing or invalid.
 	ExpiresAt time.Time
-	// IssuedTokenType is the URI of a token exchange's result (RFC 8693).
+	// IssuedTokenType is the token type URI of a token exchange's result (RFC 8693,
+	// section 3).
 	IssuedTokenType string
-	// Clock is the server's, by the Date of the response.
+	// Clock compares the server's clock with this machine's, by the Date of the
+	// response.
 	Clock ServerClock
-	// Raw is the whole JSON object as it came, with the fields not listed here.
+	// Raw is the complete JSON object, unchanged, including fields that are not listed
+	// here.
 	Raw secret.String
 }
 
+// longestLife is the maximum lifetime of a token that is used.
 const longestLife = 365 * 24 * time.Hour
 
 func (c *Client) parseTokenResponse(res *answer, req TokenRequest, now time.Time) (*TokenResponse, error) {
-	// GitHub answers 200 with an error.
+	// GitHub sends errors with status 200.
 	if !res.isGood(http.StatusOK, http.StatusCreated) {
 		return nil, res.failed()
 	}
@@ -79,16 +83,18 @@ func (c *Client) parseTokenResponse(res *answer, req TokenRequest, now time.Time
 	return t, nil
 }
 
-// NestedTokenError is underneath a TOKEN_ENDPOINT_SHAPE where the response has no
-// access token, but objects with one. [Client.TokenMember] chooses one of them.
+// NestedTokenError is wrapped by TOKEN_ENDPOINT_SHAPE if the response has no access
+// token itself, but has members that contain one. Members lists their names; set
+// [Client.TokenMember] to one of them.
 type NestedTokenError struct{ Members []string }
 
-// Error names the members.
+// Error lists the members.
 func (e *NestedTokenError) Error() string {
 	return "an access token is in the member " + diagnosis.Quote(strings.Join(e.Members, ", "))
 }
 
-// within is the object of a member, if it has an access token.
+// within returns the object in a member if it has an access token, or the response
+// itself.
 func (a *answer) within(member string) *answer {
 	nested := a.nested(member)
 	if nested == nil {
@@ -97,7 +103,7 @@ func (a *answer) within(member string) *answer {
 	return nested
 }
 
-// nested is the object of a member that has an access token, nil if there is none.
+// nested returns the object in a member if it has an access token, or nil.
 func (a *answer) nested(member string) *answer {
 	v := a.value(member)
 	if v.Kind() != '{' {
@@ -110,8 +116,8 @@ func (a *answer) nested(member string) *answer {
 	return inner
 }
 
-// withoutToken reports that there is no access token where one has to be, and
-// where else there is.
+// withoutToken returns the error for a response without an access token. It lists
+// the members that contain one.
 func (a *answer) withoutToken() error {
 	d := &diagnosis.Diagnosis{ID: diagnosis.TokenEndpointShape, Expected: diagnosis.Values{"access_token from the token endpoint"}, Got: a.what("access_token")}
 	var members []string
@@ -126,11 +132,12 @@ func (a *answer) withoutToken() error {
 	return fmt.Errorf("oauth: %w", d)
 }
 
-// TokenTypeError is underneath a TOKEN_ENDPOINT_SHAPE where the response has no
-// token_type, or one that is not registered. [Client.AssumeBearer] accepts it.
+// TokenTypeError is wrapped by TOKEN_ENDPOINT_SHAPE if the response has no
+// token_type, or one that is not registered. [Client.AssumeBearer] accepts such a
+// response. Type is "" if the response has none.
 type TokenTypeError struct{ Type string }
 
-// Error names the type.
+// Error describes the problem with the type.
 func (e *TokenTypeError) Error() string {
 	if e.Type == "" {
 		return "without a token_type it is unknown how the token is used (RFC 6749, section 7.1)"
@@ -166,8 +173,8 @@ func refreshExpiry(res *answer, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// rotated is the refresh token of a success that cannot be used otherwise, nil
-// if there is none.
+// rotated returns a response with only the refresh token of a successful response
+// that failed a check, or nil if it has none.
 func rotated(res *answer, now time.Time) *TokenResponse {
 	refresh, err := res.text("refresh_token")
 	if !res.isObject || err != nil || refresh == "" || res.Status != http.StatusOK && res.Status != http.StatusCreated {
@@ -176,8 +183,8 @@ func rotated(res *answer, now time.Time) *TokenResponse {
 	return &TokenResponse{RefreshToken: secret.New(refresh), RefreshExpiresAt: refreshExpiry(res, now)}
 }
 
-// lifetime reads expires_in, which some servers send as a string. Anything that
-// is no positive number says nothing.
+// lifetime reads a number of seconds, which some servers send as a string. It
+// returns 0 for anything that is not a positive number.
 func lifetime(v jsontext.Value) time.Duration {
 	number := string(v)
 	if s, ok := text(v); ok {
@@ -193,8 +200,9 @@ func lifetime(v jsontext.Value) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// scopes reads what was granted. An absent scope means as asked (RFC 6749,
-// section 5.1). Twitch sends an array, GitHub separates by commas.
+// scopes returns the granted scope. If the response has none, the scope is as
+// requested (RFC 6749, section 5.1). Twitch sends an array, and GitHub separates
+// scopes by commas.
 func scopes(v jsontext.Value, asked []string) (granted []string, given bool) {
 	var list []string
 	s, ok := text(v)

@@ -16,18 +16,19 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Userinfo is the userinfo endpoint's answer (OpenID Connect Core, section 5.3.2).
+// Userinfo is the response of the userinfo endpoint (OpenID Connect Core, section
+// 5.3.2).
 type Userinfo struct {
-	Subject string         // sub, "" where there is none
-	Raw     jsontext.Value // the whole object as it came
+	Subject string         // the member sub, or ""
+	Raw     jsontext.Value // the complete object, unchanged
 }
 
-// Userinfo asks who the access token is about. subject is the sub of the ID
-// token of the same login; the answer must be about the same, or it could be
-// another user's (OpenID Connect Core, section 5.3.2). Only where there was no ID
-// token is subject "", and only then may the answer have no sub, as servers
-// without OpenID Connect give none: its Subject is then "". A signed answer
-// (application/jwt) is verified with the server's keys.
+// Userinfo returns information about the user of an access token. Subject is the sub
+// of the ID token from the same login. The response must have the same sub, because
+// it could be about another user otherwise (OpenID Connect Core, section 5.3.2). If
+// the login returned no ID token, pass "": then the response may lack sub, because
+// servers without OpenID Connect do not send it. A signed response (application/jwt)
+// is verified with the server's keys.
 //
 // Errors are Diagnoses: SUBJECT_CHANGED, API_UNAUTHORIZED, API_FORBIDDEN,
 // ANSWER_INVALID, ID_TOKEN_INVALID for a signature, ENDPOINT_MISSING and those
@@ -62,7 +63,7 @@ func (c *Client) askUserinfo(ctx context.Context, method, endpoint string, acces
 	return c.doProved(req, accessToken)
 }
 
-// openUserinfo replaces a signed answer by its claims.
+// openUserinfo replaces a signed response with its claims.
 func (c *Client) openUserinfo(ctx context.Context, res *safehttp.Response) (*safehttp.Response, error) {
 	if kind := (&reply{Response: res}).contentType(); res.Status != http.StatusOK || kind != "application/jwt" {
 		return res, nil
@@ -117,8 +118,9 @@ func (c *Client) readUserinfo(r *reply, subject string) (*Userinfo, error) {
 	return &Userinfo{Subject: about, Raw: jsontext.Value(bytes.TrimPrefix(res.Body, byteOrderMark)).Clone()}, nil
 }
 
-// doProved sends a request with the access token: as Bearer, or with a proof,
-// once more if the server first wants a nonce in it (RFC 9449, section 9).
+// doProved sends a request with the access token, as Bearer or with a DPoP proof. If
+// the server requires a nonce in the proof, the request is sent again with it (RFC
+// 9449, section 9).
 func (c *Client) doProved(req *http.Request, accessToken secret.String) (*safehttp.Response, error) {
 	if c.DPoP == nil {
 		req.Header.Set("Authorization", "Bearer "+accessToken.Reveal())
