@@ -86,7 +86,7 @@ func (run *auditRun) json() auditJSON {
 	case run.report.Interrupted:
 		out.Error = "interrupted"
 	case run.report.Unreachable != nil:
-		out.Error = "no answer: " + run.report.Unreachable.Error()
+		out.Error = "no response: " + run.report.Unreachable.Error()
 	case run.report.Refused != nil:
 		out.Error = "the API refused every valid token"
 	}

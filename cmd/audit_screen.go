@@ -280,7 +280,7 @@ func (env *Env) showUndecided(s *screen, run *auditRun, marks signs) {
 	case r.Interrupted:
 		s.line("%s %s", s.bad(marks.fail), run.partial())
 	case r.Unreachable != nil:
-		s.line("%s %s", s.bad(marks.fail), continued(clean("no answer from "+run.target.Host+": "+r.Unreachable.Error()), 2))
+		s.line("%s %s", s.bad(marks.fail), continued(clean("no response from "+run.target.Host+": "+r.Unreachable.Error()), 2))
 		return
 	case r.Refused != nil:
 		s.line("%s %s", s.bad(marks.fail), continued("the API refused every valid token, so nothing is proven", 2))

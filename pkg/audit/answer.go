@@ -14,7 +14,7 @@ import (
 // Answer is an API's response to one request.
 type Answer struct {
 	Status     int      // 0 without a response
-	Challenges []string // the WWW-Authenticate fields as they were sent
+	Challenges []string // the values of the WWW-Authenticate headers
 	MediaType  string   // of the body, without parameters
 	Location   string
 	Body       []byte // at most 1 MiB
@@ -56,7 +56,8 @@ func (a *Answer) without(raw string) *Answer {
 	return a
 }
 
-// minHidden is the length from which a text counts as a token.
+// minHidden is the minimum length of a text that is removed. A shorter one can be
+// in a response by chance.
 const minHidden = 16
 
 type constant string

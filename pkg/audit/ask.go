@@ -38,7 +38,7 @@ func (a *Audit) ask(ctx context.Context, x *asking) {
 	a.controlAgain(ctx, x)
 }
 
-// notApplicable marks a cell that turned out not to concern the operation.
+// notApplicable marks a case that does not apply to the operation.
 const notApplicable = "not applicable"
 
 // controls sends the valid request and the one without a token, and reports
@@ -83,7 +83,8 @@ func (a *Audit) controls(ctx context.Context, x *asking) bool {
 		x.stop = inconclusive("404 with a valid token, and no object is in the path: the API does not know the operation")
 		return false
 	}
-	// Rule 5 compares with a bad signature, whichever cases are asked.
+	// See passedAuthentication: it needs the response to a bad signature, also if that
+	// case is not selected.
 	if !slices.ContainsFunc(x.cells, func(cell *cell) bool { return cell.c.Name == "bad-signature" }) {
 		spoiled := &cell{c: caseNamed("bad-signature")}
 		if a.answer(ctx, x, spoiled); spoiled.lacks == "" {
@@ -117,8 +118,8 @@ func (a *Audit) controlAgain(ctx context.Context, x *asking) {
 	}
 }
 
-// sinceWhen names the first case that was not answered, such as one that ended
-// the API; "" if all were.
+// sinceWhen returns a text with the first case that got no response, for example
+// because it crashed the API, or "" if all got one.
 func (x *asking) sinceWhen() string {
 	for _, cell := range x.cells {
 		if cell.answer != nil && cell.answer.Err != nil && cell.lacks == "" {
@@ -128,7 +129,7 @@ func (x *asking) sinceWhen() string {
 	return ""
 }
 
-// answer sends the request of a cell and keeps the answer.
+// answer sends the request of a cell and stores the response.
 func (a *Audit) answer(ctx context.Context, x *asking, cell *cell) {
 	if cell.c.Token != "" || cell.c.Needs > NeedToken {
 		if cell.lacks = a.config.Tokens.Lacks(cell.c, x.op); cell.lacks != "" {

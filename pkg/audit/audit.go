@@ -17,13 +17,13 @@ import (
 
 // Config configures an audit. Target, Operations and Tokens are required.
 type Config struct {
-	// Target is the URL that the paths of the operations follow.
+	// Target is the base URL of the API. The paths of the operations are appended to it.
 	Target     *url.URL
 	Operations []Operation
 	Tokens     Tokens
 	// Scopes lists all scopes of the API. If nil, they are those of Operations.
 	Scopes []string
-	// Unlisted are operations that one of two documents does not list.
+	// Unlisted lists operations that are in only one of two documents, see [Merge].
 	Unlisted []string
 	// Transport sends the requests. If nil, it is that of HTTP. Redirects are
 	// not followed.
@@ -33,12 +33,12 @@ type Config struct {
 	Cases []string
 	// Unsafe is how operations that change data are tested.
 	Unsafe Mode
-	// AnyAudience leaves out the cases of the audience, for an API that accepts
-	// tokens for any.
+	// AnyAudience omits the cases of the audience, for an API that accepts tokens with
+	// any audience.
 	AnyAudience bool
 	// Header is added to every request.
 	Header http.Header
-	// Rate is the maximum number of requests in a second; 0 means no limit.
+	// Rate is the maximum number of requests per second; 0 means no limit.
 	Rate float64
 	// Revocation tests whether revoked tokens are refused. Rotation tests key
 	// changes, and is the maximum wait for them; 0 disables the test.
@@ -67,7 +67,7 @@ const (
 	defaultTimeout = 10 * time.Second
 )
 
-// Audit is an audit that is planned. Its Run is called once.
+// Audit is a planned audit. Call Run once.
 type Audit struct {
 	config Config
 	asks   []*asking
@@ -85,7 +85,7 @@ type asking struct {
 	skip  string // why it is not tested at all, or ""
 	cells []*cell
 	seen  Seen    // shared by all cases
-	stop  Outcome // why the operation is undecided or fails as a whole
+	stop  Outcome // why the whole operation is undecided or failed
 
 	missingParam string
 }
@@ -99,7 +99,8 @@ type cell struct {
 	fetched bool   // the API read the key that the token pointed to
 }
 
-// New plans an audit. It errs if the configuration is incomplete.
+// New plans an audit. It returns an error if the configuration is incomplete, or if
+// an element of Cases matches no case.
 func New(c Config) (*Audit, error) {
 	switch {
 	case c.Target == nil || c.Target.Host == "":
@@ -160,7 +161,7 @@ func (a *Audit) plan(o *Operation) *asking {
 	return x
 }
 
-// concerns reports whether a case is about such an operation at all.
+// concerns reports whether a case applies to an operation.
 func (a *Audit) concerns(c *Case, o *Operation) bool {
 	isReal := a.config.Unsafe == Real && !o.isSafe()
 	switch {
@@ -241,14 +242,15 @@ func isAskable(o *Operation, mode Mode) bool {
 
 // Plan describes what an audit will send.
 type Plan struct {
-	Operations int // to test
-	Requests   int // at most
-	Methods    []string
-	Duration   time.Duration // at the rate, waits for rotation included
-	Source     string        // of the tokens
+	Operations int      // the number of operations to test
+	Requests   int      // the maximum number of requests
+	Methods    []string // the methods of the operations
+	// Duration is an estimate from Rate, including the waits for key changes.
+	Duration time.Duration
+	Source   string // the source of the tokens
 }
 
-// Plan returns what will be sent.
+// Plan returns the plan of the audit. It sends nothing.
 func (a *Audit) Plan() Plan {
 	p := Plan{Source: a.config.Tokens.Source()}
 	for _, x := range a.asks {

@@ -60,8 +60,8 @@ func setup(t testing.TB, bugs ...string) (*planted, audit.Config) {
 		t.Fatal(err)
 	}
 	p := newPlanted(issuer.URL(), issuer.JWKSURI(), bugs)
-	p.http, p.revoked = &http.Client{Transport: audit.Within(issuer.Handler())}, issuer.IsRevoked
-	return p, configOf(t, issuer, "http://localhost", audit.Within(p))
+	p.http, p.revoked = &http.Client{Transport: audit.InProcess(issuer.Handler())}, issuer.IsRevoked
+	return p, configOf(t, issuer, "http://localhost", audit.InProcess(p))
 }
 
 func newPlanted(issuer, keySet string, bugs []string) *planted {
@@ -99,7 +99,7 @@ func behind(t testing.TB, text, algorithm string, api http.HandlerFunc) audit.Co
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := configOf(t, issuer, "http://localhost", audit.Within(bearer.Require(verifier, bearer.Policy(rules))(api)))
+	c := configOf(t, issuer, "http://localhost", audit.InProcess(bearer.Require(verifier, bearer.Policy(rules))(api)))
 	c.Operations, c.Revocation, c.Rotation = audit.FromPolicy(rules, "policy.yaml", nil), false, 0
 	return c
 }

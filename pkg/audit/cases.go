@@ -32,7 +32,7 @@ const (
 // Need is a requirement of a case beyond the API itself.
 type Need int
 
-// The needs, each with those before it.
+// The needs. Each includes the ones before it.
 const (
 	NeedToken  Need = iota // any valid token
 	NeedKey                // the issuer's private key
@@ -42,12 +42,11 @@ const (
 // Class is the meaning of a finding.
 type Class string
 
-// The classes: the API accepts what it must refuse, refuses what it must
-// accept, or refuses in the wrong way.
+// The classes.
 const (
-	Hole  Class = "hole"
-	Deny  Class = "deny"
-	Reply Class = "answer"
+	Hole  Class = "hole"   // the API accepts a request that it must refuse
+	Deny  Class = "deny"   // the API refuses a request that it must accept
+	Reply Class = "answer" // the API refuses a request with the wrong response
 )
 
 // Case is a row of the matrix: one request that differs from a valid one in one
@@ -110,7 +109,7 @@ func (c *Case) Expected() string {
 // Cases returns the matrix in the order in which it is documented.
 func Cases() []Case { return slices.Clone(matrix()) }
 
-// Quick returns the cases that find most faults with few requests.
+// Quick returns the names of the cases that find most faults with few requests.
 func Quick() []string {
 	return []string{"good", "no-token", "bad-signature", "alg-none", "wrong-issuer", "no-audience", "expired", "missing-scope"}
 }
@@ -137,8 +136,8 @@ const (
 	fixNone   = "put the operation behind the check of the token"
 )
 
-// matrix returns the cases. Rows of tokens use ids and texts of forge. It is
-// created on first use, because most commands do not need it.
+// matrix returns the cases. The ids and texts of tokens are those of package forge.
+// The matrix is created on first use, because most programs do not need it.
 var matrix = sync.OnceValue(func() []Case {
 	return []Case{
 		accepted("good", "RFC 6750, section 2.1"),
@@ -218,12 +217,12 @@ var matrix = sync.OnceValue(func() []Case {
 	}
 })
 
-// request is a row whose request differs, not its token.
+// request returns a case with a valid token, whose request differs in another way.
 func request(group Group, name, headline, change string, id diagnosis.ID, clause, fix string) Case {
 	return Case{Name: name, Group: group, Headline: headline, Change: change, ID: id, Clause: clause, Fix: fix, Token: "good"}
 }
 
-// refused is a row whose token must be refused.
+// refused returns a case whose token must be refused.
 func refused(group Group, name, clause, fix string) Case {
 	c, ok := forge.Lookup(name)
 	if !ok {
@@ -237,7 +236,7 @@ func refused(group Group, name, clause, fix string) Case {
 	return row
 }
 
-// accepted is a row whose token must be accepted.
+// accepted returns a case whose token must be accepted.
 func accepted(name, clause string) Case {
 	c := refused(GroupRight, name, clause, "accept the token").accepting()
 	c.Headline, c.ID = c.Change+" is refused", diagnosis.RightTokenRefused

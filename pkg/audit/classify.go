@@ -25,8 +25,8 @@ type Seen struct {
 	Anonymous *Answer // to the request without a token
 	Spoiled   *Answer // to the case bad-signature; nil if it was not sent
 	Answer    *Answer // to the case itself
-	// ScopesHide means that an operation with a 2xx control returns 404 for a
-	// scope case, so that a 404 may mean 403.
+	// ScopesHide means that the API returned 404 for a missing scope on an operation
+	// whose valid request succeeded, so that a 404 may mean 403.
 	ScopesHide bool
 }
 
@@ -139,16 +139,17 @@ func classifyAccepted(c *Case, s Seen) Outcome {
 	case c.Group == GroupScope && r.Status == http.StatusNotFound && s.ScopesHide:
 		return inconclusive("404 may hide a 403, as it does elsewhere in this API")
 	case slices.Contains(c.allow, r.Status) && len(r.Challenges) > 0 && len(s.Control.Challenges) == 0:
-		return Outcome{Result: Pass} // it is about the credentials
+		return Outcome{Result: Pass} // the challenge shows that the token was refused
 	case slices.Contains(c.allow, r.Status) && string(r.Body) != string(s.Control.Body):
 		return inconclusive("the response to a valid token is also %d, with another body", r.Status)
 	}
 	return failed(c, "%s, as with a valid token", describe(s.Answer))
 }
 
-// passedAuthentication reports whether a 403 is from the check of scopes, which
-// only an accepted token reaches. A request without a token, or with one that
-// cannot be parsed, never reaches it.
+// passedAuthentication reports whether a 403 is from the check of scopes, so that
+// the API accepted the token before. This is so if the API returns 401 without a
+// token and for a bad signature. It does not apply to requests without a token, and
+// to tokens that cannot be parsed.
 func (c *Case) passedAuthentication(s Seen) bool {
 	if c.Group == GroupScope || c.Group == GroupForm || c.Name == "member-case" || c.Token == "" || s.Spoiled == nil {
 		return false

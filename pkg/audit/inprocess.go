@@ -7,15 +7,15 @@ import (
 	"net/http"
 )
 
-// Within returns a transport that calls a handler in the same process, without a
-// network. A handler that panics gives no answer, as a server that closes the
+// InProcess returns a transport that calls a handler in the same process, without a
+// network. If the handler panics, the request fails, as if the server had closed the
 // connection.
-func Within(h http.Handler) http.RoundTripper { return within{h} }
+func InProcess(h http.Handler) http.RoundTripper { return inProcess{h} }
 
-type within struct{ handler http.Handler }
+type inProcess struct{ handler http.Handler }
 
 // RoundTrip calls the handler.
-func (t within) RoundTrip(r *http.Request) (res *http.Response, err error) {
+func (t inProcess) RoundTrip(r *http.Request) (res *http.Response, err error) {
 	defer func() {
 		if wrong := recover(); wrong != nil {
 			res, err = nil, fmt.Errorf("the handler panicked: %v", wrong)
@@ -29,7 +29,7 @@ func (t within) RoundTrip(r *http.Request) (res *http.Response, err error) {
 	if served.Body == nil {
 		served.Body = http.NoBody
 	}
-	w := &written{header: http.Header{}}
+	w := &recorder{header: http.Header{}}
 	t.handler.ServeHTTP(w, served)
 	if err := r.Context().Err(); err != nil {
 		return nil, err
@@ -46,22 +46,22 @@ func (t within) RoundTrip(r *http.Request) (res *http.Response, err error) {
 	}, nil
 }
 
-// written is the answer of a handler.
-type written struct {
+// recorder is an [http.ResponseWriter] that stores the response of a handler.
+type recorder struct {
 	header, sent http.Header
 	status       int
 	body         bytes.Buffer
 }
 
-func (w *written) Header() http.Header { return w.header }
+func (w *recorder) Header() http.Header { return w.header }
 
-func (w *written) WriteHeader(status int) {
+func (w *recorder) WriteHeader(status int) {
 	if w.sent == nil && status >= http.StatusOK {
 		w.status, w.sent = status, w.header.Clone()
 	}
 }
 
-func (w *written) Write(p []byte) (int, error) {
+func (w *recorder) Write(p []byte) (int, error) {
 	if w.sent == nil {
 		w.WriteHeader(http.StatusOK)
 		if w.sent.Get("Content-Type") == "" {

@@ -16,28 +16,28 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Issuer is an issuer of access tokens that lives in this process, for an API
-// that trusts it while it is tested: metadata (RFC 8414), a key set (RFC 7517),
-// introspection (RFC 7662) and revocation (RFC 7009). It has no login, and
-// answers anyone who reaches it. It is safe for concurrent use.
+// Issuer is an issuer of access tokens that runs in this process. An API trusts it
+// while it is tested. It serves metadata (RFC 8414), a key set (RFC 7517),
+// introspection (RFC 7662) and revocation (RFC 7009). It has no login, and does not
+// authenticate clients. It is safe for concurrent use.
 type Issuer struct {
 	url      string
-	base     string // of the endpoints, without a slash at the end
+	base     string // the URL before the paths of the endpoints, without a final slash
 	attacker *forge.Attacker
 
 	mu        sync.Mutex
 	key       *jwks.PrivateKey // signs
-	sibling   *jwks.PrivateKey // of a second tenant, always published
+	sibling   *jwks.PrivateKey // the key of a second tenant, always published
 	published []*jwks.Key
 	// generation counts the changes of published.
 	generation uint64
 	down       bool
 	revoked    map[[sha256.Size]byte]bool
-	fetched    int // how often the attacker's keys were read
+	fetched    int // how often the attacker's keys were fetched
 }
 
-// NewIssuer makes an issuer with that URL, which is where Handler is served, and
-// an asymmetric algorithm; "" means ES256.
+// NewIssuer creates an issuer with a new key. Serve its Handler at url. Algorithm is
+// the asymmetric algorithm of the key; "" means ES256.
 func NewIssuer(url, algorithm string) (*Issuer, error) {
 	if algorithm == "" {
 		algorithm = "ES256"
@@ -59,14 +59,15 @@ func (i *Issuer) URL() string { return i.url }
 // JWKSURI returns the URL of the key set.
 func (i *Issuer) JWKSURI() string { return i.base + "/jwks" }
 
-// Key returns the key that signs now.
+// Key returns the key that currently signs tokens.
 func (i *Issuer) Key() *jwks.PrivateKey {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.key
 }
 
-// Keys finds the published keys as a verifier in the same process needs them.
+// Keys returns the published keys with a kid and an algorithm. It implements
+// [token.KeySet] for a verifier in the same process.
 func (i *Issuer) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
 	i.mu.Lock()
 	set := jwks.NewSet(i.published...)
@@ -81,10 +82,11 @@ func (i *Issuer) Generation() uint64 {
 	return i.generation
 }
 
-// Former returns nil: a kid never names another key here.
+// Former returns nil, because a kid never changes its key here.
 func (i *Issuer) Former(string) *jwks.Key { return nil }
 
-// Rotate puts a new key in use. The old one stays published until [Issuer.Retire].
+// Rotate replaces the signing key with a new one. The old key remains published
+// until [Issuer.Retire].
 func (i *Issuer) Rotate() error {
 	next, err := jwks.Generate(i.Key().Algorithm())
 	if err != nil {
@@ -98,7 +100,7 @@ func (i *Issuer) Rotate() error {
 	return nil
 }
 
-// Retire publishes only the key in use, and that of the second tenant.
+// Retire removes all old keys from the key set.
 func (i *Issuer) Retire() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -106,7 +108,8 @@ func (i *Issuer) Retire() {
 	i.generation++
 }
 
-// SetDown makes the key set answer 503, or again with keys.
+// SetDown makes the key set's endpoint return 503 if down is true, and the keys
+// otherwise.
 func (i *Issuer) SetDown(down bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -127,8 +130,8 @@ func (i *Issuer) IsRevoked(raw string) bool {
 	return i.revoked[sha256.Sum256([]byte(raw))]
 }
 
-// Fetched returns how often someone read the keys at the URL that the case
-// jku-header puts into its token.
+// Fetched returns how often the keys were fetched at the URL that the case
+// jku-header puts into the header of its token.
 func (i *Issuer) Fetched() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -137,7 +140,7 @@ func (i *Issuer) Fetched() int {
 
 const attackerPath = "/not-the-issuer/jwks"
 
-// Handler returns what to serve at the issuer's URL.
+// Handler returns the handler to serve at the issuer's URL.
 func (i *Issuer) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/oauth-authorization-server", i.serveMetadata)
@@ -172,7 +175,7 @@ func (i *Issuer) serveKeys(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"keys": keys})
 }
 
-// serveAttacker is what a verifier reads that believes jku.
+// serveAttacker serves the keys that a verifier fetches if it trusts the header jku.
 func (i *Issuer) serveAttacker(w http.ResponseWriter, _ *http.Request) {
 	i.mu.Lock()
 	i.fetched++
@@ -185,9 +188,9 @@ func (i *Issuer) serveAttacker(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"keys": []any{key.Public()}})
 }
 
-// serveIntrospection says active for a token that was signed here, is in its
-// time and was not revoked (RFC 7662, section 2.2). For which API it is, the API
-// has to check itself.
+// serveIntrospection reports a token as active if it was signed here, is in its
+// validity period, and was not revoked (RFC 7662, section 2.2). The API itself must
+// check the audience.
 func (i *Issuer) serveIntrospection(w http.ResponseWriter, r *http.Request) {
 	raw := r.PostFormValue("token")
 	inspector, err := token.NewInspector(i.url, nil, i, token.Options{})
@@ -221,12 +224,13 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(text)
 }
 
-// lifetime is how long created tokens live, renewal when they are signed again.
+// lifetime is the lifetime of created tokens. A token is replaced if its remaining
+// lifetime is less than renewal.
 const (
 	lifetime = 2 * time.Minute
 	renewal  = time.Minute
 )
 
-// ServeAt says under which URL the handler can be reached, where that is not the
-// issuer's own: the URL of the key set and of the other endpoints follow it.
+// ServeAt sets the base URL of the key set and the other endpoints, if the handler
+// is not served at the issuer's URL.
 func (i *Issuer) ServeAt(base string) { i.base = strings.TrimSuffix(base, "/") }

@@ -9,44 +9,45 @@ import (
 	"unicode"
 )
 
-// Access says who may call an operation.
+// Access is whether an operation requires a token.
 type Access string
 
-// The kinds of access. The zero value needs a token.
+// The kinds of access. The zero value requires a token.
 const (
 	Protected Access = ""
-	Optional  Access = "optional"
-	Public    Access = "public"
+	Optional  Access = "optional" // a token can be sent
+	Public    Access = "public"   // no token is required
 )
 
-// Operation is one operation of the API, with what a valid request needs.
+// Operation is one operation of the API, with the values for a valid request.
 type Operation struct {
-	Method string // in capitals
-	Path   string // with {name} where a value belongs
+	Method string // in upper case
+	Path   string // with {name} for each parameter in the path
 	Access Access
-	Scopes []string // all of them are needed
-	// AnyScopes are alternatives, of which a valid token has the first.
+	Scopes []string // all of these are required
+	// AnyScopes lists alternatives: one of these is required. A valid token has the
+	// first.
 	AnyScopes []string
-	// ScopeClaims are claims in which the API finds scopes too.
+	// ScopeClaims lists claims that the API also reads scopes from.
 	ScopeClaims []string
-	// Claims are what a valid token has in addition.
+	// Claims holds additional claims of a valid token.
 	Claims map[string]any
 	Params []Param
-	Body   *Body // nil sends none
-	// Reason says why the operation cannot be asked; "" if it can.
+	Body   *Body // nil sends no body
+	// Reason is why the operation cannot be tested, or "".
 	Reason string
-	// Source is the file that declares the operation, Line the line there.
+	// Source is the file that declares the operation, and Line the line in it.
 	Source string
 	Line   int
 }
 
-// Param is a value that a request needs.
+// Param is a parameter of a request.
 type Param struct {
 	Name  string
 	In    string // path, query or header
 	Value string // "" if it is unknown
-	// Absent is a value of the right type that no object has, for a request that
-	// must change nothing; "" if there is none.
+	// Absent is a valid value that no object of the API has. It is sent in requests that
+	// must not change data. It is "" if there is none.
 	Absent   string
 	Required bool
 }
@@ -55,13 +56,13 @@ type Param struct {
 type Body struct {
 	MediaType string
 	Valid     []byte // an example; nil if it is unknown
-	Invalid   []byte // what the operation must refuse; nil if it is unknown
+	Invalid   []byte // a body that the operation must refuse; nil if it is unknown
 }
 
-// Name returns the operation as it is written everywhere: "GET /items/{id}".
+// Name returns the method and the path, such as "GET /items/{id}".
 func (o *Operation) Name() string { return o.Method + " " + o.Path }
 
-// isSafe reports whether the operation only reads (RFC 9110, section 9.2.1).
+// isSafe reports whether the operation only reads data (RFC 9110, section 9.2.1).
 func (o *Operation) isSafe() bool { return o.Method == http.MethodGet || o.Method == http.MethodHead }
 
 // needed returns the scopes of a valid token.
@@ -69,22 +70,21 @@ func (o *Operation) needed() []string {
 	return append(slices.Clone(o.Scopes), o.AnyScopes[:min(1, len(o.AnyScopes))]...)
 }
 
-// granting returns every scope that could open the operation.
+// granting returns all scopes that can allow the operation.
 func (o *Operation) granting() []string { return slices.Concat(o.Scopes, o.AnyScopes) }
 
-// Mode says how operations that change data are asked.
+// Mode is how operations that change data are tested.
 type Mode string
 
-// The modes: not at all, with a body and an id that cannot be valid, or with the
-// examples of the document.
+// The modes.
 const (
-	Safe Mode = ""
-	Dry  Mode = "dry"
-	Real Mode = "real"
+	Safe Mode = ""     // they are not tested
+	Dry  Mode = "dry"  // with an invalid body, or with the id of an object that does not exist
+	Real Mode = "real" // with the examples of the document
 )
 
-// missing says why a valid request cannot be made, "" if it can, and which
-// parameter has no value if that is why.
+// missing returns why a valid request cannot be created, or "". If the reason is a
+// parameter without a value, it also returns its name.
 func (o *Operation) missing(mode Mode) (reason, param string) {
 	if o.Reason != "" {
 		return o.Reason, ""
@@ -109,8 +109,8 @@ func (o *Operation) missing(mode Mode) (reason, param string) {
 	return "", ""
 }
 
-// hasObject reports whether the path names an object, which may be absent. Without
-// one a 404 says that there is no such operation, and nothing checks its scopes.
+// hasObject reports whether the path has a parameter, which identifies an object. If
+// it has none, a 404 means that the operation does not exist.
 func (o *Operation) hasObject() bool {
 	return slices.ContainsFunc(o.Params, func(p Param) bool { return p.In == "path" })
 }
@@ -123,7 +123,7 @@ type message struct {
 	body   []byte
 }
 
-// message makes the valid request, without a token.
+// message creates a valid request, without a token.
 func (o *Operation) message(base *url.URL, common http.Header, mode Mode) *message {
 	m := &message{method: o.Method, header: common.Clone()}
 	if m.header == nil {
@@ -160,7 +160,7 @@ func (o *Operation) message(base *url.URL, common http.Header, mode Mode) *messa
 	return m
 }
 
-// withPath returns base with an encoded path, as it is written.
+// withPath returns base with an encoded path, which is sent unchanged.
 func withPath(base *url.URL, escaped string) *url.URL {
 	u := *base
 	plain, err := url.PathUnescape(escaped)
@@ -171,8 +171,8 @@ func withPath(base *url.URL, escaped string) *url.URL {
 	return &u
 }
 
-// apply changes the valid request as the case says. It reports whether the
-// request has what the case changes.
+// apply makes the case's change to a valid request. It returns false if the request
+// has nothing that the case can change.
 func (c *Case) apply(m *message, token string) bool {
 	if token != "" {
 		m.header["Authorization"] = []string{"Bearer " + token}
@@ -206,7 +206,8 @@ func (c *Case) apply(m *message, token string) bool {
 	return true
 }
 
-// spellings are other ways to write a path, by the case's name.
+// spellings holds functions that write a path in a different way, by the name of the
+// case.
 var spellings = map[string]func(path string) (string, bool){
 	"path-slash": func(path string) (string, bool) {
 		if trimmed, ok := strings.CutSuffix(path, "/"); ok {

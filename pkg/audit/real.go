@@ -12,24 +12,24 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// RealTokens makes the tokens of an audit from tokens that a real issuer signed. What
-// only the issuer's key can sign is lacking. It is safe for concurrent use.
+// RealTokens creates the tokens of an audit from tokens of a real issuer. Cases that
+// need the issuer's private key are not possible. It is safe for concurrent use.
 type RealTokens struct {
-	// Fetch requests a token with these scopes for that resource, the API if it is
-	// "", and returns it with the scopes that were granted, nil if they are unknown.
-	// Where NarrowsScopes is false it always returns the same token.
+	// Fetch requests a token with these scopes for a resource; "" is the API itself. It
+	// returns the token and the granted scopes, or nil if they are unknown. If
+	// NarrowsScopes is false, it always returns the same token.
 	Fetch         func(ctx context.Context, scopes []string, resource string) (raw string, granted []string, err error)
 	NarrowsScopes bool
-	// OtherResource is another API of the issuer; "" if there is none.
+	// OtherResource is another API of the issuer, or "".
 	OtherResource string
-	// Others are real tokens by the name of their case, for instance an ID token for
+	// Others holds real tokens by the name of their case, for example an ID token for
 	// id-token-as-access-token.
 	Others map[string]string
-	// Public is the key that verifies the tokens; nil if it is unknown.
+	// Public is the key that verifies the tokens, or nil if it is unknown.
 	Public *jwks.Key
-	// OtherScopes are all scopes of the API.
+	// OtherScopes lists all scopes of the API.
 	OtherScopes []string
-	// From says where the tokens come from.
+	// From describes where the tokens come from. Source returns it.
 	From string
 
 	attacker forge.Attacker
@@ -37,17 +37,16 @@ type RealTokens struct {
 	fetched  map[string]fetched
 }
 
-// fetched is a token of the issuer with the scopes that it has, nil if they are
-// unknown.
+// fetched is a token of the issuer and its scopes, or nil if they are unknown.
 type fetched struct {
 	raw    string
 	scopes []string
 }
 
-// Source says where the tokens come from.
+// Source returns From.
 func (r *RealTokens) Source() string { return r.From }
 
-// Lacks says what a real token cannot show.
+// Lacks returns why a case cannot be tested without the issuer's key, or "".
 func (r *RealTokens) Lacks(c *Case, _ *Operation) string {
 	_, isReal := r.Others[c.Token]
 	scoped := r.NarrowsScopes && (c.Token == "missing-scope" || c.Token == "scope-other")
@@ -64,7 +63,7 @@ func (r *RealTokens) Lacks(c *Case, _ *Operation) string {
 	return ""
 }
 
-// Token returns a real token, or one that was made from it.
+// Token returns a real token, or a token created from one.
 func (r *RealTokens) Token(ctx context.Context, name string, o *Operation) (string, error) {
 	if raw, ok := r.Others[name]; ok {
 		return raw, nil
@@ -101,9 +100,9 @@ func (r *RealTokens) Token(ctx context.Context, name string, o *Operation) (stri
 	return raw, nil
 }
 
-// narrower requests a token without the scopes that open the operation. An issuer
-// may grant others than were requested (RFC 6749, section 3.3), so they are
-// checked.
+// narrower requests a token without the scopes that allow the operation. The granted
+// scopes are checked, because an issuer may grant other scopes than were requested
+// (RFC 6749, section 3.3).
 func (r *RealTokens) narrower(ctx context.Context, wanted, without []string) (string, error) {
 	got, err := r.fetch(ctx, wanted, "")
 	switch {
@@ -117,7 +116,7 @@ func (r *RealTokens) narrower(ctx context.Context, wanted, without []string) (st
 	return got.raw, nil
 }
 
-// fetch gets a token once for each set of scopes and resource.
+// fetch requests a token once for each combination of scopes and resource.
 func (r *RealTokens) fetch(ctx context.Context, scopes []string, resource string) (fetched, error) {
 	key := strings.Join(scopes, " ") + "\x00" + resource
 	r.mu.Lock()
@@ -139,7 +138,7 @@ func (r *RealTokens) fetch(ctx context.Context, scopes []string, resource string
 	return r.fetched[key], nil
 }
 
-// Why a token of the issuer does not show what a case asks.
+// Reasons why a case cannot be tested with a token of the issuer.
 const (
 	errOpaque        = constant("the token is opaque")
 	errUnknownScopes = constant("the scopes of the token are unknown")

@@ -9,7 +9,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Remark is a fault in how the API refuses, seen on a refusal.
+// Remark is a fault of a refusal: the API refused the request, but in a wrong way.
 type Remark struct {
 	ID     diagnosis.ID
 	Result Result // Fail or Warning
@@ -17,14 +17,15 @@ type Remark struct {
 	Clause string
 }
 
-// leaks are texts that a refusal must not contain: stack traces of common
-// languages and private keys.
+// leaks matches texts that a refusal must not contain: stack traces of common
+// languages, and keys.
 var leaks = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`Traceback \(most recent call last\)|goroutine \d+ \[|\n\s+at [\w$.<>/ ]+\([^)\n]*\)|\n\s+at [\w$.]+ \(?/|` +
 		`Exception in thread|-----BEGIN [A-Z ]*(PRIVATE|PUBLIC) KEY-----|File "/[^"]+", line \d+|#\d+ /\S+\.php\(\d+\)|"kty"\s*:`)
 })
 
-// Remarks returns the faults of a refusal. An answer that is no refusal has none.
+// Remarks returns the faults of a refusal. It returns nil for a response that is not
+// a refusal.
 func Remarks(c *Case, s Seen) []Remark {
 	r := s.Answer
 	isEnvelope := s.Anonymous != nil && s.Anonymous.Status == http.StatusOK
@@ -53,7 +54,8 @@ func Remarks(c *Case, s Seen) []Remark {
 	return all
 }
 
-// wrongStatus says which of 401 and 403 is in the place of the other.
+// wrongStatus returns what is wrong if the API uses 401 instead of 403 or 403
+// instead of 401, or "".
 func wrongStatus(c *Case, status int) string {
 	switch {
 	case c.Name == "member-case", c.Group == GroupRoute:

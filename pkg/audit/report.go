@@ -12,30 +12,29 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Status says what is known of an operation.
+// Status is the result of all cases of an operation.
 type Status string
 
-// The statuses: every case is decided and none failed; a case failed; a case is
-// inconclusive; nothing was sent.
+// The statuses.
 const (
-	Proven    Status = "proven"
-	Faulty    Status = "faulty"
-	Undecided Status = "undecided"
-	NotAsked  Status = "not_asked"
+	Proven    Status = "proven"    // all cases are decided, and none failed
+	Faulty    Status = "faulty"    // a case failed
+	Undecided Status = "undecided" // a case is inconclusive
+	NotAsked  Status = "not_asked" // nothing was sent
 )
 
-// Report is what an audit showed.
+// Report holds the results of an audit.
 type Report struct {
 	Operations []OperationReport
-	// Findings has one entry for each operation, case and id: holes first.
+	// Findings has one entry for each operation, case and id. Holes are first.
 	Findings []Finding
-	Requests int
+	Requests int // the number of requests that were sent
 	// Interrupted is set if the audit ended early.
 	Interrupted bool
-	// Refused is an answer to a valid token if the API refused it on every
-	// operation: then nothing is proven.
+	// Refused is set if the API refused valid tokens on every operation, so that nothing
+	// is proven. It is one of the refusals.
 	Refused *Answer
-	// Unreachable is set if no request was answered.
+	// Unreachable is set if no request got a response. It is one of the errors.
 	Unreachable error
 }
 
@@ -43,17 +42,17 @@ type Report struct {
 type OperationReport struct {
 	Operation *Operation
 	Status    Status
-	Reason    string // why it is undecided or not asked
+	Reason    string // why it is undecided or not tested
 	// MissingParam is the parameter without a value, if that is the reason.
 	MissingParam string
 	Cells        []Cell
 }
 
-// Cell is what one case showed.
+// Cell is the result of one case.
 type Cell struct {
 	Case *Case
 	Outcome
-	Status int // of the answer; 0 if there was none
+	Status int // the HTTP status of the response; 0 without a response
 }
 
 // Finding is a fault of one operation.
@@ -69,25 +68,25 @@ type Finding struct {
 	Got       string
 	Rule      string
 	Fix       string
-	// Known is set by a baseline, with its reason.
+	// Known and Reason are set by [Baseline.Apply].
 	Known  bool
 	Reason string
 }
 
-// Fingerprint identifies a finding over many runs.
+// Fingerprint returns an identifier of the finding that is the same in every run.
 func (f *Finding) Fingerprint() string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{string(f.ID), f.Case.Name, f.Operation}, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }
 
-// Coverage counts what was proven.
+// Coverage holds the numbers of tested operations and cells.
 type Coverage struct {
-	Operations   int // asked
-	Proven       int // operations
+	Operations   int // tested operations: the sum of the next three
+	Proven       int
 	Faulty       int
 	Undecided    int
-	Cells        int // asked
-	Decided      int // cells that are not inconclusive
+	Cells        int // tested cells: the sum of the next two
+	Decided      int
 	Inconclusive int
 }
 
@@ -174,7 +173,7 @@ func (a *Audit) controlsFailed() (refused *Answer, unreachable error) {
 		case x.seen.Control != nil && isRefused(control):
 			refusals++
 			refused = control
-		case x.seen.Control == nil: // says nothing of tokens
+		case x.seen.Control == nil: // no token was sent
 			asked--
 		}
 	}
@@ -187,7 +186,7 @@ func (a *Audit) controlsFailed() (refused *Answer, unreachable error) {
 	return refused, unreachable
 }
 
-// scopesHide reports whether the API answers a missing scope with 404 where the
+// scopesHide reports whether the API returns 404 for a missing scope although the
 // operation exists.
 func (a *Audit) scopesHide() bool {
 	for _, x := range a.asks {
@@ -203,7 +202,7 @@ func (a *Audit) scopesHide() bool {
 	return false
 }
 
-// report makes the row of an operation and its findings.
+// report returns the row of an operation and its findings.
 func (x *asking) report(hides, untrusted bool) (OperationReport, []Finding) {
 	row := OperationReport{Operation: x.op, Status: NotAsked, Reason: x.skip}
 	if x.skip != "" || len(x.cells) == 0 && x.stop.Result == "" {
@@ -234,8 +233,8 @@ func (x *asking) report(hides, untrusted bool) (OperationReport, []Finding) {
 	return row, findings
 }
 
-// stopped reports an operation whose controls are a finding themselves. Where it
-// needs no token, no other case means anything.
+// stopped returns the row of an operation that failed with the valid request or the
+// request without a token. If it needs no token, the other cases are omitted.
 func (x *asking) stopped(row OperationReport) (OperationReport, []Finding) {
 	row.Status, row.Reason = Faulty, x.stop.Reason
 	name, answer := "good", x.seen.Control
@@ -295,8 +294,8 @@ func (x *asking) finding(cell *cell, o Outcome) (Finding, bool) {
 	return f, true
 }
 
-// remark adds what the refusal itself is found to be wrong in, each id once for
-// an operation.
+// remark adds the faults of a refusal to the findings, each id once for an
+// operation.
 func (x *asking) remark(findings []Finding, cell *cell, o Outcome, hides bool) []Finding {
 	if cell.answer == nil || cell.lacks != "" || o.Result == Fail || o.Result == Warning {
 		return findings
@@ -319,7 +318,7 @@ func lowerFirst(text string) string {
 	return strings.ToLower(text[:1]) + text[1:]
 }
 
-// status says what the cells prove.
+// status returns the status of the cells, and the reason if it is undecided.
 func (x *asking) status(cells []Cell) (Status, string) {
 	status, reason := Proven, ""
 	for _, cell := range cells {
@@ -335,11 +334,11 @@ func (x *asking) status(cells []Cell) (Status, string) {
 	return status, reason
 }
 
-// maxShown is how much of a body a report shows.
+// maxShown is the maximum number of bytes of a body that a report shows.
 const maxShown = 200
 
-// evidence shows an answer: its status, its challenge and the beginning of its
-// body, and what the request without a token got.
+// evidence describes a response: its status, its challenge, the beginning of its
+// body, and the status of the request without a token.
 func (x *asking) evidence(cell *cell) string {
 	text := evidenceOf(cell.answer)
 	if none := x.seen.Anonymous; none != nil && cell.answer != none && none.Status != 0 {
@@ -350,7 +349,7 @@ func (x *asking) evidence(cell *cell) string {
 
 func evidenceOf(a *Answer) string {
 	if a == nil || a.Status == 0 {
-		return "no answer"
+		return "no response"
 	}
 	text := fmt.Sprint(a.Status)
 	for _, field := range a.Challenges {

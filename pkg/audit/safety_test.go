@@ -63,7 +63,7 @@ func TestSafety(t *testing.T) {
 func TestDryOpen(t *testing.T) {
 	p, c := setup(t)
 	created := 0
-	c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	c.Transport = audit.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			created++
 			w.WriteHeader(http.StatusCreated)
@@ -131,7 +131,7 @@ func TestRealToken(t *testing.T) {
 // A token that the API repeats in its answer is not shown.
 func TestRepeatedToken(t *testing.T) {
 	p, c := setup(t, "audience-optional")
-	c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	c.Transport = audit.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorder := httptest.NewRecorder()
 		p.ServeHTTP(recorder, r)
 		recorder.Body.WriteString(" " + r.Header.Get("Authorization"))
@@ -154,7 +154,7 @@ func TestRepeatedToken(t *testing.T) {
 
 func TestOpaqueToken(t *testing.T) {
 	p, c := setup(t)
-	c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	c.Transport = audit.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") == "Bearer gho_opaque" {
 			io.WriteString(w, "items")
 			return
@@ -177,7 +177,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var requests atomic.Int64
-	c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	c.Transport = audit.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if requests.Add(1) == 10 {
 			cancel()
 		}

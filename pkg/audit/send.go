@@ -18,8 +18,8 @@ const (
 	maxRateWaits = 3
 )
 
-// send sends a request and reads its answer. For a 429 it waits as the API says,
-// at most three times, and goes on at half the rate.
+// send sends a request and returns the response. If it is 429, send waits for the
+// time in Retry-After and repeats the request at half the rate, at most three times.
 func (a *Audit) send(ctx context.Context, m *message) *Answer {
 	for waits := 0; ; waits++ {
 		if err := a.pace.wait(ctx); err != nil {
@@ -43,7 +43,7 @@ func (a *Audit) sendOnce(ctx context.Context, m *message) *Answer {
 	if err != nil {
 		return noAnswer(err)
 	}
-	req.URL = m.url // its path as it is written
+	req.URL = m.url // so that the path is sent unchanged
 	req.Header = m.header.Clone()
 	req.Header.Set("User-Agent", userAgent)
 	if req.Header.Get("Accept") == "" {
@@ -51,8 +51,9 @@ func (a *Audit) sendOnce(ctx context.Context, m *message) *Answer {
 	}
 	if m.body != nil {
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(m.body)), int64(len(m.body))
-		// A server that refuses without reading the body ends the connection, perhaps
-		// while the next request is on its way; one with a body is not repeated.
+		// A server that refuses a request without reading the body closes the connection,
+		// possibly while the next request is being sent. The transport does not repeat a
+		// request with a body.
 		req.Close = true
 	}
 	a.counting.Lock()
@@ -70,7 +71,7 @@ func (a *Audit) sendOnce(ctx context.Context, m *message) *Answer {
 	return NewAnswer(res.StatusCode, res.Header, body)
 }
 
-// cause says what went wrong without the URL, which may hold a token.
+// cause returns the innermost error, without the URL, which may contain a token.
 func cause(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -87,12 +88,12 @@ func cause(ctx context.Context, err error) error {
 	}
 }
 
-// pace keeps requests to a rate.
+// pace limits the rate of requests.
 type pace struct {
 	sleep func(context.Context, time.Duration) error
 
 	mu       sync.Mutex
-	interval time.Duration // 0 means none
+	interval time.Duration // between two requests; 0 means no limit
 	next     time.Time
 }
 
@@ -104,7 +105,7 @@ func newPace(rate float64, sleep func(context.Context, time.Duration) error) *pa
 	return p
 }
 
-// wait waits for the turn of the next request.
+// wait waits until the next request may be sent.
 func (p *pace) wait(ctx context.Context) error {
 	p.mu.Lock()
 	now := time.Now()
@@ -120,7 +121,7 @@ func (p *pace) wait(ctx context.Context) error {
 	return p.sleep(ctx, turn.Sub(now))
 }
 
-// halve halves the rate; the first time it sets one of 20 in a second.
+// halve halves the rate, or sets it to 20 requests per second if there is no limit.
 func (p *pace) halve() {
 	const first, most = 50 * time.Millisecond, 5 * time.Second
 	p.mu.Lock()
@@ -139,8 +140,8 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// shown returns the claims of a token, without its header and signature. What
-// is not a JWT is not shown.
+// shown returns the claims of a token, without its header and signature, or "" if it
+// is not a JWT.
 func shown(raw string) string {
 	parts := strings.Split(raw, ".")
 	if len(parts) != 3 {

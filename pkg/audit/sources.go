@@ -12,8 +12,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/policy"
 )
 
-// FromOpenAPI returns the operations of a document that was read from file. Their
-// paths follow the base path of the document.
+// FromOpenAPI returns the operations of a document. File is the name of its file.
+// The paths do not include the base path of the document.
 func FromOpenAPI(d *openapi.Document, file string) []Operation {
 	var all []Operation
 	for _, o := range d.Operations {
@@ -37,7 +37,7 @@ func FromOpenAPI(d *openapi.Document, file string) []Operation {
 	return all
 }
 
-// absent is a value of a type that no object has.
+// absent returns a valid value of a type that no object is expected to have.
 func absent(kind, format string) string {
 	switch {
 	case kind == "integer", kind == "number", kind == "":
@@ -50,8 +50,8 @@ func absent(kind, format string) string {
 	return ""
 }
 
-// bodyOf makes a body with the example of the document and one that the schema
-// forbids: an object without its members, or a value of another type.
+// bodyOf returns the example of the document as the valid body. The invalid body is
+// an object without its members, or a value of another type.
 func bodyOf(b *openapi.Body) *Body {
 	if b == nil {
 		return nil
@@ -76,7 +76,7 @@ var placeholder = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`\{([^{}]+)\}`)
 })
 
-// addPathParams adds the parameters that the path has and no document describes.
+// addPathParams adds the parameters in the path that the document does not describe.
 func (o *Operation) addPathParams() {
 	for _, m := range placeholder().FindAllStringSubmatch(o.Path, -1) {
 		if !slices.ContainsFunc(o.Params, func(p Param) bool { return p.In == "path" && p.Name == m[1] }) {
@@ -85,8 +85,8 @@ func (o *Operation) addPathParams() {
 	}
 }
 
-// FromPolicy returns the routes of a policy that was read from file. Claims are
-// those that valid tokens have anyway.
+// FromPolicy returns the routes of a policy as operations. File is the name of its
+// file. Claims holds the claims that every valid token has.
 func FromPolicy(p *policy.Policy, file string, claims map[string]any) []Operation {
 	var all []Operation
 	for _, r := range p.Routes() {
@@ -107,8 +107,8 @@ func FromPolicy(p *policy.Policy, file string, claims map[string]any) []Operatio
 	return all
 }
 
-// addClaims adds the claims that rules ask for to valid tokens, except those that
-// they have anyway.
+// addClaims adds the claims that the rules require to valid tokens, except those in
+// given, which every valid token has.
 func (o *Operation) addClaims(rules []policy.ClaimRule, given map[string]any) {
 	for _, rule := range rules {
 		if _, has := given[rule.Name()]; has {
@@ -126,7 +126,7 @@ func (o *Operation) addClaims(rules []policy.ClaimRule, given map[string]any) {
 	}
 }
 
-// addDetails adds the authorization_details that the policy asks for to valid
+// addDetails adds the authorization_details that the policy requires to valid
 // tokens.
 func (o *Operation) addDetails(details []policy.Detail, given map[string]any) {
 	const name = "authorization_details"
@@ -139,8 +139,8 @@ func (o *Operation) addDetails(details []policy.Detail, given map[string]any) {
 	o.Claims[name] = details
 }
 
-// unknownBody is what is sent to an operation of which no document says what it
-// takes: a list, which is seldom valid.
+// unknownBody returns the body for an operation whose body no document describes:
+// as the invalid body a list, which is seldom valid.
 func unknownBody(method string) *Body {
 	if slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, method) {
 		return &Body{MediaType: "application/json", Invalid: []byte("[]")}
@@ -148,7 +148,7 @@ func unknownBody(method string) *Body {
 	return nil
 }
 
-// ParseOperation reads METHOD /path, or METHOD /path=SCOPE with several scopes
+// ParseOperation reads METHOD /path, or METHOD /path=SCOPE. Several scopes are
 // separated by spaces.
 func ParseOperation(text string) (Operation, error) {
 	name, scopes, _ := strings.Cut(text, "=")
@@ -161,9 +161,9 @@ func ParseOperation(text string) (Operation, error) {
 	return o, nil
 }
 
-// Merge combines the operations of a document with those of a policy, which says
-// what each needs. Base is the path that comes before those of the document. It
-// also returns the operations that only one of them lists.
+// Merge combines the operations of a document with those of a policy. The
+// requirements of the policy replace those of the document. Base is the base path of
+// the document. Merge also returns the operations that are in only one of them.
 func Merge(document, rules []Operation, base string) (all []Operation, unlisted []string) {
 	taken := make([]bool, len(rules))
 	for _, op := range document {
@@ -194,11 +194,11 @@ func Merge(document, rules []Operation, base string) (all []Operation, unlisted 
 	return all, unlisted
 }
 
-// shape is a path without the names of its parameters.
+// shape returns a path without the names of its parameters.
 func shape(path string) string { return placeholder().ReplaceAllString(path, "{}") }
 
-// SetParam gives a value to every parameter of that name, and reports whether
-// there is one.
+// SetParam sets the value of every parameter with a name. It returns false if there
+// is none.
 func SetParam(operations []Operation, name, value string) bool {
 	found := false
 	for i := range operations {

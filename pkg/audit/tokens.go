@@ -14,19 +14,20 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// Tokens makes the tokens of an audit: [Signer] signs them, [RealTokens] makes them
-// from tokens of a real issuer.
+// Tokens creates the tokens of an audit. [Signer] signs them with the issuer's key;
+// [RealTokens] creates them from tokens of a real issuer.
 type Tokens interface {
-	// Lacks says what is missing for the case's token; "" if it can be made.
+	// Lacks returns why the case's token cannot be created, or "".
 	Lacks(c *Case, o *Operation) string
-	// Token returns the token of that name, a case of [forge.Cases], with the scopes
-	// and claims of the operation.
+	// Token returns the token of a case of [forge.Cases], with the scopes and claims
+	// of the operation.
 	Token(ctx context.Context, name string, o *Operation) (string, error)
-	// Source says where the tokens come from, in a few words.
+	// Source describes in a few words where the tokens come from.
 	Source() string
 }
 
-// created marks tokens that an audit made.
+// created is a claim of all tokens that an audit signs, so that they can be
+// recognised.
 const created = "oauthctl_audit"
 
 // Signer signs tokens with the issuer's private key. It is safe for concurrent
@@ -34,8 +35,8 @@ const created = "oauthctl_audit"
 type Signer struct {
 	Issuer   string
 	Audience string
-	// Key signs. Own is the issuer itself where it lives in this process; its key
-	// is then used.
+	// Key signs the tokens. If Own is set, its key is used instead: the issuer runs in
+	// this process.
 	Key *jwks.PrivateKey
 	Own *Issuer
 	// KeyID is the kid of Key in the issuer's key set; "" means its thumbprint.
@@ -44,14 +45,14 @@ type Signer struct {
 	Subject, ClientID string
 	// Type is the typ of the header; "" means at+jwt.
 	Type string
-	// ScopeClaim holds the scopes; "" means scope.
+	// ScopeClaim is the claim with the scopes; "" means scope.
 	ScopeClaim string
 	// Claims are added to every valid token.
 	Claims map[string]any
-	// OtherScopes are all scopes of the API.
+	// OtherScopes lists all scopes of the API.
 	OtherScopes []string
-	// Trap serves the key to which the case jku-header points, and counts who reads
-	// it; nil stands for Own. Without both the case is not asked.
+	// Trap serves the key whose URL is in the token of the case jku-header, and counts
+	// the requests for it. If nil, Own is used. If both are nil, the case is not tested.
 	Trap *Issuer
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -61,15 +62,15 @@ type Signer struct {
 	signed   map[string]*tokenFamily
 }
 
-// tokenFamily are the tokens of an operation: a valid one and those that differ
-// from it in one thing.
+// tokenFamily holds the tokens of an operation: a valid one, and tokens that each
+// differ from it in one way.
 type tokenFamily struct {
 	issued time.Time
 	id     string            // jti
 	tokens map[string]string // by case
 }
 
-// Source says who signs.
+// Source describes whose key signs the tokens.
 func (s *Signer) Source() string {
 	if s.Own != nil {
 		return "tokens from oauthctl's own issuer"
@@ -77,7 +78,8 @@ func (s *Signer) Source() string {
 	return "tokens signed with the issuer's key"
 }
 
-// Lacks says what a signer cannot do: control an issuer that is not its own.
+// Lacks returns why a case cannot be tested, or "": it needs control over the issuer,
+// or the API reads scopes from the claim that the case changes.
 func (s *Signer) Lacks(c *Case, o *Operation) string {
 	switch {
 	case c.Needs == NeedIssuer && s.Own == nil:
@@ -88,17 +90,17 @@ func (s *Signer) Lacks(c *Case, o *Operation) string {
 	return ""
 }
 
-// inElsewhere reports whether the API reads scopes where scope-elsewhere puts
-// them.
+// inElsewhere reports whether the API reads scopes from the claims that the case
+// scope-elsewhere puts them into.
 func (s *Signer) inElsewhere(c *Case, o *Operation) bool {
 	return c.Name == "scope-elsewhere" && slices.ContainsFunc(append(slices.Clone(o.ScopeClaims), s.ScopeClaim), func(claim string) bool {
 		return claim == "permissions" || claim == "roles"
 	})
 }
 
-// Token signs a token, or returns the one that was signed before if it lives for
-// another minute. All tokens of an operation have the same jti, iat and exp unless
-// their case changes them, so that they differ in one thing from a valid one.
+// Token signs a token, or returns the one it signed before if that is valid for at
+// least another minute. All tokens of an operation have the same jti, iat and exp,
+// unless their case changes them, so that they differ from a valid one in one way.
 func (s *Signer) Token(_ context.Context, name string, o *Operation) (string, error) {
 	like := fmt.Sprintf("%s\x00%v\x00%s", strings.Join(o.granting(), " "), o.Claims, s.key().ID())
 	s.mu.Lock()
@@ -137,7 +139,8 @@ func (s *Signer) trap() *Issuer {
 	return s.Own
 }
 
-// lasting signs a valid token that outlives the waits for the issuer's state.
+// lasting signs a valid token whose lifetime is longer by extra, which is the time
+// for which an audit waits for a key change.
 func (s *Signer) lasting(o *Operation, extra time.Duration) (string, error) {
 	draft := s.draft(o, s.now(), rand.Text())
 	draft.Claims["exp"] = s.now().Add(lifetime + extra).Unix()
@@ -155,7 +158,7 @@ func (s *Signer) now() time.Time {
 	return time.Now()
 }
 
-// draft is the valid token of an operation, issued at now.
+// draft returns the valid token of an operation, issued at now.
 func (s *Signer) draft(o *Operation, now time.Time, id string) forge.Draft {
 	text := func(value, otherwise string) string {
 		if value == "" {

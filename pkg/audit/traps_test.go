@@ -95,7 +95,7 @@ func TestTraps(t *testing.T) {
 	// Tokens are checked before routes, so that a token of any scope gets the 404 of a path that does not exist.
 	t.Run("an operation that does not exist", func(t *testing.T) {
 		p, c := setup(t)
-		c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.Transport = audit.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/gone" {
 				if recorder := httptest.NewRecorder(); !p.check(recorder, r, "", "/gone", r.Method) {
 					copyAnswer(w, recorder)
@@ -122,7 +122,7 @@ func TestTraps(t *testing.T) {
 	})
 	t.Run("5xx for every token that is not valid", func(t *testing.T) {
 		p, c := setup(t)
-		c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.Transport = audit.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			recorder := httptest.NewRecorder()
 			p.ServeHTTP(recorder, r)
 			if recorder.Code == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
@@ -154,7 +154,7 @@ func TestRateLimit(t *testing.T) {
 	var requests atomic.Int64
 	limited := func(free int64) http.RoundTripper {
 		requests.Store(0)
-		return audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		return audit.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if requests.Add(1) > free {
 				w.Header().Set("Retry-After", "7")
 				w.WriteHeader(http.StatusTooManyRequests)
@@ -200,7 +200,7 @@ func TestRateLimit(t *testing.T) {
 func TestControlStopsWorking(t *testing.T) {
 	p, c := setup(t)
 	var requests atomic.Int64
-	c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	c.Transport = audit.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if requests.Add(1) > 20 {
 			w.WriteHeader(http.StatusUnauthorized) // the client is locked out
 			return

@@ -27,7 +27,7 @@ import (
 // It may run in parallel with other tests. No network is used.
 func Matrix(t *testing.T, api http.Handler, issuer *Issuer, options ...MatrixOption) {
 	t.Helper()
-	m := &matrix{config: audit.Config{Target: &url.URL{Scheme: "http", Host: "localhost"}, Transport: audit.Within(api)}}
+	m := &matrix{config: audit.Config{Target: &url.URL{Scheme: "http", Host: "localhost"}, Transport: audit.InProcess(api)}}
 	m.tokens = &minted{issuer: issuer, claims: map[string]any{}}
 	for _, option := range options {
 		if err := option(m); err != nil {
