@@ -15,8 +15,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
-// settleKind determines what the URL is, like a search for metadata: an API's
-// metadata takes precedence over an issuer's.
+// settleKind determines whether the URL is an API, an MCP server or an issuer. As in
+// a search for metadata, an API's metadata takes precedence over an issuer's.
 func (e *examination) settleKind(ctx context.Context) {
 	if e.settled {
 		return
@@ -57,8 +57,8 @@ func (e *examination) seekServer(ctx context.Context, issuer string) {
 	}
 }
 
-// servesMetadata reports whether a search for a server found a document, though
-// perhaps one that cannot be used.
+// servesMetadata reports whether a search for a server found a document, even if the
+// document is invalid.
 func servesMetadata(trail discovery.Trail) bool {
 	return slices.ContainsFunc(trail, func(s discovery.Step) bool {
 		var d *diagnosis.Diagnosis
@@ -73,7 +73,7 @@ func isNotFound(err error) bool {
 
 func (e *examination) isConfiguredIssuer() bool { return e.configured(profile.Issuer) == e.config.URL }
 
-// configured is a setting of the profile in force, "" without one.
+// configured returns a setting of the current profile, or "".
 func (e *examination) configured(key profile.Key) string {
 	if e.config.Account == nil {
 		return ""
@@ -96,8 +96,8 @@ func (e *examination) seek(ctx context.Context) {
 	e.resource, e.trail, e.resourceErr = discovery.FindResourceFrom(ctx, e.config.HTTP, e.config.URL, from.request.Method, from.status, from.header)
 }
 
-// unauthenticated is the first request that needs a token: initialize for an
-// MCP server, otherwise a GET.
+// unauthenticated returns the response to the first request that needs a token, sent
+// without one: initialize for an MCP server, otherwise a GET.
 func (e *examination) unauthenticated() *answer {
 	if e.greeting != nil {
 		return e.greeting
@@ -151,12 +151,13 @@ func (e *examination) refuses(ctx context.Context) finding {
 	case a.status >= 500:
 		return refusal(diagnosis.ServerError, "the API failed").fixedBy("look into the API's log for the reason")
 	}
-	f := noted(got + ": the URL is perhaps no operation")
+	f := noted(got + ": the URL may not be an operation of the API")
 	f.request, f.got = a.request, diagnosis.Values{got}
-	return f.fixedBy("examine the URL of an operation that needs a token")
+	return f.fixedBy("use the URL of an operation that needs a token")
 }
 
-// withoutQuery is the target of a redirect as it may be shown.
+// withoutQuery returns the target of a redirect without its query, which may contain
+// secrets.
 func withoutQuery(base, target string) string {
 	b, err := url.Parse(base)
 	if err != nil {
@@ -193,7 +194,7 @@ func (e *examination) challenge(context.Context) finding {
 		f.expected, f.got = diagnosis.Values{"WWW-Authenticate: Bearer"}, diagnosis.None
 		return f.fixedBy(`add WWW-Authenticate: Bearer resource_metadata="` + e.wellKnown() + `"`)
 	case err != nil:
-		f := wrong("a field that can be parsed", strings.Join(fields, ", "))
+		f := wrong("a header that can be parsed", strings.Join(fields, ", "))
 		f.text = strings.TrimPrefix(err.Error(), "challenge: ")
 		return f
 	case i < 0:
@@ -209,14 +210,15 @@ func (e *examination) challenge(context.Context) finding {
 	case !isScope(c.Get("scope")):
 		return wrong("scope to be names separated by spaces", c.Get("scope"))
 	case c.Has("error"):
-		f := wrong("no error code where no token was sent", "error="+c.Get("error")).warned()
-		f.text = "the challenge has an error code, though no token was sent"
-		return f.fixedBy("leave out error and error_description where the request has no token")
+		f := wrong("no error code if no token was sent", "error="+c.Get("error")).warned()
+		f.text = "the challenge has an error code, although no token was sent"
+		return f.fixedBy("omit error and error_description if the request has no token")
 	}
 	return passed("a challenge of the scheme " + c.Scheme)
 }
 
-// pathOf is the path of a URL at the host that is examined, else the URL.
+// pathOf returns the path and the query of a URL at the examined API or issuer. A
+// URL at another host is returned unchanged.
 func (e *examination) pathOf(rawURL string) string {
 	u, err := url.Parse(rawURL)
 	if err != nil || originOf(rawURL) != originOf(e.config.URL) && originOf(rawURL) != originOf(e.issuerURL) {
@@ -244,7 +246,8 @@ func isScope(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
-// resourceMetadata checks that the API's metadata is at one of its places.
+// resourceMetadata checks that the API publishes its metadata at one of the URLs of
+// RFC 9728.
 func (e *examination) resourceMetadata(ctx context.Context) finding {
 	e.seek(ctx)
 	var member *discovery.Problem
@@ -259,14 +262,14 @@ func (e *examination) resourceMetadata(ctx context.Context) finding {
 	f := failedWith(e.resourceErr, e.lastRequest(e.trail))
 	if f.id == diagnosis.MetadataNotFound {
 		f.expected = diagnosis.Values{"JSON at " + e.wellKnown()}
-		f.got = diagnosis.Values{fmt.Sprintf("nothing at %s", counted(max(len(e.trail)-1, 1), "place"))}
+		f.got = diagnosis.Values{fmt.Sprintf("nothing at %s", counted(max(len(e.trail)-1, 1), "URL"))}
 		f.fix = "publish the metadata at " + e.wellKnown()
 		f.request = &Request{Method: http.MethodGet, URL: e.wellKnown()}
 	}
 	return f
 }
 
-// lastRequest is the request of the step that failed, else of the last one.
+// lastRequest returns the request of the step that failed, or of the last step.
 func (e *examination) lastRequest(trail discovery.Trail) *Request {
 	for _, step := range trail {
 		if step.Err != nil {
@@ -280,7 +283,7 @@ func (e *examination) lastRequest(trail discovery.Trail) *Request {
 	return &Request{Method: last.Method, URL: last.URL}
 }
 
-// resourceName checks that the metadata is about the URL.
+// resourceName checks that resource in the metadata is the URL.
 func (e *examination) resourceName(context.Context) finding {
 	var d *diagnosis.Diagnosis
 	if errors.As(e.resourceErr, &d) && d.ID == diagnosis.ResourceMismatch {
@@ -295,7 +298,7 @@ func (e *examination) resourceName(context.Context) finding {
 		return passed("identical to the URL")
 	case strings.TrimSuffix(e.resource.Resource, "/") == strings.TrimSuffix(e.config.URL, "/"):
 		f.status, f.id, f.text = Warning, diagnosis.ResourceMismatch, "the resource and the URL differ by one slash"
-		return f.fixedBy("write both the same way: clients send the resource to the authorization server, and the audience of the token is made from it")
+		return f.fixedBy("write both the same way: clients send the resource to the authorization server, which uses it as the audience of the token")
 	}
 	f.status, f.text = Note, "the URL is below the resource "+e.resource.Resource
 	return f
@@ -333,8 +336,8 @@ func (e *examination) authorizationServers(context.Context) finding {
 	return f.fixedBy("list the issuer in authorization_servers")
 }
 
-// browser sends a request like a page of another site. An API that allows no
-// other origin is not meant for pages.
+// browser sends a request like a page of another site (CORS). An API that allows no
+// other origin is not meant to be called by such pages, which is not a fault.
 func (e *examination) browser(ctx context.Context) finding {
 	const page = "https://app.example.com"
 	a, r, err := e.ask(ctx, http.MethodOptions, e.config.URL, http.Header{

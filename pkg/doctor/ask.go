@@ -130,7 +130,7 @@ func (e *examination) now() time.Time {
 	return e.config.Now()
 }
 
-// originOf is the origin of a URL, "" if it is none.
+// originOf returns the origin of a URL, or "" if the URL is invalid.
 func originOf(rawURL string) string {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" {

@@ -11,13 +11,14 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// clockReading is by how much a server's clock is ahead of this machine's.
+// clockReading is the difference between a server's clock and this machine's.
 type clockReading struct {
 	origin string
 	ahead  time.Duration
 }
 
-// readClock notes by how much the clock of a response's server is ahead.
+// readClock stores the difference between a server's clock and this machine's, once
+// for each origin.
 func (e *examination) readClock(u *url.URL, h http.Header, now time.Time) {
 	ahead, ok := safehttp.ClockAhead(h, now)
 	if !ok {
@@ -34,9 +35,10 @@ func (e *examination) readClock(u *url.URL, h http.Header, now time.Time) {
 
 func (c clockReading) isOff() bool { return c.ahead.Abs() > safehttp.ClockTolerance }
 
-// ownClock returns by how much the servers' clocks are ahead of this machine's, if
-// it is this machine's clock that is wrong: servers that agree with each other, or
-// a single one that runs elsewhere.
+// ownClock reports whether this machine's clock is wrong, and by how much the
+// servers' clocks are ahead of it. This machine's clock is wrong if it differs from
+// those of all servers, and the servers agree with each other. A single server on
+// this machine does not count.
 func (e *examination) ownClock() (ahead time.Duration, wrong bool) {
 	for i, c := range e.clocks {
 		if !c.isOff() || i > 0 && (c.ahead-e.clocks[0].ahead).Abs() > safehttp.ClockTolerance {
@@ -74,7 +76,7 @@ func (e *examination) clock(context.Context) finding {
 	return passed(fmt.Sprintf("%s agree", counted(len(e.clocks)+1, "clock")))
 }
 
-// counted writes a number with its noun.
+// counted returns a number with its noun, such as "2 keys".
 func counted(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

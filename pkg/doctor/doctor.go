@@ -47,11 +47,12 @@ const (
 	TheIssuer Owner = "issuer"
 )
 
-// Status is how a rung ended.
+// Status is the result of a rung.
 type Status string
 
 // Statuses of a rung. A Warning is a fault that does not prevent a login or a
-// call with this program. A Note is not a fault.
+// call with this toolkit. A Note is not a fault. NotReached means that the rung could
+// not be checked.
 const (
 	Passed     Status = "passed"
 	Failed     Status = "failed"
@@ -67,10 +68,10 @@ type Request struct {
 	URL      string
 	Header   http.Header
 	Body     string
-	HasToken bool // the session's access token went with it
+	HasToken bool // it was sent with the session's access token
 }
 
-// Result is how one rung ended.
+// Result is the result of one rung.
 type Result struct {
 	Rung   string // "0" to "20", "M1" to "M4"
 	Name   string
@@ -85,14 +86,14 @@ type Result struct {
 	Got      diagnosis.Values
 	Rule     string // the section of the specification
 	Fix      string // what the owner should change, or ""
-	// Err is the error that a login or a call would end with.
+	// Err is the error that a login or a call would return.
 	Err error
 }
 
 // Report is the result of an examination.
 type Report struct {
 	URL     string
-	Kind    Kind   // "" if it was not found out
+	Kind    Kind   // "" if it is unknown
 	Issuer  string // the examined issuer, or ""
 	Results []Result
 }
@@ -128,47 +129,47 @@ func (r *Result) Fault() *diagnosis.Diagnosis {
 	return d
 }
 
-// Config configures an examination. HTTP is required unless Local has a fault
-// that Blocks, or there is a Recording.
+// Config configures an examination. HTTP is required, unless an element of Local
+// Blocks, or Recording is set.
 type Config struct {
-	// URL is that of an API, an MCP server or an issuer, or of the metadata of one;
-	// with "" only this machine is examined.
+	// URL is the URL of an API, an MCP server or an issuer, or of the metadata of one.
+	// If it is "", only this machine is examined.
 	URL string
 	// HTTP sends the requests; its Transport must not add credentials.
 	HTTP *safehttp.Client
 	// Now returns the current time. If nil, it is time.Now.
 	Now func() time.Time
-	// Account is the account of the profile in force, nil if it could not be opened.
+	// Account is the account of the current profile, or nil if it could not be opened.
 	Account *account.Account
-	// Local holds the caller's results about this machine: configuration,
-	// proxy, browser. One without an error is a note.
+	// Local holds what the caller has checked on this machine: configuration, proxy,
+	// browser.
 	Local []Local
-	// MCP means that the URL is an MCP server, whatever its responses.
+	// MCP means that the URL is an MCP server, even if its responses do not show it.
 	MCP bool
 	// Deep allows one request to the token endpoint, which cannot succeed.
 	Deep bool
-	// NoToken keeps the session's token from the API.
+	// NoToken means that the session's token is not sent to the API.
 	NoToken bool
-	// Dial opens a connection to find out which address families work; nil leaves
-	// that out.
+	// Dial opens a connection, to check whether IPv4 and IPv6 work. If nil, this is not
+	// checked.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Recording is a recorded run whose responses are used instead of requests.
 	// HTTP, Now, Account, Deep, NoToken and Dial are then ignored.
 	Recording *Recording
 }
 
-// Local is a fact about this machine.
+// Local is the result of a check of this machine.
 type Local struct {
-	Text string
-	Err  error // the fault, or nil
+	Text string // a short description of the result
+	Err  error  // the fault, or nil
 	// Blocks means that the fault prevents every request.
 	Blocks bool
 	// Warns means that the fault does not prevent a login.
 	Warns bool
 }
 
-// Examine runs the checks. It takes a second or two, or longer if servers do
-// not respond. The error is that of the context.
+// Examine runs the checks. It takes one or two seconds, or longer if servers do not
+// respond. It returns an error only if the context ends; faults are in the report.
 func Examine(ctx context.Context, c Config) (*Report, error) {
 	if c.Recording != nil {
 		c = c.replayed()

@@ -6,8 +6,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Finds reports whether an examination can find the cause of a failure of that
-// id: a rung looks for it, and it is more than the command line at fault.
+// Finds reports whether an examination can find the cause of a failure with this
+// id.
 func Finds(id diagnosis.ID) bool {
 	return slices.Contains([]diagnosis.ID{
 		diagnosis.Unreachable, diagnosis.Timeout, diagnosis.TLSUntrusted, diagnosis.TLSMissing, diagnosis.ResponseBroken,

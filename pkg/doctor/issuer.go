@@ -14,7 +14,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
-// issuerMetadata searches for the issuer's metadata at its places.
+// issuerMetadata searches for the issuer's metadata at its well-known URLs.
 func (e *examination) issuerMetadata(ctx context.Context) finding {
 	if e.issuerURL == "" {
 		switch own := e.configured(profile.Issuer); {
@@ -33,7 +33,7 @@ func (e *examination) issuerMetadata(ctx context.Context) finding {
 	if e.serverErr != nil {
 		f := failedWith(e.serverErr, e.lastRequest(e.serverTrail))
 		if f.id == diagnosis.MetadataNotFound {
-			f.got = diagnosis.Values{"nothing at " + counted(len(e.serverTrail), "place")}
+			f.got = diagnosis.Values{"nothing at " + counted(len(e.serverTrail), "URL")}
 			f.expected = nil
 			for _, step := range e.serverTrail {
 				f.expected = append(f.expected, step.URL)
@@ -48,7 +48,7 @@ func (e *examination) issuerMetadata(ctx context.Context) finding {
 	found := e.serverTrail[len(e.serverTrail)-1].URL
 	switch len(e.serverTrail) {
 	case 3:
-		// OpenID Connect Discovery, section 4, has it there.
+		// OpenID Connect Discovery, section 4, defines this URL.
 		f := noted("found only at the OpenID Connect URL: " + found)
 		f.request = &Request{Method: http.MethodGet, URL: e.serverTrail[0].URL}
 		return f.fixedBy("publish it at " + e.serverTrail[0].URL + " too, for clients that support only RFC 8414")
@@ -60,7 +60,7 @@ func (e *examination) issuerMetadata(ctx context.Context) finding {
 	return passed("found at " + e.pathOf(found))
 }
 
-// aboutIssuer reports whether the document was read and its issuer is the fault.
+// aboutIssuer reports whether the metadata was found, and its content is the fault.
 func (e *examination) aboutIssuer() bool {
 	var (
 		d      *diagnosis.Diagnosis
@@ -70,8 +70,8 @@ func (e *examination) aboutIssuer() bool {
 		errors.As(e.serverErr, &member)
 }
 
-// issuer checks that the metadata names the issuer that was asked for. Where the
-// issuer that it names is found under that name, the other spelling is the fault.
+// issuer checks that the metadata has the expected issuer. If it has another one, and
+// the metadata of that one is correct, the expected issuer was written incorrectly.
 func (e *examination) issuer(ctx context.Context) finding {
 	if e.serverErr == nil {
 		return passed(e.server.Issuer)
@@ -81,9 +81,9 @@ func (e *examination) issuer(ctx context.Context) finding {
 		if server, _, err := discovery.FindServer(ctx, e.config.HTTP, f.got[0]); err == nil {
 			switch {
 			case e.issuerListed:
-				f.owner, f.fix = TheAPI, "list "+server.Issuer+" in authorization_servers, as the issuer writes it"
+				f.owner, f.fix = TheAPI, "list "+server.Issuer+" in authorization_servers, exactly as in the issuer's metadata"
 			default:
-				f.owner, f.fix = You, "use "+server.Issuer+", as the issuer writes it"
+				f.owner, f.fix = You, "use "+server.Issuer+", exactly as in the issuer's metadata"
 			}
 			return f
 		}
@@ -91,7 +91,7 @@ func (e *examination) issuer(ctx context.Context) finding {
 	return f.fixedBy("publish the issuer as " + e.issuerURL + ", or give clients the URL that is published")
 }
 
-// endpoints checks what a login needs.
+// endpoints checks the endpoints that a login needs.
 func (e *examination) endpoints(context.Context) finding {
 	r := e.lastRequest(e.serverTrail)
 	for _, name := range []string{"authorization_endpoint", "token_endpoint"} {
@@ -103,7 +103,7 @@ func (e *examination) endpoints(context.Context) finding {
 	}
 	switch {
 	case e.server.TokenEndpoint == "":
-		return noted("no token_endpoint: the issuer gives no tokens on request")
+		return noted("no token_endpoint: no token can be requested from this issuer")
 	case originOf(e.server.TokenEndpoint) != originOf(e.server.Issuer):
 		return noted("the token endpoint is at another host: " + hostOf(e.server.TokenEndpoint))
 	}
@@ -128,7 +128,7 @@ func (e *examination) pkce(context.Context) finding {
 	return f.fixedBy(`support S256 and add it to code_challenge_methods_supported`)
 }
 
-// issParameter looks whether an authorization response names its issuer.
+// issParameter checks whether authorization responses contain iss (RFC 9207).
 func (e *examination) issParameter(context.Context) finding {
 	switch {
 	case e.server.AuthorizationEndpoint == "":
@@ -136,12 +136,12 @@ func (e *examination) issParameter(context.Context) finding {
 	case e.server.AuthorizationResponseIssParameterSupported:
 		return passed("announced")
 	}
-	f := noted("not announced, so that a client with several servers cannot see whose response it is")
+	f := noted("not announced, so a client with several servers cannot see which one sent a response")
 	f.id, f.request = diagnosis.IssuerParam, e.lastRequest(e.serverTrail)
 	return f.fixedBy("add iss to the authorization response and authorization_response_iss_parameter_supported to the metadata")
 }
 
-// keySet reads the issuer's keys.
+// keySet fetches the issuer's keys and checks them.
 func (e *examination) keySet(ctx context.Context) finding {
 	uri, err := e.server.Endpoint("jwks_uri")
 	var d *diagnosis.Diagnosis
@@ -149,7 +149,7 @@ func (e *examination) keySet(ctx context.Context) finding {
 		return failedWith(err, e.lastRequest(e.serverTrail))
 	}
 	if err != nil {
-		return noted("no jwks_uri: its tokens can be verified by introspection only")
+		return noted("no jwks_uri: the issuer's tokens can be verified only by introspection")
 	}
 	a, r, err := e.ask(ctx, http.MethodGet, uri, nil, "")
 	if isNotRecorded(err) {
@@ -172,20 +172,21 @@ func (e *examination) keySet(ctx context.Context) finding {
 	if exposed := e.keys.Exposed(); len(exposed) > 0 {
 		f := failedWith(ofServer(exposed[0].Reason), r)
 		f.text = fmt.Sprintf("key %d of the set %s must not be published like this", exposed[0].Index+1, diagnosis.Quote(exposed[0].ID))
-		return f.fixedBy("publish public keys of at least 2048 bits, each under a kid of its own; replace a key whose private part was published")
+		return f.fixedBy("publish public keys of at least 2048 bits, each with a different kid; replace a key whose private part was published")
 	}
 	if len(e.keys.All()) == 0 {
 		_, err := e.keys.Keys(ctx, "", "")
 		return failedWith(ofServer(err), r)
 	}
 	if cache := strings.ToLower(strings.Join(a.header.Values("Cache-Control"), ",")); strings.Contains(cache, "no-store") {
-		f.text, f.expected, f.got = "Cache-Control forbids to store the key set", diagnosis.Values{"Cache-Control: max-age=300"}, diagnosis.Values{cache}
+		f.text, f.expected, f.got = "Cache-Control does not allow caching the key set", diagnosis.Values{"Cache-Control: max-age=300"}, diagnosis.Values{cache}
 		return f.warned().fixedBy("send Cache-Control: max-age=300, so that APIs need not fetch the keys for each token")
 	}
 	return passed(counted(len(e.keys.All()), "key"))
 }
 
-// ofServer is a Diagnosis about a key for which no token is to blame.
+// ofServer returns a Diagnosis about a key as a fault of the server instead of a
+// token.
 func ofServer(err error) error {
 	d, ok := errors.AsType[*diagnosis.Diagnosis](err)
 	if !ok {
@@ -196,7 +197,7 @@ func ofServer(err error) error {
 	return &own
 }
 
-// client checks that there is a way to a client id.
+// client checks that a login can get a client id.
 func (e *examination) client(ctx context.Context) finding {
 	if e.server.TokenEndpoint == "" {
 		return finding{}
@@ -223,16 +224,16 @@ func (e *examination) client(ctx context.Context) finding {
 	return f
 }
 
-// standardScopes are those of OpenID Connect. A server that lists only these
-// lists no API's scopes, which RFC 8414, section 2, allows.
+// standardScopes lists the scopes of OpenID Connect. A server may list only these
+// and not the scopes of APIs (RFC 8414, section 2).
 var standardScopes = []string{"openid", "profile", "email", "address", "phone", "offline_access"}
 
-// scopes checks that the server offers what the API's challenge asks for.
+// scopes checks that the server offers the scopes that the API's challenge requests.
 func (e *examination) scopes(context.Context) finding {
 	grants := []string{"authorization_code", "urn:ietf:params:oauth:grant-type:device_code", "client_credentials"}
 	works := len(e.server.GrantTypesSupported) == 0 || slices.ContainsFunc(grants, func(g string) bool { return slices.Contains(e.server.GrantTypesSupported, g) })
 	if !works && e.server.TokenEndpoint != "" {
-		f := failed(diagnosis.EndpointMissing, "no grant of the server works here", e.lastRequest(e.serverTrail))
+		f := failed(diagnosis.EndpointMissing, "the server supports no grant that a login can use", e.lastRequest(e.serverTrail))
 		f.expected, f.got = grants, e.server.GrantTypesSupported
 		return f.by(TheIssuer).fixedBy("allow authorization_code, and announce it in grant_types_supported")
 	}
@@ -259,7 +260,8 @@ func (e *examination) scopes(context.Context) finding {
 	return f.fixedBy("add the scope to scopes_supported at the issuer, or correct the challenge")
 }
 
-// tokenEndpoint sends a grant that cannot be valid.
+// tokenEndpoint sends a token request with an invalid code and checks the error
+// response.
 func (e *examination) tokenEndpoint(ctx context.Context) finding {
 	if !e.config.Deep || e.server.TokenEndpoint == "" {
 		return finding{}
@@ -269,14 +271,14 @@ func (e *examination) tokenEndpoint(ctx context.Context) finding {
 	if err != nil {
 		return failedWith(err, r)
 	}
-	f := failed(diagnosis.TokenEndpointShape, "an invalid grant is not answered as RFC 6749 says", r)
+	f := failed(diagnosis.TokenEndpointShape, "the response to an invalid code does not follow RFC 6749", r)
 	f.expected, f.got = diagnosis.Values{"400 or 401 with a JSON object"}, diagnosis.Values{statusText(a.status) + ", " + mediaType(a)}
 	switch {
 	case e.config.Recording != nil && a.status < 300 && a.isJSON(): // the recorded grant was valid
 	case a.status != http.StatusBadRequest && a.status != http.StatusUnauthorized:
-		return f.fixedBy("answer 400, or 401 for an unknown client, with a JSON object that has the member error")
+		return f.fixedBy("return 400, or 401 for an unknown client, with a JSON object that has the member error")
 	case !a.isJSON():
-		return f.warned().fixedBy("answer errors with a JSON object that has the member error")
+		return f.warned().fixedBy("return errors as a JSON object that has the member error")
 	}
 	return passed(statusText(a.status) + " with JSON")
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// The messages that an MCP server is asked with, without a token.
+// The messages that are sent to an MCP server without a token.
 const (
 	mcpInitialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"oauthctl-doctor","version":"1"}}}`
 	mcpDiscover   = `{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{}}`
 	mcpListTools  = `{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{}}`
 )
 
-// looksLikeMCP reports whether the first answer, or the last segment of the URL,
-// is that of an MCP server.
+// looksLikeMCP reports whether the URL is probably an MCP server: the first response
+// looks like one, or the last segment of the URL is mcp.
 func (e *examination) looksLikeMCP() bool {
 	u, err := url.Parse(e.config.URL)
 	switch {
@@ -35,7 +35,7 @@ func (e *examination) looksLikeMCP() bool {
 	return path.Base(u.Path) == "mcp"
 }
 
-// greet sends the first request of a session without a token.
+// greet sends the first message of an MCP session without a token.
 func (e *examination) greet(ctx context.Context) {
 	if e.first == nil && !isNotRecorded(e.firstErr) {
 		return
@@ -45,7 +45,8 @@ func (e *examination) greet(ctx context.Context) {
 		return
 	}
 	e.greeting = a
-	// The revision of 2026-07-28 has server/discover in place of initialize.
+	// The revision of 2026-07-28 has server/discover instead of initialize. -32601 is
+	// JSON-RPC's "method not found".
 	if a.status != http.StatusUnauthorized && bytes.Contains(a.body, []byte("-32601")) {
 		if b, _, err := e.post(ctx, mcpDiscover, http.Header{"MCP-Protocol-Version": {"2026-07-28"}}); err == nil {
 			e.greeting = b
@@ -61,10 +62,10 @@ func (e *examination) post(ctx context.Context, message string, header http.Head
 	return e.ask(ctx, http.MethodPost, e.config.URL, h, message)
 }
 
-// mcpStream checks what GET is for, and that messages are answered.
+// mcpStream checks the responses to a GET and to a message.
 func (e *examination) mcpStream(context.Context) finding {
 	invalid := func(a *answer, expected string) finding {
-		f := failed(diagnosis.TransportInvalid, a.request.Method+" is not answered as the transport says", a.request)
+		f := failed(diagnosis.TransportInvalid, "the response to "+a.request.Method+" does not follow the MCP transport", a.request)
 		f.expected, f.got = diagnosis.Values{expected}, diagnosis.Values{statusText(a.status) + ", " + mediaType(a)}
 		return f
 	}
@@ -76,36 +77,36 @@ func (e *examination) mcpStream(context.Context) finding {
 		a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
 		return passed(statusText(a.status) + " to GET")
 	case a.status == http.StatusBadRequest || a.status == http.StatusNotAcceptable || a.status == http.StatusNotFound:
-		// A server with sessions asks for one before it says what GET is for.
+		// A server with sessions refuses a GET without one.
 		return passed(statusText(a.status) + " to GET without a session")
 	default:
 		return invalid(a, "405 or an event stream")
 	}
 }
 
-// mcpOrigin sends a request as a page of another site would.
+// mcpOrigin sends a request like a page of another site, which must be refused.
 func (e *examination) mcpOrigin(ctx context.Context) finding {
 	a, r, err := e.post(ctx, mcpInitialize, http.Header{"Origin": {"https://attacker.example"}})
 	switch {
 	case err != nil:
 		return failedWith(err, r)
 	case a.status == http.StatusUnauthorized:
-		return noted("not proven: the server asks for a token before it looks at Origin")
+		return noted("not tested: the server requires a token before it checks Origin")
 	case a.status >= 400:
 		return passed(statusText(a.status) + " to a foreign Origin")
 	}
-	f := failed(diagnosis.OriginAccepted, "a request with a foreign Origin is answered", r)
+	f := failed(diagnosis.OriginAccepted, "a request with a foreign Origin is accepted", r)
 	f.expected, f.got = diagnosis.Values{"403"}, diagnosis.Values{statusText(a.status)}
 	return f
 }
 
-// mcpRequests looks which requests need a token.
+// mcpRequests checks which requests need a token.
 func (e *examination) mcpRequests(ctx context.Context) finding {
 	switch {
 	case e.greetErr != nil:
 		return failedWith(e.greetErr, &Request{Method: http.MethodPost, URL: e.config.URL})
 	case e.greeting == nil:
-		return skipped("no answer to initialize")
+		return skipped("no response to initialize")
 	case e.greeting.status == http.StatusUnauthorized:
 		return passed("initialize needs a token")
 	}
@@ -124,13 +125,13 @@ func (e *examination) mcpRequests(ctx context.Context) finding {
 	case a.status >= 300:
 		return noted("tools/list without a token: " + statusText(a.status))
 	}
-	f := noted("initialize and tools/list are answered without a token")
+	f := noted("initialize and tools/list are accepted without a token")
 	f.id, f.request = diagnosis.NoTokenAccepted, r
 	f.got = diagnosis.Values{statusText(a.status)}
 	return f
 }
 
-// mcpScopes checks that a client can know which scopes to request.
+// mcpScopes checks that the server publishes which scopes to request.
 func (e *examination) mcpScopes(context.Context) finding {
 	if e.resource == nil {
 		return finding{}

@@ -17,15 +17,16 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// clearTime bounds the question whether http is answered too: a port that drops
-// what it receives is as good as a closed one.
+// clearTime is the time limit of the request over http. A port that drops all
+// packets counts as closed.
 const clearTime = 2 * time.Second
 
-// certificateDays is how long a certificate has to be valid without a warning.
+// certificateDays is the remaining validity of a certificate, in days, below which
+// there is a warning.
 const certificateDays = 14
 
-// machine reports what the caller found about this machine, and whether a session
-// could be stored.
+// machine reports the caller's results about this machine, and whether the session
+// store can be used.
 func (e *examination) machine(ctx context.Context) finding {
 	texts := []string{}
 	locals := slices.Clone(e.config.Local)
@@ -63,7 +64,7 @@ func (e *examination) machine(ctx context.Context) finding {
 	return passed(strings.Join(texts, ", "))
 }
 
-// reach connects to the URL and asks it for the first time, without a token.
+// reach sends the first request to the URL, without a token.
 func (e *examination) reach(ctx context.Context) finding {
 	e.first, _, e.firstErr = e.ask(ctx, http.MethodGet, e.config.URL, acceptAnything(), "")
 	if isNotRecorded(e.firstErr) {
@@ -76,11 +77,11 @@ func acceptAnything() http.Header {
 	return http.Header{"Accept": {"application/json, text/event-stream, */*;q=0.5"}}
 }
 
-// reached says what a first answer shows about the connection.
+// reached returns what the first response, or its error, shows about the connection.
 func (e *examination) reached(ctx context.Context, rawURL string, a *answer, err error) finding {
 	r := &Request{Method: http.MethodGet, URL: rawURL}
 	if aboutTLS(err) || isNotRecorded(err) {
-		return finding{} // a later rung says so
+		return finding{} // the next rung reports it
 	}
 	if err != nil {
 		f := failedWith(err, r)
@@ -93,11 +94,11 @@ func (e *examination) reached(ctx context.Context, rawURL string, a *answer, err
 		return f
 	}
 	if a.took > quickly {
-		f := failed(diagnosis.Timeout, fmt.Sprintf("the first answer took %.1f s", a.took.Seconds()), r)
-		f.expected, f.got = diagnosis.Values{fmt.Sprintf("an answer within %s", quickly)}, diagnosis.Values{fmt.Sprintf("%.1f s", a.took.Seconds())}
+		f := failed(diagnosis.Timeout, fmt.Sprintf("the first response took %.1f s", a.took.Seconds()), r)
+		f.expected, f.got = diagnosis.Values{fmt.Sprintf("a response within %s", quickly)}, diagnosis.Values{fmt.Sprintf("%.1f s", a.took.Seconds())}
 		return f.warned()
 	}
-	return passed(fmt.Sprintf("answered in %d ms", a.took.Milliseconds()))
+	return passed(fmt.Sprintf("response in %d ms", a.took.Milliseconds()))
 }
 
 func aboutTLS(err error) bool {
@@ -108,9 +109,9 @@ func aboutTLS(err error) bool {
 	return slices.Contains([]diagnosis.ID{diagnosis.TLSUntrusted, diagnosis.TLSMissing, diagnosis.InsecureURL}, d.ID)
 }
 
-// families warns of a host that has addresses of both families, of which only one
-// answers: programs that try the other one first wait or fail. Whether this
-// machine has a route to a family is not the host's affair.
+// families warns about a host that has IPv4 and IPv6 addresses, but responds on only
+// one of them: programs that try the other one first wait or fail. If this machine
+// itself has no IPv4 or no IPv6, that is not the host's fault.
 func (e *examination) families(ctx context.Context, rawURL string) finding {
 	u, err := url.Parse(rawURL)
 	if err != nil || e.config.Dial == nil || net.ParseIP(u.Hostname()) != nil || safehttp.IsLoopback(u.Hostname()) {
@@ -142,7 +143,7 @@ func (e *examination) families(ctx context.Context, rawURL string) finding {
 	if answers["tcp6"] {
 		works, fails = fails, works
 	}
-	f := failed(diagnosis.Unreachable, "only the "+works+" address answers", &Request{Method: http.MethodGet, URL: rawURL})
+	f := failed(diagnosis.Unreachable, "only the "+works+" address responds", &Request{Method: http.MethodGet, URL: rawURL})
 	f.expected, f.got = diagnosis.Values{"IPv4 and IPv6"}, diagnosis.Values{works}
 	return f.warned().fixedBy("let the server listen on its " + fails + " address, or remove that address from the DNS")
 }
@@ -151,7 +152,7 @@ func (e *examination) tls(ctx context.Context) finding {
 	return e.secured(ctx, e.config.URL, e.first, e.firstErr)
 }
 
-// secured says what a first answer shows about TLS.
+// secured returns what the first response, or its error, shows about TLS.
 func (e *examination) secured(ctx context.Context, rawURL string, a *answer, err error) finding {
 	r := &Request{Method: http.MethodGet, URL: rawURL}
 	if isNotRecorded(err) {
@@ -183,10 +184,10 @@ func (e *examination) secured(ctx context.Context, rawURL string, a *answer, err
 	return passed("certificate valid until " + date)
 }
 
-// answersInClear warns of a server whose https URL is answered over http as well:
-// a client that writes http sends its token where everyone on the way can read it.
-// A refused connection, a redirect to https and any other refusal are right. Only
-// the default port has a counterpart.
+// answersInClear warns about a server that also serves its https URL over http: a
+// client that uses http by mistake sends its token unencrypted. A refused connection,
+// a redirect to https and any other refusal are correct. Only the default port is
+// checked, because no other port has a corresponding port for http.
 func (e *examination) answersInClear(ctx context.Context, rawURL string) finding {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Scheme != "https" || u.Port() != "" && u.Port() != "443" || safehttp.IsLoopback(u.Hostname()) {
@@ -203,9 +204,9 @@ func (e *examination) answersInClear(ctx context.Context, rawURL string) finding
 	if err != nil || a.status >= 300 && a.status != http.StatusUnauthorized {
 		return finding{}
 	}
-	f := failed(diagnosis.InsecureURL, "the server answers over http as well, without a redirect to https", r)
+	f := failed(diagnosis.InsecureURL, "the server also responds over http, without a redirect to https", r)
 	f.expected, f.got = diagnosis.Values{"a redirect to " + u.Scheme + "://" + u.Host}, diagnosis.Values{statusText(a.status)}
-	return f.warned().fixedBy("redirect http to https, or close the port, so that no client sends its token in clear text")
+	return f.warned().fixedBy("redirect http to https, or close the port, so that no client sends its token unencrypted")
 }
 
 func isLoopback(rawURL string) bool {
@@ -213,7 +214,7 @@ func isLoopback(rawURL string) bool {
 	return err == nil && safehttp.IsLoopback(u.Hostname())
 }
 
-// certificateFix says what to change about a certificate, "" if it is not one.
+// certificateFix returns how to fix a certificate, or "" if err is not about one.
 func certificateFix(err error) string {
 	var (
 		name    x509.HostnameError
@@ -222,16 +223,16 @@ func certificateFix(err error) string {
 	)
 	switch {
 	case errors.As(err, &name):
-		return "serve a certificate that names " + diagnosis.Shorten(name.Host, 200)
+		return "serve a certificate for " + diagnosis.Shorten(name.Host, 200)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "renew the certificate; if it is not expired, correct the clock of this machine"
 	case errors.As(err, &unknown):
-		return "serve the complete chain of a public authority; where the authority is private, trust its certificate on this machine"
+		return "serve the complete chain of a public authority; if the authority is private, trust its certificate on this machine"
 	}
 	return ""
 }
 
-// reachIssuer is reach for the issuer, where that is another host than the API's.
+// reachIssuer is like reach for the issuer, if it is at another origin than the API.
 func (e *examination) reachIssuer(ctx context.Context) finding {
 	if e.issuerURL == "" || originOf(e.issuerURL) == originOf(e.config.URL) {
 		return finding{}
@@ -247,11 +248,11 @@ func (e *examination) tlsIssuer(ctx context.Context) finding {
 	return e.secured(ctx, e.issuerURL, e.issuerFirst, e.issuerFailed)
 }
 
-// unanswered turns the end of one request's time into a Diagnosis.
+// unanswered returns a Diagnosis if a request exceeded its time limit.
 func (e *examination) unanswered(err error) error {
 	var d *diagnosis.Diagnosis
 	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &d) {
-		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("an answer within %s", askTime)}, Got: diagnosis.None}
+		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("a response within %s", askTime)}, Got: diagnosis.None}
 	}
 	return err
 }

@@ -15,37 +15,36 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// Recording is a run that was recorded, for an examination that sends nothing: as
-// an [http.RoundTripper] it answers as the servers did then. A request that was
-// not recorded has no answer, and the rung that needs it is not reached. It is
-// safe for concurrent use.
+// Recording is a recorded run, for an examination that sends nothing. It is an
+// [http.RoundTripper] that returns the recorded responses. If a request was not
+// recorded, the rung that needs it is not reached. It is safe for concurrent use.
 type Recording struct {
 	Exchanges []Exchange
 
 	mu   sync.Mutex
-	now  time.Time // of the exchange that was answered last
+	now  time.Time // the end of the exchange that was used last
 	took time.Duration
 }
 
-// Exchange is a recorded request with its answer.
+// Exchange is a recorded request with its response.
 type Exchange struct {
 	Method   string
 	URL      string
-	HasToken bool // an Authorization field went with it
-	Status   int  // 0 if there was no answer
+	HasToken bool // it had an Authorization header
+	Status   int  // 0 without a response
 	Header   http.Header
 	Body     []byte
-	Err      error // why there was no answer
+	Err      error // why there is no response
 	Start    time.Time
 	Took     time.Duration
 }
 
-var errNotRecorded = errors.New("the report does not hold the response")
+var errNotRecorded = errors.New("the report does not contain the response")
 
 // isNotRecorded reports whether err comes from a recording that lacks a response.
 func isNotRecorded(err error) bool { return errors.Is(err, errNotRecorded) }
 
-// RoundTrip answers as the server did when the run was recorded.
+// RoundTrip returns the recorded response to a request with the same method and URL.
 func (r *Recording) RoundTrip(req *http.Request) (*http.Response, error) {
 	hasToken := req.Header.Get("Authorization") != ""
 	i := slices.IndexFunc(r.Exchanges, func(x Exchange) bool {
@@ -71,21 +70,21 @@ func (r *Recording) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// Now is the time at which the last exchange ended.
+// Now returns the time at which the exchange that was used last ended.
 func (r *Recording) Now() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.now
 }
 
-// lastTook is how long the last exchange took.
+// lastTook returns the duration of the exchange that was used last.
 func (r *Recording) lastTook() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.took
 }
 
-// called is the last request with a token to the origin of a URL.
+// called returns the last recorded request with a token to the origin of a URL.
 func (r *Recording) called(rawURL string) (*Request, bool) {
 	for _, x := range slices.Backward(r.Exchanges) {
 		if x.HasToken && originOf(x.URL) == originOf(rawURL) && !strings.Contains(pathOf(x.URL), "/.well-known/") {
@@ -103,7 +102,7 @@ func pathOf(rawURL string) string {
 	return u.Path
 }
 
-// replayed is the configuration of an examination that sends nothing.
+// replayed returns the configuration of an examination that sends nothing.
 func (c Config) replayed() Config {
 	c.HTTP, c.Now = &safehttp.Client{Transport: c.Recording}, c.Recording.Now
 	c.Account, c.Dial, c.NoToken, c.Deep = nil, nil, false, true

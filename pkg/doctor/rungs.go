@@ -8,25 +8,25 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// rung is a row of the table: what is checked, by which rule, and whose fault it
-// is if nothing else is found out.
+// rung is a row of the table: a check, its rule, and who has to fix a fault unless
+// the check says otherwise.
 type rung struct {
 	number string
 	name   string
 	kinds  []Kind // nil means every kind
 	rule   string
 	owner  Owner
-	needs  []string // the names of the rungs without which this one means nothing
+	needs  []string // the names of the rungs that must pass first
 	check  func(*examination, context.Context) finding
 }
 
-// firstAnswer stands among what a rung needs for the URL's answer to the first
-// request, which a recording may lack.
+// firstAnswer means, in the list of what a rung needs, the response to the first
+// request. A recording may lack it.
 const firstAnswer = "first answer"
 
 const sessionName = "session"
 
-// rungs is the table, in the order in which a login and a call meet them.
+// rungs returns the table, in the order in which a fault affects a login and a call.
 func rungs() []rung {
 	apis, mcp := []Kind{API, MCP}, []Kind{MCP}
 	return []rung{
@@ -64,9 +64,9 @@ func rungs() []rung {
 	}
 }
 
-// finding is what a check returns; the row adds the rest.
+// finding is the result of a check. The row of the table adds the rest.
 type finding struct {
-	status   Status // "" leaves the rung out of the report
+	status   Status // "" omits the rung from the report
 	text     string
 	id       diagnosis.ID
 	owner    Owner // "" means the row's
@@ -82,8 +82,8 @@ func passed(text string) finding { return finding{status: Passed, text: text} }
 func noted(text string) finding  { return finding{status: Note, text: text} }
 func skipped(why string) finding { return finding{status: NotReached, text: why} }
 
-// failedWith is a rung that fails with the error of a package that a login uses.
-// What a recording lacks is no failure.
+// failedWith returns a failure with the error of another package. A response that a
+// recording lacks is not a failure.
 func failedWith(err error, r *Request) finding {
 	if isNotRecorded(err) {
 		return skipped(errNotRecorded.Error())
@@ -105,7 +105,7 @@ func failed(id diagnosis.ID, text string, r *Request) finding {
 	return finding{status: Failed, id: id, text: text, request: r}
 }
 
-// warned makes a warning of a failure.
+// warned turns a failure into a warning.
 func (f finding) warned() finding {
 	if f.status == Failed {
 		f.status = Warning
@@ -116,7 +116,7 @@ func (f finding) warned() finding {
 func (f finding) by(owner Owner) finding     { f.owner = owner; return f }
 func (f finding) fixedBy(fix string) finding { f.fix = fix; return f }
 
-// walk goes through the table.
+// walk runs the checks of the table in order.
 func (e *examination) walk(ctx context.Context) *Report {
 	report := &Report{URL: e.config.URL}
 	for _, row := range rungs() {
@@ -155,7 +155,7 @@ func (e *examination) walk(ctx context.Context) *Report {
 	return report
 }
 
-// missing returns why a rung that this one needs did not pass, "" if all did.
+// missing returns why a rung that this one needs did not pass, or "".
 func (e *examination) missing(row rung) string {
 	for _, name := range row.needs {
 		if why := e.broken[name]; why != "" {

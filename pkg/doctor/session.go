@@ -16,13 +16,13 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// session checks the stored session against what is known of API and issuer.
-// Nothing is refreshed.
+// session checks the stored session: whether it is for this API and issuer, and
+// whether its token is valid. It does not refresh the token.
 func (e *examination) session(ctx context.Context) finding {
 	a := e.config.Account
 	switch {
 	case e.config.Recording != nil:
-		return finding{} // it holds no tokens
+		return finding{} // a recording contains no tokens
 	case a == nil:
 		return skipped("not logged in")
 	}
@@ -47,11 +47,11 @@ func (e *examination) session(ctx context.Context) finding {
 	api = cmp.Or(api, a.Profile().Get(profile.API))
 	switch {
 	case e.kind == Issuer && issuer != e.config.URL && issuer != "":
-		return skipped("the session of profile " + a.Profile().Name() + " is of another issuer")
+		return skipped("the session of profile " + a.Profile().Name() + " is from another issuer")
 	case e.kind != Issuer && originOf(api) != originOf(e.config.URL):
 		return skipped("the session of profile " + a.Profile().Name() + " is for another API")
 	case e.server != nil && issuer != "" && issuer != e.server.Issuer && e.issuerListed:
-		f := failed(diagnosis.SessionElsewhere, "the session is of another issuer than the API's", nil)
+		f := failed(diagnosis.SessionElsewhere, "the session is from another issuer than the API's", nil)
 		f.expected, f.got = diagnosis.Values{e.server.Issuer}, diagnosis.Values{issuer}
 		return f
 	}
@@ -59,7 +59,8 @@ func (e *examination) session(ctx context.Context) finding {
 	return e.verify(ctx, t.Value.Reveal())
 }
 
-// ended is a session whose access token is of no use any more.
+// ended returns the result for a session whose access token has expired or was
+// revoked.
 func (e *examination) ended(id diagnosis.ID, text string, refreshable bool) finding {
 	if refreshable {
 		f := noted(text + "; the next call refreshes it")
@@ -68,16 +69,16 @@ func (e *examination) ended(id diagnosis.ID, text string, refreshable bool) find
 		return f
 	}
 	f := failed(diagnosis.LoginRequired, text+" and cannot be refreshed", nil)
-	f.expected, f.got = diagnosis.Values{"an access token that is valid"}, diagnosis.Values{text}
+	f.expected, f.got = diagnosis.Values{"a valid access token"}, diagnosis.Values{text}
 	return f
 }
 
-// verify checks a JWT with the keys of the issuer, then what it is for. An API
-// may expect another audience than its metadata says, so a different one is a
-// note until the API refuses the token: see blameAudience.
+// verify verifies a JWT with the keys of the issuer, then its audience and scopes. An
+// API may expect another audience than its metadata says, so a different audience is
+// only a note, unless the API refuses the token: see blameAudience.
 func (e *examination) verify(ctx context.Context, raw string) finding {
 	if _, err := token.Decode(raw); err != nil || e.keys == nil || e.server == nil {
-		return passed("an access token is there; only its issuer can verify it")
+		return passed("there is an access token; only its issuer can verify it")
 	}
 	inspector, err := token.NewInspector(e.server.Issuer, nil, e.keys, token.Options{Now: e.config.Now})
 	if err != nil {
@@ -123,9 +124,9 @@ func (e *examination) call(ctx context.Context) finding {
 	}
 	switch {
 	case e.config.NoToken:
-		return skipped("the token is not to be sent")
+		return skipped("the token must not be sent")
 	case e.token == nil:
-		return skipped("no access token that is valid now")
+		return skipped("no valid access token")
 	}
 	r := &Request{Method: http.MethodGet, URL: e.config.URL, Header: acceptAnything(), HasToken: true}
 	access := e.token.ForAPI()
@@ -136,7 +137,7 @@ func (e *examination) call(ctx context.Context) finding {
 	return e.accepted(a, r, err)
 }
 
-// recalled is call for the request with a token that was recorded, if there is one.
+// recalled is like call, with the recorded request that had a token, if there is one.
 func (e *examination) recalled(ctx context.Context) finding {
 	r, ok := e.config.Recording.called(e.config.URL)
 	if !ok {
@@ -149,7 +150,7 @@ func (e *examination) recalled(ctx context.Context) finding {
 	return e.accepted(a, r, err)
 }
 
-// accepted says what the answer to a request with a token shows.
+// accepted returns what the response to a request with a token shows.
 func (e *examination) accepted(a *answer, r *Request, err error) finding {
 	if err != nil {
 		return failedWith(err, r)
@@ -181,8 +182,8 @@ func (e *examination) accepted(a *answer, r *Request, err error) finding {
 	return passed(fmt.Sprintf("%s with the session's token", statusText(a.status)))
 }
 
-// blameAudience makes a failure of the note that the token was issued for something
-// other than the API's resource (RFC 8707), once the API has refused the token.
+// blameAudience turns the note that the token was not issued for the API's resource
+// (RFC 8707) into a failure, if the API has refused the token.
 func (e *examination) blameAudience(report *Report) {
 	i := slices.IndexFunc(report.Results, func(r Result) bool { return r.Name == sessionName })
 	if i >= 0 && e.intent.status == Failed && e.refused {
