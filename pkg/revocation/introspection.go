@@ -58,8 +58,8 @@ type answer struct {
 	until  time.Time
 }
 
-// NewIntrospection returns a checker that sends requests as client, whose
-// metadata must have an introspection endpoint.
+// NewIntrospection returns a checker that sends requests as client. It returns an
+// error if the client's metadata has no introspection endpoint.
 func NewIntrospection(client *oauth.Client, o IntrospectionOptions) (*Introspection, error) {
 	if client == nil || client.Server == nil || client.Server.IntrospectionEndpoint == "" {
 		return nil, errNoEndpoint
@@ -120,7 +120,7 @@ func (i *Introspection) ask(key Key, t *token.Token) (answer, error) {
 	case <-ctx.Done():
 		return answer{}, errors.New("too many introspection requests are in progress")
 	}
-	// From before the request, because the response may be that old.
+	// Measured before the request, because the response may be that old.
 	until := i.options.Now().Add(i.options.MaxAge)
 	found, err := i.client.Introspect(ctx, t.Raw(), "access_token")
 	if err != nil {

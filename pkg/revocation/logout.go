@@ -13,28 +13,33 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Revoker stores what is revoked.
+// Revoker stores revocations.
 type Revoker interface {
 	Revoke(ctx context.Context, e Entry) error
 }
 
-// Logout receives the logout tokens of authorization servers and revokes what
-// they are about (OpenID Connect Back-Channel Logout 1.0): the tokens of the
-// session, and where the logout names a subject too, those tokens of the subject
-// that name no session; without a session, all tokens of the subject. What was
-// issued after the logout token is accepted, so the next login works.
+// Logout receives logout tokens from authorization servers and revokes access tokens
+// (OpenID Connect Back-Channel Logout 1.0). The claims of the logout token determine
+// which ones:
+//   - sid: the tokens of this session
+//   - sub: all tokens of this subject
+//   - both: the tokens of this session, and the tokens of this subject that have no
+//     sid
+//
+// Tokens that were issued after the logout token are accepted, so the next login
+// works.
 type Logout struct {
 	// Verifier verifies logout tokens; see [LogoutVerifier].
 	Verifier *token.Verifier
 	Store    Revoker
-	// Done is called with the logout token, or why there is none that counts; nil
-	// calls nothing.
+	// Done, if not nil, is called after each request, with the logout token or with the
+	// reason why the request was refused.
 	Done func(*http.Request, *token.Token, *diagnosis.Diagnosis)
 }
 
-// LogoutVerifier returns a verifier of the logout tokens that an issuer sends to
-// the clients with these ids (section 2.6). What o says of the claims of access
-// tokens does not apply to them.
+// LogoutVerifier returns a verifier for the logout tokens that an issuer sends to
+// the clients with these ids (section 2.6). The options that are about the claims of
+// access tokens are ignored.
 func LogoutVerifier(issuer string, clientIDs []string, keys token.KeySet, o token.Options) (*token.Verifier, error) {
 	o.Accept, o.Types, o.RFC9068, o.CacheTokens = []token.Kind{token.KindLogoutToken}, nil, false, 0
 	o.InsecureSkipAudience, o.ClientIDs, o.Require = false, nil, nil
@@ -46,8 +51,8 @@ const (
 	maxLogout   = 64 << 10
 )
 
-// ServeHTTP answers 200 when what the logout is about is revoked, and 400 in any
-// other case (section 2.8).
+// ServeHTTP returns 200 when the revocation is stored, 405 for a request that is not
+// a POST, and 400 for any other error (section 2.8).
 func (l *Logout) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method != http.MethodPost {
@@ -73,8 +78,7 @@ func (l *Logout) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// receive returns the logout token of a request, if it is one (sections 2.5 and
-// 2.6).
+// receive returns the verified logout token of a request (sections 2.5 and 2.6).
 func (l *Logout) receive(w http.ResponseWriter, r *http.Request) (*token.Token, error) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogout)
@@ -103,8 +107,8 @@ func invalidClaim(expected string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Text(expected), Got: diagnosis.Text("another value")}
 }
 
-// saysLogout reports whether the events of a token have a logout, as an object
-// (section 2.4).
+// saysLogout reports whether the claim events has the logout event, with an object
+// as its value (section 2.4).
 func saysLogout(t *token.Token) bool {
 	text, _ := t.ClaimJSON("events")
 	var events map[string]jsontext.Value
@@ -114,8 +118,9 @@ func saysLogout(t *token.Token) bool {
 	return len(events[logoutEvent]) > 0 && events[logoutEvent][0] == '{'
 }
 
-// revoke compares with the issuer's own clock, which made both iat. A logout
-// token that comes twice changes nothing.
+// revoke stores the revocations of a logout token. They compare the iat of access
+// tokens with that of the logout token; both are from the issuer's clock. Receiving
+// a logout token twice has no further effect.
 func (l *Logout) revoke(ctx context.Context, t *token.Token) error {
 	issuer, subject, session, at := t.Issuer(), t.Subject(), sessionOf(t), t.IssuedAt()
 	var entries []Entry
@@ -141,6 +146,6 @@ func (l *Logout) refuse(w http.ResponseWriter, r *http.Request, status int, d *d
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// A client that is gone does not read it.
+	// The error means that the client has closed the connection.
 	_ = json.MarshalWrite(w, map[string]string{"error": "invalid_request", "error_description": string(d.ID) + ": " + d.Summary()}, json.Deterministic(true))
 }

@@ -82,8 +82,8 @@ func Session(issuer, sid string, at time.Time) Entry {
 	return Entry{newKey('i', issuer, sid), at.Unix(), at.Add(MaxLifetime)}
 }
 
-// Sessionless revokes all tokens about a subject that name no session (sid) and
-// were issued at or before a moment of the issuer's clock.
+// Sessionless revokes all tokens of a subject that have no session (sid) and were
+// issued at or before a time of the issuer's clock, see [Entry.Covering].
 func Sessionless(issuer, subject string, at time.Time) Entry {
 	return Entry{newKey('n', issuer, subject), at.Unix(), at.Add(MaxLifetime)}
 }
@@ -112,15 +112,15 @@ func Keys(t *token.Token) []Key {
 	return keys
 }
 
-// sessionOf returns the sid of t, "" if it has none.
+// sessionOf returns the sid of t, or "".
 func sessionOf(t *token.Token) string {
 	claim, _ := t.Claim("sid")
 	sid, _ := claim.(string)
 	return sid
 }
 
-// IssuedAt returns the iat of t for the comparison with an entry's Cutoff. A
-// token without iat counts as issued long ago.
+// IssuedAt returns the iat of t, in seconds since 1970, for the comparison with an
+// entry's Cutoff. A token without iat counts as older than every entry.
 func IssuedAt(t *token.Token) int64 {
 	at := t.IssuedAt()
 	if at.IsZero() {

@@ -42,7 +42,7 @@ type answered struct {
 	until   time.Time
 }
 
-// maxOpaque is the length of the longest token that is sent to a server.
+// maxOpaque is the maximum length in bytes of a token that is sent to a server.
 const maxOpaque = 16 << 10
 
 // NewOpaque returns a verifier of tokens whose introspection responses v accepts.
@@ -63,7 +63,8 @@ func NewOpaque(find func(context.Context) (*oauth.Client, error), v *token.Respo
 // loaded again; it must not be nil. Results of the previous one are no longer used.
 func (o *Opaque) SetVerifier(v *token.ResponseVerifier) { o.verifier.Store(v) }
 
-// found returns the client once it has been found.
+// found returns the client. It calls find until the client has an introspection
+// endpoint.
 func (o *Opaque) found(ctx context.Context) (*oauth.Client, error) {
 	if c := o.client.Load(); c != nil {
 		return c, nil

@@ -19,8 +19,8 @@ var errURL = errors.New("redis: expected a URL such as redis://localhost:6379/0"
 var errClosed = errors.New("the store is closed")
 
 // connect returns a client for one server, a cluster or a sentinel setup, and
-// whether it is a cluster. It always reads from a primary, whatever the URL
-// says, because a replica may not have the latest revocations.
+// whether it is a cluster. It always reads from a primary, because a replica may not
+// have the latest revocations.
 func connect(rawURL string, timeout time.Duration) (c *client, cluster bool, err error) {
 	scheme, rest, _ := strings.Cut(rawURL, "://")
 	scheme, kind, _ := strings.Cut(scheme, "+")
@@ -38,8 +38,8 @@ func connect(rawURL string, timeout time.Duration) (c *client, cluster bool, err
 	o.AlwaysPipelining = true
 	o.Dialer.Timeout, o.ConnWriteTimeout = timeout, timeout
 	o.ReadBufferEachConn, o.WriteBufferEachConn = 1<<16, 1<<14
-	// A connection that Redis closed is replaced once; a Redis that is away is
-	// noticed at once.
+	// A connection that Redis closed is replaced once. If that fails, the command fails
+	// at once.
 	o.RetryDelay = func(attempts int, _ rueidis.Completed, _ error) time.Duration {
 		if attempts > 1 {
 			return -1
@@ -89,8 +89,8 @@ func checkParameters(query url.Values) error {
 	return nil
 }
 
-// client connects when it is first used: a Redis that is away when a program
-// starts may come later.
+// client connects when it is first used, so that a program can start while Redis is
+// unreachable.
 type client struct {
 	option rueidis.ClientOption
 	dial   singleflight.Group

@@ -46,7 +46,7 @@ type follower struct {
 	loaded   bool
 	read     time.Time
 	lost     bool // Redis lost data while this instance was running
-	empty    bool // others report a loss, and this instance knows no more than Redis
+	empty    bool // another instance reported a loss, and this one has only the data of Redis
 	failures uint64
 	failed   error
 }
@@ -139,8 +139,8 @@ func (s *Store) lookForLoss(ctx context.Context) error {
 	}
 	f := &s.follower
 	if f.lostSomething(epoch, end) {
-		// Noted only after the others have been informed; until then, each check
-		// detects it again.
+		// Stored only after the other instances are informed. Until then, each check
+		// detects the loss again.
 		if err := redis.Do(ctx, b.Set().Key(s.lost()).Value(time.Now().UTC().Format(time.RFC3339)).Build()).Error(); err != nil {
 			return err
 		}

@@ -1,7 +1,7 @@
 // Package redis shares revocations between all instances of an API, with a Redis
 // server.
 //
-// Start with [Open]. A store can find out in two ways what is revoked:
+// Start with [Open]. A store can get the revocations in two ways:
 //
 //   - It asks Redis for each token. This is the zero value. A token that one
 //     instance revokes is refused by every other within [Options.MaxAge], by
@@ -78,7 +78,7 @@ type Store struct {
 	mu         sync.Mutex
 	young, old map[revocation.Key]state
 	turned     time.Time // when young began
-	away       error     // the last error of Redis, or nil
+	failure    error     // the last error of Redis, or nil
 	retry      time.Time // when to try again
 }
 
@@ -169,7 +169,7 @@ func refuses(s state, issued int64) bool { return s.cutoff != 0 && issued <= s.c
 // ask reads keys from Redis, unless it has just failed: then one request tries,
 // and the others do not wait for it.
 func (s *Store) ask(ctx context.Context, keys []revocation.Key) (map[revocation.Key]state, error) {
-	// From before the request, because the result may be that old.
+	// Measured before the request, because the result may be that old.
 	asked := s.options.Now()
 	if err := s.mayAsk(); err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func (s *Store) ask(ctx context.Context, keys []revocation.Key) (map[revocation.
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	found, err := s.read(ctx, keys, asked)
-	if s.noteAway(ctx, err); err != nil {
+	if s.noteResult(ctx, err); err != nil {
 		return nil, err
 	}
 	s.keep(found)
@@ -209,25 +209,25 @@ func (s *Store) mayAsk() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if s.away == nil {
+	if s.failure == nil {
 		return nil
 	}
 	if now.Before(s.retry) {
-		return s.away
+		return s.failure
 	}
 	s.retry = now.Add(s.options.Timeout + retryAfter)
 	return nil
 }
 
-// noteAway stores the result of an exchange. The end of a caller's context is
-// not an error of Redis.
-func (s *Store) noteAway(ctx context.Context, err error) {
+// noteResult stores the result of an exchange. The end of a caller's context is not
+// an error of Redis.
+func (s *Store) noteResult(ctx context.Context, err error) {
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.away, s.retry = err, time.Now().Add(retryAfter)
+	s.failure, s.retry = err, time.Now().Add(retryAfter)
 }
 
 func (s *Store) remembered(key revocation.Key) (state, bool) {
@@ -257,7 +257,7 @@ func (s *Store) keep(found map[revocation.Key]state) {
 	}
 }
 
-// Use notes for all instances that a DPoP proof was used, and returns false if
+// Use stores for all instances that a DPoP proof was used, and returns false if
 // it was used before. It implements the replay store of a dpop.Verifier (RFC
 // 9449, section 11.1).
 func (s *Store) Use(ctx context.Context, id string, until time.Time) (bool, error) {
@@ -271,7 +271,7 @@ func (s *Store) Use(ctx context.Context, id string, until time.Time) (bool, erro
 	if err != nil {
 		return false, fmt.Errorf("redis: %w", err)
 	}
-	// Less than a millisecond is none for Redis.
+	// Redis does not accept an expiry of 0 ms.
 	ms := max(ttl.Milliseconds(), 1)
 	err = redis.Do(ctx, redis.B().Set().Key(s.options.Prefix+"proof:"+id).Value("1").Nx().PxMilliseconds(ms).Build()).Error()
 	switch {

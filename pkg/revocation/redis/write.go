@@ -15,14 +15,14 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 )
 
-// write adds an entry atomically: a key with an expiry for instances that ask, of
-// which neither cut-off nor expiry is ever reduced, and a line of the stream for
-// instances that follow. The stream keeps its lines for the longest lifetime of
-// any of them. A cut-off of "undo" removes the entry.
+// write adds an entry atomically, in two forms. For instances that ask Redis, it is a
+// key with an expiry; its cut-off and expiry are never reduced. For instances that
+// follow, it is a line of the stream. Lines remain in the stream for the longest
+// lifetime of all entries. A cut-off of "undo" removes the entry.
 //
 // KEYS are the entry, the stream, the longest lifetime, the epoch and the
 // descriptions; ARGV are the cut-off, the lifetime in ms, the entry's name, a new
-// epoch and the description. Sent twice, it leaves the same state.
+// epoch and the description. Running the script twice has the same result.
 var write = rueidis.NewLuaScriptRetryable(`
 redis.call('SET', KEYS[4], ARGV[4], 'NX')
 local cutoff, ttl = ARGV[1], tonumber(ARGV[2])
