@@ -195,7 +195,7 @@ func publicDER(k *jwks.Key) ([]byte, error) {
 
 func publicJWK(k *jwks.Key) ([]byte, error) { return json.Marshal(k) }
 
-// repeatAudience writes aud twice, the right one first.
+// repeatAudience writes aud twice, with the correct one first.
 func repeatAudience(d *Draft) (string, error) {
 	claims, err := encode(d.Claims)
 	if err != nil {

@@ -140,8 +140,8 @@ var table = []Case{
 	}},
 }
 
-// resembling are other scopes, whose names begin with, end with or contain those
-// given, or are written in capitals.
+// resembling returns other scopes, whose names begin with, end with or contain the
+// given ones, or are written in upper case.
 func resembling(scopes []string) []string {
 	var near []string
 	for _, s := range scopes {

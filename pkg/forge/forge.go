@@ -61,7 +61,7 @@ func Lookup(name string) (Case, bool) {
 // Draft is a valid access token before it is signed, with the values that the
 // cases need.
 type Draft struct {
-	// Key is the issuer's key. It is used whatever the kid in Header.
+	// Key is the issuer's key. It is used with any kid in Header.
 	Key *jwks.PrivateKey
 	// If Key is unknown, Raw is a valid token and Public the key that verifies
 	// it. Then only cases without NeedsKey can be signed. See [FromToken].
@@ -270,7 +270,7 @@ func (d *Draft) shift(by time.Duration, claims ...string) {
 	}
 }
 
-// expire makes the draft a token that expired before it would have been issued.
+// expire moves all times of the draft, so that the token expired some time ago.
 func (d *Draft) expire(ago time.Duration) {
 	lifetime := time.Duration(d.seconds("exp")-d.seconds("iat")) * time.Second
 	d.shift(-ago-lifetime, "iat", "nbf", "exp")

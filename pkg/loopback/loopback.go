@@ -215,8 +215,8 @@ func (r *Receiver) handler(accept func(url.Values) error, result chan<- error) h
 			return
 		}
 		r.decide(ParseQuery(req.URL.RawQuery), accept, result)
-		// The parameters must not stay in the address bar and the history (RFC 9700,
-		// section 4.3), whatever they are.
+		// No parameters must stay in the address bar and the history (RFC 9700, section
+		// 4.3).
 		writeRedirect(w, r.pagePath())
 	})
 }

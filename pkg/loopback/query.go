@@ -34,11 +34,11 @@ var (
 	ErrOtherAddress = errors.New("the address is not the redirect URI")
 )
 
-// ParsePasted reads the address at which a browser ended, as people paste it:
-// with quotes or angle brackets around it, with its fragment, broken into lines,
-// with another spelling of the loopback host, or only from its ? on. It returns
-// the parameters, or [ErrNoQuery], or [ErrOtherAddress] for an address that is
-// not redirectURI.
+// ParsePasted reads the address that a browser shows at the end of a login, in the
+// forms in which people paste it: with quotes or angle brackets around it, with its
+// fragment, broken into lines, with another loopback host, or only the part from the
+// ? on. It returns the parameters, [ErrNoQuery], or [ErrOtherAddress] for an address
+// that is not redirectURI.
 func ParsePasted(text, redirectURI string) (url.Values, error) {
 	text = unwrapped(text)
 	text, _, _ = strings.Cut(text, "#")
@@ -74,8 +74,7 @@ func unwrapped(text string) string {
 	}
 }
 
-// samePlace compares scheme, host and path. Of a loopback URI only the port and
-// the path count: any spelling of the host leads here.
+// samePlace compares scheme, host, port and path. All loopback hosts are equal.
 func samePlace(pasted, own string) bool {
 	if pasted == own {
 		return true

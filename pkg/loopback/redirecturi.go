@@ -101,7 +101,7 @@ func (r *Receiver) bindBoth(port string) error {
 		if port != "0" || tries == 0 {
 			return err
 		}
-		// Free on one family only; another free port may be so on both.
+		// The port is free only for IPv4. Another port may be free for both.
 		for _, l := range r.listeners {
 			l.Close()
 		}
