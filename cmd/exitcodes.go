@@ -1,7 +1,7 @@
 package cmd
 
 // Exit codes. Scripts rely on them; `help exit-codes` and docs/exit-codes.md
-// are made from the table below.
+// are generated from the table below.
 const (
 	exitDone        = 0
 	exitUnexpected  = 1
@@ -18,26 +18,35 @@ const (
 )
 
 type exitCode struct {
-	code   int
-	means  string
-	advice string
+	code    int
+	means   string // in a few words
+	details string // the cases, or ""
+	advice  string
+}
+
+// text returns what the code means, with its details.
+func (e exitCode) text() string {
+	if e.details == "" {
+		return e.means
+	}
+	return e.means + " (" + e.details + ")"
 }
 
 func exitCodes() []exitCode {
 	return []exitCode{
-		{exitDone, "done; valid; allowed", "continue"},
-		{exitUnexpected, "unexpected failure; --jq failed on the data; standard output could not be written", "read the message, report a bug"},
-		{exitUsage, "usage or configuration", "fix the command"},
-		{exitRejected, "the token was read and rejected (malformed, signature, issuer, audience, expired, revoked; the API answered 401)", "get another token"},
-		{exitDenied, "the token is valid but does not allow this (scope, claim; the API answered 403)", "request the missing scope"},
-		{exitLogin, "login required, denied, or timed out", "run `oauthctl login`"},
-		{exitUnavailable, "could not check: unreachable, timed out, 429, 5xx from the authorization server or the key endpoint", "retry later"},
-		{exitUnsafe, "a server's response failed a security check (issuer, state, iss, nonce, ID token, token response)", "stop, and check the server"},
-		{exitStore, "the token store failed (locked, unwritable, unreadable)", "fix the store"},
-		{exitAPI, "the API answered another 4xx or 5xx, or a redirect that is not followed (its body is still printed)", "read the body"},
-		{exitNotExecutable, "exec: the command cannot be run", "fix its permissions"},
-		{exitNotFound, "exec: the command does not exist", "fix its name"},
-		{exitInterrupted, "interrupted (SIGINT)", ""},
-		{exitTerminated, "terminated (SIGTERM)", ""},
+		{exitDone, "done; valid; allowed", "", "continue"},
+		{exitUnexpected, "unexpected failure", "also: --jq failed on the data; standard output could not be written", "read the message, report a bug"},
+		{exitUsage, "the command or its configuration is wrong", "", "fix the command"},
+		{exitRejected, "the token is not valid, or the API answered 401", "malformed, signature, issuer, audience, expired, revoked", "get another token"},
+		{exitDenied, "the token is valid but does not allow this, or the API answered 403", "scope, claim", "request the missing scope"},
+		{exitLogin, "login required, denied, or timed out", "", "run `oauthctl login`"},
+		{exitUnavailable, "could not be checked now", "unreachable, timed out, 429, 5xx from the authorization server or the key endpoint", "retry later"},
+		{exitUnsafe, "a server's response failed a security check", "issuer, state, iss, nonce, ID token, token response", "stop, and check the server"},
+		{exitStore, "the token store failed", "locked, unwritable, unreadable", "fix the store"},
+		{exitAPI, "the API answered with another error, or with a redirect that is not followed", "its body is still printed", "read the body"},
+		{exitNotExecutable, "exec: the command cannot be run", "", "fix its permissions"},
+		{exitNotFound, "exec: the command does not exist", "", "fix its name"},
+		{exitInterrupted, "interrupted (SIGINT)", "", ""},
+		{exitTerminated, "terminated (SIGTERM)", "", ""},
 	}
 }

@@ -178,7 +178,7 @@ func (p *manualPage) ending(see ...string) {
 	p.section("EXIT STATUS")
 	var rows []helpRow
 	for _, e := range exitCodes() {
-		rows = append(rows, helpRow{strconv.Itoa(e.code), e.means})
+		rows = append(rows, helpRow{strconv.Itoa(e.code), e.text()})
 	}
 	p.rows(rows)
 	p.section("ENVIRONMENT")

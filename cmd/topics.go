@@ -136,7 +136,7 @@ func flagsText(env *Env, width int) string {
 func exitCodesText(width int) string {
 	var rows []helpRow
 	for _, e := range exitCodes() {
-		text := e.means
+		text := e.text()
 		if e.advice != "" {
 			text += ". " + capital(e.advice) + "."
 		}

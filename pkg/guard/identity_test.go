@@ -119,15 +119,15 @@ func showForwarding(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(found)
 }
 
-// A request can be followed by its id, and what a token was used for by its jti
-// or hash; the log never has the token.
+// The log has a request's id, and the jti and hash of its token. It never has the
+// token itself or the query.
 func TestLogFields(t *testing.T) {
 	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Request-Id", "of the API")
 		fmt.Fprint(w, r.Header.Get("X-Request-Id"))
 	}, func(c *guard.Config) { c.Service = "orders" })
 	raw := f.token(nil)
-	res, body := f.send("GET /files/a", "Authorization: Bearer "+raw, "X-Request-Id: abc-1", "Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	res, body := f.send("GET /files/a?q=canary", "Authorization: Bearer "+raw, "X-Request-Id: abc-1", "Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 	if body != "abc-1" || len(res.Header["X-Request-Id"]) != 1 || res.Header.Get("X-Request-Id") != "abc-1" {
 		t.Errorf("request id: %q %v", body, res.Header)
 	}
@@ -142,8 +142,10 @@ func TestLogFields(t *testing.T) {
 			t.Errorf("X-Request-Id %q becomes %q", given, body)
 		}
 	}
-	if strings.Contains(f.log.String(), raw) {
-		t.Error("the log has the token")
+	for name, text := range map[string]string{"token": raw, "query": "canary"} {
+		if strings.Contains(f.log.String(), text) {
+			t.Errorf("the log has the %s", name)
+		}
 	}
 }
 

@@ -187,16 +187,20 @@ func TestCarriers(t *testing.T) {
 		"two cookies":     {[]string{"Cookie: session=" + raw + "; session=" + raw}, 400, ""},
 		"another cookie":  {[]string{"Cookie: xsession=" + raw}, 401, ""},
 		"bearer, nothing": {[]string{"Sec-WebSocket-Protocol: bearer"}, 401, ""},
-		"in the query":    {nil, 401, ""},
+		"in the query":    {nil, 400, ""},
 	} {
-		res, body := f.send("GET /api/items", tt.fields...)
+		line := "GET /api/items"
+		if name == "in the query" {
+			line += "?access_token=" + raw
+		}
+		res, body := f.send(line, tt.fields...)
 		if res.StatusCode != tt.status || !strings.Contains(body, tt.seen) || strings.Contains(body, raw) {
 			t.Errorf("%s: %d %s, want %d", name, res.StatusCode, body, tt.status)
 		}
 		if name == "Authorization" {
 			continue
 		}
-		if res, _ := off.send("GET /api/items", tt.fields...); res.StatusCode == 200 {
+		if res, _ := off.send(line, tt.fields...); res.StatusCode == 200 {
 			t.Errorf("%s: accepted without being asked for", name)
 		}
 	}

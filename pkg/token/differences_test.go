@@ -16,47 +16,46 @@ import (
 // differencesFile is written by TestDifferences -update.
 const differencesFile = "../../docs/differences.md"
 
-// whyRefused are the reasons to refuse what golang-jwt or go-jose accepts. What
-// is refused for anything else, both refuse as well: a disagreement without a
-// reason here fails the tests.
+// whyRefused holds, for each id, why tokens are refused that golang-jwt or go-jose
+// accepts. For any other id, both libraries must refuse the token too.
 var whyRefused = map[diagnosis.ID]string{
-	diagnosis.AlgMismatch:          "a JWK that names an alg is for that algorithm only (RFC 7517, section 4.4)",
-	diagnosis.CritUnsupported:      "crit is a demand that is not understood here, and a malformed crit is one that nobody understands; b64=false signs another text (RFC 7515, section 4.1.11; RFC 7797)",
-	diagnosis.DuplicateMember:      "of a name that is there twice one reader takes the first value and another the last (RFC 7515, section 4; RFC 8725, section 2.4)",
-	diagnosis.Expired:              "the second that exp names is past it (RFC 7519, section 4.1.4: on or after), with a leeway as without",
-	diagnosis.HeaderInvalid:        "the header is UTF-8 JSON of at most 32 levels, and kid and typ are strings (RFC 7515, sections 4.1.4 and 4.1.9)",
-	diagnosis.HSTokenNoSecret:      "a shared secret has no place in a key set: who can read the set could sign with it",
-	diagnosis.KeyRefused:           "the key is too weak, is not for signatures by its use or key_ops, or names an alg that it cannot have",
-	diagnosis.Malformed:            "line breaks and stray bits make one token into many strings, past every list of revoked or seen ones (RFC 7515, section 2)",
-	diagnosis.MemberCase:           "a reader that ignores case, as encoding/json does, takes ISS for iss; another takes it for nothing",
-	diagnosis.PayloadInvalid:       "the payload is UTF-8 JSON of at most 32 levels (RFC 7519, section 7.2); what is no UTF-8 reads differently in each library",
-	diagnosis.SignatureInvalid:     "a PSS salt is as long as the hash (RFC 7518, section 3.5)",
-	diagnosis.TimeInvalid:          "a time is a number of seconds above zero; null, zero and negative times are mistakes that would pass for no limit",
-	diagnosis.IDTokenAsAccess:      "an ID token is for a client, whatever its audience (RFC 8725, section 3.12)",
-	diagnosis.TimeInMilliseconds:   "a time in milliseconds is 50,000 years ahead: the token would never expire",
-	diagnosis.TokenTooLarge:        "a header beyond 8 KiB is no header, and costs before anything is known of its sender",
-	diagnosis.RefreshTokenAsAccess: "a refresh token is for the authorization server, and lives longer than an access token (RFC 6749, section 1.5)",
-	diagnosis.TypeRefused:          "a logout token or a proof of possession is not an access token though the same issuer signed it (RFC 8725, section 3.11)",
+	diagnosis.AlgMismatch:          "a JWK with an alg can be used with this algorithm only (RFC 7517, section 4.4)",
+	diagnosis.CritUnsupported:      "crit lists extensions that a verifier must support, and this one supports none; with b64=false the signature is over different bytes (RFC 7515, section 4.1.11; RFC 7797)",
+	diagnosis.DuplicateMember:      "parsers disagree on duplicate names: some use the first value, some the last (RFC 7515, section 4; RFC 8725, section 2.4)",
+	diagnosis.Expired:              "a token is not valid on or after exp (RFC 7519, section 4.1.4); go-jose accepts it at exactly that time",
+	diagnosis.HeaderInvalid:        "the header must be UTF-8 JSON with at most 32 levels, and kid and typ must be strings (RFC 7515, sections 4.1.4 and 4.1.9)",
+	diagnosis.HSTokenNoSecret:      "a key set must not contain a shared secret: everyone who can read the set could sign with it",
+	diagnosis.KeyRefused:           "the key is too weak, its use or key_ops is not for signatures, or its alg does not fit its type",
+	diagnosis.Malformed:            "line breaks and unused bits allow many spellings of one token, and each one bypasses a list of revoked or used tokens (RFC 7515, section 2)",
+	diagnosis.MemberCase:           "parsers that ignore letter case, such as encoding/json, read ISS as iss; other parsers ignore it",
+	diagnosis.PayloadInvalid:       "the payload must be UTF-8 JSON with at most 32 levels (RFC 7519, section 7.2); libraries read invalid UTF-8 differently",
+	diagnosis.SignatureInvalid:     "the salt of PSS must be as long as the hash (RFC 7518, section 3.5)",
+	diagnosis.TimeInvalid:          "a time must be a positive number of seconds; null, zero and negative times are mistakes, and would be treated as no limit",
+	diagnosis.IDTokenAsAccess:      "an ID token is for a client, even if its audience is the API (RFC 8725, section 3.12)",
+	diagnosis.TimeInMilliseconds:   "a time in milliseconds is 50,000 years in the future, so the token would never expire",
+	diagnosis.TokenTooLarge:        "no real token has a header of more than 8 KiB, and parsing it takes time before the signature is checked",
+	diagnosis.RefreshTokenAsAccess: "a refresh token is for the authorization server, and is valid for longer than an access token (RFC 6749, section 1.5)",
+	diagnosis.TypeRefused:          "a logout token or a proof of possession is not an access token, even if the same issuer signed it (RFC 8725, section 3.11)",
 }
 
-// whyAccepted are the corpus's tokens that are accepted although golang-jwt or
-// go-jose refuses them.
+// whyAccepted holds, for tokens of the corpus that golang-jwt or go-jose refuses, why
+// they are accepted.
 var whyAccepted = map[string]string{
 	"algorithm/Ed25519 with a JWK of Ed25519": nameOfEd25519, "algorithm/Ed25519 with a JWK of EdDSA": nameOfEd25519, "vendors/Ed25519": nameOfEd25519,
 	"choice/an empty kid in the token": noKid, "choice/no kid in the token": noKid, "choice/no kid in the set": noKid, "choice/no kid anywhere": noKid, "algorithm/RS256 with a JWK of RS256, no kid": noKid,
 	"choice/duplicate kid of two types": sameKid, "choice/duplicate kid, the second key": sameKid, "choice/the fourth key is tried": sameKid,
-	"choice/unknown and malformed keys next to a good one": "one bad key does not make the others useless: it is skipped and reported",
+	"choice/unknown and malformed keys next to a good one": "an invalid key is skipped and reported; the other keys can still be used",
 	"times/iat +60 s": clocks, "times/nbf +60 s": clocks,
-	"times/exp half a second ahead":                                   "exp may have a fraction, and counts with it (RFC 7519, section 2)",
-	"payload/numbers beyond float64 in a claim that nobody asked for": "a claim that nobody asked for is not read",
-	"trust/x5c ignored in a good token":                               "certificates in a token are not read at all, so it does not matter what they hold",
+	"times/exp half a second ahead":                                   "exp can have a fraction, which is not rounded (RFC 7519, section 2)",
+	"payload/numbers beyond float64 in a claim that nobody asked for": "claims that are not checked are not parsed",
+	"trust/x5c ignored in a good token":                               "certificates in a token are ignored, so their content does not matter",
 }
 
 const (
-	nameOfEd25519 = "RFC 9864 names the algorithm Ed25519; issuers use both names"
-	noKid         = "kid is optional on both sides (RFC 7515, section 4.1.4): the keys that fit are tried, at most 4"
-	sameKid       = "a kid need not be unique while keys change: each key of it that fits is tried, at most 4"
-	clocks        = "clocks differ: iat and nbf may lie 60 s ahead by default, where the others have one leeway for all times"
+	nameOfEd25519 = "RFC 9864 calls the algorithm Ed25519; issuers use both names"
+	noKid         = "kid is optional in the token and in the key (RFC 7515, section 4.1.4): all keys that fit are tried, at most 4"
+	sameKid       = "two keys can have the same kid while keys change: all keys that fit are tried, at most 4"
+	clocks        = "clocks differ: by default, iat and nbf can be 60 s in the future; the other libraries have one leeway for all times"
 )
 
 // disagreements counts the tokens of one id.
@@ -127,8 +126,8 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
-// trialOf is a case as the others can be asked about it; false where they know
-// nothing like its options.
+// trialOf returns a case in a form that the other libraries can verify. It returns
+// false for options that they do not have.
 func trialOf(f corpusFile, c corpusCase) (trial, bool) {
 	o := c.Options
 	if o.Types != nil || o.Require != nil || o.ClientIDs != nil || o.RFC9068 || o.SkipAudience {
@@ -144,19 +143,20 @@ func trialOf(f corpusFile, c corpusCase) (trial, bool) {
 
 func differencesText(refused map[diagnosis.ID]*disagreements, accepted map[string][]string) string {
 	var b strings.Builder
-	b.WriteString(`# Where this verifier and others disagree
+	b.WriteString(`# Differences to other verifiers
 
-Written by ` + "`go test ./pkg/token -run TestDifferences -update`" + ` from the corpus in pkg/token/testdata/corpus, and held by
-the same test. Each token was put to this toolkit, to golang-jwt v5 with all its strictness switched on (valid methods,
-issuer, audience, expiry required, issued-at, strict decoding) and to go-jose v4. golang-jwt has no key sets and was given
-the keys that this toolkit would choose. The fuzz target FuzzVerify looks for disagreements without a reason in these
-tables.
+Compare how oauthctl and two Go libraries, golang-jwt v5 and go-jose v4, verify the same tokens. All tokens are in
+pkg/token/testdata/corpus. golang-jwt is used with all its checks: methods, issuer, audience, required expiry, issued-at, and
+strict decoding. It has no key sets, so it gets the keys that oauthctl would choose.
 
-## Refused here, accepted there
+A test generates this page (` + "`go test ./pkg/token -run TestDifferences -update`" + `). It fails if there is a difference without a
+reason in these tables. The fuzz target FuzzVerify searches for more.
 
-The numbers count tokens of the corpus.
+## Refused by oauthctl
 
-| id | golang-jwt accepts | go-jose accepts | why it is refused here | an example |
+The second and third columns show how many of the tokens with this id the library accepts.
+
+| id | golang-jwt accepts | go-jose accepts | why oauthctl refuses it | an example |
 |---|---|---|---|---|
 `)
 	for _, id := range slices.Sorted(maps.Keys(whyRefused)) {
@@ -167,7 +167,7 @@ The numbers count tokens of the corpus.
 		slices.Sort(d.examples)
 		fmt.Fprintf(&b, "| %s | %d of %d | %d of %d | %s | %s |\n", id, d.golangJWT, d.of, d.goJose, d.of, whyRefused[id], slices.Concat(d.examples, []string{""})[0])
 	}
-	b.WriteString("\n## Accepted here, refused there\n\n| token of the corpus | refused by | why it is accepted here |\n|---|---|---|\n")
+	b.WriteString("\n## Accepted by oauthctl\n\n| token of the corpus | refused by | why oauthctl accepts it |\n|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(accepted)) {
 		var by []string
 		for _, theirs := range accepted[name] {
