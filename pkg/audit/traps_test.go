@@ -196,6 +196,40 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
+// Whatever Retry-After says, the audit waits between 1 and 30 seconds.
+func TestRetryAfterIsBounded(t *testing.T) {
+	p, c := setup(t)
+	c.Unsafe, c.Revocation, c.Rotation = audit.Safe, false, 0
+	c.Operations = []audit.Operation{{Method: "GET", Path: "/items", Scopes: []string{"items:read"}}}
+	c.Cases = []string{"good", "no-token"}
+	for field, want := range map[string]time.Duration{
+		"12": 12 * time.Second, " 5 ": 5 * time.Second, "30": 30 * time.Second, "31": 30 * time.Second,
+		"9223372037": 30 * time.Second, "99999999999999999999999": 30 * time.Second,
+		"0": time.Second, "-4": time.Second, "": time.Second, "2m3": time.Second, "1e9": time.Second, "Fri, 31 Dec 2100 23:59:59 GMT": time.Second,
+	} {
+		var limited atomic.Bool
+		c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if limited.CompareAndSwap(false, true) {
+				w.Header().Set("Retry-After", field)
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			p.ServeHTTP(w, r)
+		}))
+		var waits []time.Duration
+		c.Wait = func(_ context.Context, d time.Duration) error {
+			if d >= time.Second { // not the pace of the requests
+				waits = append(waits, d)
+			}
+			return nil
+		}
+		run(t, c)
+		if !slices.Equal(waits, []time.Duration{want}) {
+			t.Errorf("Retry-After %q: waited %v, want %s", field, waits, want)
+		}
+	}
+}
+
 // A control that stops working halfway takes all results of its operation with it.
 func TestControlStopsWorking(t *testing.T) {
 	p, c := setup(t)
