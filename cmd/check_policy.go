@@ -24,7 +24,12 @@ func runCheckPolicy(ctx context.Context, env *Env, args []string, o checkOptions
 	if err != nil {
 		return err
 	}
-	verifier, err := env.policyVerifier(p, o)
+	options, err := o.options(env)
+	if err != nil {
+		return err
+	}
+	p = p.WithClock(options.Now)
+	verifier, err := env.policyVerifier(p, o, options)
 	if err != nil {
 		return err
 	}
@@ -156,12 +161,8 @@ func (o *checkOptions) requests(ctx context.Context) ([]*http.Request, error) {
 
 // policyVerifier returns the verifier of the policy, with the keys of the flags,
 // of the policy or of its issuers.
-func (env *Env) policyVerifier(p *policy.Policy, o checkOptions) (*token.Verifier, error) {
+func (env *Env) policyVerifier(p *policy.Policy, o checkOptions, options token.Options) (*token.Verifier, error) {
 	resolved, err := env.profile()
-	if err != nil {
-		return nil, err
-	}
-	options, err := o.options(env)
 	if err != nil {
 		return nil, err
 	}

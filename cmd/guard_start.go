@@ -137,7 +137,7 @@ func (env *Env) loadPolicy(flag, file string) (*policy.Policy, error) {
 	if err != nil {
 		return nil, usage("%s: %w", flag, err)
 	}
-	return p, nil
+	return p.WithClock(env.Now), nil
 }
 
 // guardKeys returns the keys of each issuer of a guard: it starts while an issuer

@@ -120,6 +120,9 @@ func embedCertificate(d *Draft) (string, error) {
 		return "", err
 	}
 	now := time.Now()
+	if issued := d.seconds("iat"); issued > 0 { // the clock of the draft
+		now = time.Unix(issued, 0)
+	}
 	certificate := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "issuer.example"},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),

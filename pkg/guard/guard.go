@@ -180,6 +180,7 @@ func (h *Handler) SetPolicy(p *policy.Policy) error {
 			return err
 		}
 	}
+	p = p.WithClock(h.config.Verifier.Now)
 	sources := map[string]KeySet{}
 	verifier, err := p.VerifierOf(func(one policy.Trust) (token.KeySet, error) {
 		set, err := h.keysOf(old, one)

@@ -249,3 +249,26 @@ routes:
 		}
 	}
 }
+
+// The age of a login is measured with the clock of the verifier, of a policy that
+// was reloaded too.
+func TestLoginAgeByTheVerifiersClock(t *testing.T) {
+	then := time.Date(2040, 5, 1, 12, 0, 0, 0, time.UTC)
+	text := "issuer: " + issuer + "\naudience: " + audience + "\nroutes:\n  \"GET /pay\": {max_age: 5m}\n"
+	f := newFixture(t, echo, func(c *guard.Config) {
+		c.Policy, c.Verifier.Now = load(t, text), func() time.Time { return then }
+	})
+	at := func(login time.Time) string {
+		return "Authorization: Bearer " + f.token(map[string]any{"iat": then.Unix(), "exp": then.Unix() + 300, "auth_time": login.Unix()})
+	}
+	for range 2 {
+		for login, want := range map[time.Time]int{then.Add(-4 * time.Minute): 200, then.Add(-6 * time.Minute): 401, time.Now(): 401} {
+			if res, body := f.send("GET /pay", at(login)); res.StatusCode != want {
+				t.Errorf("a login at %s: %d %s, want %d", login, res.StatusCode, body, want)
+			}
+		}
+		if err := f.handler.SetPolicy(load(t, text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
@@ -29,6 +30,15 @@ type Policy struct {
 	digest [sha256.Size]byte
 	routes []*route
 	mux    *http.ServeMux
+	now    func() time.Time // of each [Requirement]
+}
+
+// WithClock returns the same policy with a clock for [Requirement.MaxAge]: give it
+// the one in the verifier's options. Without it, the clock is time.Now.
+func (p *Policy) WithClock(now func() time.Time) *Policy {
+	copied := *p
+	copied.now = now
+	return &copied
 }
 
 // Digest returns Config.Digest. For a policy that was loaded from one file, it is
@@ -196,7 +206,9 @@ func (p *Policy) Match(method string, u *url.URL) (Match, error) {
 	if r, err = r.strictest(method, u.Path); err != nil {
 		return Match{}, err
 	}
-	return Match{r.need, r.text, true}, nil
+	need := r.need
+	need.Now = p.now
+	return Match{need, r.text, true}, nil
 }
 
 // Operation is like [Policy.Match] for a path as written in a request line. It

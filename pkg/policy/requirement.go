@@ -41,6 +41,8 @@ type Requirement struct {
 	// accept any login.
 	ACR    []string
 	MaxAge time.Duration
+	// Now returns the time at which MaxAge is checked. If nil, it is time.Now.
+	Now func() time.Time
 }
 
 // Decision is the result of comparing a token with a requirement.
@@ -73,7 +75,7 @@ func (r Requirement) Allows(t *token.Token) bool {
 	if r.missingDetail(t) != nil {
 		return false
 	}
-	return r.ACR == nil && r.MaxAge == 0 || r.stepUp(t, time.Now()) == nil
+	return r.ACR == nil && r.MaxAge == 0 || r.stepUp(t) == nil
 }
 
 // Decide compares a verified token with the requirement and returns the result of
@@ -122,7 +124,7 @@ func (r Requirement) Decide(t *token.Token) Decision {
 		}
 	}
 	if r.ACR != nil || r.MaxAge > 0 {
-		if why := r.stepUp(t, time.Now()); why != nil {
+		if why := r.stepUp(t); why != nil {
 			d.deny("login", why.Expected, why)
 		} else {
 			d.pass("login", strings.Join(r.ACR, " "))

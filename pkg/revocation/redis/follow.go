@@ -141,7 +141,7 @@ func (s *Store) lookForLoss(ctx context.Context) error {
 	if f.lostSomething(epoch, end) {
 		// Stored only after the other instances are informed. Until then, each check
 		// detects the loss again.
-		if err := redis.Do(ctx, b.Set().Key(s.lost()).Value(time.Now().UTC().Format(time.RFC3339)).Build()).Error(); err != nil {
+		if err := redis.Do(ctx, b.Set().Key(s.lost()).Value(s.options.Now().UTC().Format(time.RFC3339)).Build()).Error(); err != nil {
 			return err
 		}
 		f.startAgain(epoch)
