@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/policy"
 )
 
@@ -22,27 +23,50 @@ type values func(name string) string
 // meaning.
 func (v values) expand(n *yaml.Node) (string, error) {
 	var text strings.Builder
-	rest := n.Value
-	for {
-		before, name, after, ok := cutVariable(rest)
-		if !ok {
-			return text.String() + rest, nil
-		}
-		if strings.HasSuffix(before, "$") {
-			text.WriteString(before + "{" + name + "}")
-			rest = after
+	for _, p := range partsOf(n.Value) {
+		text.WriteString(p.literal)
+		if p.variable == "" {
 			continue
 		}
 		value := ""
 		if v != nil {
-			value = v(name)
+			value = v(p.variable)
 		}
 		if value == "" {
-			return "", at(n, "the variable %s is not set or empty", name)
+			return "", at(n, "the variable %s is not set or empty", p.variable)
 		}
-		text.WriteString(before + value)
-		rest = after
+		text.WriteString(value)
 	}
+	return text.String(), nil
+}
+
+// part is a piece of a text, with the name of the variable after it or "".
+type part struct{ literal, variable string }
+
+func partsOf(text string) []part {
+	var all []part
+	for {
+		before, name, after, ok := cutVariable(text)
+		switch {
+		case !ok:
+			return append(all, part{text, ""})
+		case strings.HasSuffix(before, "$"):
+			all = append(all, part{before + "{" + name + "}", ""})
+		default:
+			all = append(all, part{before, name})
+		}
+		text = after
+	}
+}
+
+// unusable returns the error of a value that is not of a kind, such as a scope. An
+// error that quotes the value is not shown if a variable is part of it, because
+// that may be a secret; what the file has is shown in place of it.
+func unusable(n *yaml.Node, kind string, err error) error {
+	if slices.ContainsFunc(partsOf(n.Value), func(p part) bool { return p.variable != "" }) {
+		return at(n, "the value of %s is not %s", diagnosis.Quote(n.Value), kind)
+	}
+	return at(n, "%w", err)
 }
 
 // cutVariable finds the first ${NAME} in a text.
@@ -163,7 +187,7 @@ func (v values) scopes(n *yaml.Node, into *[]string) error {
 	}
 	for i, scope := range *into {
 		if err := policy.CheckScope(scope); err != nil {
-			return at(element(n, i), "%w", err)
+			return unusable(element(n, i), "a scope, such as items:read", err)
 		}
 	}
 	return nil

@@ -62,7 +62,7 @@ func TestVariablesRefused(t *testing.T) {
 		"a boolean":               {head + "{public: ${API}}\n", "p.yaml:4:"},
 		"a time":                  {head + "{max_age: \"${API}\"}\n", "p.yaml:4:23: expected a time"},
 		"an expression":           {head + "{claims: {email: {matches: \"@${API}$\"}}}\n", "p.yaml:4:40: an expression cannot have a variable"},
-		"two scopes":              {head + "{scopes: \"${TWO}\"}\n", "p.yaml:4:22: expected scopes"},
+		"two scopes":              {head + "{scopes: \"${TWO}\"}\n", `p.yaml:4:22: the value of "${TWO}" is not a scope, such as items:read`},
 		"a pattern":               {"issuer: a\naudience: b\nroutes:\n  \"GET /${API}\": {}\n", "p.yaml:4:3"},
 		"an included file's name": {"include: \"${API}\"\nissuer: a\n", "p.yaml:1:10: the variable API is not set or empty"},
 	} {

@@ -1,8 +1,12 @@
 package policyfile
 
 import (
+	"fmt"
+	"slices"
+
 	"go.yaml.in/yaml/v4"
 
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/token"
@@ -12,6 +16,7 @@ import (
 type trustReader struct {
 	policy.Trust
 	node       *yaml.Node
+	issuer     *yaml.Node // nil without one
 	noAudience bool
 	used       bool
 }
@@ -22,7 +27,7 @@ func (t *trustReader) members(v values) []member {
 		return func(n *yaml.Node) error { t.used = true; return read(n) }
 	}
 	return []member{
-		{"issuer", used(func(n *yaml.Node) error { return v.text(n, &t.Issuer) })},
+		{"issuer", used(func(n *yaml.Node) error { t.issuer = n; return v.text(n, &t.Issuer) })},
 		{"audience", used(func(n *yaml.Node) error {
 			if t.noAudience = n.Kind == yaml.ScalarNode && n.Value == "none"; t.noAudience {
 				return nil
@@ -43,7 +48,7 @@ func (t *trustReader) readAccept(v values, n *yaml.Node) error {
 	for i, name := range names {
 		kind, err := token.ParseKind(name)
 		if err != nil {
-			return at(element(n, i), "%w", err)
+			return unusable(element(n, i), "a kind of token that can be accepted", err)
 		}
 		t.Accept = append(t.Accept, kind)
 	}
@@ -57,7 +62,8 @@ func (v values) algorithms(n *yaml.Node, into *[]string) error {
 	}
 	for i, name := range *into {
 		if _, ok := jwks.LookupAlgorithm(name); !ok {
-			return at(element(n, i), "unknown algorithm %q, expected RS, PS, ES or HS with 256, 384 or 512, EdDSA or Ed25519", name)
+			const known = "RS, PS, ES or HS with 256, 384 or 512, EdDSA or Ed25519"
+			return unusable(element(n, i), "an algorithm: "+known, fmt.Errorf("unknown algorithm %q, expected %s", name, known))
 		}
 	}
 	return nil
@@ -81,6 +87,9 @@ func (v values) readIssuers(n *yaml.Node) ([]trustReader, error) {
 		t := trustReader{node: one}
 		if err := members(one, t.members(v)); err != nil {
 			return nil, err
+		}
+		if t.issuer != nil && slices.ContainsFunc(all, func(other trustReader) bool { return other.Issuer == t.Issuer }) {
+			return nil, at(t.issuer, "the issuer %s is given twice", diagnosis.Quote(t.issuer.Value))
 		}
 		all = append(all, t)
 	}
