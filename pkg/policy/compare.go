@@ -37,14 +37,14 @@ func Compare(before, after *Policy) []Change {
 		was, ok := old[r.text]
 		delete(old, r.text)
 		if !ok {
-			changes = append(changes, Change{r.text, "is new and needs " + r.need.words(), true})
+			changes = append(changes, withRoute(before, after, r))
 			continue
 		}
 		changes = append(changes, compareRoutes(was, r)...)
 	}
 	for _, r := range before.routes {
 		if old[r.text] != nil {
-			changes = append(changes, after.withoutRoute(r))
+			changes = append(changes, withoutRoute(before, after, r))
 		}
 	}
 	slices.SortStableFunc(changes, func(a, b Change) int {
@@ -159,18 +159,6 @@ func compareRoutes(was, is *route) []Change {
 		changes = append(changes, Change{is.text, "needs " + now + ", needed " + before, !is.need.covers(was.need)})
 	}
 	return changes
-}
-
-// withoutRoute returns the change for a route that was removed. Its requests may
-// now match a more general route that requires less.
-func (p *Policy) withoutRoute(gone *route) Change {
-	for _, r := range p.routes {
-		narrower := within(r.segments, gone.segments) && !within(gone.segments, r.segments)
-		if sharesMethod(r, gone) && overlap(r.segments, gone.segments) && !narrower && !r.need.covers(gone.need) {
-			return Change{gone.text, fmt.Sprintf("is gone and needed %s; %q matches its requests and needs %s", gone.need.words(), r.text, r.need.words()), true}
-		}
-	}
-	return Change{gone.text, "is gone", false}
 }
 
 // words describes a requirement.

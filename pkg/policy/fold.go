@@ -60,10 +60,19 @@ func overlap(a, b []segment) bool {
 			return true
 		case i == len(a) || i == len(b):
 			return len(a) == len(b)
-		case !a[i].any && !b[i].any && a[i].literal != b[i].literal:
+		case !a[i].meets(b[i]):
 			return false
 		}
 	}
+}
+
+// meets reports whether some segment matches both; {name} matches no empty one, as
+// {$} does. Neither matches more than one segment.
+func (s segment) meets(other segment) bool {
+	if s.any || other.any {
+		return s != (segment{}) && other != (segment{})
+	}
+	return s.literal == other.literal
 }
 
 // within reports whether every path that matches a also matches b.
@@ -74,9 +83,7 @@ func within(a, b []segment) bool {
 			return true
 		case i == len(a) || i == len(b):
 			return len(a) == len(b)
-		case a[i].rest || a[i].any && !b[i].any:
-			return false
-		case !a[i].any && !b[i].any && a[i].literal != b[i].literal:
+		case a[i].rest || a[i].any && !b[i].any || !a[i].meets(b[i]):
 			return false
 		}
 	}

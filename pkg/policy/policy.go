@@ -194,13 +194,11 @@ func (p *Policy) Match(method string, u *url.URL) (Match, error) {
 	if err != nil && !onlyEncodedSlash(u) {
 		return Match{}, err
 	}
-	found, _ := p.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: u.Path, RawPath: u.RawPath}})
-	// Anything else is the router's own answer: not found, or a redirect.
-	r, ok := found.(*route)
+	r := p.found(method, &url.URL{Path: u.Path, RawPath: u.RawPath})
 	switch {
-	case err != nil && (!ok || !r.encodedSlash):
+	case err != nil && (r == nil || !r.encodedSlash):
 		return Match{}, err
-	case !ok:
+	case r == nil:
 		return Match{}, nil
 	}
 	if r, err = r.strictest(method, u.Path); err != nil {
@@ -209,6 +207,14 @@ func (p *Policy) Match(method string, u *url.URL) (Match, error) {
 	need := r.need
 	need.Now = p.now
 	return Match{need, r.text, true}, nil
+}
+
+// found returns the route that the router finds. It is nil for the router's own
+// answers: not found, or a redirect.
+func (p *Policy) found(method string, u *url.URL) *route {
+	found, _ := p.mux.Handler(&http.Request{Method: method, URL: u})
+	r, _ := found.(*route)
+	return r
 }
 
 // Operation is like [Policy.Match] for a path as written in a request line. It
