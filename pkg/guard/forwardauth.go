@@ -32,7 +32,7 @@ const (
 // here.
 func (h *Handler) ForwardAuth(g Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h.isLogout(r) && r.Method == http.MethodPost {
+		if h.isLogout(r) && r.Method == http.MethodPost && !h.isCheck(g, r) {
 			h.ServeHTTP(w, r) // it was sent to the guard itself
 			return
 		}
@@ -96,6 +96,17 @@ var (
 	errTarget     = errors.New("the request target can be interpreted in more than one way")
 	errImpostor   = errors.New("the request has a header field that could pass for an identity or another request")
 )
+
+// isCheck reports whether a request is about another request. Envoy sends the
+// method and the path of a client's request as those of its own, so that each
+// request from a trusted proxy is a check; the others send them in headers.
+func (h *Handler) isCheck(g Gateway, r *http.Request) bool {
+	if !h.trusted.trust(r) {
+		return false
+	}
+	_, _, err := target(g, r)
+	return !errors.Is(err, errNoTarget)
+}
 
 // asked returns the request that a proxy wants to have checked.
 func (h *Handler) asked(g Gateway, r *http.Request) (*http.Request, error) {

@@ -11,7 +11,9 @@ import (
 
 // Logout says where a guard receives logout tokens (OpenID Connect Back-Channel
 // Logout 1.0). The guard answers a request for this path itself, whatever the
-// policy says of it.
+// policy says of it. In [Handler.ForwardAuth] a check of a client's request for
+// this path is not such a request. A trusted Envoy sends only checks; there the
+// issuer must send logout tokens to the guard directly.
 type Logout struct {
 	Path      string
 	ClientIDs []string // to which the issuers of the policy send logout tokens
