@@ -208,7 +208,7 @@ func TestRetryAfterIsBounded(t *testing.T) {
 		"0": time.Second, "-4": time.Second, "": time.Second, "2m3": time.Second, "1e9": time.Second, "Fri, 31 Dec 2100 23:59:59 GMT": time.Second,
 	} {
 		var limited atomic.Bool
-		c.Transport = audit.Within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.Transport = audit.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if limited.CompareAndSwap(false, true) {
 				w.Header().Set("Retry-After", field)
 				w.WriteHeader(http.StatusTooManyRequests)
