@@ -81,7 +81,7 @@ func TestVerifyMatchesItsSchema(t *testing.T) {
 		})
 	}
 	for name, text := range map[string]string{
-		"no checks": `{"status":"valid","valid":true,"header":{},"key":{"kty":"EC","alg":"ES256"},"checks":[]}`, "no status": `{"checks":[]}`,
+		"no checks": `{"status":"valid","valid":true,"header":{},"key":{"kty":"EC","alg":"ES256","tried":1},"checks":[]}`, "no status": `{"checks":[]}`,
 		"a failure without id": `{"status":"invalid","valid":false,"error":{"message":"x","retryable":false,"exit_code":3},"checks":[{"check":"x","status":"failed"}]}`,
 		"denied and valid":     `{"status":"denied","valid":true,"error":{"message":"x","retryable":false,"exit_code":4},"checks":[]}`,
 	} {

@@ -249,11 +249,11 @@ func (env *Env) keysAt(source, what string) (token.KeySet, error) {
 // waitingKeys waits for the first fetch instead of failing fast.
 type waitingKeys struct{ guard.KeySet }
 
-func (k waitingKeys) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
+func (k waitingKeys) Keys(ctx context.Context, q jwks.Query) (jwks.Candidates, error) {
 	if err := k.Ready(ctx); err != nil {
-		return nil, keySetFault(err)
+		return jwks.Candidates{}, keySetFault(err)
 	}
-	return k.KeySet.Keys(ctx, kid, alg)
+	return k.KeySet.Keys(ctx, q)
 }
 
 // keySetFault returns the error underneath KEYS_UNAVAILABLE if trying again does
@@ -269,9 +269,11 @@ func keySetFault(err error) error {
 // noTrust is the key set where no trusted issuer is configured.
 type noTrust struct{ why error }
 
-func (k noTrust) Keys(context.Context, string, string) ([]*jwks.Key, error) { return nil, k.why }
-func (noTrust) Generation() uint64                                          { return 0 }
-func (noTrust) Former(string) *jwks.Key                                     { return nil }
+func (k noTrust) Keys(context.Context, jwks.Query) (jwks.Candidates, error) {
+	return jwks.Candidates{}, k.why
+}
+func (noTrust) Generation() uint64      { return 0 }
+func (noTrust) Former(string) *jwks.Key { return nil }
 
 // trustUnknown names the token's own issuer; it is never contacted unless the
 // user says so, since anyone can write an issuer into a token.

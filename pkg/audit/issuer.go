@@ -66,13 +66,13 @@ func (i *Issuer) Key() *jwks.PrivateKey {
 	return i.key
 }
 
-// Keys returns the published keys with a kid and an algorithm. It implements
+// Keys returns the published keys that may have signed a token. It implements
 // [token.KeySet] for a verifier in the same process.
-func (i *Issuer) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
+func (i *Issuer) Keys(ctx context.Context, q jwks.Query) (jwks.Candidates, error) {
 	i.mu.Lock()
 	set := jwks.NewSet(i.published...)
 	i.mu.Unlock()
-	return set.Keys(ctx, kid, alg)
+	return set.Keys(ctx, q)
 }
 
 // Generation changes with each rotation.

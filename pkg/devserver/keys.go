@@ -71,9 +71,9 @@ func (s *Server) Rotate() { s.keys.rotate() }
 // liveKeys is the current key set.
 type liveKeys struct{ keys *keys }
 
-// Keys returns the keys for a token with that kid and alg.
-func (l liveKeys) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
-	return l.keys.set().Keys(ctx, kid, alg)
+// Keys implements [token.KeySet].
+func (l liveKeys) Keys(ctx context.Context, q jwks.Query) (jwks.Candidates, error) {
+	return l.keys.set().Keys(ctx, q)
 }
 
 // Generation changes with each rotation.

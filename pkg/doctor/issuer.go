@@ -175,7 +175,7 @@ func (e *examination) keySet(ctx context.Context) finding {
 		return f.fixedBy("publish public keys of at least 2048 bits, each with a different kid; replace a key whose private part was published")
 	}
 	if len(e.keys.All()) == 0 {
-		_, err := e.keys.Keys(ctx, "", "")
+		_, err := e.keys.Keys(ctx, jwks.Query{})
 		return failedWith(ofServer(err), r)
 	}
 	if cache := strings.ToLower(strings.Join(a.header.Values("Cache-Control"), ",")); strings.Contains(cache, "no-store") {

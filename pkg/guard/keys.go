@@ -67,8 +67,8 @@ func (k *FileKeys) Reload() error {
 }
 
 // Keys implements [token.KeySet].
-func (k *FileKeys) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
-	return k.current.Load().set.Keys(ctx, kid, alg)
+func (k *FileKeys) Keys(ctx context.Context, q jwks.Query) (jwks.Candidates, error) {
+	return k.current.Load().set.Keys(ctx, q)
 }
 
 // Ready implements [KeySet].

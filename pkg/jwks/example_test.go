@@ -29,8 +29,8 @@ func ExampleRemote() {
 	remote := jwks.NewRemote(server.URL, jwks.RemoteOptions{})
 	defer remote.Close()
 	for range 3 {
-		found, err := remote.Keys(context.Background(), key.ID(), "ES256")
-		fmt.Println(len(found), err)
+		found, err := remote.Keys(context.Background(), jwks.Query{KeyID: key.ID(), Algorithm: "ES256"})
+		fmt.Println(found.Fit, err)
 	}
 	fmt.Println(fetches, "fetch")
 	// Output:
@@ -61,7 +61,7 @@ func ExampleRemoteOptions() {
 
 	for _, later := range []time.Duration{30 * time.Minute, 2 * time.Hour} {
 		now = now.Add(later)
-		_, err := remote.Keys(context.Background(), key.ID(), "ES256")
+		_, err := remote.Keys(context.Background(), jwks.Query{KeyID: key.ID(), Algorithm: "ES256"})
 		fmt.Println(errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable}))
 	}
 	// Output:

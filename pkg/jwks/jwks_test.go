@@ -207,14 +207,14 @@ func TestSetKeys(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := tt.set.Keys(t.Context(), tt.kid, tt.alg)
+			got, err := tt.set.Keys(t.Context(), jwks.Query{KeyID: tt.kid, Algorithm: tt.alg})
 			if idOf(err) != tt.id || (err == nil) != (tt.id == "") {
 				t.Fatalf("Keys = %v, want %q", err, tt.id)
 			}
-			if name == "at most four" && len(got) != 4 {
-				t.Errorf("%d keys", len(got))
+			if name == "at most four" && len(got.Keys) != 4 {
+				t.Errorf("%d keys", len(got.Keys))
 			}
-			if tt.want != nil && !cmp.Equal(tt.want, got, cmp.Comparer(func(a, b *jwks.Key) bool { return a == b })) {
+			if tt.want != nil && !cmp.Equal(tt.want, got.Keys, cmp.Comparer(func(a, b *jwks.Key) bool { return a == b })) {
 				t.Errorf("Keys = %v", got)
 			}
 		})

@@ -43,7 +43,9 @@ type Key struct {
 	public     crypto.PublicKey
 	secret     *[]byte // a pointer, of which fmt prints no content
 	algorithms []string
-	warnings   []*diagnosis.Diagnosis
+	// certificates has the thumbprints of the key's certificate.
+	certificates []keyName
+	warnings     []*diagnosis.Diagnosis
 }
 
 // Warnings returns what is unusual about the key although it can be used:
@@ -187,7 +189,7 @@ func parseKey(data jsontext.Value) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.warnings = warningsOf(k, m.X5C)
+	k.warnings, k.certificates = warningsOf(k, m.X5C), certificatesOf(data)
 	return k, nil
 }
 

@@ -68,7 +68,7 @@ func TestOneBadKey(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if keys, err := set.Keys(t.Context(), "good", "ES256"); err != nil || len(keys) != 1 {
+			if keys, err := set.Keys(t.Context(), jwks.Query{KeyID: "good", Algorithm: "ES256"}); err != nil || len(keys.Keys) != 1 {
 				t.Errorf("the good key: %v, %v", keys, err)
 			}
 			skipped := set.Skipped()
@@ -148,7 +148,7 @@ func TestWhyNoKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = set.Keys(t.Context(), tt.kid, tt.alg)
+		_, err = set.Keys(t.Context(), jwks.Query{KeyID: tt.kid, Algorithm: tt.alg})
 		if idOf(err) != tt.want || tt.want != "" && !strings.Contains(err.Error(), tt.text) {
 			t.Errorf("%s: %v, want %s with %q", name, err, tt.want, tt.text)
 		}
@@ -199,7 +199,7 @@ func wantCause(t *testing.T, name string, answer http.HandlerFunc, want diagnosi
 	t.Helper()
 	e := newEndpoint(t)
 	e.serve(answer)
-	_, err := e.remote().Keys(t.Context(), "x", "ES256")
+	_, err := e.remote().Keys(t.Context(), jwks.Query{KeyID: "x", Algorithm: "ES256"})
 	kind := diagnosis.Unavailable
 	if cause := causeOf(err); cause != nil {
 		kind = cause.Kind()

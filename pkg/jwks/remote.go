@@ -51,9 +51,9 @@ type RemoteOptions struct {
 //     hours, and 5 minutes by default. At a random time between 50 and 90 % of
 //     that, it is refreshed in the background, so that the instances of an API do
 //     not fetch at the same time. Meanwhile the old set is used.
-//   - A kid that is not in the set causes a fetch, limited by a bucket of 2 tokens
-//     that refills by one every 10 seconds. If the bucket is empty, the kid is
-//     unknown, and the set is fetched when the bucket has refilled. Callers wait
+//   - A kid or thumbprint that is not in the set causes a fetch, limited by a
+//     bucket of 2 tokens that refills by one every 10 seconds. If the bucket is
+//     empty, the key is unknown, and the set is fetched when the bucket has refilled. Callers wait
 //     at most 2 seconds for a fetch in progress. So a rotation is noticed
 //     immediately after one forged kid, and within 10 seconds after a flood of them.
 //   - If the endpoint fails or hangs, or returns no key set or no usable key, the
@@ -172,28 +172,28 @@ func (r *Remote) Ready(ctx context.Context) error {
 	return err
 }
 
-// Keys returns the keys for a token with that kid and alg, like [Set.Keys]. If
-// the kid is not in the set, the set is fetched again, within the limits of the
-// contract.
-func (r *Remote) Keys(ctx context.Context, kid, alg string) ([]*Key, error) {
+// Keys returns the keys to try for a token, like [Set.Keys]. If the key that the
+// token names is not in the set, the set is fetched again, within the limits of
+// the contract.
+func (r *Remote) Keys(ctx context.Context, q Query) (Candidates, error) {
 	c, err := r.get(ctx, firstPatience)
 	if err != nil {
-		return nil, err
+		return Candidates{}, err
 	}
-	keys, err := c.set.Keys(ctx, kid, alg)
+	keys, err := c.set.Keys(ctx, q)
 	if err == nil || !worthAsking(err) {
 		return keys, err
 	}
-	next := r.ask(ctx, kid, alg, c)
+	next := r.ask(ctx, &q, c)
 	switch {
 	case next == nil && ctx.Err() != nil:
-		return nil, ctx.Err()
+		return Candidates{}, ctx.Err()
 	case next == nil:
-		return nil, err // the old set still speaks
+		return Candidates{}, err // the old set still speaks
 	}
-	keys, err = next.set.Keys(ctx, kid, alg)
+	keys, err = next.set.Keys(ctx, q)
 	if err != nil {
-		r.rememberMissing(kid, alg)
+		r.rememberMissing(&q)
 	}
 	return keys, err
 }

@@ -39,8 +39,8 @@ func TestRemoteHangs(t *testing.T) {
 	remote := jwks.NewRemote(server.URL, jwks.RemoteOptions{Now: func() time.Time { return time.Now().Add(time.Duration(moved.Load())) }})
 	defer remote.Close()
 	has := func(key *jwks.PrivateKey) bool {
-		keys, err := remote.Keys(t.Context(), key.ID(), key.Algorithm())
-		return err == nil && len(keys) == 1
+		keys, err := remote.Keys(t.Context(), jwks.Query{KeyID: key.ID(), Algorithm: key.Algorithm()})
+		return err == nil && len(keys.Keys) == 1
 	}
 	if !has(first) {
 		t.Fatal("positive control failed")

@@ -87,8 +87,8 @@ func newPublic(t *testing.T) *jwks.Key {
 
 func (e *endpoint) want(r *jwks.Remote, kid string, id diagnosis.ID) {
 	e.t.Helper()
-	keys, err := r.Keys(e.t.Context(), kid, "ES256")
-	if idOf(err) != id || id == "" && (err != nil || len(keys) != 1 || keys[0].ID() != kid) {
+	keys, err := r.Keys(e.t.Context(), jwks.Query{KeyID: kid, Algorithm: "ES256"})
+	if idOf(err) != id || id == "" && (err != nil || len(keys.Keys) != 1 || keys.Keys[0].ID() != kid) {
 		e.t.Errorf("Keys(%.8s) = %v, %v, want %q", kid, keys, err, id)
 	}
 }
@@ -174,7 +174,7 @@ func TestConcurrentRequestsShareOneFetch(t *testing.T) {
 			var all sync.WaitGroup
 			for range 20 {
 				all.Go(func() {
-					if _, err := r.Keys(t.Context(), key.ID(), "ES256"); idOf(err) != step.want {
+					if _, err := r.Keys(t.Context(), jwks.Query{KeyID: key.ID(), Algorithm: "ES256"}); idOf(err) != step.want {
 						t.Errorf("round %d, %s: %v", round, step.name, err)
 					}
 				})
@@ -261,8 +261,8 @@ func TestSameKidWithAnotherKey(t *testing.T) {
 	before := r.Generation()
 	e.publish("", second)
 	e.pass(301 * time.Second)
-	keys, err := r.Keys(t.Context(), "same", "ES256")
-	if err != nil || keys[0].Thumbprint() != second.Thumbprint() || r.Generation() == before {
+	keys, err := r.Keys(t.Context(), jwks.Query{KeyID: "same", Algorithm: "ES256"})
+	if err != nil || keys.Keys[0].Thumbprint() != second.Thumbprint() || r.Generation() == before {
 		t.Errorf("%v, %v, generation %d", keys, err, r.Generation())
 	}
 }
@@ -332,14 +332,14 @@ func TestCallerGivesUpWhileItHangs(t *testing.T) {
 	r := e.remote()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := r.Keys(ctx, "x", "ES256"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := r.Keys(ctx, jwks.Query{KeyID: "x", Algorithm: "ES256"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 	e.publish("", key)
 	close(release)
 	eventually(t, "the next fetch", func() bool {
 		e.pass(time.Second)
-		_, err := r.Keys(t.Context(), key.ID(), "ES256")
+		_, err := r.Keys(t.Context(), jwks.Query{KeyID: key.ID(), Algorithm: "ES256"})
 		return err == nil
 	})
 }

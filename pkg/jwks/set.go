@@ -3,7 +3,6 @@ package jwks
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,13 +29,11 @@ type Set struct {
 	skipped []Skipped
 	exposed []Skipped
 
-	named     map[string]bool   // the kids in the set
-	fitting   map[choice][]*Key // by kid and alg; under the empty kid all that fit the alg
-	anonymous map[string][]*Key // by alg, the keys without a kid
+	names     map[keyName]bool // of the keys
+	all       pool
+	anonymous pool              // the keys without a kid
+	refused   map[keyName]error // why a skipped key cannot be used
 }
-
-// choice holds the values of a token that select a key.
-type choice struct{ kid, alg string }
 
 // Skipped is a key of a set that could not be used.
 type Skipped struct {
@@ -54,25 +51,15 @@ func NewSet(keys ...*Key) *Set {
 
 // index precomputes the keys for each kind of token, because they never change.
 func (s *Set) index() {
-	s.named, s.fitting, s.anonymous = map[string]bool{}, map[choice][]*Key{}, map[string][]*Key{}
+	s.names, s.all, s.anonymous = map[keyName]bool{}, newPool(), newPool()
 	for _, k := range s.keys {
-		if k.id != "" {
-			s.named[k.id] = true
+		s.all.add(k)
+		if k.id == "" {
+			s.anonymous.add(k)
 		}
-		for _, alg := range k.algorithms {
-			add(s.fitting, choice{"", alg}, k)
-			if k.id != "" {
-				add(s.fitting, choice{k.id, alg}, k)
-			} else {
-				add(s.anonymous, alg, k)
-			}
+		for _, n := range k.names() {
+			s.names[n] = true
 		}
-	}
-}
-
-func add[K comparable](to map[K][]*Key, under K, k *Key) {
-	if len(to[under]) < MaxCandidates {
-		to[under] = slices.Clip(append(to[under], k))
 	}
 }
 
@@ -112,11 +99,11 @@ func Parse(data []byte) (*Set, error) {
 			return nil, &diagnosis.Diagnosis{ID: diagnosis.KeySetInvalid, Expected: diagnosis.Values{"an array of keys"}, Err: err}
 		}
 	}
-	s := &Set{}
+	s := &Set{refused: map[keyName]error{}}
 	for i, element := range elements {
 		key, err := parseKey(element)
 		if err != nil {
-			s.skipped = append(s.skipped, Skipped{i, kidOf(element), err})
+			s.skip(i, element, err)
 			continue
 		}
 		s.keys = append(s.keys, key)
@@ -173,38 +160,43 @@ func (s *Set) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string][]*Key{"keys": keys}, json.Deterministic(true))
 }
 
-// Keys returns at most 4 keys for a token with that kid and alg: those with the
-// kid or, for a token without kid, those that fit. A key without a kid matches
-// every token. The caller must not change the list. Errors are Diagnoses of
-// kind Rejected: KEY_SET_EMPTY, KID_UNKNOWN, ALG_MISMATCH, HS_TOKEN_NO_SECRET,
-// and KEY_REFUSED if the key with that kid was skipped.
-func (s *Set) Keys(_ context.Context, kid, alg string) ([]*Key, error) {
-	if fitting := s.fitting[choice{kid, alg}]; fitting != nil {
-		return fitting, nil
+// Keys returns the keys to try for a token, at most 4: those with its kid. For a
+// token without kid, they are those with its x5t#S256 or x5t, or else, if it has
+// none or no certificate of a key is known, those that fit its alg. A key
+// without a kid matches every kid. Errors are Diagnoses of kind Rejected:
+// KEY_SET_EMPTY, KID_UNKNOWN, ALG_MISMATCH, HS_TOKEN_NO_SECRET, and KEY_REFUSED
+// if the key that the token names was skipped.
+func (s *Set) Keys(_ context.Context, q Query) (Candidates, error) {
+	if found := s.find(&q); found.Fit > 0 {
+		return found, nil
 	}
-	named := kid != "" && s.named[kid]
-	if fitting := s.anonymous[alg]; fitting != nil && !named {
-		return fitting, nil
-	}
-	return nil, s.noKey(kid, alg, named)
+	return Candidates{}, s.noKey(&q)
 }
 
-func (s *Set) noKey(kid, alg string, named bool) error {
-	switch {
-	case strings.HasPrefix(alg, "HS") && !s.hasSecret():
-		return &diagnosis.Diagnosis{ID: diagnosis.HSTokenNoSecret, Expected: diagnosis.Values{"a signature with a public key"}, Got: diagnosis.Values{"alg " + alg}}
-	case kid != "" && !named && s.skippedKey(kid) != nil:
-		return s.skippedKey(kid)
-	case len(s.keys) == 0:
+// noKey returns why no key is found.
+func (s *Set) noKey(q *Query) error {
+	names := q.names()
+	called := s.has(names)
+	if strings.HasPrefix(q.Algorithm, "HS") && !s.hasSecret() {
+		return &diagnosis.Diagnosis{ID: diagnosis.HSTokenNoSecret, Expected: diagnosis.Values{"a signature with a public key"}, Got: diagnosis.Values{"alg " + q.Algorithm}}
+	}
+	for _, n := range names {
+		if err := s.refused[n]; err != nil && !called {
+			return err
+		}
+	}
+	if len(s.keys) == 0 {
 		d := &diagnosis.Diagnosis{ID: diagnosis.KeySetEmpty, Expected: diagnosis.Values{"a key that verifies signatures"}, Got: diagnosis.Values{allSkipped(len(s.skipped))}}
 		if len(s.skipped) > 0 {
 			d.Err = s.skipped[0].Reason
 		}
 		return d
-	case named || kid == "" || len(s.named) == 0:
-		return &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: diagnosis.Values{s.offers(kid)}, Got: diagnosis.Values{"alg " + alg}}
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.KeyUnknown, Expected: s.ids(), Got: diagnosis.Values{kid}}
+	known, fits := s.namesLike(names), s.all.fitting[q.Algorithm].Fit > 0
+	if called || len(names) == 0 || q.KeyID != "" && len(known) == 0 || q.KeyID == "" && !fits {
+		return &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: diagnosis.Values{s.offers(names, called)}, Got: diagnosis.Values{"alg " + q.Algorithm}}
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.KeyUnknown, Expected: known, Got: texts(names)}
 }
 
 func allSkipped(n int) string {
@@ -217,27 +209,16 @@ func allSkipped(n int) string {
 	return fmt.Sprintf("%d keys, all of them skipped", n)
 }
 
-// skippedKey returns why the key of that kid cannot be used, nil if no key of that
-// kid was skipped.
-func (s *Set) skippedKey(kid string) error {
-	for _, skipped := range s.skipped {
-		var d *diagnosis.Diagnosis
-		if skipped.ID == kid && errors.As(skipped.Reason, &d) {
-			return &diagnosis.Diagnosis{ID: diagnosis.KeyRefused, Expected: d.Expected, Got: d.Got, Err: fmt.Errorf("the key is %s of the key set", diagnosis.Quote(kid))}
-		}
-	}
-	return nil
-}
-
 func (s *Set) hasSecret() bool {
 	return slices.ContainsFunc(s.keys, func(k *Key) bool { return k.kty == "oct" })
 }
 
-// offers returns the algorithms of the keys with that kid.
-func (s *Set) offers(kid string) string {
+// offers returns the algorithms of the keys with one of the names, or else of all
+// keys.
+func (s *Set) offers(names []keyName, called bool) string {
 	var algorithms []string
 	for _, k := range s.keys {
-		if s.named[kid] && k.id != kid {
+		if called && !k.isCalled(names) {
 			continue
 		}
 		for _, a := range k.algorithms {
@@ -249,13 +230,24 @@ func (s *Set) offers(kid string) string {
 	return "an algorithm of the key: " + strings.Join(algorithms, ", ")
 }
 
-// ids returns the kids of the keys; a key without one is omitted.
-func (s *Set) ids() diagnosis.Values {
-	ids := diagnosis.Values{}
+// namesLike returns the names of the keys under the same parameters.
+func (s *Set) namesLike(names []keyName) diagnosis.Values {
+	values := diagnosis.Values{}
 	for _, k := range s.keys {
-		if k.id != "" {
-			ids = append(ids, k.id)
+		for _, n := range k.names() {
+			alike := slices.ContainsFunc(names, func(of keyName) bool { return of.parameter == n.parameter })
+			if alike && !slices.Contains(values, n.String()) {
+				values = append(values, n.String())
+			}
 		}
 	}
-	return ids
+	return values
+}
+
+func texts(names []keyName) diagnosis.Values {
+	values := diagnosis.Values{}
+	for _, n := range names {
+		values = append(values, n.String())
+	}
+	return values
 }

@@ -3,13 +3,14 @@ package jwks
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"time"
 )
 
-// ask returns a set newer than c, which lacks the key for that kid and alg, or
-// nil if none is available now.
-func (r *Remote) ask(ctx context.Context, kid, alg string, c *snapshot) *snapshot {
-	over := r.mayAsk(kid, alg, c)
+// ask returns a set newer than c, which lacks the key for that token, or nil
+// if none is available now.
+func (r *Remote) ask(ctx context.Context, q *Query, c *snapshot) *snapshot {
+	over := r.mayAsk(q, c)
 	if over != nil {
 		wait := askPatience
 		if r.slow.Load() {
@@ -30,12 +31,12 @@ func (r *Remote) ask(ctx context.Context, kid, alg string, c *snapshot) *snapsho
 	return nil
 }
 
-// mayAsk starts a fetch for a kid that c lacks, using a token from the bucket, or
+// mayAsk starts a fetch for a key that c lacks, using a token from the bucket, or
 // joins the running one. The returned channel is closed when the fetch has ended.
-// It is nil if there is nothing to wait for: a fetch has just completed, the kid
+// It is nil if there is nothing to wait for: a fetch has just completed, the key
 // is known to be missing, or the bucket is empty. In the last case, a fetch is
 // scheduled for later.
-func (r *Remote) mayAsk(kid, alg string, c *snapshot) <-chan struct{} {
+func (r *Remote) mayAsk(q *Query, c *snapshot) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || r.current.Load() != c {
@@ -43,7 +44,7 @@ func (r *Remote) mayAsk(kid, alg string, c *snapshot) <-chan struct{} {
 	}
 	now := r.now()
 	r.refill(now)
-	if at, known := r.missing[fingerprint(kid, alg)]; known && now.Sub(at) < missingFor {
+	if at, known := r.missing[fingerprint(q)]; known && now.Sub(at) < missingFor {
 		r.schedule(now)
 		return nil
 	}
@@ -108,9 +109,16 @@ func (r *Remote) schedule(now time.Time) {
 	})
 }
 
-func fingerprint(kid, alg string) [sha256.Size]byte { return sha256.Sum256([]byte(alg + "\x00" + kid)) }
+// fingerprint differs for each alg and name of a key.
+func fingerprint(q *Query) [sha256.Size]byte {
+	text := []byte(q.Algorithm)
+	for _, n := range q.names() {
+		text = fmt.Appendf(text, " %s %q", n.parameter, n.value)
+	}
+	return sha256.Sum256(text)
+}
 
-func (r *Remote) rememberMissing(kid, alg string) {
+func (r *Remote) rememberMissing(q *Query) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
@@ -122,6 +130,6 @@ func (r *Remote) rememberMissing(kid, alg string) {
 		}
 	}
 	if len(r.missing) < maxMissing {
-		r.missing[fingerprint(kid, alg)] = now
+		r.missing[fingerprint(q)] = now
 	}
 }

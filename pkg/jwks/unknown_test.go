@@ -94,8 +94,8 @@ func TestColdStartHangs(t *testing.T) {
 	close(release)
 	eventually(t, "the first set", func() bool {
 		e.pass(time.Second)
-		keys, err := r.Keys(t.Context(), key.ID(), key.Algorithms()[0])
-		return err == nil && len(keys) == 1
+		keys, err := r.Keys(t.Context(), jwks.Query{KeyID: key.ID(), Algorithm: key.Algorithms()[0]})
+		return err == nil && len(keys.Keys) == 1
 	})
 }
 

@@ -64,7 +64,7 @@ func (v *Verifier) verifyCached(ctx context.Context, raw string) (*Token, error)
 // verified again.
 func (v *Verifier) stillValid(ctx context.Context, found accepted) bool {
 	t := found.token
-	if _, err := v.j.keys.Keys(ctx, t.header.kid, t.header.alg); err != nil || v.j.keys.Generation() != found.generation {
+	if _, err := v.j.keys.Keys(ctx, t.header.query); err != nil || v.j.keys.Generation() != found.generation {
 		return false
 	}
 	now := v.j.options.Now()

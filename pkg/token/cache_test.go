@@ -26,14 +26,14 @@ type keySet struct {
 	asked      atomic.Int64
 }
 
-func (s *keySet) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
+func (s *keySet) Keys(ctx context.Context, q jwks.Query) (jwks.Candidates, error) {
 	s.asked.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return nil, s.err
+		return jwks.Candidates{}, s.err
 	}
-	return s.set.Keys(ctx, kid, alg)
+	return s.set.Keys(ctx, q)
 }
 
 func (s *keySet) Generation() uint64 { return s.generation.Load() }
@@ -106,19 +106,19 @@ type counting struct {
 	lookups atomic.Int64
 }
 
-func (c *counting) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
+func (c *counting) Keys(ctx context.Context, q jwks.Query) (jwks.Candidates, error) {
 	c.lookups.Add(1)
-	return c.KeySet.Keys(ctx, kid, alg)
+	return c.KeySet.Keys(ctx, q)
 }
 
 // both asks one set and then another.
 type both struct{ first, second token.KeySet }
 
-func (b both) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
-	if keys, err := b.first.Keys(ctx, kid, alg); err == nil {
+func (b both) Keys(ctx context.Context, q jwks.Query) (jwks.Candidates, error) {
+	if keys, err := b.first.Keys(ctx, q); err == nil {
 		return keys, nil
 	}
-	return b.second.Keys(ctx, kid, alg)
+	return b.second.Keys(ctx, q)
 }
 
 func (b both) Generation() uint64 { return b.first.Generation() + b.second.Generation() }

@@ -327,7 +327,7 @@ func TestTokenCausesNoRequest(t *testing.T) {
 	}
 	remote := jwks.NewRemote(server.URL, jwks.RemoteOptions{})
 	defer remote.Close()
-	if _, err := remote.Keys(context.Background(), forger.ID(), "ES256"); err != nil || requests.Load() == 0 {
+	if _, err := remote.Keys(context.Background(), jwks.Query{KeyID: forger.ID(), Algorithm: "ES256"}); err != nil || requests.Load() == 0 {
 		t.Errorf("positive control: the server can be reached: %v", err)
 	}
 }

@@ -60,7 +60,8 @@ type fault struct {
 type examination struct {
 	thorough   bool // continue after a failed claim, and parse the claims of a forged token
 	token      *Token
-	key        *jwks.Key
+	keys       jwks.Candidates
+	tried      int // how many of the keys were tried; the last one verified the signature
 	passed     checkSet
 	failed     []fault
 	read       *Token  // the parsed token, if a check before the claims failed
@@ -169,11 +170,12 @@ func (j *checker) examineHeader(w *workspace, p parts, x *examination) bool {
 // examineSignature reports whether the issuer signed the token.
 func (j *checker) examineSignature(ctx context.Context, w *workspace, p parts, x *examination) bool {
 	t := x.token
-	keys, err := j.keys.Keys(ctx, t.header.kid, t.header.alg)
+	var err error
+	x.keys, err = j.keys.Keys(ctx, t.header.query)
 	if x.failKey(err) {
 		return false
 	}
-	x.key, err = w.verifySignature(keys, t.header.algorithm, p)
+	x.tried, err = w.verifySignature(&x.keys, &t.header, p)
 	if err != nil {
 		err = j.reassigned(w, t, err)
 	}
@@ -187,12 +189,12 @@ func (j *checker) examineSignature(ctx context.Context, w *workspace, p parts, x
 // reassigned returns a more precise error if the previous key with this kid
 // verifies the signature.
 func (j *checker) reassigned(w *workspace, t *Token, err error) error {
-	k, a := j.keys.Former(t.header.kid), t.header.algorithm
+	k, a := j.keys.Former(t.header.query.KeyID), t.header.algorithm
 	var d *diagnosis.Diagnosis
 	if k == nil || !k.Fits(a.name) || !errors.As(err, &d) || d.ID != diagnosis.SignatureInvalid || !a.check(a, w, k) {
 		return err
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.KeyChanged, Expected: d.Expected, Got: diagnosis.Values{"one by the previous key with kid " + diagnosis.Quote(t.header.kid) + " named before"}}
+	return &diagnosis.Diagnosis{ID: diagnosis.KeyChanged, Expected: d.Expected, Got: diagnosis.Values{"one by the previous key with kid " + diagnosis.Quote(t.header.query.KeyID) + " named before"}}
 }
 
 // readUnverified parses the claims of a token that failed verification, to
@@ -219,7 +221,7 @@ func (j *checker) readUnverified(w *workspace, p parts, x *examination) {
 }
 
 func (j *checker) checkAlgorithm(t *Token) error {
-	alg := t.header.alg
+	alg := t.header.query.Algorithm
 	switch {
 	case strings.EqualFold(alg, "none"):
 		return &diagnosis.Diagnosis{ID: diagnosis.AlgNone, Expected: diagnosis.Values{"a signature"}, Got: diagnosis.Values{fmt.Sprintf("alg %q", alg)}}

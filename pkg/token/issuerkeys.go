@@ -63,17 +63,17 @@ func NewIssuerKeys(issuer string, o jwks.RemoteOptions) *IssuerKeys {
 	return &IssuerKeys{issuer: issuer, options: o}
 }
 
-// Keys returns the keys for a token with that kid and alg, like
-// [jwks.Remote.Keys]. Without metadata, it waits at most 3 seconds.
-func (k *IssuerKeys) Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error) {
+// Keys returns the keys to try for a token, like [jwks.Remote.Keys]. Without
+// metadata, it waits at most 3 seconds.
+func (k *IssuerKeys) Keys(ctx context.Context, q jwks.Query) (jwks.Candidates, error) {
 	remote := k.remote.Load()
 	if remote == nil {
 		var err error
 		if remote, err = k.locate(ctx, locatePatience); err != nil {
-			return nil, err
+			return jwks.Candidates{}, err
 		}
 	}
-	return remote.Keys(ctx, kid, alg)
+	return remote.Keys(ctx, q)
 }
 
 // Ready returns nil if there are keys to verify tokens with. It fetches them if

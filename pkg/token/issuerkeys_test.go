@@ -97,7 +97,7 @@ func TestIssuerKeysSayWhatIsWrong(t *testing.T) {
 		t.Errorf("Ready = %v, %+v", err, keys.State())
 	}
 	other := token.NewIssuerKeys(s.URL+"/", jwks.RemoteOptions{})
-	if _, err := other.Keys(t.Context(), "", "ES256"); idOf(err) != diagnosis.IssuerSlash {
+	if _, err := other.Keys(t.Context(), jwks.Query{Algorithm: "ES256"}); idOf(err) != diagnosis.IssuerSlash {
 		t.Errorf("another issuer: %v", err)
 	}
 	s.noKeys.Store(false)

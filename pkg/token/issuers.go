@@ -89,6 +89,8 @@ func (j *checker) foreign(ctx context.Context, raw string, d *diagnosis.Diagnosi
 // noKeys is the key set of an issuer that is not trusted.
 type noKeys struct{ why *diagnosis.Diagnosis }
 
-func (k noKeys) Keys(context.Context, string, string) ([]*jwks.Key, error) { return nil, k.why }
-func (noKeys) Generation() uint64                                          { return 0 }
-func (noKeys) Former(string) *jwks.Key                                     { return nil }
+func (k noKeys) Keys(context.Context, jwks.Query) (jwks.Candidates, error) {
+	return jwks.Candidates{}, k.why
+}
+func (noKeys) Generation() uint64      { return 0 }
+func (noKeys) Former(string) *jwks.Key { return nil }

@@ -46,12 +46,12 @@ func (x trial) golangJWT() error {
 		gojwt.WithTimeFunc(func() time.Time { return x.now }))
 	_, err := p.Parse(x.raw, func(t *gojwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
-		keys, err := x.ours.Keys(context.Background(), kid, t.Method.Alg())
+		found, err := x.ours.Keys(context.Background(), jwks.Query{KeyID: kid, Algorithm: t.Method.Alg()})
 		if err != nil {
 			return nil, err
 		}
 		var set gojwt.VerificationKeySet
-		for _, k := range keys {
+		for _, k := range found.Keys {
 			if k.Public() == nil {
 				set.Keys = append(set.Keys, k.Secret())
 			} else {

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
 // Limits of a token. A larger token is refused before it is parsed.
@@ -115,15 +116,16 @@ func characterName(c rune, text string) string {
 
 // header holds the parts of the JOSE header that matter for verification.
 type header struct {
-	alg, kid, typ string
-	algorithm     *algorithm // nil if it is not supported
-	kind          Kind       // the kind in typ
+	query     jwks.Query // alg and what names the key
+	typ       string
+	algorithm *algorithm // nil if it is not supported
+	kind      Kind       // the kind in typ
 }
 
 // registeredHeaders and registeredClaims list names of which no other spelling
 // is allowed, because some parsers ignore case.
 var (
-	registeredHeaders = []string{"alg", "kid", "typ", "cty", "crit", "b64", "jku", "jwk", "x5u", "x5c", "x5t", "enc", "zip"}
+	registeredHeaders = []string{"alg", "kid", "typ", "cty", "crit", "b64", "jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "enc", "zip"}
 	registeredClaims  = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "scp", "client_id", "azp", "cnf", "nonce", "at_hash", "auth_time", "acr", "amr"}
 )
 
@@ -131,11 +133,11 @@ var (
 // case, as Unicode folds it: some parsers treat the long s as an s.
 func misspelt(members []member, registered []string) (name, meant string) {
 	for _, m := range members {
-		if isLower(m.name) {
+		if isLower(m.name) && m.name != "x5t#s256" {
 			continue // a registered name, or similar to none
 		}
 		for _, r := range registered {
-			if strings.EqualFold(m.name, r) {
+			if m.name != r && strings.EqualFold(m.name, r) {
 				return m.name, r
 			}
 		}
@@ -168,9 +170,13 @@ func headerOf(members []member) (header, error) {
 				return h, &diagnosis.Diagnosis{ID: diagnosis.CritUnsupported, Expected: diagnosis.Values{"no b64"}, Got: diagnosis.Values{"b64 " + m.value}}
 			}
 		case "alg":
-			field = &h.alg
+			field = &h.query.Algorithm
 		case "kid":
-			field = &h.kid
+			field = &h.query.KeyID
+		case "x5t":
+			field = &h.query.X5T
+		case "x5t#S256":
+			field = &h.query.X5TS256
 		case "typ":
 			field = &h.typ
 		}
@@ -183,10 +189,10 @@ func headerOf(members []member) (header, error) {
 		}
 		*field = text
 	}
-	if h.alg == "" {
+	if h.query.Algorithm == "" {
 		return h, &diagnosis.Diagnosis{ID: diagnosis.HeaderInvalid, Expected: diagnosis.Values{"an alg"}, Got: diagnosis.None}
 	}
-	h.algorithm, h.kind = algorithmOf(h.alg), kindOfType(h.typ)
+	h.algorithm, h.kind = algorithmOf(h.query.Algorithm), kindOfType(h.typ)
 	return h, nil
 }
 

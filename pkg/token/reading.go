@@ -152,7 +152,7 @@ func (r *Reading) readJWT(parts []string) {
 		r.Signature = parts[2]
 		_, err := decodePart(nil, "signature", parts[2])
 		r.note(err)
-		if parts[2] == "" && !strings.EqualFold(r.Token.header.alg, "none") {
+		if parts[2] == "" && !strings.EqualFold(r.Token.header.query.Algorithm, "none") {
 			r.odd(diagnosis.SignatureInvalid, "a signature", "nothing; it was cut off")
 		}
 	}
@@ -185,9 +185,9 @@ func (r *Reading) readHeader(part string) {
 		r.note(err)
 		switch m.name {
 		case "alg":
-			r.Token.header.alg, r.Token.header.algorithm = h.alg, h.algorithm
+			r.Token.header.query.Algorithm, r.Token.header.algorithm = h.query.Algorithm, h.algorithm
 		case "kid":
-			r.Token.header.kid = h.kid
+			r.Token.header.query.KeyID = h.query.KeyID
 		case "typ":
 			r.Token.header.typ, r.Token.header.kind = h.typ, h.kind
 		}

@@ -71,6 +71,10 @@ type KeyInfo struct {
 	ID        string `json:"kid,omitempty"`
 	Type      string `json:"kty"`
 	Algorithm string `json:"alg"`
+	// ChosenBy is the header parameter that chose the key: kid, x5t#S256 or x5t.
+	// It is "" if the header names no key, so that each that fits was tried.
+	ChosenBy string `json:"chosen_by,omitempty"`
+	Tried    int    `json:"tried"` // number of keys that were tried, this one included
 }
 
 // Report holds the results of all checks of a token. Header and Claims are the
@@ -143,8 +147,9 @@ func (j *checker) report(ctx context.Context, raw string) *Report {
 			r.Claims = jsontext.Value(x.token.claimsJSON)
 		}
 	}
-	if x.key != nil {
-		r.Key = &KeyInfo{x.key.ID(), x.key.Type(), x.token.header.alg}
+	if x.tried > 0 {
+		k := x.keys.Keys[x.tried-1]
+		r.Key = &KeyInfo{k.ID(), k.Type(), x.token.header.query.Algorithm, x.keys.By, x.tried}
 	}
 	for c := checkStructure; c <= checkClaims; c++ {
 		r.add(c, j.check(x, c, true))
@@ -248,16 +253,13 @@ func (j *checker) found(x *examination, c checkNumber) diagnosis.Values {
 	case checkStructure:
 		return diagnosis.Values{"three parts"}
 	case checkAlgorithm:
-		return diagnosis.Values{t.header.alg}
+		return diagnosis.Values{t.header.query.Algorithm}
 	case checkType:
 		return nonEmpty(t.header.typ)
 	case checkKey:
-		if t.header.kid == "" {
-			return diagnosis.Values{"the token has no kid"}
-		}
-		return diagnosis.Values{t.header.kid}
+		return diagnosis.Values{chosenKey(&x.keys, &t.header, x.tried)}
 	case checkSignature:
-		return diagnosis.Values{x.key.Type() + " key"}
+		return diagnosis.Values{x.keys.Keys[x.tried-1].Type() + " key"}
 	case checkIssuer:
 		return diagnosis.Values{t.Issuer()}
 	case checkAudience:

@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
-	"fmt"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
@@ -48,10 +47,10 @@ func (t *Token) VerifySignature(key *jwks.Key) error {
 		return err
 	}
 	if t.header.algorithm == nil {
-		return unsupported(t.header.alg)
+		return unsupported(t.header.query.Algorithm)
 	}
 	var w workspace
-	_, err = w.verifySignature([]*jwks.Key{key}, t.header.algorithm, p)
+	_, err = w.verifySignature(&jwks.Candidates{Keys: []*jwks.Key{key}}, &t.header, p)
 	return err
 }
 
@@ -64,23 +63,24 @@ func unsupported(alg string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.AlgUnsupported, Expected: jwks.Algorithms(), Got: diagnosis.Values{alg}}
 }
 
-// verifySignature returns the first of the keys that verifies the signature.
-func (w *workspace) verifySignature(keys []*jwks.Key, a *algorithm, p parts) (*jwks.Key, error) {
-	var err error
+// verifySignature returns how many of the keys it took to find the one that
+// verifies the signature.
+func (w *workspace) verifySignature(c *jwks.Candidates, h *header, p parts) (tried int, err error) {
 	if w.signature, err = decodePart(w.signature[:0], "signature", p.signature); err != nil {
-		return nil, err
+		return 0, err
 	}
+	a := h.algorithm
 	w.signed = append(w.signed[:0], p.signed...)
-	for _, k := range keys {
+	for i, k := range c.Keys {
 		// re-checked: a custom KeySet may return a key that does not fit
 		if !k.Fits(a.name) {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: diagnosis.Values{"a key for " + a.name}, Got: diagnosis.Values{k.Type()}}
+			return 0, &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: diagnosis.Values{"a key for " + a.name}, Got: diagnosis.Values{k.Type()}}
 		}
 		if a.check(a, w, k) {
-			return k, nil
+			return i + 1, nil
 		}
 	}
-	return nil, &diagnosis.Diagnosis{ID: diagnosis.SignatureInvalid, Expected: diagnosis.Values{"a signature by " + keyNames(keys)}, Got: diagnosis.Values{"another"}}
+	return 0, &diagnosis.Diagnosis{ID: diagnosis.SignatureInvalid, Expected: diagnosis.Values{"a signature by " + signers(c, h)}, Got: diagnosis.Values{"another"}}
 }
 
 // sum hashes the signed text.
@@ -172,16 +172,4 @@ func checkHMAC(a *algorithm, w *workspace, k *jwks.Key) bool {
 	w.mac.Reset()
 	w.mac.Write(w.signed)
 	return hmac.Equal(w.mac.Sum(w.digest[:0]), w.signature)
-}
-
-func keyNames(keys []*jwks.Key) string {
-	switch {
-	case len(keys) == 1 && keys[0].ID() != "":
-		return fmt.Sprintf("key %s", diagnosis.Quote(keys[0].ID()))
-	case len(keys) == 1:
-		return "the key"
-	case len(keys) == jwks.MaxCandidates:
-		return fmt.Sprintf("one of the first %d keys that fit; no more are tried, because the token has no kid", len(keys))
-	}
-	return fmt.Sprintf("one of the %d keys that fit", len(keys))
 }

@@ -41,10 +41,10 @@ func (t *Token) HeaderJSON() []byte { return []byte(t.headerJSON) }
 func (t *Token) ClaimsJSON() []byte { return []byte(t.claimsJSON) }
 
 // Algorithm returns the alg of the header (RFC 7515, section 4.1.1).
-func (t *Token) Algorithm() string { return t.header.alg }
+func (t *Token) Algorithm() string { return t.header.query.Algorithm }
 
 // KeyID returns the kid of the header, or "" if it is missing.
-func (t *Token) KeyID() string { return t.header.kid }
+func (t *Token) KeyID() string { return t.header.query.KeyID }
 
 // Type returns the unchanged typ of the header, or "" if it is missing.
 func (t *Token) Type() string { return t.header.typ }

@@ -11,10 +11,9 @@ import (
 // it. A set that wraps one of them can embed it; a set that combines several
 // must combine the results of every method. It must be safe for concurrent use.
 type KeySet interface {
-	// Keys returns the keys for a token with that kid and alg. The caller does
-	// not change the list. An error is a Diagnosis; kind Unavailable means that
-	// the token could not be verified now.
-	Keys(ctx context.Context, kid, alg string) ([]*jwks.Key, error)
+	// Keys returns the keys to try for a token with that header. An error is a
+	// Diagnosis; kind Unavailable means that the token could not be verified now.
+	Keys(ctx context.Context, q jwks.Query) (jwks.Candidates, error)
 	// Generation returns a number that changes whenever a key is added, removed
 	// or replaced. Verified tokens are cached for one generation only
 	// ([Options.CacheTokens]). A set that never changes returns a constant.

@@ -295,8 +295,8 @@ func TestVerifierNeedsExpectations(t *testing.T) {
 // away is a key set that cannot be had.
 type away struct{}
 
-func (away) Keys(context.Context, string, string) ([]*jwks.Key, error) {
-	return nil, &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable}
+func (away) Keys(context.Context, jwks.Query) (jwks.Candidates, error) {
+	return jwks.Candidates{}, &diagnosis.Diagnosis{ID: diagnosis.KeysUnavailable}
 }
 
 func (away) Generation() uint64 { return 0 }

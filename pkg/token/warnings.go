@@ -30,7 +30,7 @@ func (t *Token) Warnings(now time.Time) []*diagnosis.Diagnosis {
 
 func (t *Token) warnOfHeader() *diagnosis.Diagnosis {
 	switch {
-	case strings.EqualFold(t.header.alg, "none"):
+	case strings.EqualFold(t.header.query.Algorithm, "none"):
 		return &diagnosis.Diagnosis{ID: diagnosis.AlgNone}
 	case t.header.kind == KindOther || t.header.kind == KindForeign:
 		return &diagnosis.Diagnosis{ID: diagnosis.TypeUnknown, Got: diagnosis.Values{t.header.typ}}
