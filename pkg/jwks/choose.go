@@ -63,7 +63,10 @@ func (q *Query) thumbprints() [2]keyName {
 	return [2]keyName{{"x5t#S256", q.X5TS256}, {"x5t", q.X5T}}
 }
 
-// choice is a name and an alg, which together select a key.
+// idChoice is a kid and an alg, which together select a key.
+type idChoice struct{ kid, alg string }
+
+// choice is the thumbprint of a certificate and an alg.
 type choice struct {
 	keyName
 	alg string
@@ -71,13 +74,13 @@ type choice struct {
 
 // pool holds keys by what selects them.
 type pool struct {
-	named   map[choice]Candidates
-	fitting map[string]Candidates // by alg
-	bare    map[string]Candidates // by alg, the keys without a known certificate
+	certified map[choice]*Candidates
+	fitting   map[string]*Candidates // by alg
+	bare      map[string]*Candidates // by alg, the keys without a known certificate
 }
 
 func newPool() pool {
-	return pool{map[choice]Candidates{}, map[string]Candidates{}, map[string]Candidates{}}
+	return pool{map[choice]*Candidates{}, map[string]*Candidates{}, map[string]*Candidates{}}
 }
 
 func (p *pool) add(k *Key) {
@@ -86,40 +89,44 @@ func (p *pool) add(k *Key) {
 		if k.certificates == nil {
 			add(p.bare, alg, k, "")
 		}
-		for _, n := range k.names() {
-			add(p.named, choice{n, alg}, k, n.parameter)
+		for _, n := range k.certificates {
+			add(p.certified, choice{n, alg}, k, n.parameter)
 		}
 	}
 }
 
-func add[K comparable](to map[K]Candidates, under K, k *Key, by string) {
+func add[K comparable](to map[K]*Candidates, under K, k *Key, by string) {
 	c := to[under]
+	if c == nil {
+		c = &Candidates{By: by}
+		to[under] = c
+	}
 	if len(c.Keys) < MaxCandidates {
 		c.Keys = slices.Clip(append(c.Keys, k))
 	}
 	c.Fit++
-	c.By = by
-	to[under] = c
 }
 
 // byCertificate returns the keys with the certificate that the header names.
-func (p *pool) byCertificate(q *Query) (Candidates, bool) {
+func (p *pool) byCertificate(q *Query) *Candidates {
 	for _, n := range q.thumbprints() {
-		if found, ok := p.named[choice{n, q.Algorithm}]; ok {
-			return found, true
-		}
-	}
-	return Candidates{}, false
-}
-
-// find returns the keys to try, none if no key is called so or fits.
-func (s *Set) find(q *Query) Candidates {
-	if q.KeyID != "" {
-		n := keyName{"kid", q.KeyID}
-		if found, ok := s.all.named[choice{n, q.Algorithm}]; ok || s.names[n] {
+		if found := p.certified[choice{n, q.Algorithm}]; found != nil {
 			return found
 		}
-		if found, ok := s.anonymous.byCertificate(q); ok {
+	}
+	return nil
+}
+
+// find returns the keys to try, nil if no key is called so or fits.
+func (s *Set) find(q *Query) *Candidates {
+	if q.KeyID != "" {
+		if found := s.byID[idChoice{q.KeyID, q.Algorithm}]; found != nil {
+			return found
+		}
+		if s.names[keyName{"kid", q.KeyID}] {
+			return nil
+		}
+		if found := s.anonymous.byCertificate(q); found != nil {
 			return found
 		}
 		return s.anonymous.fitting[q.Algorithm]
@@ -127,7 +134,7 @@ func (s *Set) find(q *Query) Candidates {
 	if q.X5T == "" && q.X5TS256 == "" {
 		return s.all.fitting[q.Algorithm]
 	}
-	if found, ok := s.all.byCertificate(q); ok || s.has(q.names()) {
+	if found := s.all.byCertificate(q); found != nil || s.has(q.names()) {
 		return found
 	}
 	// The certificate may be that of any key of which none is known.

@@ -30,6 +30,7 @@ type Set struct {
 	exposed []Skipped
 
 	names     map[keyName]bool // of the keys
+	byID      map[idChoice]*Candidates
 	all       pool
 	anonymous pool              // the keys without a kid
 	refused   map[keyName]error // why a skipped key cannot be used
@@ -51,11 +52,16 @@ func NewSet(keys ...*Key) *Set {
 
 // index precomputes the keys for each kind of token, because they never change.
 func (s *Set) index() {
-	s.names, s.all, s.anonymous = map[keyName]bool{}, newPool(), newPool()
+	s.names, s.all, s.anonymous, s.byID = map[keyName]bool{}, newPool(), newPool(), map[idChoice]*Candidates{}
 	for _, k := range s.keys {
 		s.all.add(k)
 		if k.id == "" {
 			s.anonymous.add(k)
+		}
+		for _, alg := range k.algorithms {
+			if k.id != "" {
+				add(s.byID, idChoice{k.id, alg}, k, "kid")
+			}
 		}
 		for _, n := range k.names() {
 			s.names[n] = true
@@ -167,8 +173,8 @@ func (s *Set) MarshalJSON() ([]byte, error) {
 // KEY_SET_EMPTY, KID_UNKNOWN, ALG_MISMATCH, HS_TOKEN_NO_SECRET, and KEY_REFUSED
 // if the key that the token names was skipped.
 func (s *Set) Keys(_ context.Context, q Query) (Candidates, error) {
-	if found := s.find(&q); found.Fit > 0 {
-		return found, nil
+	if found := s.find(&q); found != nil {
+		return *found, nil
 	}
 	return Candidates{}, s.noKey(&q)
 }
@@ -192,7 +198,7 @@ func (s *Set) noKey(q *Query) error {
 		}
 		return d
 	}
-	known, fits := s.namesLike(names), s.all.fitting[q.Algorithm].Fit > 0
+	known, fits := s.namesLike(names), s.all.fitting[q.Algorithm] != nil
 	if called || len(names) == 0 || q.KeyID != "" && len(known) == 0 || q.KeyID == "" && !fits {
 		return &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: diagnosis.Values{s.offers(names, called)}, Got: diagnosis.Values{"alg " + q.Algorithm}}
 	}
