@@ -57,17 +57,17 @@ func (env *Env) printCurl(p *profile.Profile, req *http.Request, request apicall
 // tokenCommand is the command that prints the Authorization field for the same
 // profile.
 func (env *Env) tokenCommand() string {
-	words := []string{"oauthctl", "token", "--format", "header"}
+	args := []string{"token", "--format", "header"}
 	g := &env.global
-	for _, flag := range [][2]string{{"-p", g.profile}, {"--config", g.config}, {"--ca-cert", g.caCert}, {"--client-cert", g.clientCert}, {"--client-key", g.clientKey}} {
+	for _, flag := range [][2]string{{"--ca-cert", g.caCert}, {"--client-cert", g.clientCert}, {"--client-key", g.clientKey}} {
 		if flag[1] != "" {
-			words = append(words, flag[0], shellQuote(flag[1]))
+			args = append(args, flag[0], flag[1])
 		}
 	}
 	if g.insecureTLS {
-		words = append(words, "--insecure-skip-tls-verify")
+		args = append(args, "--insecure-skip-tls-verify")
 	}
-	return strings.Join(words, " ")
+	return env.command(args...)
 }
 
 // connection writes how curl reaches the server: certificates, times, sockets.

@@ -18,7 +18,8 @@ type decodeOptions struct{ explain bool }
 func newDecode(env *Env) *cobra.Command {
 	var o decodeOptions
 	cmd := &cobra.Command{
-		Use: "decode [TOKEN]",
+		Use:         "decode [TOKEN]",
+		Annotations: map[string]string{onlyShows: "yes"},
 		Long: `Show the contents of a token: header, claims, times in words, the kind of token,
 and what is unusual about it. Nothing is verified and no server is contacted:
 anyone can write such a token.

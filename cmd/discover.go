@@ -16,7 +16,8 @@ import (
 
 func newDiscover(env *Env) *cobra.Command {
 	return &cobra.Command{
-		Use: "discover [URL]",
+		Use:         "discover [URL]",
+		Annotations: map[string]string{onlyShows: "yes"},
 		Long: `Show the metadata of an API or an authorization server: each URL that was
 requested, what was found, and the result. URL is an API or an issuer; without
 URL, the profile's API or issuer is used.`,

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -67,9 +67,7 @@ type failure struct {
 
 // fail prints err and returns the exit code.
 func (env *Env) fail(cmd *cobra.Command, err error) int {
-	if cmd != nil {
-		env.failed = strings.Fields(cmd.CommandPath())[1:]
-	}
+	env.failed = cmd
 	f := env.classify(err)
 	env.withoutSecrets(&f)
 	if own := (exitError{}); errors.As(err, &own) {
@@ -81,18 +79,7 @@ func (env *Env) fail(cmd *cobra.Command, err error) int {
 	}
 	// --jq without --json filters the data, not the error.
 	if env.global.json {
-		out := env.Stdout
-		if cmd != nil && ownsStdout(cmd.Name()) {
-			out = env.Stderr
-		}
-		var shown any = map[string]failure{"error": f}
-		switch {
-		case cmd == nil:
-		case cmd.Name() == "verify" || cmd.Name() == "check":
-			shown = failedReport(f)
-		case cmd.Name() == "introspect":
-			shown = failedIntrospection(f)
-		}
+		out, shown := env.failedAs(cmd, f)
 		if env.writeJSON(out, shown) == nil {
 			return f.ExitCode
 		}
@@ -101,9 +88,27 @@ func (env *Env) fail(cmd *cobra.Command, err error) int {
 	return f.ExitCode
 }
 
-// ownsStdout names the commands whose stdout belongs to the datum even when
-// they fail: a token, an API's answer.
-func ownsStdout(name string) bool { return name == "token" || name == "call" || name == "exec" }
+// failedAs returns what --json prints where cmd fails.
+func (env *Env) failedAs(cmd *cobra.Command, f failure) (io.Writer, any) {
+	if cmd != nil {
+		if v, ok := verbOf(cmd); ok {
+			return v.failed(env, f)
+		}
+	}
+	return failedToStdout(env, f)
+}
+
+// failedToStdout prints the error as the object that a command prints.
+func failedToStdout(env *Env, f failure) (io.Writer, any) {
+	return env.Stdout, map[string]failure{"error": f}
+}
+
+// failedToStderr is for commands whose stdout only has the datum, even if they
+// fail: a token, an API's response, another program's output.
+func failedToStderr(env *Env, f failure) (io.Writer, any) {
+	_, shown := failedToStdout(env, f)
+	return env.Stderr, shown
+}
 
 func (env *Env) showFailure(f failure) {
 	s := env.stderr()

@@ -85,7 +85,7 @@ func (env *Env) hintFor(d *diagnosis.Diagnosis) string {
 	c := env.hintContext(d)
 	c.named = &named
 	hint := commandHint(c)
-	if hint == "" || env.onlyShows() && slices.ContainsFunc(named, env.isFailed) {
+	if hint == "" || env.failed != nil && env.failed.Annotations[onlyShows] != "" && slices.ContainsFunc(named, env.isFailed) {
 		entry, _ := diagnosis.Lookup(d.ID)
 		return entry.Fix
 	}
@@ -94,15 +94,13 @@ func (env *Env) hintFor(d *diagnosis.Diagnosis) string {
 
 // isFailed reports whether args run the command that has failed, with nothing
 // that could change the result.
-func (env *Env) isFailed(args []string) bool { return slices.Equal(args, env.failed) }
-
-// onlyShows reports whether the command that has failed changes nothing, so that
-// it fails again as long as its input is the same.
-func (env *Env) onlyShows() bool {
-	return slices.ContainsFunc([][]string{{"decode"}, {"verify"}, {"introspect"}, {"discover"}, {"jwks", "show"}}, func(command []string) bool {
-		return slices.Equal(command, env.failed)
-	})
+func (env *Env) isFailed(args []string) bool {
+	return env.failed != nil && slices.Equal(args, strings.Fields(env.failed.CommandPath())[1:])
 }
+
+// onlyShows is the annotation of a command that changes nothing, so that it fails
+// again as long as its input is the same.
+const onlyShows = "only shows"
 
 // commandHint returns what to run or which flag to change for a fault, "" if
 // neither helps. A new hint is one row here. The texts of the catalogue are for

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -28,7 +29,8 @@ type introspectOptions struct {
 func newIntrospect(env *Env) *cobra.Command {
 	var o introspectOptions
 	cmd := &cobra.Command{
-		Use: "introspect [TOKEN]",
+		Use:         "introspect [TOKEN]",
+		Annotations: map[string]string{onlyShows: "yes"},
 		Long: `Ask the authorization server whether a token is active (RFC 7662), and check the
 response as an API does: issuer, audience, times and the kind of token. The
 client of the request is that of the session, or the one that the profile, the
@@ -129,8 +131,8 @@ type shownIntrospection struct {
 }
 
 // failedIntrospection is what introspect prints where there is no response.
-func failedIntrospection(f failure) shownIntrospection {
-	return shownIntrospection{Status: statusUnchecked, Checks: []token.Check{}, Error: &f}
+func failedIntrospection(env *Env, f failure) (io.Writer, any) {
+	return env.Stdout, shownIntrospection{Status: statusUnchecked, Checks: []token.Check{}, Error: &f}
 }
 
 // showIntrospection prints what the checks of the response came to, and the

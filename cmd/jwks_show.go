@@ -19,8 +19,9 @@ import (
 func newJWKSShow(env *Env) *cobra.Command {
 	var strict bool
 	cmd := &cobra.Command{
-		Use:   "show [URL|FILE|-|ISSUER]",
-		Short: "Show the keys of a set, and why a key is not usable",
+		Use:         "show [URL|FILE|-|ISSUER]",
+		Annotations: map[string]string{onlyShows: "yes"},
+		Short:       "Show the keys of a set, and why a key is not usable",
 		Long: `Show the keys of a set, and why a key is not usable. A URL is a key set, an
 issuer or its metadata; without an argument the profile's issuer is used. A
 FILE, or - for standard input, holds a key set or one key.

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"io"
 	"slices"
 	"strings"
 
@@ -19,6 +20,8 @@ type verb struct {
 	// waits is false for a command that contacts no server: it ends before a signal
 	// could interrupt it, so it needs no signal handler.
 	waits bool
+	// failed is what --json prints if the command fails, and to which stream.
+	failed func(*Env, failure) (io.Writer, any)
 }
 
 // The groups in which help shows the commands, by what a developer does.
@@ -45,42 +48,55 @@ func commandGroups() []commandGroup {
 	}
 }
 
+// verbOf returns the row of the table for a command or for what is above it.
+func verbOf(cmd *cobra.Command) (verb, bool) {
+	for cmd.HasParent() && cmd.Parent().HasParent() {
+		cmd = cmd.Parent()
+	}
+	table := verbs()
+	i := slices.IndexFunc(table, func(v verb) bool { return v.name == cmd.Name() })
+	if i < 0 {
+		return verb{}, false
+	}
+	return table[i], true
+}
+
 // verbs returns the table of commands, in the order of use. A new command is one
 // row here.
 func verbs() []verb {
 	return []verb{
-		{"login", groupGet, true, "Log in with a browser, a code or client credentials", newLogin, true},
-		{"status", groupGet, true, "Show who is logged in, with what, and for how long", newStatus, true},
-		{"token", groupGet, true, "Print a valid access token, refreshing it if needed", newToken, true},
-		{"logout", groupGet, false, "Revoke the session's tokens and delete them here", newLogout, true},
-		{"profile", groupGet, false, "List, show and change profiles", newProfile, false},
-		{"discover", groupGet, false, "Show the metadata of a server or API and how it was checked", newDiscover, true},
-		{"userinfo", groupGet, false, "Print what the server says about the user", newUserinfo, true},
-		{"exchange", groupGet, false, "Exchange a token for another, or an assertion for a token", newExchange, true},
-		{"revoke", groupGet, false, "Revoke a token at the server", newRevoke, true},
+		{"login", groupGet, true, "Log in with a browser, a code or client credentials", newLogin, true, failedToStdout},
+		{"status", groupGet, true, "Show who is logged in, with what, and for how long", newStatus, true, failedToStdout},
+		{"token", groupGet, true, "Print a valid access token, refreshing it if needed", newToken, true, failedToStderr},
+		{"logout", groupGet, false, "Revoke the session's tokens and delete them here", newLogout, true, failedToStdout},
+		{"profile", groupGet, false, "List, show and change profiles", newProfile, false, failedToStdout},
+		{"discover", groupGet, false, "Show the metadata of a server or API and how it was checked", newDiscover, true, failedToStdout},
+		{"userinfo", groupGet, false, "Print what the server says about the user", newUserinfo, true, failedToStdout},
+		{"exchange", groupGet, false, "Exchange a token for another, or an assertion for a token", newExchange, true, failedToStdout},
+		{"revoke", groupGet, false, "Revoke a token at the server", newRevoke, true, failedToStdout},
 
-		{"decode", groupVerify, true, "Show the contents of a token without verifying it", newDecode, false},
-		{"verify", groupVerify, true, "Verify a token: signature, issuer, audience, times", newVerify, true},
-		{"check", groupVerify, false, "Verify a token, and the scopes and claims that are needed", newCheck, true},
-		{"introspect", groupVerify, false, "Ask the server whether a token is active", newIntrospect, true},
-		{"jwks", groupVerify, false, "Show key sets; generate and convert keys", newJWKS, true},
+		{"decode", groupVerify, true, "Show the contents of a token without verifying it", newDecode, false, failedToStdout},
+		{"verify", groupVerify, true, "Verify a token: signature, issuer, audience, times", newVerify, true, failedReport},
+		{"check", groupVerify, false, "Verify a token, and the scopes and claims that are needed", newCheck, true, failedReport},
+		{"introspect", groupVerify, false, "Ask the server whether a token is active", newIntrospect, true, failedIntrospection},
+		{"jwks", groupVerify, false, "Show key sets; generate and convert keys", newJWKS, true, failedToStdout},
 
-		{"call", groupUse, true, "Call a protected API with the token attached", newCall, true},
-		{"exec", groupUse, false, "Run a command with the token in its environment", newExec, true},
-		{"proxy", groupUse, false, "Run a local proxy that adds the token to requests", newProxy, true},
+		{"call", groupUse, true, "Call a protected API with the token attached", newCall, true, failedToStderr},
+		{"exec", groupUse, false, "Run a command with the token in its environment", newExec, true, failedToStderr},
+		{"proxy", groupUse, false, "Run a local proxy that adds the token to requests", newProxy, true, failedToStdout},
 
-		{"dev", groupSecure, true, "Run a development authorization server and an API", newDev, true},
-		{"guard", groupSecure, true, "Protect any API with a reverse proxy and a policy", newGuard, true},
-		{"audit", groupSecure, true, "Test which tokens an API accepts and which it refuses", newAudit, true},
-		{"sign", groupSecure, false, "Create a signed token for testing", newSign, false},
-		{"demo", groupSecure, false, "Walk through the whole flow: a login, a call, and four refusals", newDemo, true},
+		{"dev", groupSecure, true, "Run a development authorization server and an API", newDev, true, failedToStdout},
+		{"guard", groupSecure, true, "Protect any API with a reverse proxy and a policy", newGuard, true, failedToStdout},
+		{"audit", groupSecure, true, "Test which tokens an API accepts and which it refuses", newAudit, true, failedToStdout},
+		{"sign", groupSecure, false, "Create a signed token for testing", newSign, false, failedToStdout},
+		{"demo", groupSecure, false, "Walk through the whole flow: a login, a call, and four refusals", newDemo, true, failedToStdout},
 
-		{"doctor", groupFind, true, "Find out why a login or a call does not work", newDoctor, true},
-		{"explain", groupFind, true, "Explain an error by its id", newExplain, false},
+		{"doctor", groupFind, true, "Find out why a login or a call does not work", newDoctor, true, failedToStdout},
+		{"explain", groupFind, true, "Explain an error by its id", newExplain, false, failedToStdout},
 
-		{"completion", groupMore, false, "Print the completion script for a shell", newCompletion, false},
-		{"version", groupMore, false, "Print the version", newVersion, false},
-		{"help", groupMore, false, "Show the help of a command or about a topic", newHelp, false},
+		{"completion", groupMore, false, "Print the completion script for a shell", newCompletion, false, failedToStdout},
+		{"version", groupMore, false, "Print the version", newVersion, false, failedToStdout},
+		{"help", groupMore, false, "Show the help of a command or about a topic", newHelp, false, failedToStdout},
 	}
 }
 

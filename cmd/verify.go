@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -24,7 +25,8 @@ type verifyOptions struct {
 func newVerify(env *Env) *cobra.Command {
 	var o verifyOptions
 	cmd := &cobra.Command{
-		Use: "verify [TOKEN]",
+		Use:         "verify [TOKEN]",
+		Annotations: map[string]string{onlyShows: "yes"},
 		Long: `Verify a JWT access token: the signature with the issuer's keys, issuer,
 audience and times. Issuer and audience come from the profile unless given.
 Every check is shown with what was expected and what was found. A check that was
@@ -177,8 +179,8 @@ func (env *Env) shownReport(report *token.Report, failure error) shownReport {
 }
 
 // failedReport is the report of verify or check where there is none.
-func failedReport(f failure) shownReport {
-	return shownReport{Status: statusUnchecked, Report: token.Report{Checks: []token.Check{}}, Error: &f}
+func failedReport(env *Env, f failure) (io.Writer, any) {
+	return env.Stdout, shownReport{Status: statusUnchecked, Report: token.Report{Checks: []token.Check{}}, Error: &f}
 }
 
 // showReport prints a report and returns failure, the reason why the token is
