@@ -185,7 +185,7 @@ func completeSettings(_ *cobra.Command, args []string, _ string) ([]string, cobr
 	for _, s := range profile.Settings() {
 		given := func(arg string) bool { return strings.HasPrefix(arg, string(s.Key)+"=") }
 		if !slices.ContainsFunc(args, given) {
-			keys = append(keys, string(s.Key)+"=\t"+s.Help)
+			keys = append(keys, string(s.Key)+"=\t"+s.Help())
 		}
 	}
 	return keys, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace

@@ -128,7 +128,8 @@ func (env *Env) follow(ctx context.Context, reference string) (secret.String, er
 	case "command":
 		return env.readCommand(ctx, where)
 	}
-	return secret.String{}, usage("expected env:NAME, file:PATH or command:CMD")
+	row, _ := profile.Lookup(profile.ClientSecret)
+	return secret.String{}, usage("expected %s", row.Form())
 }
 
 func (env *Env) readCommand(ctx context.Context, line string) (secret.String, error) {

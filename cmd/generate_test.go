@@ -212,7 +212,7 @@ func settingsPage() string {
 	b.WriteString("# Profile settings\n\nEvery setting of a [profile](../profiles.md), with the variable that overrides it. `oauthctl profile set KEY=VALUE` changes a setting; " +
 		"`oauthctl help environment` prints the variables.\n\n| key | variable | value |\n| --- | --- | --- |\n")
 	for _, s := range profile.Settings() {
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", s.Key, s.Key.Variable(), s.Help)
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", s.Key, s.Key.Variable(), s.Help())
 	}
 	b.WriteString("\nThe value of `client_secret`, `client_assertion` and `assertion` in a profile says where the secret is. The variable `" + profile.ClientSecret.Variable() + "` holds the client's secret itself.\n")
 	return b.String()

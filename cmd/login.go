@@ -169,16 +169,17 @@ func (o *loginOptions) presented() (profile.Values, error) {
 		{"--assertion", o.asserted, account.GrantJWTBearer, profile.Assertion},
 		{"--subject-token", o.subjectToken, account.GrantTokenExchange, profile.SubjectToken},
 	} {
+		row, _ := profile.Lookup(f.key)
 		path, isFile := strings.CutPrefix(f.value, "@")
 		switch {
 		case f.value != "" && o.grantType != f.grant:
 			return nil, usage("%s: only with --grant-type %s", f.name, f.grant)
 		case isFile:
 			values[f.key] = "@" + absolute(path)
-		case f.value == "" || strings.HasPrefix(f.value, "ci:"):
+		case row.Holds(f.value):
 			values[f.key] = f.value
 		default:
-			return nil, usage("%s: expected ci:github, ci:gitlab:NAME or @FILE, so that a new one can be read for each token", f.name)
+			return nil, usage("%s: expected %s, so that a new one can be read for each token", f.name, row.Form())
 		}
 	}
 	return values, nil

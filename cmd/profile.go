@@ -203,7 +203,7 @@ func runProfileSet(ctx context.Context, env *Env, args []string) error {
 		case !known:
 			return &usageError{what: fmt.Sprintf("unknown key %q", diagnosis.Shorten(key, 200)), hint: "the keys are " + strings.Join(profile.Keys(), ", ")}
 		case !row.Holds(value):
-			return &usageError{what: key + ": a profile never holds the secret itself", hint: "expected " + forms(row)}
+			return &usageError{what: key + ": a profile never holds the secret itself", hint: "expected " + row.Form()}
 		}
 		changes[row.Key] = value
 	}
@@ -223,12 +223,6 @@ func runProfileSet(ctx context.Context, env *Env, args []string) error {
 		env.warn("%s was configured for another server, so it is removed; set it again if it is for this one", key)
 	}
 	return env.profileChanged(p.Name(), "profile %s changed")
-}
-
-// forms are the ways in which a setting says where a secret is.
-func forms(s profile.Setting) string {
-	_, text, _ := strings.Cut(s.Help, ": ")
-	return text
 }
 
 // profileChanged says what became of a profile.

@@ -167,7 +167,7 @@ func environmentVariables() []helpRow {
 func settingVariables() []helpRow {
 	var rows []helpRow
 	for _, s := range profile.Settings() {
-		help := s.Help
+		help := s.Help()
 		if s.Key == profile.ClientSecret {
 			help = "the client's secret itself"
 		}

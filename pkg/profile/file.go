@@ -135,7 +135,7 @@ func parseProfile(body *yaml.Node) (Values, error) {
 			return nil, err
 		}
 		if !s.Holds(text) {
-			return nil, at(value, "%s: expected %s, never the secret itself", s.Key, strings.Join(s.Forms, "… or ")+"…")
+			return nil, at(value, "%s: expected %s, never the secret itself", s.Key, s.Form())
 		}
 		values[s.Key] = text
 	}
@@ -235,7 +235,7 @@ func variables(getenv func(string) string) (Values, error) {
 		case s.Key == ClientSecret:
 			text = "env:" + s.Key.Variable()
 		case !s.Holds(text):
-			return nil, invalid(s.Key.Variable(), "expected "+strings.Join(s.Forms, "… or ")+"…")
+			return nil, invalid(s.Key.Variable(), "expected "+s.Form())
 		}
 		values[s.Key] = text
 	}

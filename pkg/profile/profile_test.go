@@ -301,6 +301,38 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// A value has one of the forms that the help of its setting lists, each with
+// what follows its prefix.
+func TestFormsAreThoseOfTheHelp(t *testing.T) {
+	seen := 0
+	for _, s := range profile.Settings() {
+		for _, form := range s.Forms {
+			seen++
+			if !strings.HasSuffix(s.Help(), s.Form()) || !strings.Contains(s.Form(), form.Prefix+form.Rest) {
+				t.Errorf("%s: %q lacks %q", s.Key, s.Help(), form)
+			}
+			if !s.Holds(form.Prefix + form.Rest) {
+				t.Errorf("%s: %q is refused", s.Key, form)
+			}
+			if form.Rest != "" && s.Holds(form.Prefix) {
+				t.Errorf("%s: %q alone is accepted", s.Key, form.Prefix)
+			}
+			if s.Holds("x" + form.Prefix + "x") {
+				t.Errorf("%s: %q is accepted in another place", s.Key, form.Prefix)
+			}
+		}
+		if len(s.Forms) == 0 && (s.Form() != "" || !s.Holds("anything") || s.Help() != s.What) {
+			t.Errorf("%s has a form", s.Key)
+		}
+	}
+	if seen < 6 {
+		t.Errorf("%d forms", seen)
+	}
+	if s, _ := profile.Lookup(profile.ClientSecret); s.Form() != "env:NAME, file:PATH or command:CMD" {
+		t.Errorf("client_secret: %s", s.Form())
+	}
+}
+
 // Every credential is bound to its server, and so are TLS settings that use one.
 func TestEveryCredentialIsBound(t *testing.T) {
 	text := "profiles:\n  work:\n    issuer: https://a.example\n    client_id: app\n"
@@ -311,7 +343,7 @@ func TestEveryCredentialIsBound(t *testing.T) {
 		}
 		value := "/run/key.pem"
 		if len(s.Forms) > 0 {
-			value = s.Forms[len(s.Forms)-1] + "x"
+			value = s.Forms[len(s.Forms)-1].Prefix + "x"
 		}
 		keys[s.Key] = value
 		text += fmt.Sprintf("    %s: %q\n", s.Key, value)

@@ -50,11 +50,12 @@ const (
 // A Setting is a row of the table of settings. The file's key and the variable
 // OAUTHCTL_<KEY> are derived from it.
 type Setting struct {
-	Key  Key
-	Help string
-	// Forms are the prefixes of a value that refers to a secret. Such a setting
+	Key Key
+	// What says what the value is; see [Setting.Help].
+	What string
+	// Forms are the ways in which the value refers to a secret. Such a setting
 	// never contains the secret itself.
-	Forms []string
+	Forms []Form
 	// List means that the setting has several values, see [ParseList].
 	List bool
 	// Server means that the value belongs to one authorization server.
@@ -63,44 +64,79 @@ type Setting struct {
 	Credential bool
 }
 
+// A Form is a reference to a secret: the prefix, and the name of what follows it,
+// "" if nothing needs to follow.
+type Form struct{ Prefix, Rest string }
+
 // Settings returns the table, in the order of the documentation.
 func Settings() []Setting {
 	return []Setting{
-		{Key: Issuer, Help: "the authorization server's issuer URL", Server: true},
-		{Key: Provider, Help: "the provider, for its preset settings: keycloak, auth0, okta, entra, google, github, gitlab or cognito", Server: true},
-		{Key: MetadataURL, Help: "the URL of the server's metadata, if it is not derived from the issuer", Server: true},
-		{Key: AuthorizationEndpoint, Help: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
-		{Key: TokenEndpoint, Help: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
-		{Key: DeviceAuthorizationEndpoint, Help: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
-		{Key: IntrospectionEndpoint, Help: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
-		{Key: RevocationEndpoint, Help: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
-		{Key: UserinfoEndpoint, Help: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
-		{Key: JWKSURI, Help: "the URL of the server's key set, if the server's metadata lacks it", Server: true},
-		{Key: ClientID, Help: "the client id", Server: true},
-		{Key: ClientSecret, Help: "the client secret: env:NAME, file:PATH or command:CMD", Forms: []string{"env:", "file:", "command:"}, Server: true, Credential: true},
-		{Key: AuthMethod, Help: "the client authentication method, for example client_secret_basic", Server: true},
-		{Key: SigningKey, Help: "the file of the private key for private_key_jwt", Server: true, Credential: true},
-		{Key: ClientAssertion, Help: "the client assertion: ci:github, ci:gitlab:NAME or @FILE", Forms: []string{"ci:", "@"}, Server: true, Credential: true},
-		{Key: ClientMetadataURL, Help: "the https URL of a client id metadata document, for servers that support it"},
-		{Key: AssertionAudience, Help: "the audience of client assertions (default: the issuer)", Server: true},
-		{Key: Assertion, Help: "the assertion for the jwt-bearer grant: ci:github, ci:gitlab:NAME or @FILE", Forms: []string{"ci:", "@"}, Server: true, Credential: true},
-		{Key: SubjectToken, Help: "the token to present with the token-exchange grant: ci:github, ci:gitlab:NAME or @FILE", Forms: []string{"ci:", "@"}, Server: true, Credential: true},
-		{Key: SubjectTokenType, Help: "its type: access_token, id_token, jwt or a URI (default: access_token, for a CI job's token jwt)", Server: true},
-		{Key: GrantType, Help: "the grant of a login: authorization_code, device_code, client_credentials, jwt-bearer or token-exchange", Server: true},
-		{Key: Scope, Help: "the scopes to request, separated by spaces", List: true, Server: true},
-		{Key: API, Help: "the API's base URL, to which `call` appends paths", Server: true},
-		{Key: Audience, Help: "the audiences that `verify` expects and a login requests, separated by spaces", List: true, Server: true},
-		{Key: Resource, Help: "the resource indicators of every token request (RFC 8707), separated by spaces", List: true, Server: true},
-		{Key: Param, Help: "additional parameters of login requests, NAME=VALUE, separated by spaces", List: true, Server: true},
-		{Key: RedirectURI, Help: "the redirect URI, exactly as registered"},
-		{Key: AccessTokenTTL, Help: "the lifetime of access tokens without expires_in, for example 1h", Server: true},
-		{Key: AssumeBearer, Help: "true if the server's token responses lack token_type or use an own one", Server: true},
-		{Key: TokenMember, Help: "the member of a token response that holds the tokens, if the server nests them", Server: true},
-		{Key: StoreKind, Help: "where to store new sessions: auto, keyring, file or memory"},
-		{Key: CACert, Help: "a PEM file of additional CA certificates to trust"},
-		{Key: ClientCert, Help: "the PEM file of the client certificate (mTLS)", Server: true, Credential: true},
-		{Key: ClientKey, Help: "the PEM file of the client certificate's private key", Server: true, Credential: true},
+		{Key: Issuer, What: "the authorization server's issuer URL", Server: true},
+		{Key: Provider, What: "the provider, for its preset settings: keycloak, auth0, okta, entra, google, github, gitlab or cognito", Server: true},
+		{Key: MetadataURL, What: "the URL of the server's metadata, if it is not derived from the issuer", Server: true},
+		{Key: AuthorizationEndpoint, What: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
+		{Key: TokenEndpoint, What: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
+		{Key: DeviceAuthorizationEndpoint, What: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
+		{Key: IntrospectionEndpoint, What: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
+		{Key: RevocationEndpoint, What: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
+		{Key: UserinfoEndpoint, What: "the URL of this endpoint, if the server's metadata lacks it", Server: true},
+		{Key: JWKSURI, What: "the URL of the server's key set, if the server's metadata lacks it", Server: true},
+		{Key: ClientID, What: "the client id", Server: true},
+		{Key: ClientSecret, What: "the client secret", Forms: []Form{{"env:", "NAME"}, {"file:", "PATH"}, {"command:", "CMD"}}, Server: true, Credential: true},
+		{Key: AuthMethod, What: "the client authentication method, for example client_secret_basic", Server: true},
+		{Key: SigningKey, What: "the file of the private key for private_key_jwt", Server: true, Credential: true},
+		{Key: ClientAssertion, What: "the client assertion", Forms: assertionForms(), Server: true, Credential: true},
+		{Key: ClientMetadataURL, What: "the https URL of a client id metadata document, for servers that support it"},
+		{Key: AssertionAudience, What: "the audience of client assertions (default: the issuer)", Server: true},
+		{Key: Assertion, What: "the assertion for the jwt-bearer grant", Forms: assertionForms(), Server: true, Credential: true},
+		{Key: SubjectToken, What: "the token to present with the token-exchange grant", Forms: assertionForms(), Server: true, Credential: true},
+		{Key: SubjectTokenType, What: "its type: access_token, id_token, jwt or a URI (default: access_token, for a CI job's token jwt)", Server: true},
+		{Key: GrantType, What: "the grant of a login: authorization_code, device_code, client_credentials, jwt-bearer or token-exchange", Server: true},
+		{Key: Scope, What: "the scopes to request, separated by spaces", List: true, Server: true},
+		{Key: API, What: "the API's base URL, to which `call` appends paths", Server: true},
+		{Key: Audience, What: "the audiences that `verify` expects and a login requests, separated by spaces", List: true, Server: true},
+		{Key: Resource, What: "the resource indicators of every token request (RFC 8707), separated by spaces", List: true, Server: true},
+		{Key: Param, What: "additional parameters of login requests, NAME=VALUE, separated by spaces", List: true, Server: true},
+		{Key: RedirectURI, What: "the redirect URI, exactly as registered"},
+		{Key: AccessTokenTTL, What: "the lifetime of access tokens without expires_in, for example 1h", Server: true},
+		{Key: AssumeBearer, What: "true if the server's token responses lack token_type or use an own one", Server: true},
+		{Key: TokenMember, What: "the member of a token response that holds the tokens, if the server nests them", Server: true},
+		{Key: StoreKind, What: "where to store new sessions: auto, keyring, file or memory"},
+		{Key: CACert, What: "a PEM file of additional CA certificates to trust"},
+		{Key: ClientCert, What: "the PEM file of the client certificate (mTLS)", Server: true, Credential: true},
+		{Key: ClientKey, What: "the PEM file of the client certificate's private key", Server: true, Credential: true},
 	}
+}
+
+// assertionForms are the forms of a token that is read again for each use: that
+// of the CI job, or a file that another program writes.
+func assertionForms() []Form {
+	return []Form{{"ci:github", ""}, {"ci:gitlab:", "NAME"}, {"@", "FILE"}}
+}
+
+// Help returns what the value is and, for a reference to a secret, its forms.
+func (s Setting) Help() string {
+	if len(s.Forms) == 0 {
+		return s.What
+	}
+	return s.What + ": " + s.Form()
+}
+
+// Form lists the forms of the value, as in "env:NAME, file:PATH or command:CMD".
+// It is "" for a setting that does not refer to a secret.
+func (s Setting) Form() string {
+	var b strings.Builder
+	for i, form := range s.Forms {
+		switch i {
+		case 0:
+		case len(s.Forms) - 1:
+			b.WriteString(" or ")
+		default:
+			b.WriteString(", ")
+		}
+		b.WriteString(form.Prefix + form.Rest)
+	}
+	return b.String()
 }
 
 // Lookup returns the setting with that key, and whether it exists.
@@ -133,7 +169,7 @@ func (s Setting) Holds(value string) bool {
 		return true
 	}
 	for _, form := range s.Forms {
-		if rest, ok := strings.CutPrefix(value, form); ok && rest != "" {
+		if rest, ok := strings.CutPrefix(value, form.Prefix); ok && (rest != "" || form.Rest == "") {
 			return true
 		}
 	}
