@@ -328,15 +328,15 @@ func (env *Env) realToken(run *auditRun) (audit.Tokens, error) {
 // requestedTokens requests tokens by client credentials (RFC 6749, section 4.4).
 func (env *Env) requestedTokens(ctx context.Context, run *auditRun) (audit.Tokens, error) {
 	o := run.options
+	secret, err := env.readSecretFile(o.secretFile)
+	if err != nil {
+		return nil, usage("--client-secret-file: %w", err)
+	}
 	client, err := env.client()
 	if err != nil {
 		return nil, err
 	}
 	server, _, err := discovery.FindServer(ctx, client, run.issuer)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := env.readSecretFile(o.secretFile)
 	if err != nil {
 		return nil, err
 	}

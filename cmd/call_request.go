@@ -143,7 +143,11 @@ func (o *callOptions) dataBody(env *Env, request *apicall.Request) (kind string,
 	var start []byte
 	switch {
 	case o.data == "-":
-		request.Body, start, err = stdinBody(env.Stdin)
+		stdin, taken := env.takeStdin()
+		if taken != nil {
+			return "", usage("--data: %w", taken)
+		}
+		request.Body, start, err = stdinBody(stdin)
 	case strings.HasPrefix(o.data, "@"):
 		request.Body, start, err = fileBody(o.data[1:])
 		if err == nil && !o.form && !looksJSON(start) {

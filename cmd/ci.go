@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
@@ -20,20 +21,42 @@ audience is the server, unless ci:github:AUDIENCE gives another), or
 ci:gitlab:NAME, where NAME is the variable of the job's id_tokens.`
 
 // credential reads a token argument, of which ci:… is the CI job's own identity
-// token, made out to audience.
+// token, issued for audience.
 func (env *Env) credential(ctx context.Context, arg, audience string) (secret.String, error) {
-	system, isCI := strings.CutPrefix(arg, "ci:")
-	if !isCI {
-		return env.tokenArg(arg)
+	read, err := env.credentialFor(arg)
+	if err != nil || read == nil {
+		return secret.String{}, err
 	}
-	system, rest, _ := strings.Cut(system, ":")
+	return read(ctx, audience)
+}
+
+// credentialFor is [Env.credential] for an audience that is not known yet. What
+// does not depend on it is read now, before anything is sent. It returns nil for
+// no argument.
+func (env *Env) credentialFor(arg string) (account.TokenFunc, error) {
+	system, isCI := strings.CutPrefix(arg, "ci:")
 	switch {
-	case system == "github":
+	case arg == "":
+		return nil, nil
+	case isCI:
+		return func(ctx context.Context, audience string) (secret.String, error) {
+			return env.jobToken(ctx, system, audience)
+		}, nil
+	}
+	raw, err := env.tokenArg(arg)
+	return func(context.Context, string) (secret.String, error) { return raw, nil }, err
+}
+
+// jobToken returns the identity token of this CI job.
+func (env *Env) jobToken(ctx context.Context, system, audience string) (secret.String, error) {
+	name, rest, _ := strings.Cut(system, ":")
+	switch {
+	case name == "github":
 		if rest != "" {
 			audience = rest
 		}
 		return env.githubToken(ctx, audience)
-	case system == "gitlab" && rest != "":
+	case name == "gitlab" && rest != "":
 		if value := env.Getenv(rest); value != "" {
 			return secret.New(value), nil
 		}
@@ -42,7 +65,7 @@ func (env *Env) credential(ctx context.Context, arg, audience string) (secret.St
 			hint: fmt.Sprintf("in .gitlab-ci.yml: id_tokens: {%s: {aud: %s}}", rest, audience),
 		}
 	}
-	return secret.String{}, usage("expected ci:github or ci:gitlab:NAME, got %s", diagnosis.Quote(arg))
+	return secret.String{}, usage("expected ci:github or ci:gitlab:NAME, got %s", diagnosis.Quote("ci:"+system))
 }
 
 // githubToken asks GitHub Actions for the job's identity token, at the address

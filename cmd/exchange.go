@@ -12,7 +12,6 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 	"github.com/oauthctl/oauthctl/pkg/profile"
-	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
 type exchangeOptions struct {
@@ -80,15 +79,7 @@ func (o *exchangeOptions) addFlags(f *pflag.FlagSet) {
 
 // check finds what does not go together before any request is sent.
 func (o *exchangeOptions) check() error {
-	stdin := 0
-	for _, arg := range []string{o.secretFile, o.clientOptions.assertion, o.subjectToken, o.actorToken, o.assertion} {
-		if arg == "-" {
-			stdin++
-		}
-	}
 	switch {
-	case stdin > 1:
-		return usage("standard input holds one value: only one flag may be -")
 	case o.grantType == grantExchange && o.assertion != "":
 		return &usageError{what: "--assertion: a token exchange has none", hint: "--subject-token TOKEN, or --grant-type jwt-bearer"}
 	case o.grantType == grantExchange:
@@ -138,19 +129,18 @@ func runExchange(ctx context.Context, env *Env, o exchangeOptions) error {
 
 // options are what the exchange asks for.
 func (o *exchangeOptions) options(env *Env) (account.ExchangeOptions, error) {
-	from := func(arg string) account.TokenFunc {
-		if arg == "" {
-			return nil
-		}
-		return func(ctx context.Context, audience string) (secret.String, error) {
-			return env.credential(ctx, arg, audience)
-		}
-	}
 	options := account.ExchangeOptions{
-		Subject: from(o.subjectToken), SubjectTokenType: o.subjectTokenType,
-		Actor: from(o.actorToken), ActorTokenType: o.actorTokenType, Assertion: from(o.assertion),
-		RequestedTokenType: o.requestedType,
-		Scope:              fields(o.scope), Audience: o.audience, Resource: o.resource, Param: url.Values{},
+		SubjectTokenType: o.subjectTokenType, ActorTokenType: o.actorTokenType, RequestedTokenType: o.requestedType,
+		Scope: fields(o.scope), Audience: o.audience, Resource: o.resource, Param: url.Values{},
+	}
+	for _, t := range []struct {
+		token *account.TokenFunc
+		arg   string
+	}{{&options.Subject, o.subjectToken}, {&options.Actor, o.actorToken}, {&options.Assertion, o.assertion}} {
+		var err error
+		if *t.token, err = env.credentialFor(t.arg); err != nil {
+			return options, err
+		}
 	}
 	for _, p := range o.param {
 		name, value, ok := strings.Cut(p, "=")

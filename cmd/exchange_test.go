@@ -299,7 +299,7 @@ func TestExchangeRefuses(t *testing.T) {
 		{"the runner says no", []string{"--subject-token", "ci:github"}, map[string]string{"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "canary-wrong"}, 2, []string{"REQUEST_REFUSED", "status 401"}},
 		{"the runner is away", []string{"--subject-token", "ci:github"}, map[string]string{"ACTIONS_ID_TOKEN_REQUEST_URL": "http://127.0.0.1:1/x"}, 6, []string{"UNREACHABLE"}},
 		{"another audience", []string{"--subject-token", "ci:github:https://other.example.com"}, map[string]string{}, 5, []string{"GRANT_INVALID", "no identity token made out to this server"}},
-		{"two from standard input", []string{"--subject-token", "-", "--actor-token", "-"}, nil, 2, []string{"only one flag may be -"}},
+		{"two from standard input", []string{"--subject-token", "-", "--actor-token", "-"}, nil, 2, []string{"only one argument or flag may be -"}},
 		{"no assertion", []string{"--grant-type", "jwt-bearer"}, nil, 2, []string{"--assertion @FILE"}},
 		{"an assertion to exchange", []string{"--assertion", "x"}, nil, 2, []string{"--subject-token TOKEN"}},
 		{"another grant", []string{"--grant-type", "password"}, nil, 2, []string{`got "password"`}},
@@ -315,6 +315,7 @@ func TestExchangeRefuses(t *testing.T) {
 				env[name] = value
 			}
 			w := ci.job(t, env)
+			w.stdin = "x"
 			if code := w.run(append([]string{"exchange"}, tt.args...)...); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
@@ -44,9 +43,6 @@ environment or flags give: an API has its own client.` + "\n\n" + longTokenArg,
     --audience https://api.example.com`,
 		Args: upTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.secretFile == "-" && slices.Contains(args, "-") {
-				return usage("standard input holds one value: either TOKEN or --client-secret-file may be -")
-			}
 			return env.withReport(func(ctx context.Context, env *Env, raw secret.String) error {
 				return runIntrospect(ctx, env, raw, o)
 			})(cmd, args)

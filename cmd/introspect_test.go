@@ -97,6 +97,7 @@ func TestIntrospect(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"introspect"}, tt.args...)
+			w.stdin = "good"
 			if code := w.run(args...); code != tt.code || !strings.HasPrefix(w.stdout.String(), tt.head) || tt.head == "" && w.stdout.Len() > 0 {
 				t.Errorf("exit code %d, want %d\n%s%s", code, tt.code, &w.stdout, &w.stderr)
 			}

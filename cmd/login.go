@@ -249,7 +249,7 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 		return err
 	}
 	ui := &loginUI{env: env, opens: options.OpenBrowser, listen: o.listen}
-	ui.paste = env.IsTerminal(env.Stdin) && env.IsTerminal(env.Stderr) && !env.global.noInput && o.secretFile != "-" && options.GrantType == account.GrantAuthorizationCode
+	ui.paste = env.IsTerminal(env.Stdin) && env.IsTerminal(env.Stderr) && !env.global.noInput && !env.stdinTaken && options.GrantType == account.GrantAuthorizationCode
 	env.about = cmp.Or(discovery.CompleteURL(options.URL), p.Get(profile.API), p.Get(profile.Issuer))
 	restore := ui.readsLines()
 	done, err := a.Login(ctx, ui, options)

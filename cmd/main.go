@@ -71,6 +71,8 @@ type Env struct {
 	// keys is the file, the URL or the issuer that the keys of this run are from,
 	// which a hint to look at them names; "" for those of the profile.
 	keys string
+	// stdinTaken says that an argument or a flag of this run reads standard input.
+	stdinTaken bool
 	// failed is the command that has failed, nil before that.
 	failed *cobra.Command
 	// resolved is the profile of this run, nil until a command asks for it.

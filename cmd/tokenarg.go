@@ -21,25 +21,35 @@ const maxTokenInput = 11 << 20
 const longTokenArg = `TOKEN is - for standard input, @FILE, or the token itself (visible to other
 users in the process list). If omitted, the profile's access token is used.`
 
+// takeStdin returns standard input for what was given as -. It is an error for
+// the second of them, which would find nothing.
+func (env *Env) takeStdin() (io.Reader, error) {
+	if env.stdinTaken {
+		return nil, usage("standard input holds one value: only one argument or flag may be -")
+	}
+	env.stdinTaken = true
+	return env.Stdin, nil
+}
+
 // tokenArg reads a token argument: "-" is stdin, "@FILE" a file, anything else
 // the token itself.
 func (env *Env) tokenArg(arg string) (secret.String, error) {
-	var (
-		data []byte
-		err  error
-	)
+	var data []byte
 	switch {
 	case arg == "-":
+		stdin, err := env.takeStdin()
+		if err != nil {
+			return secret.String{}, err
+		}
 		if env.IsTerminal(env.Stdin) {
 			env.say("Paste a token, then press Enter and Ctrl-D.")
 		}
-		data, err = io.ReadAll(io.LimitReader(env.Stdin, maxTokenInput))
-		if err != nil {
+		if data, err = io.ReadAll(io.LimitReader(stdin, maxTokenInput)); err != nil {
 			return secret.String{}, fmt.Errorf("reading the token from standard input: %w", err)
 		}
 	case strings.HasPrefix(arg, "@"):
-		data, err = readFile(arg[1:], maxTokenInput)
-		if err != nil {
+		var err error
+		if data, err = readFile(arg[1:], maxTokenInput); err != nil {
 			return secret.String{}, usage("the token: %w", err)
 		}
 	default:
@@ -88,10 +98,14 @@ func (env *Env) withToken(run func(context.Context, *Env, secret.String) error) 
 
 // readInput reads at most limit bytes of a file, or of standard input for "-".
 func (env *Env) readInput(path string, limit int64) ([]byte, error) {
-	if path == "-" {
-		return readAtMost(env.Stdin, "standard input", limit)
+	if path != "-" {
+		return readFile(path, limit)
 	}
-	return readFile(path, limit)
+	stdin, err := env.takeStdin()
+	if err != nil {
+		return nil, err
+	}
+	return readAtMost(stdin, "standard input", limit)
 }
 
 // readFile reads at most limit bytes of a file.

@@ -29,25 +29,12 @@ func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.batch == "-" && env.IsTerminal(env.Stdin) {
-		env.say("paste one token per line, then press Ctrl-D; a file is given as --batch=FILE")
-	}
 	b := &batch{ctx: ctx, env: env, inspector: inspector, json: env.global.json}
-	in := env.Stdin
-	if o.batch != "-" {
-		f, err := os.Open(o.batch)
-		if err != nil {
-			return usage("--batch: %w", err)
-		}
-		defer f.Close()
-		switch info, err := f.Stat(); {
-		case err == nil && info.IsDir():
-			return usage("--batch: %s is a directory", o.batch)
-		case err == nil && info.Mode().IsRegular():
-			b.size = info.Size()
-		}
-		in = f
+	in, err := b.open(o.batch)
+	if err != nil {
+		return usage("--batch: %w", err)
 	}
+	defer in.Close()
 	out := bufio.NewWriterSize(env.Stdout, 64<<10)
 	stop := env.showProgress(b)
 	err = token.Batch(ctx, countingReader{in, &b.read}, out, b.verify)
@@ -73,6 +60,33 @@ type batch struct {
 	size      int64 // of the file, 0 if that is not known
 
 	read, verified, blank, invalid, unknown, wrong atomic.Int64
+}
+
+// open opens a file, or standard input for "-".
+func (b *batch) open(path string) (io.ReadCloser, error) {
+	if path == "-" {
+		stdin, err := b.env.takeStdin()
+		if err == nil && b.env.IsTerminal(stdin) {
+			b.env.say("paste one token per line, then press Ctrl-D; a file is given as --batch=FILE")
+		}
+		return io.NopCloser(stdin), err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err == nil && info.IsDir():
+		err = fmt.Errorf("%s is a directory", path)
+	case err == nil && info.Mode().IsRegular():
+		b.size = info.Size()
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // countingReader adds what was read to a number.
