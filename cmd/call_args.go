@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/discovery"
 )
 
 // What people write who know curl or HTTPie is understood where it is clear, and
@@ -66,13 +68,9 @@ func (o *callOptions) looksWrong() error {
 	if !isHost(authority) || len(authority) == len(o.target) && strings.Count(authority, ".") == 1 && !strings.Contains(authority, ":") {
 		return nil
 	}
-	scheme := "https://"
-	if host, _, _ := strings.Cut(authority, ":"); host == "localhost" || strings.HasPrefix(host, "127.") || strings.HasPrefix(authority, "[::1]") {
-		scheme = "http://"
-	}
 	return &usageError{
 		what: fmt.Sprintf("%q looks like a URL without a scheme", o.target),
-		hint: fmt.Sprintf("write %s%s, or /%s for a path of the API", scheme, o.target, o.target),
+		hint: fmt.Sprintf("write %s, or /%s for a path of the API", discovery.CompleteURL(o.target), o.target),
 	}
 }
 

@@ -152,10 +152,11 @@ func moreSevere(resource, server error, places int) error {
 // CompleteURL adds a missing scheme: http:// for a loopback host, otherwise
 // https://. A URL with a scheme is not changed.
 func CompleteURL(text string) string {
-	if text == "" || strings.Contains(text, "://") || strings.HasPrefix(text, "/") {
+	scheme, _, absolute := strings.Cut(text, "://")
+	if absolute && !strings.ContainsAny(scheme, "/?#") || text == "" || strings.HasPrefix(text, "/") {
 		return text
 	}
-	if safehttp.IsLoopback(hostOf("https://"+text)) || strings.HasSuffix(hostOf("https://"+text), ".localhost") {
+	if safehttp.IsLoopback(hostOf("https://" + text)) {
 		return "http://" + text
 	}
 	return "https://" + text

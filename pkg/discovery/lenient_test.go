@@ -406,6 +406,10 @@ func TestCompleteURL(t *testing.T) {
 		"/api":                   "/api",
 		"localhost.example.com":  "https://localhost.example.com",
 		"ftp://auth.example.com": "ftp://auth.example.com",
+
+		"127.example.com":                     "https://127.example.com",
+		"127.8.9.1/x":                         "http://127.8.9.1/x",
+		"localhost:9000/x?next=https://a.com": "http://localhost:9000/x?next=https://a.com",
 	} {
 		if got := discovery.CompleteURL(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)

@@ -223,7 +223,7 @@ func hostOf(rawURL string) string {
 // isInside reports whether host is known to be this machine or in a private
 // network (RFC 9728, section 7.7). It does not resolve names.
 func isInside(host string) bool {
-	if safehttp.IsLoopback(host) || strings.HasSuffix(host, ".localhost") {
+	if safehttp.IsLoopback(host) {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
