@@ -34,40 +34,22 @@ func auditColumns() []column {
 	}
 }
 
-// signs are the marks of results: words where the terminal may not have more.
-type signs struct {
-	pass, fail, warn, open, none string
-	label                        int // width of the operation
-}
-
-func (env *Env) signs() signs {
-	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
-		if value := env.Getenv(name); value != "" {
-			if strings.Contains(strings.ToLower(strings.ReplaceAll(value, "-", "")), "utf8") {
-				break
-			}
-			return signs{"ok", "FAIL", "!", "?", ".", 14}
-		}
-	}
-	return signs{"✓", "✗", "!", "?", "·", 18}
-}
-
 // showAudit prints the matrix, the findings and what was proven.
 func (env *Env) showAudit(run *auditRun) {
-	s, marks := env.stdout(), env.signs()
-	env.showMatrix(s, run, marks)
+	s := env.stdout()
+	env.showMatrix(s, run)
 	for _, group := range run.groups() {
-		env.showFinding(s, run, group, marks)
+		env.showFinding(s, run, group)
 	}
-	env.showUndecided(s, run, marks)
+	env.showUndecided(s, run)
 	for _, k := range run.stale {
-		s.line("%s baseline: %s %s %s is stale: remove the entry", s.bad(marks.fail), clean(k.Operation), clean(k.Case), clean(string(k.ID)))
+		s.line("%s baseline: %s %s %s is stale: remove the entry", s.bad(s.marks.fail), clean(k.Operation), clean(k.Case), clean(string(k.ID)))
 	}
 	s.line("%s", wrap(run.summary(), ""))
 }
 
-func (env *Env) showMatrix(s *screen, run *auditRun, marks signs) {
-	head := strings.Repeat(" ", marks.label)
+func (env *Env) showMatrix(s *screen, run *auditRun) {
+	head := strings.Repeat(" ", s.marks.label)
 	for _, c := range auditColumns() {
 		head += " " + c.head
 	}
@@ -77,9 +59,9 @@ func (env *Env) showMatrix(s *screen, run *auditRun, marks signs) {
 		if row.Status == audit.NotAsked {
 			continue
 		}
-		line := fit(row.Operation, marks.label)
+		line := fit(row.Operation, s.marks.label)
 		for _, c := range auditColumns() {
-			text, paint := run.mark(s, row, c.group, marks)
+			text, paint := run.mark(s, row, c.group)
 			line += " " + paint(text) + strings.Repeat(" ", max(len(c.head)-utf8.RuneCountInString(text), 0))
 		}
 		if note := run.note(row); note != "" {
@@ -87,7 +69,7 @@ func (env *Env) showMatrix(s *screen, run *auditRun, marks signs) {
 		}
 		s.line("%s", strings.TrimRight(line, " "))
 	}
-	env.showState(s, run, marks)
+	env.showState(s, run)
 }
 
 // fit writes an operation in a column of that width, a long path shortened in
@@ -104,7 +86,7 @@ func fit(o *audit.Operation, width int) string {
 }
 
 // mark sums up the cells of a group: the most severe result.
-func (run *auditRun) mark(s *screen, row *audit.OperationReport, group audit.Group, marks signs) (string, func(string) string) {
+func (run *auditRun) mark(s *screen, row *audit.OperationReport, group audit.Group) (string, func(string) string) {
 	results := map[audit.Result]bool{}
 	for _, cell := range row.Cells {
 		if cell.Case.Group == group || group == audit.GroupNone && cell.Case.Group == audit.GroupPublic {
@@ -114,17 +96,27 @@ func (run *auditRun) mark(s *screen, row *audit.OperationReport, group audit.Gro
 	if group == answerColumn {
 		results = run.answers(row)
 	}
-	switch {
-	case results[audit.Fail]:
-		return marks.fail, s.bad
-	case results[audit.Warning]:
-		return marks.warn, s.warn
-	case results[audit.Inconclusive]:
-		return marks.open, s.warn
-	case results[audit.Pass]:
-		return marks.pass, s.good
+	for _, result := range []audit.Result{audit.Fail, audit.Warning, audit.Inconclusive, audit.Pass} {
+		if results[result] {
+			return s.resultMark(result)
+		}
 	}
-	return marks.none, s.faint
+	return s.marks.none, s.faint
+}
+
+// resultMark is the mark of a result and how it is painted.
+func (s *screen) resultMark(r audit.Result) (mark string, paint func(string) string) {
+	switch r {
+	case audit.Fail:
+		return s.marks.fail, s.bad
+	case audit.Warning:
+		return s.marks.warn, s.warn
+	case audit.Inconclusive:
+		return s.marks.open, s.warn
+	case audit.Pass:
+		return s.marks.pass, s.good
+	}
+	return s.marks.none, s.faint
 }
 
 // answers sums up what was found in the refusals of an operation.
@@ -167,14 +159,14 @@ func (run *auditRun) note(row *audit.OperationReport) string {
 }
 
 // showState prints the cases of the issuer's state, which concern one operation.
-func (env *Env) showState(s *screen, run *auditRun, marks signs) {
+func (env *Env) showState(s *screen, run *auditRun) {
 	for _, row := range run.report.Operations {
 		var parts []string
 		for _, cell := range row.Cells {
 			if cell.Case.Group != audit.GroupState {
 				continue
 			}
-			mark := map[audit.Result]string{audit.Pass: marks.pass, audit.Fail: marks.fail, audit.Warning: marks.warn, audit.Inconclusive: marks.open}[cell.Result]
+			mark, _ := s.resultMark(cell.Result)
 			parts = append(parts, mark+" "+cell.Case.Name)
 		}
 		if len(parts) > 0 {
@@ -205,23 +197,20 @@ func (run *auditRun) groups() []findingGroup {
 	return all
 }
 
-func (env *Env) showFinding(s *screen, run *auditRun, g findingGroup, marks signs) {
-	mark := s.bad(marks.fail)
-	if g.Level == audit.Warning {
-		mark = s.warn(marks.warn)
-	}
+func (env *Env) showFinding(s *screen, run *auditRun, g findingGroup) {
+	mark, paint := s.resultMark(g.Level)
 	known := ""
 	if g.Known {
 		known = " (known)"
 	}
 	headline, at := g.Headline+known, clean(strings.Join(g.operations, ", "))
-	indent := utf8.RuneCountInString(marks.fail) + 1 + len(g.ID) + 2
+	indent := utf8.RuneCountInString(mark) + 1 + len(g.ID) + 2
 	if indent+utf8.RuneCountInString(headline+"   "+at) <= maxColumns {
 		headline, at = headline+"   "+at, ""
 	} else {
 		headline = continued(headline, indent)
 	}
-	s.line("%s %s  %s", mark, s.strong(string(g.ID)), headline)
+	s.line("%s %s  %s", paint(mark), s.strong(string(g.ID)), headline)
 	rows := [][2]string{
 		{"at", at},
 		{"sent", g.Sent},
@@ -274,16 +263,16 @@ func (run *auditRun) reproduce(f audit.Finding) string {
 	return hintContext{}.run(args...)
 }
 
-func (env *Env) showUndecided(s *screen, run *auditRun, marks signs) {
+func (env *Env) showUndecided(s *screen, run *auditRun) {
 	r := run.report
 	switch {
 	case r.Interrupted:
-		s.line("%s %s", s.bad(marks.fail), run.partial())
+		s.line("%s %s", s.bad(s.marks.fail), run.partial())
 	case r.Unreachable != nil:
-		s.line("%s %s", s.bad(marks.fail), continued(clean("no response from "+run.target.Host+": "+r.Unreachable.Error()), 2))
+		s.line("%s %s", s.bad(s.marks.fail), continued(clean("no response from "+run.target.Host+": "+r.Unreachable.Error()), 2))
 		return
 	case r.Refused != nil:
-		s.line("%s %s", s.bad(marks.fail), continued("the API refused every valid token, so nothing is proven", 2))
+		s.line("%s %s", s.bad(s.marks.fail), continued("the API refused every valid token, so nothing is proven", 2))
 		for _, line := range []string{
 			fmt.Sprintf("does the API trust issuer %s and audience %s?", run.issuer, run.audience),
 			"the API says: " + fmt.Sprint(r.Refused.Status, " ", strings.Join(r.Refused.Challenges, ", "), " ", firstBytes(r.Refused.Body)),
@@ -300,7 +289,7 @@ func (env *Env) showUndecided(s *screen, run *auditRun, marks signs) {
 		if row.MissingParam != "" {
 			reason += "; use --param " + row.MissingParam + "=VALUE"
 		}
-		s.line("%s %s", s.warn(marks.open), continued(clean(row.Operation.Name()+": "+reason), 2))
+		s.line("%s %s", s.warn(s.marks.open), continued(clean(row.Operation.Name()+": "+reason), 2))
 	}
 }
 

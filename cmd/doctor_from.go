@@ -127,7 +127,7 @@ func (env *Env) showRecorded(report *reportJSON) {
 		return
 	}
 	entry, _ := diagnosis.Lookup(run.Error.ID)
-	s.line("%s %s", s.bad(env.signs().fail), continued(clean(run.Error.Message), 2))
+	s.line("%s %s", s.bad(s.marks.fail), continued(clean(run.Error.Message), 2))
 	s.table([][2]string{
 		{"    id", string(run.Error.ID)},
 		{"    exit code", fmt.Sprint(run.ExitCode)},

@@ -31,37 +31,37 @@ func (env *Env) showVisits(visits []*visit, o doctorOptions) {
 // showVisit prints what is wrong in full, what is right in a line, or only
 // counted, and what was not reached together.
 func (env *Env) showVisit(v *visit, o doctorOptions) {
-	s, marks := env.stdout(), env.signs()
+	s := env.stdout()
 	more, reasons, unreached := 0, []string{}, map[string][]string{}
 	for i := range v.report.Results {
 		r := &v.report.Results[i]
 		switch {
 		case r.Status == doctor.Failed, r.Status == doctor.Warning:
-			env.showFault(s, r, marks)
+			env.showFault(s, r)
 		case r.Status == doctor.NotReached:
 			if len(unreached[r.Text]) == 0 {
 				reasons = append(reasons, r.Text)
 			}
 			unreached[r.Text] = append(unreached[r.Text], r.Name)
 		case r.Status == doctor.Note:
-			s.line("%s %s", s.faint(pad(marks.none, marks)), row(r.Name, r.Text))
+			s.line("%s %s", s.faint(s.padded(s.marks.none)), row(r.Name, r.Text))
 		case !env.global.verbose && !isTelling(r.Name):
 			more++
 		case r.Name == "tls", r.Name == "tls issuer":
-			s.line("%s %s", s.good(pad(marks.pass, marks)), row(hostExamined(v.report, r.Name), r.Text))
+			s.line("%s %s", s.good(s.padded(s.marks.pass)), row(hostExamined(v.report, r.Name), r.Text))
 		default:
-			s.line("%s %s", s.good(pad(marks.pass, marks)), row(r.Name, r.Text))
+			s.line("%s %s", s.good(s.padded(s.marks.pass)), row(r.Name, r.Text))
 		}
 	}
 	if more > 0 {
-		s.line("%s %d more", s.good(pad(marks.pass, marks)), more)
+		s.line("%s %d more", s.good(s.padded(s.marks.pass)), more)
 	}
 	for _, why := range reasons {
 		names := strings.Join(unreached[why], ", ")
 		if n := len(unreached[why]); n > 4 && !env.global.verbose {
 			names = fmt.Sprintf("%s and %d more", unreached[why][0], n-1)
 		}
-		s.line("%s %s", s.faint(pad("-", marks)), continued(clean(names+": not reached: "+why), 2))
+		s.line("%s %s", s.faint(s.padded("-")), continued(clean(names+": not reached: "+why), 2))
 	}
 	s.line("%s", wrap(clean(summaryOf(v.report, o)), ""))
 	if v.report.URL == "" {
@@ -72,11 +72,6 @@ func (env *Env) showVisit(v *visit, o doctorOptions) {
 // isTelling reports whether a rung that passed gets a line of its own.
 func isTelling(name string) bool {
 	return slices.Contains([]string{"machine", "tls", "tls issuer", "resource metadata", "issuer metadata", "session", "call"}, name)
-}
-
-// pad makes all marks of a terminal equally wide.
-func pad(mark string, marks signs) string {
-	return mark + strings.Repeat(" ", len([]rune(marks.fail))-len([]rune(mark)))
 }
 
 func row(name, text string) string {
@@ -99,10 +94,10 @@ func hostExamined(report *doctor.Report, name string) string {
 	return name
 }
 
-func (env *Env) showFault(s *screen, r *doctor.Result, marks signs) {
-	mark := s.bad(pad(marks.fail, marks))
+func (env *Env) showFault(s *screen, r *doctor.Result) {
+	mark := s.bad(s.padded(s.marks.fail))
 	if r.Status == doctor.Warning {
-		mark = s.warn(pad(marks.warn, marks))
+		mark = s.warn(s.padded(s.marks.warn))
 	}
 	s.line("%s %s", mark, row(r.Name, r.Text))
 	request := ""
