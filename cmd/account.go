@@ -279,7 +279,8 @@ func (env *Env) tokenOrSession(args []string) (secret.String, error) {
 	}
 	s, err := a.Session()
 	if errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.LoginRequired}) {
-		return secret.String{}, withHint(err, "give the token, as - for standard input or @FILE, or log in: "+env.command("login", "URL"))
+		login := env.command("login", "URL")
+		return secret.String{}, withHint(err, "give the token, as - for standard input or @FILE, or log in: "+login, login)
 	}
 	if err != nil {
 		return secret.String{}, err

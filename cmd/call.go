@@ -400,7 +400,8 @@ func (env *Env) noAPI(a *account.Account) error {
 	if _, err := a.Session(); err != nil && !a.ActsForItself() && env.environmentToken().IsZero() {
 		return err
 	}
-	return &usageError{what: "no API is configured for this profile", hint: env.command("profile", "set", "api=URL") + ", or give a complete URL"}
+	set := env.command("profile", "set", "api=URL")
+	return &usageError{what: "no API is configured for this profile", hint: set + ", or give a complete URL", commands: []string{set}}
 }
 
 func (env *Env) apiClient(a *account.Account, o *callOptions) (*apicall.Client, error) {

@@ -61,7 +61,7 @@ var hostLike = sync.OnceValue(func() *regexp.Regexp {
 // be appended to the API's URL.
 func (o *callOptions) looksWrong() error {
 	if isMethod(o.target) && o.method != "" && !strings.Contains(o.target, "/") && isHost(o.method) {
-		return &usageError{what: fmt.Sprintf("the method %s comes after the URL", o.target), hint: "oauthctl call " + o.target + " " + o.method}
+		return usageOf(fmt.Sprintf("the method %s comes after the URL", o.target), "oauthctl call "+o.target+" "+o.method)
 	}
 	authority, _, _ := strings.Cut(o.target, "/")
 	authority, _, _ = strings.Cut(authority, "?")

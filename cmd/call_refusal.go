@@ -31,9 +31,9 @@ func (env *Env) explainRefusal(ctx context.Context, res *http.Response, refusal 
 	if refusal.ID == diagnosis.ScopeMissing && carried {
 		refusal.Scopes = lacking(refusal.Scopes, sent)
 	}
-	hint := ""
+	hint, c := "", env.hintContext(nil)
 	if flags := loginFlags(refusal); flags != nil {
-		hint = env.command(append([]string{"login"}, flags...)...)
+		hint = c.run(append([]string{"login"}, flags...)...)
 	}
 	if refusal.ID == diagnosis.CredentialsMissing {
 		hint = "leave out --no-token to send the session's token"
@@ -43,23 +43,23 @@ func (env *Env) explainRefusal(ctx context.Context, res *http.Response, refusal 
 	}
 	bare := refusal.ID == diagnosis.APIUnauthorized || refusal.ID == diagnosis.APIForbidden
 	if bare && !refusal.Reason && carried {
-		hint = env.examine(ctx, sent)
+		hint = env.examine(ctx, sent, c)
 	}
 	if refusal.ID == diagnosis.APIUnauthorized && carried && hint == "" {
-		hint = env.logInAgain()
+		hint = env.logInAgain(c)
 	}
-	return withHint(refusal, hint)
+	return withHint(refusal, hint, c.named.text...)
 }
 
 // logInAgain is the hint for a session whose token the API does not accept any
 // more, "" where there is no session. The login begins at the API, which may have
 // another authorization server by now.
-func (env *Env) logInAgain() string {
+func (env *Env) logInAgain(c hintContext) string {
 	p := env.resolved
 	if p == nil || p.Get(profile.API) == "" || !env.environmentToken().IsZero() {
 		return ""
 	}
-	return "log in again: " + env.command("login", p.Get(profile.API)) + "; if that does not help, verify the token: " + env.command("verify")
+	return "log in again: " + c.run("login", p.Get(profile.API)) + "; if that does not help, verify the token: " + c.run("verify")
 }
 
 // loginFlags returns the flags of the login that would get a token which is
@@ -96,7 +96,7 @@ func lacking(scopes []string, sent apicall.AccessToken) []string {
 // examine verifies the token that the API refused without a reason, as `oauthctl
 // verify` would with the profile's issuer and API, and says what it finds. It
 // returns "" for an opaque token, and where the issuer is unknown.
-func (env *Env) examine(ctx context.Context, sent apicall.AccessToken) string {
+func (env *Env) examine(ctx context.Context, sent apicall.AccessToken, c hintContext) string {
 	t, err := token.Decode(sent.Value.Reveal())
 	if err != nil {
 		return ""
@@ -119,7 +119,7 @@ func (env *Env) examine(ctx context.Context, sent apicall.AccessToken) string {
 	case !failed:
 		return "the token is valid here: the API may expect another issuer or audience, or have an old key set"
 	case d.ID == diagnosis.Expired:
-		return "the token expired " + ago(t.Expiry(), env.Now()) + "; refresh it with " + env.command("token", "--refresh")
+		return "the token expired " + ago(t.Expiry(), env.Now()) + "; refresh it with " + c.run("token", "--refresh")
 	case d.Kind() != diagnosis.Rejected:
 		return "" // the keys are unavailable
 	}

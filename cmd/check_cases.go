@@ -42,7 +42,7 @@ type caseResult struct {
 // with a token that is valid and has the claims of the case.
 func runCheckCases(ctx context.Context, env *Env, args []string, o checkOptions) error {
 	if o.policy == "" || len(o.operations) > 0 || len(args) > 0 {
-		return &usageError{what: "--cases needs --policy, and no token and no --operation", hint: "oauthctl check --policy policy.yaml --cases cases.yaml"}
+		return usageOf("--cases needs --policy, and no token and no --operation", "oauthctl check --policy policy.yaml --cases cases.yaml")
 	}
 	p, err := o.loadPolicy(env)
 	if err != nil {

@@ -311,10 +311,9 @@ func (o *devOptions) bind(flag, address string) (net.Listener, error) {
 	}
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, &usageError{
-			what: fmt.Sprintf("%s: %s is in use, perhaps by another oauthctl dev", flag, address),
-			hint: "oauthctl dev --listen 127.0.0.1:0 --api-listen 127.0.0.1:0", err: err,
-		}
+		wrong := usageOf(fmt.Sprintf("%s: %s is in use, perhaps by another oauthctl dev", flag, address), "oauthctl dev --listen 127.0.0.1:0 --api-listen 127.0.0.1:0")
+		wrong.err = err
+		return nil, wrong
 	}
 	if err != nil {
 		return nil, usage("%s: %w", flag, err)

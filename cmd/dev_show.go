@@ -61,7 +61,7 @@ func (o *devOptions) warn(env *Env) {
 // printToken signs a token as the server with these flags would, without serving.
 func (o *devOptions) printToken(env *Env) error {
 	if o.seed == 0 && o.state == "" {
-		return &usageError{what: "--mint needs --seed or --state: without them no server has the key", hint: "oauthctl dev --mint " + shellQuote(o.mint) + " --seed 7"}
+		return usageOf("--mint needs --seed or --state: without them no server has the key", "oauthctl dev --mint "+shellQuote(o.mint)+" --seed 7")
 	}
 	config, err := o.config(env)
 	if err != nil {

@@ -44,7 +44,7 @@ func runDiscover(ctx context.Context, env *Env, url string) error {
 			return err
 		}
 		if url = cmp.Or(p.Get(profile.API), p.Get(profile.Issuer)); url == "" {
-			return &usageError{what: "no URL is given, and the profile has neither an API nor an issuer", hint: "oauthctl discover URL"}
+			return usageOf("no URL is given, and the profile has neither an API nor an issuer", "oauthctl discover URL")
 		}
 	}
 	client, err := env.client()

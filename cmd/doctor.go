@@ -76,7 +76,7 @@ func runDoctor(ctx context.Context, env *Env, o doctorOptions) error {
 	if o.url != "" {
 		u, err := url.Parse(discovery.CompleteURL(o.url))
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return &usageError{what: "not a URL: " + shownArg(o.url), hint: "oauthctl doctor https://HOST/PATH"}
+			return usageOf("not a URL: "+shownArg(o.url), "oauthctl doctor https://HOST/PATH")
 		}
 		o.url = u.String()
 	}

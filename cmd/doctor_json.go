@@ -78,7 +78,8 @@ func (env *Env) visitJSON(o doctorOptions, v *visit) doctorJSON {
 		}
 		switch r.Status {
 		case doctor.Failed, doctor.Warning:
-			rung.Fix, rung.Reproduce = env.fixOf(r), env.reproduceOf(r)
+			rung.Fix, _ = env.fixOf(r)
+			rung.Reproduce = env.reproduceOf(r)
 		case doctor.Note:
 			rung.Fix = r.Fix
 		}

@@ -104,6 +104,7 @@ func (env *Env) showFault(s *screen, r *doctor.Result) {
 	if r.Request != nil {
 		request = r.Request.Method + " " + r.Request.URL
 	}
+	fix, commands := env.fixOf(r)
 	for _, field := range [][2]string{
 		{"id", string(r.ID)},
 		{"request", request},
@@ -111,7 +112,7 @@ func (env *Env) showFault(s *screen, r *doctor.Result) {
 		{"got", r.Got.String()},
 		{"rule", r.Rule},
 		{"owner", ownerText(r.Owner)},
-		{"fix", env.fixOf(r)},
+		{"fix", fix},
 		{"reproduce", env.reproduceOf(r)},
 	} {
 		if field[1] == "" {
@@ -121,7 +122,7 @@ func (env *Env) showFault(s *screen, r *doctor.Result) {
 		if field[0] == "reproduce" {
 			text = brokenCommand(text, 15)
 		} else {
-			text = continued(text, 15)
+			text = continued(text, 15, commands...)
 		}
 		s.line("    %s %s", s.faint(fmt.Sprintf("%-10s", field[0])), text)
 	}
@@ -162,13 +163,13 @@ func ownerText(o doctor.Owner) string {
 	return "you"
 }
 
-// fixOf says what the owner changes: for the user a command, where there is one.
-func (env *Env) fixOf(r *doctor.Result) string {
+// fixOf says what the owner changes, for the user with the commands in it.
+func (env *Env) fixOf(r *doctor.Result) (text string, commands []string) {
 	entry, _ := diagnosis.Lookup(r.ID)
 	if (r.Owner == doctor.You || r.Owner == doctor.Network) && (r.Fix == "" || r.Fix == entry.Fix) {
 		return env.hintFor(r.Fault())
 	}
-	return r.Fix
+	return r.Fix, nil
 }
 
 // reproduceOf is one command that shows the fault again.

@@ -74,10 +74,11 @@ func runExplain(env *Env, id string) error {
 	s.line("")
 	s.line("%s", s.name("What to do"))
 	s.line("%s", wrap(e.Fix, "  "))
-	if hint := commandHint(hintContext{Diagnosis: &diagnosis.Diagnosis{ID: e.ID}}); hint != "" {
+	c := hintContext{Diagnosis: &diagnosis.Diagnosis{ID: e.ID}, named: new(namedCommands)}
+	if hint := commandHint(c); hint != "" {
 		s.line("")
 		s.line("%s", s.name("With oauthctl"))
-		s.line("%s", wrap(sentence(hint), "  "))
+		s.line("%s", wrap(sentence(hint), "  ", c.named.text...))
 	}
 	return nil
 }

@@ -1,13 +1,13 @@
 package cmd
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -19,9 +19,10 @@ import (
 
 // usageError is a fault of the command line or the configuration.
 type usageError struct {
-	what string
-	hint string
-	err  error
+	what     string
+	hint     string
+	commands []string // those in the hint
+	err      error
 }
 
 func (e *usageError) Error() string { return e.what }
@@ -30,6 +31,11 @@ func (e *usageError) Unwrap() error { return e.err }
 func usage(format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	return &usageError{what: err.Error(), err: errors.Unwrap(err)}
+}
+
+// usageOf is an error of usage whose hint is a command.
+func usageOf(what, command string) *usageError {
+	return &usageError{what: what, hint: command, commands: []string{command}}
 }
 
 // printedError wraps an error that was already printed: only its exit code is
@@ -41,17 +47,19 @@ func (e printedError) Unwrap() error { return e.error }
 // hinted is an error with a next step that does not follow from its id.
 type hinted struct {
 	error
-	hint string
+	hint     string
+	commands []string // those in the hint
 }
 
 func (e hinted) Unwrap() error { return e.error }
 
-// withHint adds a next step to an error; an empty one adds nothing.
-func withHint(err error, hint string) error {
+// withHint adds a next step to an error, and the commands in it; an empty one adds
+// nothing.
+func withHint(err error, hint string, commands ...string) error {
 	if hint == "" {
 		return err
 	}
-	return hinted{err, hint}
+	return hinted{err, hint, commands}
 }
 
 // failure is an error as the screen and the JSON output show it.
@@ -63,6 +71,7 @@ type failure struct {
 	Hint      string           `json:"hint,omitempty"`
 	Retryable bool             `json:"retryable"`
 	ExitCode  int              `json:"exit_code"`
+	commands  []string         // those in the hint
 }
 
 // fail prints err and returns the exit code.
@@ -116,13 +125,22 @@ func (env *Env) showFailure(f failure) {
 		s.line("") // the data ended without a line break
 	}
 	width := env.columns(env.Stderr)
-	s.line("%s %s", s.bad("oauthctl:"), broken(clean(f.Message), len("oauthctl: "), width))
+	s.line("%s %s", s.bad("oauthctl:"), message(clean(f.Message), "oauthctl: ", width))
 	if f.Hint != "" {
-		s.line("%s hint: %s", s.bad("oauthctl:"), broken(clean(f.Hint), len("oauthctl: hint: "), width))
+		s.line("%s hint: %s", s.bad("oauthctl:"), message(clean(f.Hint), "oauthctl: hint: ", width, f.commands...))
 	}
 	if see := env.seeAlso(f); see != "" {
 		s.line("%s see: %s", s.bad("oauthctl:"), see)
 	}
+}
+
+// message is a message that fits a terminal of width columns, behind a prefix: the
+// terminal would break it inside a word. A width of 0 breaks nothing.
+func message(text, prefix string, width int, commands ...string) string {
+	if width <= len(prefix) || len(prefix)+utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	return layout{width: width, first: len(prefix), indent: 2, whole: commands}.set(text)
 }
 
 // seeAlso is the command that says more about a failure: doctor where it could
@@ -183,24 +201,28 @@ func (env *Env) kindOf(err error) failure {
 	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
 		return failure{Message: "interrupted", ExitCode: exitInterrupted}
 	case errors.As(err, &wrong):
-		f := failure{Message: wrong.what, Hint: wrong.hint, ExitCode: exitUsage}
+		f := failure{Message: wrong.what, Hint: wrong.hint, commands: wrong.commands, ExitCode: exitUsage}
 		if errors.As(wrong.err, &d) {
 			f.ID, f.Expected, f.Got = d.ID, d.Expected, d.Got
 		}
 		return f
 	case errors.As(err, &d) && d.ID == diagnosis.LoginRequired && env.missingVariable() != "":
-		name := env.missingVariable()
+		name, login := env.missingVariable(), env.command("login")
 		return failure{
 			ID: d.ID, Message: "not logged in, and the variable " + name + " is not set or empty", Got: d.Got,
-			Hint: "set " + name + ", or " + env.command("login"), ExitCode: exitUsage,
+			Hint: "set " + name + ", or " + login, commands: []string{login}, ExitCode: exitUsage,
 		}
 	case errors.As(err, &d):
 		message := d.Error()
 		if errors.As(err, &refresh) {
 			message = "the access token expired " + ago(refresh.ExpiredAt, env.Now()) + ", and refreshing it failed: " + message
 		}
+		hint, commands := own.hint, own.commands
+		if hint == "" {
+			hint, commands = env.hintFor(d)
+		}
 		return failure{
-			ID: d.ID, Message: message, Expected: d.Expected, Got: d.Got, Hint: cmp.Or(own.hint, env.hintFor(d)),
+			ID: d.ID, Message: message, Expected: d.Expected, Got: d.Got, Hint: hint, commands: commands,
 			Retryable: d.Kind().Retryable() || mayRetry(err), ExitCode: d.Kind().ExitCode(),
 		}
 	}

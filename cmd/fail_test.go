@@ -53,7 +53,7 @@ func TestHintIsNotTheCommandThatFailed(t *testing.T) {
 	entry, _ := diagnosis.Lookup(diagnosis.KeyUnknown)
 	everyCommand(testRoot(), func(cmd *cobra.Command) {
 		env := &Env{failed: cmd, Getenv: func(string) string { return "" }}
-		hint := env.hintFor(&diagnosis.Diagnosis{ID: diagnosis.KeyUnknown})
+		hint, _ := env.hintFor(&diagnosis.Diagnosis{ID: diagnosis.KeyUnknown})
 		if isSame := cmd.CommandPath() == "oauthctl jwks show"; isSame != (hint == entry.Fix) || isSame == strings.Contains(hint, "oauthctl jwks show") {
 			t.Errorf("%s: %s", cmd.CommandPath(), hint)
 		}

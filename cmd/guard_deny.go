@@ -59,7 +59,7 @@ func holdsPassword(rawURL string) bool {
 func (r revocationsFlag) must(env *Env, command string) (*redis.Store, error) {
 	store, err := r.open(env, redis.Options{Timeout: env.global.timeout})
 	if err == nil && store == nil {
-		return nil, &usageError{what: command + " needs the --revocations of the guards", hint: "oauthctl " + command + " --revocations redis://127.0.0.1:6379/0"}
+		return nil, usageOf(command+" needs the --revocations of the guards", "oauthctl "+command+" --revocations redis://127.0.0.1:6379/0")
 	}
 	return store, err
 }
@@ -174,7 +174,7 @@ func (o deniedFlags) check(env *Env, command string) (string, error) {
 	}
 	switch {
 	case named != 1:
-		return "", &usageError{what: command + " needs one of --jti, --sub and --sid", hint: "oauthctl " + command + " --sub S --policy policy.yaml --revocations URL"}
+		return "", usageOf(command+" needs one of --jti, --sub and --sid", "oauthctl "+command+" --sub S --policy policy.yaml --revocations URL")
 	case o.leeway < 0:
 		return "", usage("--leeway: expected a duration that is not negative, got %s", o.leeway)
 	case o.issuer == "" && o.policy == "":

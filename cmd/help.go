@@ -210,45 +210,6 @@ func (env *Env) columns(stream any) int {
 	return 0
 }
 
-// broken is a message that fits a terminal of width columns, behind a prefix: a
-// terminal would break it inside a word. Commands stay on one line each, so that
-// they can be copied. A width of 0 breaks nothing.
-func broken(message string, prefix, width int) string {
-	if width <= prefix || prefix+utf8.RuneCountInString(message) <= width {
-		return message
-	}
-	var units []string
-	inCommand := false
-	for _, word := range strings.Fields(message) {
-		if inCommand {
-			units[len(units)-1] += " " + word
-		} else {
-			units = append(units, word)
-		}
-		last := units[len(units)-1]
-		quoted := strings.Count(last, "`")%2 == 1
-		inCommand = quoted || strings.HasPrefix(last, "oauthctl ") || last == "oauthctl"
-		if strings.HasPrefix(last, "oauthctl ") && strings.ContainsAny(word[len(word)-1:], ",;") {
-			inCommand = false
-		}
-	}
-	lines, column := []string{""}, prefix
-	for _, unit := range units {
-		n, last := utf8.RuneCountInString(unit), len(lines)-1
-		switch {
-		case lines[last] == "":
-			lines[last] = unit
-			column += n
-		case column+1+n > width:
-			lines, column = append(lines, "  "+unit), 2+n
-		default:
-			lines[last] += " " + unit
-			column += 1 + n
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
 // showHelp prints the help of a command.
 func (env *Env) showHelp(cmd *cobra.Command) {
 	if !cmd.HasParent() {
@@ -315,12 +276,16 @@ func rootRow(s *screen, head, name, text string, width int) string {
 	if name != "" {
 		indent += names
 	}
-	lines := wrapped(text, width-indent)
 	left := s.strong(head) + strings.Repeat(" ", max(0, margin-utf8.RuneCountInString(head)))
 	if name != "" {
 		left += s.name(name) + strings.Repeat(" ", max(1, names-len(name)))
 	}
-	return left + strings.Join(lines, "\n"+strings.Repeat(" ", indent))
+	return left + inColumn(width, indent).set(text)
+}
+
+// inColumn is the layout of help that begins after indent columns.
+func inColumn(width, indent int) layout {
+	return layout{width: width - 1, first: indent, indent: indent}
 }
 
 // rowsText sets rows in two columns.
@@ -343,19 +308,13 @@ func leftColumn(rows []helpRow) int {
 }
 
 func setRows(rows []helpRow, left, width int) string {
-	indent := strings.Repeat(" ", left+4)
 	var lines []string
 	for _, r := range rows {
-		text := wrapped(r.text, width-left-4)
+		name := fmt.Sprintf("  %-*s  ", left, r.name)
 		if utf8.RuneCountInString(r.name) > left {
-			lines = append(lines, "  "+r.name)
-		} else {
-			first := fmt.Sprintf("  %-*s  %s", left, r.name, text[0])
-			lines, text = append(lines, strings.TrimRight(first, " ")), text[1:]
+			name = "  " + r.name + "\n" + strings.Repeat(" ", left+4)
 		}
-		for _, line := range text {
-			lines = append(lines, indent+line)
-		}
+		lines = append(lines, strings.TrimRight(name+inColumn(width, left+4).set(r.text), " \n"))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -367,7 +326,7 @@ func reflow(text string, width int) string {
 	paragraphs := strings.Split(strings.Trim(text, "\n"), "\n\n")
 	for i, p := range paragraphs {
 		if !strings.HasPrefix(p, " ") {
-			paragraphs[i] = strings.Join(wrapped(p, width), "\n")
+			paragraphs[i] = inColumn(width, 0).set(p)
 			continue
 		}
 		items := strings.Split(p, "\n")
@@ -397,33 +356,7 @@ func hang(line string, indent, width int) string {
 	indent = min(indent, width/2)
 	start := len(line) - len(strings.TrimLeft(line, " "))
 	if head := strings.TrimRight(line[:indent], " "); indent > start && line[indent-1] == ' ' && len(head) > start {
-		return head + strings.Repeat(" ", max(1, indent-len(head))) +
-			strings.Join(wrapped(line[indent:], width-indent), "\n"+strings.Repeat(" ", indent))
+		return head + strings.Repeat(" ", max(1, indent-len(head))) + inColumn(width, indent).set(line[indent:])
 	}
-	return line[:start] + strings.Join(wrapped(line[start:], width-indent), "\n"+strings.Repeat(" ", indent))
-}
-
-// wrapped breaks text at spaces into lines that are shorter than width columns.
-// A word that is longer stays whole. There is at least one line.
-func wrapped(text string, width int) []string {
-	lines, column := []string{""}, 0
-	words := strings.Fields(text)
-	for i := 0; i < len(words); i++ {
-		word := words[i]
-		if strings.HasSuffix(word, "RFC") && i+1 < len(words) {
-			i++
-			word += " " + words[i] // a number on the next line is hard to read
-		}
-		n, last := utf8.RuneCountInString(word), len(lines)-1
-		switch {
-		case column == 0:
-			lines[last], column = word, n
-		case column+1+n >= width:
-			lines, column = append(lines, word), n
-		default:
-			lines[last] += " " + word
-			column += 1 + n
-		}
-	}
-	return lines
+	return line[:start] + layout{width: width - 1, first: start, indent: indent}.set(line[start:])
 }

@@ -155,22 +155,3 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 		}
 	}
 }
-
-// A message on a terminal breaks between words, and commands stay whole.
-func TestBroken(t *testing.T) {
-	const message = "`oauthctl status` shows the session; if that is not it, log in again: oauthctl login -p work --config a.yaml"
-	for width, want := range map[int]string{
-		0:   message,
-		200: message,
-		60:  "`oauthctl status` shows the session; if that is\n  not it, log in again:\n  oauthctl login -p work --config a.yaml",
-		30:  "`oauthctl status`\n  shows the session; if that\n  is not it, log in again:\n  oauthctl login -p work --config a.yaml",
-	} {
-		if got := broken(message, 10, width); got != want {
-			t.Errorf("%d:\n%s\nwant\n%s", width, got, want)
-		}
-	}
-	const ended = "oauthctl login; some servers give a refresh token only with --scope offline_access"
-	if got, want := broken(ended, 10, 60), "oauthctl login; some servers give a refresh token\n  only with --scope offline_access"; got != want {
-		t.Errorf("after a command:\n%s\nwant\n%s", got, want)
-	}
-}

@@ -18,19 +18,24 @@ import (
 // so that a command in a hint acts on the same profile.
 type hintContext struct {
 	*diagnosis.Diagnosis
-	profile string // to pass with -p, "" if a command needs no -p
-	config  string // what --config said
-	nowhere bool   // the profile has neither an API nor a server
-	ci      bool   // this is a CI job
-	keys    string // what the keys are from, "" for the profile's issuer
-	// named collects the commands that the hint names; nil does not.
-	named *[][]string
+	profile string         // to pass with -p, "" if a command needs no -p
+	config  string         // what --config said
+	nowhere bool           // the profile has neither an API nor a server
+	ci      bool           // this is a CI job
+	keys    string         // what the keys are from, "" for the profile's issuer
+	named   *namedCommands // collects the commands that the hint names; nil does not
+}
+
+// namedCommands are the commands that a hint names.
+type namedCommands struct {
+	args [][]string
+	text []string // as they are in the hint
 }
 
 // hintContext returns what a hint to d depends on. The profile is named unless a
 // later command would choose it without being asked.
 func (env *Env) hintContext(d *diagnosis.Diagnosis) hintContext {
-	c := hintContext{Diagnosis: d, profile: env.global.profile, config: env.global.config, ci: env.inCI(), keys: env.keys}
+	c := hintContext{Diagnosis: d, profile: env.global.profile, config: env.global.config, ci: env.inCI(), keys: env.keys, named: new(namedCommands)}
 	c.nowhere = env.resolved != nil && env.resolved.Server() == "" && env.resolved.Get(profile.API) == ""
 	if p := env.resolved; p != nil && c.profile == "" && p.NameOrigin() == profile.Environment {
 		c.profile = p.Name()
@@ -44,9 +49,7 @@ func (env *Env) command(args ...string) string { return env.hintContext(nil).run
 // run returns a command of oauthctl, quoted for a shell, with the profile and
 // the configuration of this run.
 func (c hintContext) run(args ...string) string {
-	if c.named != nil {
-		*c.named = append(*c.named, args)
-	}
+	named := args
 	if c.profile != "" {
 		args = append(args, "-p", c.profile)
 	}
@@ -56,6 +59,9 @@ func (c hintContext) run(args ...string) string {
 	command := "oauthctl"
 	for _, arg := range args {
 		command += " " + shellQuote(arg)
+	}
+	if c.named != nil {
+		c.named.args, c.named.text = append(c.named.args, named), append(c.named.text, command)
 	}
 	return command
 }
@@ -77,19 +83,18 @@ func first(values diagnosis.Values, otherwise string) string {
 	return values[0]
 }
 
-// hintFor returns the hint for d: the one of the table, else the catalogue's fix.
+// hintFor returns the hint for d, and the commands in it: the one of the table,
+// else the catalogue's fix.
 // A hint to run the command that failed, which only shows things and would fail
 // again, is none.
-func (env *Env) hintFor(d *diagnosis.Diagnosis) string {
-	var named [][]string
+func (env *Env) hintFor(d *diagnosis.Diagnosis) (hint string, commands []string) {
 	c := env.hintContext(d)
-	c.named = &named
-	hint := commandHint(c)
-	if hint == "" || env.failed != nil && env.failed.Annotations[onlyShows] != "" && slices.ContainsFunc(named, env.isFailed) {
+	hint = commandHint(c)
+	if hint == "" || env.failed != nil && env.failed.Annotations[onlyShows] != "" && slices.ContainsFunc(c.named.args, env.isFailed) {
 		entry, _ := diagnosis.Lookup(d.ID)
-		return entry.Fix
+		return entry.Fix, nil
 	}
-	return hint
+	return hint, c.named.text
 }
 
 // isFailed reports whether args run the command that has failed, with nothing

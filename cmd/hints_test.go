@@ -106,7 +106,7 @@ func TestHints(t *testing.T) {
 		},
 	}
 	for name, tt := range tests {
-		if got := (&Env{global: tt.global, Getenv: func(string) string { return "" }}).hintFor(tt.d); got != tt.want {
+		if got, _ := (&Env{global: tt.global, Getenv: func(string) string { return "" }}).hintFor(tt.d); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
 		}
 	}

@@ -144,12 +144,6 @@ func cleanLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// wrap breaks text at spaces so that lines, indented by indent, fit in 80
-// columns. Words longer than a line stay whole.
-func wrap(text, indent string) string {
-	return indent + strings.Join(wrapped(text, 80-len(indent)), "\n"+indent)
-}
-
 // choices writes the values that something can have: a, b or c.
 func choices(values []string) string {
 	if len(values) < 2 {

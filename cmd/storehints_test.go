@@ -45,7 +45,7 @@ func TestStoreHints(t *testing.T) {
 		if tt.file != nil {
 			d.Err = tt.file
 		}
-		if got := (&Env{global: globalFlags{profile: "ci"}, Getenv: func(string) string { return "" }}).hintFor(d); got != tt.want {
+		if got, _ := (&Env{global: globalFlags{profile: "ci"}, Getenv: func(string) string { return "" }}).hintFor(d); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
 		}
 	}

@@ -77,7 +77,8 @@ func (env *Env) givenToken(api string, value secret.String) *usableToken {
 // server's answer to a refresh has one.
 func (env *Env) idToken(ctx context.Context, api string, w wantedToken, t *account.Token) (*usableToken, error) {
 	if t.IDToken.IsZero() {
-		return nil, &usageError{what: "the session has no ID token", hint: "log in with the scope openid: " + env.command("login", "--add-scope", "openid")}
+		login := env.command("login", "--add-scope", "openid")
+		return nil, &usageError{what: "the session has no ID token", hint: "log in with the scope openid: " + login, commands: []string{login}}
 	}
 	expires := account.ExpiryOf(t.IDToken)
 	if !expires.IsZero() && expires.Sub(env.Now()) < w.minTTL+time.Second && !w.refresh {

@@ -198,7 +198,7 @@ func filesText(width int) string {
 func diagnosisText(width int) string {
 	var rows []string
 	for _, e := range diagnosis.All() {
-		rows = append(rows, "  "+string(e.ID)+"\n      "+strings.Join(wrapped(e.Summary, width-6), "\n      "))
+		rows = append(rows, "  "+string(e.ID)+"\n      "+inColumn(width, 6).set(e.Summary))
 	}
 	return reflow("Every error has an id. Run `oauthctl explain ID` for details.", width) + "\n\n" + strings.Join(rows, "\n")
 }
