@@ -73,9 +73,9 @@ func newAudit(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "audit URL [flags] [-- COMMAND [ARG...]]",
 		Long: `Test, operation by operation, which access tokens an API accepts and which it
-refuses. Each request differs from a valid one in one thing; a valid request
-before and after is the control. A result that is not proven is never shown as
-passed.
+refuses. Each request differs from a valid one in one way. A valid request is
+sent before and after, for comparison. A result that is not proven is never
+shown as passed.
 
 By default the tokens come from an issuer in this process, which the API has to
 trust while it is tested. With -- COMMAND, audit starts the API with
@@ -83,9 +83,10 @@ OAUTH_ISSUER, OAUTH_JWKS_URI, OAUTH_AUDIENCE and PORT in its environment, and
 ends it afterwards. With -p PROFILE the session's token is used, and cases that
 need the issuer's key are not proven.
 
-Only GET and HEAD are sent, only to loopback addresses, unless flags say
-otherwise. Exit code 0 means that everything requested is proven, 7 that the API
-accepts or refuses what it must not, 6 that something could not be proven.`,
+Only GET and HEAD requests are sent, and only to loopback addresses, unless
+flags allow more. Exit code 0 means that everything requested is proven, 7 that
+the API accepts or refuses a request wrongly, 6 that something could not be
+proven.`,
 		Example: `  # Test an API that a command starts, here a guard with its policy
   oauthctl audit http://127.0.0.1:8080 --policy policy.yaml -- \
     oauthctl guard --upstream http://127.0.0.1:8000 \

@@ -180,7 +180,7 @@ func (o *callOptions) addRequestFlags(f *pflag.FlagSet) {
 func (o *callOptions) addResponseFlags(f *pflag.FlagSet) {
 	f.BoolVarP(&o.include, "include", "i", false, "also print the status and the headers")
 	f.StringVarP(&o.output, "output", "o", "", "save the body to `FILE` once it is complete")
-	f.BoolVarP(&o.resume, "continue", "C", false, "with --output, request only what is missing of FILE, and append it")
+	f.BoolVarP(&o.resume, "continue", "C", false, "with --output, request only the missing part of FILE, and append it")
 	f.BoolVar(&o.stream, "stream", false, "print each server-sent event or line as it arrives")
 	f.BoolVar(&o.reconnect, "reconnect", false, "with --stream, reconnect with Last-Event-ID when the stream ends")
 	f.BoolVar(&o.graphql, "graphql", false, "fail if a GraphQL response has errors, even with status 200")

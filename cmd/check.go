@@ -28,12 +28,12 @@ func newCheck(env *Env) *cobra.Command {
 		Long: `Verify a token and check what an operation needs: scopes and claims, given by
 flags or by a policy file. Exit code 3 means that an API would answer 401, 4
 that it would answer 403. With a policy the result is that of guard for the same
-request; a public route needs no token. Of several operations the most severe
-result counts: 3, then 4, 7, 2 and 6.
+request; a public route needs no token. For several operations the exit code is
+that of the most severe result: 3, then 4, 7, 2 and 6.
 
-Scopes are read from scope and scp only, as whole words and case-sensitive;
-other claims count if given with --scope-claim. A claim's name may be a path of
-names joined by dots. In a list one element has to match.` + "\n\n" + longTokenArg,
+Scopes are read from the claims scope and scp only; --scope-claim adds another
+claim. They must be equal, also in letter case. A claim's name can be a path of
+names joined by dots. If a claim is a list, one element must match.` + "\n\n" + longTokenArg,
 		Example: `  # Check that the token has a scope
   oauthctl check --scope items:read
 

@@ -65,8 +65,8 @@ one is refused, and has switches for the faults.
 With --resource and --scope it issues tokens for your own API. With --issuer its
 URL can differ from the address it listens on.
 
-Use it for development only: its passwords are public. Nothing is stored but the
-file of --state, and with --tls the CA certificate.`,
+Use it for development only: its passwords are public. It writes only the file
+of --state and, with --tls, the CA certificate.`,
 		Example: `  # Run the server and the demo API
   oauthctl dev
 

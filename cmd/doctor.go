@@ -35,10 +35,9 @@ you, the network, the API or the issuer. URL is that of an API, an MCP server or
 an issuer. Without URL, doctor examines this machine and the API of each
 profile.
 
-Doctor only reads. It sends GET, HEAD and OPTIONS, and to an MCP server also
-initialize or server/discover, and tools/list. It registers no client and
-refreshes no session. The
-session's token is sent to the session's own API only.
+Doctor changes nothing. It sends GET, HEAD and OPTIONS, and to an MCP server
+also initialize or server/discover, and tools/list. It registers no client and
+refreshes no session. The session's token is sent to the session's own API only.
 
 The exit code is that of the first fault; with warnings only, it is 0.`,
 		Example: `  # Find out why calls to an API fail

@@ -42,7 +42,7 @@ func newExchange(env *Env) *cobra.Command {
 		Long: `Exchange a token for another at the profile's authorization server (RFC 8693),
 as the profile's client, and print it. The profile's session does not change.
 Without --subject-token its access token is exchanged. With --grant-type
-jwt-bearer an assertion is presented instead (RFC 7523).
+jwt-bearer an assertion is sent instead (RFC 7523).
 
 ` + longCredential,
 		Example: `  # Exchange the session's token for one with fewer scopes

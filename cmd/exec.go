@@ -23,7 +23,7 @@ func newExec(env *Env) *cobra.Command {
 		Use: "exec [--env NAME] -- COMMAND [ARG...]",
 		Long: `Run a command with the profile's access token in its environment, where other
 users cannot read it, unlike arguments. The command replaces oauthctl: it
-receives signals, and its exit code is the exit code.
+receives signals, and its exit code is returned.
 
 The command finds the token in OAUTHCTL_TOKEN (or --env NAME), the API's URL in
 OAUTHCTL_API, and the time at which the token expires in

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
 // A flag that is empty, as a script with an unset variable gives it, and a flag
@@ -65,7 +67,7 @@ func makeStrict(cmd *cobra.Command) {
 	}
 }
 
-// strictError returns the usage error for a flag that was refused by makeStrict,
+// strictError returns the usage error for the value of a flag that was refused, and
 // nil for another error.
 func strictError(err error) error {
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
@@ -79,5 +81,18 @@ func strictError(err error) error {
 	case errors.Is(err, errFlagTwice):
 		return &usageError{what: flag + " was given twice, and it can have only one value"}
 	}
-	return nil
+	return &usageError{what: flag + ": " + wrongValue(invalid)}
+}
+
+// wrongValue describes a value that the flag library or the flag's own type
+// refused. The texts of the library and of Go's parsers name Go types.
+func wrongValue(invalid *pflag.InvalidValueError) string {
+	expected := map[string]string{
+		"duration": "a duration such as 30s or 5m", "bool": "true or false",
+		"int": "a whole number", "int64": "a whole number", "uint64": "a whole number", "float64": "a number",
+	}[invalid.GetFlag().Value.Type()]
+	if expected == "" {
+		return invalid.Unwrap().Error()
+	}
+	return "expected " + expected + ", got " + diagnosis.Quote(invalid.GetValue())
 }

@@ -56,8 +56,8 @@ the file, rename a new one over it. At SIGTERM, /readyz answers 503, and after
 With --forward-auth it answers nginx (auth_request), Traefik (forwardAuth), Caddy
 (forward_auth) or Envoy (ext_authz over HTTP) instead of forwarding requests.
 
-With --revocations it refuses what ` + "`oauthctl guard deny`" + ` revoked, in every
-instance: new requests within 2 seconds, open streams within 7.
+With --revocations it refuses tokens that ` + "`oauthctl guard deny`" + ` revoked,
+in every instance: new requests within 2 seconds, open streams within 7.
 
 Clients must not be able to reach the API in any other way.`,
 		Example: `  # Protect an API
@@ -66,7 +66,7 @@ Clients must not be able to reach the API in any other way.`,
   # Answer for a gateway
   oauthctl guard --forward-auth --trusted-proxy 127.0.0.1 --policy policy.yaml
 
-  # Check a policy, and list what it opens
+  # Check a policy, and list the changes
   oauthctl guard --check-policy policy.yaml --compared-with deployed.yaml
 
   # Make a policy from an OpenAPI document
@@ -97,7 +97,7 @@ func (o *guardOptions) addCommonFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS` that clients use")
 	f.StringVar(&o.gateway, "forward-auth", "", "answer for a gateway instead: `GATEWAY` "+choices(gateways()))
 	f.Lookup("forward-auth").NoOptDefVal = "any"
-	f.StringVar(&o.resource, "resource", "", "`URL` under which clients know the API; serves its metadata (RFC 9728)")
+	f.StringVar(&o.resource, "resource", "", "`URL` that clients use for the API; serves its metadata (RFC 9728)")
 }
 
 func (o *guardOptions) addKeyFlags(f *pflag.FlagSet) {

@@ -89,11 +89,11 @@ func newGuardDeny(env *Env) *cobra.Command {
 		Short: "Revoke a token, a subject or a session for all instances of guard",
 		Long: `Revoke one token by its jti, or all tokens that were issued up to now to a
 subject or in a session. Every guard with the same --revocations refuses them
-within 2 seconds. The entry counts for 30 days.
+within 2 seconds. The revocation is stored for 30 days.
 
-With --sub and --sid a token is refused if it was issued before now plus
---leeway, which the guards allow for the issuer's clock. So a user who logs in
-again within that time is still refused until it has passed.`,
+With --sub and --sid, tokens that are issued within --leeway from now are
+refused too, because the issuer's clock can be ahead. So a user who logs in
+again has to wait for that time.`,
 		Example: `  # Revoke all tokens of a user
   oauthctl guard deny --sub alice --policy policy.yaml \
     --revocations redis://127.0.0.1:6379/0

@@ -13,9 +13,9 @@ func newGuardDenyList(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list --revocations URL",
 		Short: "List what guard deny revoked",
-		Long: `List what ` + "`oauthctl guard deny`" + ` revoked and still counts, oldest first: the
-time, what was revoked, its issuer, and until when the entry counts. Tokens that
-an API revoked are not listed.`,
+		Long: `List the active revocations of ` + "`oauthctl guard deny`" + `, oldest first: the time,
+what was revoked, its issuer, and when the revocation ends. Tokens that an API
+revoked are not listed.`,
 		Example: `  # List the revocations
   oauthctl guard deny list --revocations redis://127.0.0.1:6379/0`,
 		Args: noArgs,

@@ -92,7 +92,7 @@ func (t guardTokenFlags) fillDPoP(c *guard.Config, store *redis.Store) error {
 		replay = store
 	}
 	if err := c.AcceptDPoP(replay); err != nil {
-		return &usageError{what: "--dpop needs the URL under which clients know the API", hint: "--resource https://api.example.com"}
+		return &usageError{what: "--dpop needs the URL that clients use for the API", hint: "--resource https://api.example.com"}
 	}
 	return nil
 }

@@ -202,7 +202,7 @@ func (c hintContext) accessHint() string {
 	case diagnosis.StepUpRequired:
 		return "log in again as the challenge asks, with --acr-values or --max-age"
 	case diagnosis.APIForbidden:
-		return "the API's owner knows which right is missing; `oauthctl decode` shows what the token holds"
+		return "ask the API's owner which permission is missing; `oauthctl decode` shows what the token contains"
 	case diagnosis.APIError:
 		return "read the body; -v shows the complete exchange"
 	}
@@ -238,8 +238,8 @@ func (c hintContext) loginHint() string {
 		if c.ci {
 			return "a CI job logs in without a user: " + c.run("login", "URL", "--grant-type", "client_credentials", "--client-id", "ID", "--client-secret-file", "FILE")
 		}
-		return c.run("login", "--device") + " needs no browser here; in a terminal the redirect URL can be pasted; " +
-			"with --no-browser and `ssh -L PORT:127.0.0.1:PORT` any browser will do"
+		return "use " + c.run("login", "--device") + ", or run the login in a terminal and paste the redirect URL, " +
+			"or use --no-browser with `ssh -L PORT:127.0.0.1:PORT`"
 	case diagnosis.RefreshReused:
 		return "run the command again; if it fails again: " + c.run("login")
 	}

@@ -32,8 +32,8 @@ func newIntrospect(env *Env) *cobra.Command {
 		Annotations: map[string]string{onlyShows: "yes"},
 		Long: `Ask the authorization server whether a token is active (RFC 7662), and check the
 response as an API does: issuer, audience, times and the kind of token. The
-client of the request is that of the session, or the one that the profile, the
-environment or flags give: an API has its own client.` + "\n\n" + longTokenArg,
+request is sent with the client of the session. An API uses its own client:
+configure it in the profile, with variables or with flags.` + "\n\n" + longTokenArg,
 		Example: `  # Ask about the profile's access token
   oauthctl introspect
 

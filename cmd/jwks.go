@@ -34,13 +34,13 @@ func newJWKSGenerate(env *Env) *cobra.Command {
 		Short: "Generate a key pair",
 		Long: `Generate a key pair. The public key set is printed to stdout, ready to be
 published. The private key is written to a new file with mode 0600, as a JWK if
-the file's name ends in .json or .jwk, otherwise as PEM. PEM does not hold the
-algorithm: pass it to sign with --alg if it is not the default of the key.
+the file's name ends in .json or .jwk, otherwise as PEM. A PEM file does not
+contain the algorithm: if it is not the default of the key, give it to sign with
+--alg.
 
-RSA keys have 3072 bits. A Go program needs about 6 or 11 times as long to
-verify a signature of 3072 or 4096 bits as one of 2048 bits, which the standard
-library has optimized code for. ES256 and EdDSA keys are small and just as
-secure.`,
+RSA keys have 3072 bits by default. A Go program takes about 6 times as long to
+verify a signature of 3072 bits as one of 2048 bits, and 11 times as long for
+4096 bits. ES256 and EdDSA keys are small and just as secure.`,
 		Example: `  # Generate a key for ES256
   oauthctl jwks generate --private-out key.pem > jwks.json
 

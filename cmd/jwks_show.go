@@ -39,7 +39,7 @@ then 7.`,
 			return runJWKSShow(cmd.Context(), env, strings.Join(args, ""), strict)
 		},
 	}
-	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 7 for a key that must not be published like this")
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 7 if a key must not be published like this")
 	return cmd
 }
 

@@ -55,17 +55,18 @@ func newLogin(env *Env) *cobra.Command {
 	var o loginOptions
 	cmd := &cobra.Command{
 		Use: "login [URL]",
-		Long: `Log in with the browser: authorization code with PKCE, whose response is
-received on a loopback address. URL is an issuer, or an API whose authorization
-server is discovered (RFC 9728). The settings are stored in the profile, so that
-later commands need no flags.
+		Long: `Log in with the browser, by the authorization code grant with PKCE. The response
+is received on a loopback address. URL is an issuer, or an API whose
+authorization server is discovered (RFC 9728). The settings are stored in the
+profile, so that later commands need no flags.
 
 State, nonce, issuer (RFC 9207) and ID token are always checked. If a check
 fails, nothing is stored.
 
 If there is no browser on this machine, --device shows a code to enter on
-another device (RFC 8628). On a terminal you can also paste the address at which
-the browser ended. Over SSH, login prints the command that forwards the port.
+another device (RFC 8628). On a terminal you can also paste the address that the
+browser shows at the end. Over SSH, login prints the command that forwards the
+port.
 
 A program that acts without a user logs in with --grant-type client_credentials.`,
 		Example: `  # Log in to an API; its authorization server is discovered

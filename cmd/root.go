@@ -227,13 +227,22 @@ func between(least, most int) cobra.PositionalArgs {
 	}
 }
 
-// argumentName is what the usage of a command calls its argument number n.
+// argumentName returns the name of argument number n in the usage of a command.
 func argumentName(cmd *cobra.Command, n int) string {
-	words := strings.Fields(cmd.Use)[1:]
-	if n >= len(words) {
-		return ""
+	inFlag := false
+	for _, word := range strings.Fields(cmd.Use)[1:] {
+		inFlag = inFlag || strings.HasPrefix(word, "[--")
+		switch {
+		case inFlag:
+			inFlag = !strings.HasSuffix(word, "]")
+		case word == "--":
+		case n == 0:
+			return strings.Trim(word, "[].")
+		default:
+			n--
+		}
 	}
-	return strings.Trim(words[n], "[].")
+	return ""
 }
 
 // isParent reports whether a command only has others below it.

@@ -33,8 +33,8 @@ unless they are given. NAME=VALUE sets a string claim or header; NAME:=JSON sets
 any JSON value.
 
 --key FILE holds the private key: PEM, DER, a JWK or a key set with one key, or
-- for standard input. A JWK names its algorithm. For other files it is RS256,
-ES256, ES384 or ES512 by the curve, or EdDSA, unless --alg is given.
+- for standard input. A JWK contains its algorithm. For other files, the default
+depends on the key: RS256, ES256, ES384, ES512 or EdDSA.
 --secret-file signs with HS256, HS384 or HS512: the file holds the secret
 itself, or a JWK of type oct.`,
 		Example: `  # Sign a token and verify it

@@ -130,10 +130,10 @@ func showStatus(s *screen, r *statusReport, now time.Time) {
 		who = r.Name + " (" + r.Subject + ")"
 	}
 	source := map[string]string{
-		fromEnvironment: "OAUTHCTL_TOKEN, which is used in place of a session",
+		fromEnvironment: "OAUTHCTL_TOKEN, which overrides the session",
 		fromSession:     "session",
 		fromClient:      "the client's own credentials",
-		fromNowhere:     "no session",
+		fromNowhere:     "nowhere: not logged in",
 	}[r.Source]
 	expires, kept := "", ""
 	if r.session != nil {

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -224,9 +225,13 @@ func unknownFlag(err error) (string, bool) {
 	return unknown.GetSpecifiedName(), true
 }
 
-// flagError suggests the flag that is meant by an unknown one.
+// flagError describes a wrong flag, and suggests the one that is meant by an unknown
+// one.
 func flagError(cmd *cobra.Command, err error) error {
 	wrong := &usageError{what: err.Error(), hint: "run `" + cmd.CommandPath() + " --help` to see the flags"}
+	if lacks, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		wrong.what = "--" + lacks.GetFlag().Name + " needs a value"
+	}
 	name, unknown := unknownFlag(err)
 	if !unknown {
 		return wrong

@@ -44,6 +44,12 @@ func TestUnknownWords(t *testing.T) {
 		"profile set issuerr=x":   {`unknown key "issuerr"`, "issuer"},
 		"completion":              {"missing argument bash", "usage:"},
 		"profile use":             {"missing argument NAME", "usage:"},
+		"exec":                    {"missing argument COMMAND", "usage:"},
+		"verify --leeway abc":     {`--leeway: expected a duration such as 30s or 5m, got "abc"`, ""},
+		"call --retry many /x":    {`--retry: expected a whole number, got "many"`, ""},
+		"audit --rate fast URL":   {`--rate: expected a number, got "fast"`, ""},
+		"status --json=maybe":     {`--json: expected true or false, got "maybe"`, ""},
+		"check --scope":           {"--scope needs a value", "oauthctl check --help"},
 		"jwks show a b":           {`unexpected argument "b"`, "usage:"},
 	} {
 		stdout, stderr, code := runHelp(t, strings.Fields(line)...)

@@ -186,7 +186,7 @@ func files() []helpRow {
 	return []helpRow{
 		{"config.yaml", "the profiles, in $XDG_CONFIG_HOME/oauthctl (default ~/.config/oauthctl, on macOS ~/Library/Application Support/oauthctl, on Windows %AppData%\\oauthctl)"},
 		{"sessions", "the tokens and their locks, in $XDG_STATE_HOME/oauthctl (default ~/.local/state/oauthctl, on macOS and Windows the folder state next to config.yaml)"},
-		{"keyring", "the keys that encrypt the sessions, in the system's keychain, with --store keyring, or auto where there is one"},
+		{"keyring", "the keys that encrypt the sessions, in the system's keychain, with --store keyring, or with auto if there is a keychain"},
 	}
 }
 

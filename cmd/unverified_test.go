@@ -29,7 +29,7 @@ func TestVerifyShowsWhatATokenClaims(t *testing.T) {
 	flags := []string{"--jwks", keys, "--issuer", "https://prod.example", "--audience", "api"}
 	const hint = "the token claims to be from https://staging.example (not verified), expected https://prod.example"
 	code, stdout, stderr := runOffline(t, "", append([]string{"verify", raw}, flags...)...)
-	if code != 3 || !strings.HasPrefix(stdout, "not valid\n") || !strings.Contains(stdout, "what the token claims, not verified:") || !strings.Contains(stderr, "hint: "+hint) {
+	if code != 3 || !strings.HasPrefix(stdout, "not valid\n") || !strings.Contains(stdout, "the token's claims, not verified:") || !strings.Contains(stderr, "hint: "+hint) {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}
 	for name, args := range map[string][]string{"one": {"verify", raw, "--json"}, "batch": {"verify", "--batch", "--json"}} {

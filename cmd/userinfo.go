@@ -10,8 +10,8 @@ func newUserinfo(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "userinfo",
 		Long: `Print what the authorization server's userinfo endpoint says about the user
-(OpenID Connect Core, section 5.3). The answer is refused if it is about another
-user than the one who logged in.`,
+(OpenID Connect Core, section 5.3). A response about another user than the one
+who logged in is refused.`,
 		Example: `  # Print the user's claims
   oauthctl userinfo
 

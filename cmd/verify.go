@@ -210,7 +210,7 @@ func (env *Env) showReport(report *token.Report, failure error) error {
 	}
 	showChecks(s, report.Checks)
 	if len(report.Unverified) > 0 {
-		s.line("%s", s.faint("what the token claims, not verified:"))
+		s.line("%s", s.faint("the token's claims, not verified:"))
 		showChecks(s, report.Unverified)
 	}
 	for _, w := range report.Warnings {

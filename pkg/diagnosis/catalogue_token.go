@@ -163,7 +163,7 @@ var tokenClaims = []Entry{
 	},
 	{
 		RefreshTokenAsAccess, Rejected, "this is a refresh token, not an access token",
-		"A refresh token is for the authorization server alone (RFC 6749, section 1.5), and is valid much longer than an access token. Keycloak issues them as JWTs signed with a secret that only it knows; introspection calls them active as well.",
+		"A refresh token is for the authorization server alone (RFC 6749, section 1.5), and is valid much longer than an access token. Keycloak issues them as JWTs signed with a secret that only it knows; introspection reports them as active too.",
 		"Send the access_token of the same response.",
 	},
 	{
