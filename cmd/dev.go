@@ -180,16 +180,20 @@ func startDev(env *Env, o devOptions) (*running, error) {
 		return nil, err
 	}
 	secure, ca, err := o.load(env, hostOf(o.issuer), hostOf(o.api), hostOf("//"+o.listen), hostOf("//"+o.apiListen))
-	var r *running
+	var server *devserver.Server
 	if err == nil {
-		r, err = o.assemble(config, as, api)
+		server, err = o.assemble(&config, as.Addr().String(), api.Addr().String())
 	}
 	if err != nil {
 		as.Close()
 		api.Close()
 		return nil, err
 	}
-	if r.ca = ca; secure != nil {
+	r := &running{
+		server: server, issuer: config.Issuer, api: config.API, console: o.scheme() + loopbackOf(o.listen, as.Addr().String()) + "/",
+		ca: ca, failed: make(chan error, 2),
+	}
+	if secure != nil {
 		as, api = tls.NewListener(as, secure), tls.NewListener(api, secure)
 	}
 	handler := r.server.AuthorizationServer()
@@ -204,49 +208,52 @@ func startDev(env *Env, o devOptions) (*running, error) {
 	return r, nil
 }
 
-// assemble makes the server for the addresses of two listeners.
-func (o *devOptions) assemble(config devserver.Config, as, api net.Listener) (*running, error) {
-	scheme := "http://"
-	if o.usesTLS() {
-		scheme = "https://"
+// assemble makes the server for the addresses at which it listens. The
+// configuration is given its URLs.
+func (o *devOptions) assemble(config *devserver.Config, as, api string) (*devserver.Server, error) {
+	config.Issuer, config.API = o.issuer, o.api
+	if config.Issuer == "" {
+		config.Issuer = o.scheme() + reachable(o.listen, as) + devserver.ProviderIssuer(o.provider)
 	}
-	r := &running{issuer: o.issuer, api: o.api, console: scheme + loopbackOf(o.listen, as) + "/", failed: make(chan error, 2)}
-	if r.issuer == "" {
-		r.issuer = scheme + reachable(o.listen, as) + devserver.ProviderIssuer(o.provider)
+	if config.API == "" {
+		config.API = o.scheme() + reachable(o.apiListen, api)
 	}
-	if r.api == "" {
-		r.api = scheme + reachable(o.apiListen, api)
-	}
-	config.Issuer, config.API = r.issuer, r.api
-	var err error
-	if r.server, err = devserver.New(config); err != nil {
+	server, err := devserver.New(*config)
+	if err != nil {
 		return nil, &usageError{what: err.Error(), hint: devHint(err), err: err}
 	}
-	return r, nil
+	return server, nil
+}
+
+func (o *devOptions) scheme() string {
+	if o.usesTLS() {
+		return "https://"
+	}
+	return "http://"
 }
 
 // reachable is the host and port at which clients on this machine reach a
 // listener: by the host that the user gave, or 127.0.0.1 where that was none.
-func reachable(address string, l net.Listener) string {
+func reachable(address, bound string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || isUnspecified(host) {
 		host = "127.0.0.1"
 	}
-	return withPortOf(host, l)
+	return withPortOf(host, bound)
 }
 
 // loopbackOf is the same for a browser on this machine, which is shown the console
 // only at a loopback address.
-func loopbackOf(address string, l net.Listener) string {
+func loopbackOf(address, bound string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || !safehttp.IsLoopback(host) {
 		host = "127.0.0.1"
 	}
-	return withPortOf(host, l)
+	return withPortOf(host, bound)
 }
 
-func withPortOf(host string, l net.Listener) string {
-	_, port, err := net.SplitHostPort(l.Addr().String())
+func withPortOf(host, bound string) string {
+	_, port, err := net.SplitHostPort(bound)
 	if err != nil {
 		return host
 	}

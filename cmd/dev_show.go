@@ -67,20 +67,9 @@ func (o *devOptions) printToken(env *Env) error {
 	if err != nil {
 		return err
 	}
-	scheme := "http://"
-	if o.usesTLS() {
-		scheme = "https://"
-	}
-	config.Issuer, config.API = o.issuer, o.api
-	if config.Issuer == "" {
-		config.Issuer = scheme + o.listen + devserver.ProviderIssuer(o.provider)
-	}
-	if config.API == "" {
-		config.API = scheme + o.apiListen
-	}
-	server, err := devserver.New(config)
+	server, err := o.assemble(&config, o.listen, o.apiListen)
 	if err != nil {
-		return &usageError{what: err.Error(), hint: devHint(err), err: err}
+		return err
 	}
 	raw, err := server.Mint(o.mint)
 	if err != nil {

@@ -248,6 +248,17 @@ func TestDevMint(t *testing.T) {
 			t.Errorf("%d %s, want %d", answer.Code, answer.Body, want)
 		}
 	}
+	for listen, want := range map[string]string{
+		"127.0.0.1:9000": "http://127.0.0.1:9000", "localhost:9000": "http://localhost:9000", "[::1]:9000": "http://[::1]:9000",
+		"0.0.0.0:9000": "http://127.0.0.1:9000", ":9000": "http://127.0.0.1:9000", "[::]:9000": "http://127.0.0.1:9000",
+	} {
+		if code := w.run("dev", "--mint", "good", "--seed", "7", "--listen", listen, "--insecure-listen"); code != 0 {
+			t.Fatalf("%d %s", code, &w.stderr)
+		}
+		if iss := claimsIn(t, strings.TrimSpace(w.stdout.String()))["iss"]; iss != want {
+			t.Errorf("a token of the server at %s is from %s, want %s", listen, iss, want)
+		}
+	}
 	for name, args := range map[string][]string{"no key": {"dev", "--mint", "good"}, "no case": {"dev", "--mint", "expird", "--seed", "7"}} {
 		if code := w.run(args...); code != 2 {
 			t.Errorf("%s: %d %s", name, code, &w.stderr)
