@@ -233,12 +233,8 @@ func (env *Env) attempts(ctx context.Context, client *apicall.Client, request ap
 		if !again || attempt >= a.o.retry || a.wrote || !apicall.Repeatable(request.Method) || a.out != nil && !a.out.rewind() {
 			return res, err
 		}
-		wait := min(500*time.Millisecond<<min(attempt, 6), time.Minute)
-		env.warn("%s; retrying in %s", clean(err.Error()), span(wait))
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return res, ctx.Err()
+		if err := client.Pause(ctx, apicall.Backoff(attempt), err); err != nil {
+			return res, err
 		}
 	}
 }

@@ -114,15 +114,11 @@ func (env *Env) reconnecting(ctx context.Context, client *apicall.Client, reques
 		if wait == 0 {
 			wait = defaultDelay
 		}
-		why := "the stream ended"
-		if err != nil {
-			why = clean(err.Error())
+		if err == nil {
+			err = errors.New("the stream ended")
 		}
-		env.warn("%s; connecting again in %s", why, span(wait))
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := client.Pause(ctx, wait, err); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -139,7 +139,7 @@ func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
 		if res != nil {
 			res.Body.Close()
 		}
-		if err := c.pause(ctx, wait, why); err != nil {
+		if err := c.Pause(ctx, wait, why); err != nil {
 			return nil, err
 		}
 	}

@@ -64,7 +64,7 @@ func (c *Client) again(ctx context.Context, r Request, res *http.Response, err e
 // different soon.
 func (c *Client) transient(res *http.Response, err error, attempt int) (time.Duration, error) {
 	if Broken(err) {
-		return backoff(attempt), c.scrub(err)
+		return Backoff(attempt), c.scrub(err)
 	}
 	if err != nil || res == nil {
 		return 0, nil
@@ -78,7 +78,7 @@ func (c *Client) transient(res *http.Response, err error, attempt int) (time.Dur
 		return 0, nil
 	}
 	if !said {
-		wait = backoff(attempt)
+		wait = Backoff(attempt)
 	}
 	return wait, fmt.Errorf("the API answered %s", status(res))
 }
@@ -112,9 +112,10 @@ func Repeatable(method string) bool {
 	return false
 }
 
-// backoff doubles with each attempt. Half of it is random, so that clients do
-// not retry at the same time.
-func backoff(attempt int) time.Duration {
+// Backoff returns how long to wait before a request is sent again after so many
+// retries, if the response does not say so. The time doubles with each, up to one
+// minute. Half of it is random, so that clients do not retry at the same time.
+func Backoff(attempt int) time.Duration {
 	d := longestWait
 	if attempt < 7 {
 		d = min(firstWait<<attempt, longestWait)
@@ -204,7 +205,10 @@ func (c *Client) now() time.Time {
 	return c.Now()
 }
 
-func (c *Client) pause(ctx context.Context, d time.Duration, why error) error {
+// Pause waits before a request is sent again, and calls Retrying. [Client.Do] does
+// so automatically: Pause is for a response that breaks off while its body is read. The
+// error is that of the context.
+func (c *Client) Pause(ctx context.Context, d time.Duration, why error) error {
 	if c.Retrying != nil {
 		c.Retrying(d, why)
 	}

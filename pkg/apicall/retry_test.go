@@ -192,3 +192,33 @@ func isUnreachable(err error) bool {
 	var d *diagnosis.Diagnosis
 	return errors.As(err, &d) && d.ID == diagnosis.Unreachable
 }
+
+// The wait doubles up to a minute, whatever the number of the attempt, and a pause
+// reports what it waits for.
+func TestPause(t *testing.T) {
+	for attempt := range 200 {
+		longest := time.Minute
+		if attempt < 7 {
+			longest = min(500*time.Millisecond<<attempt, time.Minute)
+		}
+		wait := apicall.Backoff(attempt)
+		if wait < longest/2 || wait > longest {
+			t.Errorf("%d: %s, want %s to %s", attempt, wait, longest/2, longest)
+		}
+		var waited, reported time.Duration
+		var why error
+		cause := errors.New("the stream ended")
+		c := &apicall.Client{
+			Wait:     func(_ context.Context, d time.Duration) error { waited = d; return nil },
+			Retrying: func(after time.Duration, err error) { reported, why = after, err },
+		}
+		if err := c.Pause(t.Context(), wait, cause); err != nil || waited != wait || reported != wait || why != cause {
+			t.Errorf("%d: %s waited, %s reported, %v, %v", attempt, waited, reported, why, err)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := new(apicall.Client).Pause(ended, time.Hour, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("an ended context: %v", err)
+	}
+}
