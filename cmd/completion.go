@@ -120,7 +120,6 @@ func flagValues() map[string][]string {
 
 		"verify alg":        jwks.Algorithms(),
 		"check alg":         jwks.Algorithms(),
-		"sign alg":          jwks.Algorithms(),
 		"jwks generate alg": jwks.PublicKeyAlgorithms(),
 		"dev alg":           jwks.PublicKeyAlgorithms(),
 		"audit alg":         jwks.PublicKeyAlgorithms(),

@@ -79,6 +79,10 @@ func TestOfferedValuesAreAccepted(t *testing.T) {
 	if code != 0 {
 		t.Fatal(stderr)
 	}
+	rsa := filepath.Join(dir, "rsa.pem")
+	if _, stderr, code := runHelp(t, "jwks", "generate", "--alg", "PS256", "--private-out", rsa); code != 0 {
+		t.Fatal(stderr)
+	}
 	for path, content := range map[string]string{
 		policy: "issuer: http://127.0.0.1:1\naudience: http://127.0.0.1:2\nroutes:\n  \"GET /x\": {public: true}\n",
 		secret: "secret-of-more-than-32-characters!", public: keys,
@@ -108,6 +112,8 @@ func TestOfferedValuesAreAccepted(t *testing.T) {
 		}
 		more[command+" auth-method private_key_jwt"] = []string{"--signing-key", private}
 	}
+	// What is offered depends on the key.
+	ways := map[string][][]string{"sign": {{"--key", private}, {"--key", rsa}, {"--secret-file", secret}, {"--secret-file", "-"}}}
 	// Flags that take any value, or whose value is looked at only once a server has answered.
 	free := []string{"login auth-method", "introspect auth-method", "login prompt", "dev auto-approve", "exchange subject-token-type", "exchange actor-token-type", "exchange requested-token-type", "login subject-token-type"}
 	table := flagValues()
@@ -117,33 +123,36 @@ func TestOfferedValuesAreAccepted(t *testing.T) {
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			name := path + " " + f.Name
 			_, own := table[name]
-			if _, ok := table[f.Name]; !own && !ok || path == "sign" || f.Name == "alg" && path != "audit" || slices.Contains([]string{"proxy", "help"}, path) {
+			if _, ok := table[f.Name]; !own && !ok && name != "sign alg" || f.Name == "alg" && path != "audit" && path != "sign" || slices.Contains([]string{"proxy", "help"}, path) {
 				return
 			}
-			try := func(value string) string {
-				args := append(strings.Fields(path), "--"+f.Name+"="+value)
-				args = append(args, more[name]...)
-				args = append(args, more[name+" "+value]...)
-				return tried(t, append(args, base[path]...)...)
-			}
-			offered := completed(t, append(strings.Fields(path), "--"+f.Name+"=")...)
-			if len(offered) == 0 {
-				t.Errorf("%s: nothing is offered", name)
-			}
-			for _, line := range offered {
-				value, _, _ := strings.Cut(line, "\t")
-				value = strings.TrimPrefix(value, "--"+f.Name+"=")
-				if strings.HasSuffix(value, "=") {
-					value += map[bool]string{true: "1s", false: "1"}[strings.HasSuffix(value, "-slow=")]
+			for _, way := range append(ways[path], nil)[:max(1, len(ways[path]))] {
+				command := append(strings.Fields(path), way...)
+				try := func(value string) string {
+					args := append(slices.Clone(command), "--"+f.Name+"="+value)
+					args = append(args, more[name]...)
+					args = append(args, more[name+" "+value]...)
+					return tried(t, append(args, base[path]...)...)
 				}
-				if message := try(value); strings.Contains(message, "--"+f.Name) || strings.Contains(message, "unknown") {
-					t.Errorf("%s: %s is offered and refused: %s", name, value, message)
+				offered := completed(t, append(slices.Clone(command), "--"+f.Name+"=")...)
+				if len(offered) == 0 {
+					t.Errorf("%s: nothing is offered", name)
 				}
+				for _, line := range offered {
+					value, _, _ := strings.Cut(line, "\t")
+					value = strings.TrimPrefix(value, "--"+f.Name+"=")
+					if strings.HasSuffix(value, "=") {
+						value += map[bool]string{true: "1s", false: "1"}[strings.HasSuffix(value, "-slow=")]
+					}
+					if message := try(value); strings.Contains(message, "--"+f.Name) || strings.Contains(message, "unknown") {
+						t.Errorf("%s %q: %s is offered and refused: %s", name, way, value, message)
+					}
+				}
+				if message := try("xyzzy"); message == "" && !slices.Contains(free, name) {
+					t.Errorf("%s: xyzzy is accepted", name)
+				}
+				tested[name] = true
 			}
-			if message := try("xyzzy"); message == "" && !slices.Contains(free, name) {
-				t.Errorf("%s: xyzzy is accepted", name)
-			}
-			tested[name] = true
 		})
 	})
 	if len(tested) < 20 {
@@ -176,6 +185,11 @@ func TestCompletionOfArguments(t *testing.T) {
 		"profile use a ":               "",
 		"completion z":                 "zsh",
 		"call pa":                      "PATCH",
+
+		"verify --jwks a --issuer b @token.":     "@token.txt",
+		"-p work call --timeout 3s --retry 2 pa": "PATCH",
+		"verify --issuer  @token.":               "@token.txt",
+		"call -H a:b -H c:d pa":                  "PATCH",
 	} {
 		var names []string
 		for _, offered := range completed(t, strings.Split(line, " ")...) {

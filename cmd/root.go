@@ -141,7 +141,9 @@ func newRoot(env *Env, args []string) *cobra.Command {
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { env.showHelp(cmd) })
 	root.Flags().BoolVarP(&printVersion, "version", "V", false, "print the version")
 	env.global.addFlags(root.PersistentFlags())
-	makeStrict(root)
+	if !isCompletion(args) {
+		makeStrict(root)
+	}
 	keepFlagOrder(root)
 	for _, g := range commandGroups() {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title + ":"})
@@ -150,9 +152,14 @@ func newRoot(env *Env, args []string) *cobra.Command {
 	return root
 }
 
+// isCompletion reports whether args are what a shell asks for the next word. Flags
+// are not strict then: cobra reads them twice.
+func isCompletion(args []string) bool {
+	return len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)
+}
+
 func addVerbs(root *cobra.Command, env *Env, args []string) {
-	all := args == nil
-	completing := len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)
+	all, completing := args == nil, isCompletion(args)
 	if completing {
 		_ = root.RegisterFlagCompletionFunc("profile", completeProfiles(env))
 		root.PersistentFlags().VisitAll(func(f *pflag.Flag) { f.Usage = flagText(f) })
@@ -165,7 +172,9 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 	stubs := make([]*cobra.Command, len(table))
 	for i, v := range table {
 		if all || v.name == "help" {
-			root.AddCommand(v.complete(env))
+			whole := v.complete(env)
+			makeStrict(whole)
+			root.AddCommand(whole)
 			continue
 		}
 		stubs[i] = &cobra.Command{Use: v.name, Short: v.short, GroupID: v.group, Run: func(*cobra.Command, []string) {}}
@@ -185,6 +194,8 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 			root.AddCommand(made)
 			if completing {
 				completeValues(env, made)
+			} else {
+				makeStrict(made)
 			}
 		}
 	}
@@ -192,7 +203,6 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 
 func (v verb) complete(env *Env) *cobra.Command {
 	cmd := v.make(env)
-	makeStrict(cmd)
 	keepFlagOrder(cmd)
 	cmd.Short, cmd.GroupID = v.short, v.group
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {

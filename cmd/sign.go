@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,34 @@ itself, or a JWK of type oct.`,
 	f.StringVar(&o.typ, "typ", "at+jwt", "`TYP` header; empty omits it")
 	allowEmpty(f.Lookup("typ"))
 	f.DurationVar(&o.expiresIn, "expires-in", 5*time.Minute, "lifetime of the token")
+	_ = cmd.RegisterFlagCompletionFunc("alg", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return o.algorithms(), cobra.ShellCompDirectiveNoFileComp
+	})
 	return cmd
+}
+
+// algorithms are those that the key can sign with: all that such a key could
+// sign with if it cannot be read here.
+func (o *signOptions) algorithms() []string {
+	read := func(path string) []byte {
+		if path == "-" {
+			return nil
+		}
+		data, _ := readFile(path, maxSecretFile) // without data there is no key
+		return data
+	}
+	if o.secretFile != "" {
+		if secret, err := jwks.ParseSecret(read(o.secretFile)); err == nil {
+			return secret.Algorithms()
+		}
+		return slices.DeleteFunc(jwks.Algorithms(), func(alg string) bool { return slices.Contains(jwks.PublicKeyAlgorithms(), alg) })
+	}
+	if o.key != "" {
+		if key, err := jwks.ParsePrivate(read(o.key)); err == nil {
+			return key.Public().Algorithms()
+		}
+	}
+	return jwks.PublicKeyAlgorithms()
 }
 
 func runSign(env *Env, o signOptions) error {
