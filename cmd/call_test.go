@@ -1,7 +1,6 @@
 package cmd_test
 
 import (
-	"bytes"
 	"compress/gzip"
 	"fmt"
 	"net/http"
@@ -349,109 +348,6 @@ func TestCallUnderCron(t *testing.T) {
 		c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, "config"), "XDG_STATE_HOME=" + filepath.Join(home, "state")}
 		if out, err := c.Output(); err != nil || !strings.Contains(string(out), "Widget") {
 			t.Errorf("%s: %v, %q", redirect, err, out)
-		}
-	}
-}
-
-// The token reaches a command by its environment and a consumer in the form it reads.
-func TestTokenConsumers(t *testing.T) {
-	need(t, "curl", missingProgram("curl"))
-	w := newWorld(t, devserver.Config{})
-	home := t.TempDir()
-	run := func(code int, args ...string) processOutcome {
-		t.Helper()
-		got, err := runProcess(t, home, args...)
-		if err != nil || got.code != code {
-			t.Fatalf("%v: %v, %+v", args, err, got)
-		}
-		return got
-	}
-	run(0, "login", w.api, "--browser")
-	raw := strings.TrimSpace(run(0, "token").stdout)
-
-	shell := func(script string) string {
-		t.Helper()
-		c := exec.CommandContext(t.Context(), "/bin/sh", "-ec", script)
-		c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CONFIG_HOME=" + filepath.Join(home, "config"), "XDG_STATE_HOME=" + filepath.Join(home, "state"), "API=" + w.api}
-		var stderr bytes.Buffer // may hold the coverage warning of a process started again
-		c.Stderr = &stderr
-		out, err := c.Output()
-		if err != nil {
-			t.Errorf("%s: %v\n%s%s", script, err, out, &stderr)
-		}
-		return string(out)
-	}
-	for _, script := range []string{
-		`oauthctl token --format curl | curl -sf -K - "$API/api/items"`,
-		`eval "$(oauthctl token --format env)"; curl -sf -H "Authorization: Bearer $OAUTHCTL_TOKEN" "$API/api/items"`,
-		`curl -sf -H "$(oauthctl token --format header)" "$API/api/items"`,
-		`oauthctl exec --env T -- sh -c 'curl -sf -H "Authorization: Bearer $T" "$API/api/items"'`,
-		`OAUTHCTL_TOKEN=$(oauthctl token) OAUTHCTL_API=$API oauthctl call GET /api/items -p none`,
-	} {
-		if got := shell(script); !strings.Contains(got, "Widget") {
-			t.Errorf("%s:\n%s", script, got)
-		}
-	}
-	if got := shell(`oauthctl exec -- sh -c 'echo "$0 $*"; test -n "$OAUTHCTL_TOKEN"' a b`); got != "a b\n" || strings.Contains(got, raw) {
-		t.Errorf("arguments: %q", got)
-	}
-	run(7, "exec", "--", "sh", "-c", "exit 7")
-	run(143, "exec", "--", "sh", "-c", "trap 'exit 143' TERM; kill -TERM $$; sleep 5")
-	if got := run(127, "exec", "--", "no-such-command"); !strings.Contains(got.stderr, "no-such-command") {
-		t.Errorf("a command that is not there:\n%s", got.stderr)
-	}
-	run(2, "exec", "--env", "A=B", "--", "true")
-
-	var credential struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-		Status     struct {
-			Token   string    `json:"token"`
-			Expires time.Time `json:"expirationTimestamp"`
-		} `json:"status"`
-	}
-	out := shell("oauthctl token --format exec-credential")
-	if err := json.Unmarshal([]byte(out), &credential, json.RejectUnknownMembers(true)); err != nil || credential.Kind != "ExecCredential" || credential.Status.Token != raw || credential.APIVersion != "client.authentication.k8s.io/v1" || time.Until(credential.Status.Expires) <= 0 {
-		t.Errorf("%v, %+v", err, credential)
-	}
-	if out := shell(`KUBERNETES_EXEC_INFO='{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential"}' oauthctl token --format exec-credential`); !strings.Contains(out, "k8s.io/v1beta1") {
-		t.Errorf("another version was asked for:\n%s", out)
-	}
-
-	run(0, "logout")
-	run(0, "login", "--browser", "--dpop")
-	for _, args := range [][]string{{"exec", "--", "true"}, {"token", "--format", "env"}, {"token", "--format", "curl"}} {
-		if got := run(2, args...); !strings.Contains(got.stderr, "oauthctl proxy") {
-			t.Errorf("%v with a bound session:\n%s", args, got.stderr)
-		}
-	}
-	run(0, "token")
-}
-
-// The shell completes profiles and what flags take.
-func TestCompletion(t *testing.T) {
-	w := newWorld(t, devserver.Config{})
-	w.run("profile", "set", "api=https://api.example.com", "-p", "staging")
-	for line, want := range map[string]string{
-		"token -p ":             "staging",
-		"-p ":                   "staging",
-		"call ":                 "DELETE",
-		"explain ":              "EXPIRED",
-		"token --format ":       "exec-credential",
-		"login --store ":        "keyring",
-		"login --auth-method ":  "private_key_jwt",
-		"login --grant-type ":   "device_code",
-		"dev --fault ":          "jwks-hang",
-		"jwks generate --alg ":  "ES256",
-		"completion ":           "powershell",
-		"profile use ":          "staging",
-		"ex":                    "exec",
-		"call GET / --pag":      "--paginate",
-		"login --grant-type cl": "client_credentials",
-	} {
-		args := strings.Split(line, " ")
-		if code := w.run(append([]string{"__complete"}, args...)...); code != 0 || !bytes.Contains(w.stdout.Bytes(), []byte(want)) {
-			t.Errorf("%q: %d\n%s%s", line, code, &w.stdout, &w.stderr)
 		}
 	}
 }
