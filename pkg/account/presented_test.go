@@ -144,3 +144,92 @@ func TestPresentedOnceWithARefreshToken(t *testing.T) {
 		}
 	}
 }
+
+// A session of a presented token counts only for what is in force, as one of client credentials does: another server,
+// client, scope, audience, resource or API gets a token of its own. The first token is requested once.
+func TestPresentedSessionsAreReplaced(t *testing.T) {
+	for _, grantType := range []string{account.GrantJWTBearer, account.GrantTokenExchange} {
+		for name, tt := range map[string]struct {
+			change  profile.Values
+			other   bool // another server
+			replace bool
+		}{
+			"nothing":              {profile.Values{}, false, false},
+			"the same by name":     {profile.Values{profile.Scope: "write read"}, false, false},
+			"another server":       {profile.Values{}, true, true},
+			"another client":       {profile.Values{profile.ClientID: "workload-2"}, false, true},
+			"another scope":        {profile.Values{profile.Scope: "read"}, false, true},
+			"another audience":     {profile.Values{profile.Audience: "https://else.example"}, false, true},
+			"another resource":     {profile.Values{profile.Resource: "https://else.example/r"}, false, true},
+			"another API":          {profile.Values{profile.API: "https://else.example"}, false, true},
+			"the API, another way": {profile.Values{profile.API: "https://api.example/v2"}, false, false},
+		} {
+			w := newWorkload(t, nil)
+			second := newWorkload(t, nil)
+			settings := profile.Values{
+				profile.GrantType: grantType, profile.Assertion: "@token", profile.SubjectToken: "@token", profile.ClientID: "workload",
+				profile.Scope: "read write", profile.API: "https://api.example", profile.Issuer: w.server.URL,
+			}
+			get := func(settings profile.Values) string {
+				t.Helper()
+				w.settings = settings
+				got, err := w.open().Token(t.Context(), account.Want{})
+				if err != nil {
+					t.Fatalf("%s, %s: %v", grantType, name, err)
+				}
+				return got.Value.Reveal()
+			}
+			first := get(settings)
+			changed := maps.Clone(settings)
+			maps.Copy(changed, tt.change)
+			if tt.other {
+				changed[profile.Issuer] = second.server.URL
+				w.server, second.server = second.server, w.server // the audience that open expects
+			}
+			if replaced := get(changed) != first; replaced != tt.replace {
+				t.Errorf("%s, %s: replaced %v, want %v", grantType, name, replaced, tt.replace)
+			}
+			requests := len(w.sent("grant_type"))
+			if again := get(changed); len(w.sent("grant_type")) != requests || again == first != !tt.replace {
+				t.Errorf("%s, %s: the new session is not used again", grantType, name)
+			}
+		}
+	}
+}
+
+// What cannot be had again without a user is refused, and stays: the profile has nothing to present, or the session has
+// a refresh token, which would be lost.
+func TestPresentedSessionsAreKept(t *testing.T) {
+	for name, tt := range map[string]struct {
+		refresh bool
+		change  profile.Values
+		kept    bool
+	}{
+		"control":                  {false, profile.Values{profile.Scope: "read"}, false},
+		"nothing to present":       {false, profile.Values{profile.Scope: "read", profile.SubjectToken: ""}, true},
+		"another grant":            {false, profile.Values{profile.Scope: "read", profile.GrantType: account.GrantAuthorizationCode}, true},
+		"a refresh token":          {true, profile.Values{profile.Scope: "read"}, true},
+		"a refresh token, matched": {true, profile.Values{}, false},
+	} {
+		w := newWorkload(t, profile.Values{profile.GrantType: account.GrantTokenExchange, profile.SubjectToken: "@token", profile.ClientID: "workload", profile.Scope: "read write"})
+		if tt.refresh {
+			w.server.answer = func(_ string, body map[string]any) (int, any) {
+				delete(body, "id_token")
+				return http.StatusOK, nil
+			}
+		}
+		w.settings[profile.Issuer] = w.server.URL
+		if _, err := w.open().Token(t.Context(), account.Want{}); err != nil {
+			t.Fatal(err)
+		}
+		before := w.stored().AccessToken
+		maps.Copy(w.settings, tt.change)
+		_, err := w.open().Token(t.Context(), account.Want{})
+		switch {
+		case tt.kept && (idOf(err) != diagnosis.SessionElsewhere || !w.stored().AccessToken.Equal(before)):
+			t.Errorf("%s: %v", name, err)
+		case !tt.kept && err != nil:
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -154,17 +154,25 @@ func (a *Account) source() *session.Source {
 // not awaited, a rotated refresh token is lost.
 const renewTime = 30 * time.Second
 
-// fits reports whether a session matches the profile. A client's own session
-// that does not match is ignored, because the client can get another one.
+// fits returns an error if a session does not match the profile. One without a user
+// is ignored if the account can get another one.
 func (a *Account) fits(s *session.Session) error {
 	difference := a.difference(s)
-	if difference == nil {
-		return nil
+	if difference == nil || !a.replaces(s) {
+		return difference
 	}
-	if s.Grant == GrantClientCredentials && a.actsForItself(s) {
-		return fmt.Errorf("account: %w: %w", session.ErrNotFound, difference)
+	return fmt.Errorf("account: %w: %w", session.ErrNotFound, difference)
+}
+
+// replaces reports whether a new session, without a user, can replace one that no
+// user logged in for. A session with a refresh token stays: the token would be lost
+// and remain valid.
+func (a *Account) replaces(s *session.Session) bool {
+	if s.Grant != GrantClientCredentials && !a.presentsAgain(s) {
+		return false
 	}
-	return difference
+	key, presents := Presents(a.profile.Get(profile.GrantType))
+	return a.actsForItself(nil) || presents && a.profile.Get(key) != "" && a.profile.Server() != ""
 }
 
 // difference returns how a session differs from the profile, or nil.
@@ -193,7 +201,7 @@ func (a *Account) difference(s *session.Session) error {
 			return elsewhere(asked.what, profile.JoinList(want), profile.JoinList(asked.has))
 		}
 	}
-	if api := p.Get(profile.API); s.Grant == GrantClientCredentials && api != "" && s.API != "" && originOf(api) != originOf(s.API) {
+	if api := p.Get(profile.API); (s.Grant == GrantClientCredentials || a.replaces(s)) && api != "" && s.API != "" && originOf(api) != originOf(s.API) {
 		return elsewhere("a session for the API", api, s.API)
 	}
 	return nil
