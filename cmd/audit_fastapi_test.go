@@ -97,6 +97,7 @@ func TestAuditFindsPlantedBugsInFastAPI(t *testing.T) {
 		{"scope-text-only", get, "scope-as-array", "RIGHT_TOKEN_REFUSED", "warn"},
 		{"query", get, "in-query", "TOKEN_IN_QUERY", "warn"},
 		{"any-scheme", get, "other-scheme", "SCHEME_IGNORED", "warn"},
+		{"no-scheme", get, "no-scheme", "SCHEME_IGNORED", "warn"},
 		{"first-of-two", get, "two-tokens", "CREDENTIALS_INVALID", "warn"},
 		{"crash", get, "malformed-text", "REFUSAL_5XX", "fail"},
 		{"no-signature-check", get, "bad-signature", "SIGNATURE_INVALID", "fail"},
@@ -113,6 +114,8 @@ func TestAuditFindsPlantedBugsInFastAPI(t *testing.T) {
 		{"audience-optional", get, "no-audience", "AUD_MISSING", "fail"},
 		{"no-expiry-check", get, "expired", "EXPIRED", "fail"},
 		{"leeway", get, "expired-30m", "EXPIRED", "fail"},
+		{"leeway-10m", get, "expired-6m", "EXPIRED", "warn"},
+		{"leeway-5m", "", "", "", ""},
 		{"expiry-optional", get, "no-expiry", "EXP_MISSING", "fail"},
 		{"no-nbf-check", get, "not-yet-valid", "NOT_YET_VALID", "fail"},
 		{"id-token", get, "id-token-with-scope", "ID_TOKEN_AS_ACCESS", "fail"},
@@ -125,6 +128,7 @@ func TestAuditFindsPlantedBugsInFastAPI(t *testing.T) {
 		{"scope-inside", get, "scope-near", "SCOPE_MISSING", "fail"},
 		{"permissions", get, "scope-elsewhere", "SCOPE_CLAIM_NAME", "warn"},
 		{"head-open", get, "head", "ROUTE_OPEN", "fail"},
+		{"override-open", get, "method-override", "ROUTE_OPEN", "fail"},
 		{"slash-open", get, "path-slash", "ROUTE_OPEN", "fail"},
 		{"403-for-401", get, "no-token", "REFUSAL_STATUS", "fail"},
 		{"401-for-403", get, "missing-scope", "REFUSAL_STATUS", "fail"},
@@ -134,9 +138,9 @@ func TestAuditFindsPlantedBugsInFastAPI(t *testing.T) {
 		report, code := w.auditJSON(t, append([]string{"--header", "X-Bug:" + tt.bug}, args...)...)
 		want := map[string]int{"": 0, "warn": 0, "fail": 7}[tt.level]
 		switch {
-		case tt.bug == "" && (len(report.Findings) > 0 || report.Coverage.Inconclusive > 0 || report.Coverage.Proven != 2):
-			t.Errorf("the hardened twin: %+v\n%s", report.Coverage, report)
-		case tt.bug != "" && !report.has(tt.operation, tt.name, tt.id, tt.level):
+		case tt.name == "" && (len(report.Findings) > 0 || report.Coverage.Inconclusive > 0 || report.Coverage.Proven != 2):
+			t.Errorf("the hardened twin %s: %+v\n%s", tt.bug, report.Coverage, report)
+		case tt.name != "" && !report.has(tt.operation, tt.name, tt.id, tt.level):
 			t.Errorf("%s: %s %s is not found:\n%s", tt.bug, tt.name, tt.id, report)
 		}
 		if code != want && code != 7 {

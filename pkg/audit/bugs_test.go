@@ -16,6 +16,13 @@ func TestHardenedTwin(t *testing.T) {
 		checkTwin(t, run(t, c))
 	})
 	t.Run("process", func(t *testing.T) { checkTwin(t, run(t, process(t))) })
+	// What some libraries do by default is not a fault.
+	for _, custom := range []string{"leeway-5m", "400-without-scheme"} {
+		t.Run(custom, func(t *testing.T) {
+			_, c := setup(t, custom)
+			checkTwin(t, run(t, c))
+		})
+	}
 }
 
 func checkTwin(t *testing.T, report *audit.Report) {
@@ -58,6 +65,7 @@ func TestPlantedBugs(t *testing.T) {
 		{"open", "GET /me", "no-token", "NO_TOKEN_ACCEPTED", audit.Fail},
 		{"query", "GET /items", "in-query", "TOKEN_IN_QUERY", audit.Warning},
 		{"any-scheme", "GET /items", "other-scheme", "SCHEME_IGNORED", audit.Warning},
+		{"no-scheme", "GET /items", "no-scheme", "SCHEME_IGNORED", audit.Warning},
 		{"first-of-two", "GET /items", "two-tokens", "CREDENTIALS_INVALID", audit.Warning},
 		{"crashes", "GET /items", "malformed-text", "REFUSAL_5XX", audit.Fail},
 		{"no-signature-check", "GET /items", "bad-signature", "SIGNATURE_INVALID", audit.Fail},
@@ -90,6 +98,8 @@ func TestPlantedBugs(t *testing.T) {
 		{"audience-optional", "GET /items", "no-audience", "AUD_MISSING", audit.Fail},
 		{"no-expiry-check", "GET /items", "expired", "EXPIRED", audit.Fail},
 		{"leeway", "GET /items", "expired-30m", "EXPIRED", audit.Fail},
+		{"leeway", "GET /items", "expired-6m", "EXPIRED", audit.Warning},
+		{"leeway-10m", "GET /items", "expired-6m", "EXPIRED", audit.Warning},
 		{"expiry-optional", "GET /items", "no-expiry", "EXP_MISSING", audit.Fail},
 		{"no-nbf-check", "GET /items", "not-yet-valid", "NOT_YET_VALID", audit.Fail},
 		{"expiry-text", "GET /items", "expiry-as-text", "TIME_INVALID", audit.Fail},

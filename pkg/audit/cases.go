@@ -148,6 +148,7 @@ var matrix = sync.OnceValue(func() []Case {
 		request(GroupNone, "no-token", "a request without a token is accepted", "no Authorization field", diagnosis.NoTokenAccepted, "RFC 6750, section 3.1", fixNone).without(),
 		request(GroupNone, "in-query", "a token in the query is accepted", "the token as ?access_token= and not in a field", diagnosis.TokenInQuery, "RFC 9700, section 4.3.2; RFC 6750, section 2.3", "read the token from the Authorization field only").warning().needing(NeedKey).allowing(http.StatusBadRequest),
 		request(GroupNone, "other-scheme", "a token under another scheme is accepted", "a valid token after the scheme Token", diagnosis.SchemeIgnored, "RFC 6750, section 2.1", "accept the scheme Bearer only").warning().allowing(http.StatusBadRequest),
+		request(GroupNone, "no-scheme", "a token without a scheme is accepted", "a valid token in the Authorization field, without a scheme", diagnosis.SchemeIgnored, "RFC 6750, section 2.1", "accept the scheme Bearer only").warning().allowing(http.StatusBadRequest),
 		request(GroupNone, "two-tokens", "a request with two Authorization fields is accepted", "two Authorization fields", diagnosis.CredentialsInvalid, "RFC 6750, sections 2 and 3.1", "refuse a request with more than one Authorization field").warning().allowing(http.StatusBadRequest),
 
 		refused(GroupForm, "malformed-text", "RFC 6750, section 3.1", fixForm).allowing(http.StatusBadRequest),
@@ -185,6 +186,8 @@ var matrix = sync.OnceValue(func() []Case {
 
 		refused(GroupTime, "expired", "RFC 7519, section 4.1.4", fixTime),
 		refused(GroupTime, "expired-30m", "RFC 7519, section 4.1.4", fixTime),
+		// More than the five minutes that some libraries allow by default.
+		refused(GroupTime, "expired-6m", "RFC 7519, section 4.1.4", fixTime).warning(),
 		refused(GroupTime, "no-expiry", "RFC 9068, section 2.2", "require exp"),
 		refused(GroupTime, "not-yet-valid", "RFC 7519, section 4.1.5", fixTime),
 		refused(GroupTime, "expiry-as-text", "RFC 7519, sections 2 and 4.1.4", fixTime),

@@ -182,6 +182,8 @@ func (c *Case) apply(m *message, token string) bool {
 		m.header["Authorization"] = []string{"bearer " + token}
 	case "other-scheme":
 		m.header["Authorization"] = []string{"Token " + token}
+	case "no-scheme":
+		m.header["Authorization"] = []string{token}
 	case "two-tokens":
 		m.header["Authorization"] = []string{"Bearer " + token, "Bearer " + token}
 	case "in-query":

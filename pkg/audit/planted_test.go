@@ -168,6 +168,13 @@ func (p *planted) check(w http.ResponseWriter, r *http.Request, scope, path, met
 		return false
 	}
 	scheme, raw, _ := strings.Cut(fields[0], " ")
+	if p.has("400-without-scheme") && !strings.Contains(fields[0], " ") {
+		p.refuse(w, 400, "invalid_request")
+		return false
+	}
+	if p.has("no-scheme") && !strings.Contains(fields[0], " ") {
+		scheme, raw = "Bearer", fields[0]
+	}
 	isBearer := strings.EqualFold(scheme, "Bearer")
 	if p.has("scheme-case") {
 		isBearer = scheme == "Bearer"

@@ -127,8 +127,10 @@ func (p *planted) rightAudience(claims map[string]any) bool {
 
 func (p *planted) rightTimes(claims map[string]any) bool {
 	now, leeway := float64(time.Now().Unix()), 0.0
-	if p.has("leeway") {
-		leeway = 3600
+	for bug, seconds := range map[string]float64{"leeway": 3600, "leeway-10m": 600, "leeway-5m": 300} {
+		if p.has(bug) {
+			leeway = seconds
+		}
 	}
 	exp, isNumber := claims["exp"].(float64)
 	_, isText := claims["exp"].(string)

@@ -19,7 +19,7 @@ var apiAudits = []Entry{
 	},
 	{
 		SchemeIgnored, Unsafe, "the API ignores the scheme of the Authorization header",
-		"The API accepted a valid token with a scheme other than Bearer (RFC 6750, section 2.1). Other middleware may interpret the same header differently.",
+		"The API accepted a valid token with a scheme other than Bearer, or without one (RFC 6750, section 2.1). Other middleware may interpret the same header differently.",
 		"Accept the scheme Bearer in any letter case, and refuse all others.",
 	},
 	{

@@ -93,6 +93,7 @@ var table = []Case{
 
 	{"expired", "that expired two hours ago", diagnosis.Expired, true, false, func(d *Draft) { d.expire(2 * time.Hour) }},
 	{"expired-30m", "that expired 30 minutes ago", diagnosis.Expired, true, false, func(d *Draft) { d.expire(30 * time.Minute) }},
+	{"expired-6m", "that expired 6 minutes ago", diagnosis.Expired, true, false, func(d *Draft) { d.expire(6 * time.Minute) }},
 	{"no-expiry", "that never expires", diagnosis.ExpiryMissing, true, false, func(d *Draft) { delete(d.Claims, "exp") }},
 	{"not-yet-valid", "that becomes valid in two hours", diagnosis.NotYetValid, true, false, func(d *Draft) {
 		d.Claims["nbf"] = d.seconds("iat") + int64((2 * time.Hour).Seconds())

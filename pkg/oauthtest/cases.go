@@ -41,6 +41,7 @@ const (
 	NoAudience           Case = "no-audience"              // without an audience
 	Expired              Case = "expired"                  // that expired two hours ago
 	Expired30m           Case = "expired-30m"              // that expired 30 minutes ago
+	Expired6m            Case = "expired-6m"               // that expired 6 minutes ago
 	NoExpiry             Case = "no-expiry"                // that never expires
 	NotYetValid          Case = "not-yet-valid"            // that becomes valid in two hours
 	ExpiryAsText         Case = "expiry-as-text"           // whose exp is a string, two hours ago

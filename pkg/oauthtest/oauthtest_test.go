@@ -28,7 +28,7 @@ func TestCases(t *testing.T) {
 		oauthtest.KIDSQL, oauthtest.AlgNone, oauthtest.AlgNoneCase, oauthtest.AlgConfusion, oauthtest.AlgConfusionTrimmed,
 		oauthtest.AlgConfusionDER, oauthtest.AlgConfusionJWK, oauthtest.WrongIssuer, oauthtest.IssuerSuffix, oauthtest.SiblingIssuer,
 		oauthtest.NoIssuer, oauthtest.IssuerSlash, oauthtest.WrongAudience, oauthtest.AudienceSuffix, oauthtest.AudienceInside,
-		oauthtest.NoAudience, oauthtest.Expired, oauthtest.Expired30m, oauthtest.NoExpiry, oauthtest.NotYetValid,
+		oauthtest.NoAudience, oauthtest.Expired, oauthtest.Expired30m, oauthtest.Expired6m, oauthtest.NoExpiry, oauthtest.NotYetValid,
 		oauthtest.ExpiryAsText, oauthtest.IDTokenAsAccessToken, oauthtest.IDTokenWithScope, oauthtest.Crit, oauthtest.BoundToken,
 		oauthtest.MemberCase, oauthtest.DuplicateMember, oauthtest.MissingScope, oauthtest.ScopeOther, oauthtest.ScopeNear,
 		oauthtest.ScopeElsewhere, oauthtest.ClockSkew, oauthtest.OpaqueToken,

@@ -24,6 +24,8 @@ OPTIONS = {
     "no-expiry-check": {"verify_exp": False},
     "no-nbf-check": {"verify_nbf": False},
     "leeway": {"leeway": 3600},
+    "leeway-10m": {"leeway": 600},
+    "leeway-5m": {"leeway": 300},  # not a bug: what some libraries allow by default
 }
 OTHER_ISSUER = ("any-issuer", "issuer-prefix", "issuer-optional", "issuer-slash")
 
@@ -134,6 +136,8 @@ def needs(scope):
         bug, fields = request.headers.get("x-bug", ""), request.headers.getlist("authorization")
         if bug == "query" and "access_token" in request.query_params:
             fields = ["Bearer " + request.query_params["access_token"]]
+        if bug == "override-open" and request.headers.get("x-http-method-override") == "OPTIONS":
+            return {}
         if not fields:
             if bug == "open":
                 return {}
@@ -141,6 +145,8 @@ def needs(scope):
         if len(fields) > 1 and bug != "first-of-two":
             raise Refusal(400, "invalid_request")
         scheme, _, raw = fields[0].partition(" ")
+        if bug == "no-scheme" and not raw:
+            scheme, raw = "Bearer", scheme
         if (scheme if bug == "scheme-case" else scheme.title()) != "Bearer" and bug != "any-scheme":
             raise Refusal(401)
         if bug == "crash":
