@@ -14,7 +14,6 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/audit"
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
-	"github.com/oauthctl/oauthctl/pkg/oauth"
 	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/provider"
 )
@@ -99,7 +98,7 @@ func flagValues() map[string][]string {
 		"format":      tokenFormats(),
 		"store":       account.StoreKinds(),
 		"print":       printable(),
-		"auth-method": {oauth.AuthNone, oauth.AuthSecretBasic, oauth.AuthSecretPost, oauth.AuthSecretJWT, oauth.AuthPrivateKeyJWT, oauth.AuthTLS},
+		"auth-method": account.Choices(profile.AuthMethod),
 		"prompt":      {"none", "login", "consent", "select_account"},
 		"fault":       faults,
 		"to":          {"pem", "jwk"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
@@ -49,6 +51,9 @@ func (o *clientOptions) given(env *Env) (profile.Values, credentials, error) {
 		profile.ClientID: o.clientID, profile.AuthMethod: o.authMethod, profile.SigningKey: absolute(o.signingKey),
 	}
 	var once credentials
+	if choices := account.Choices(profile.AuthMethod); o.authMethod != "" && !slices.Contains(choices, o.authMethod) {
+		return nil, once, usage("--auth-method: expected %s, got %q", strings.Join(choices, ", "), o.authMethod)
+	}
 	var err error
 	switch {
 	case o.secretFile == "-":

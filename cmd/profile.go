@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/profile"
 )
@@ -204,6 +206,9 @@ func runProfileSet(ctx context.Context, env *Env, args []string) error {
 			return &usageError{what: fmt.Sprintf("unknown key %q", diagnosis.Shorten(key, 200)), hint: "the keys are " + strings.Join(profile.Keys(), ", ")}
 		case !row.Holds(value):
 			return &usageError{what: key + ": a profile never holds the secret itself", hint: "expected " + row.Form()}
+		}
+		if choices := account.Choices(row.Key); choices != nil && value != "" && !slices.Contains(choices, value) {
+			return usage("%s: expected %s, got %q", key, strings.Join(choices, ", "), diagnosis.Shorten(value, 200))
 		}
 		changes[row.Key] = value
 	}

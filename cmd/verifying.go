@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
@@ -62,6 +63,9 @@ func (o *verifyingOptions) addKeyFlags(f *pflag.FlagSet) {
 // is requested before the token was found to be a JWT.
 func (env *Env) inspector(o verifyingOptions, raw secret.String) (*token.Inspector, error) {
 	p, err := env.profile()
+	if err == nil {
+		err = account.CheckChoices(p)
+	}
 	if err != nil {
 		return nil, err
 	}

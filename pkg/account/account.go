@@ -91,6 +91,9 @@ func Open(p *profile.Profile, store *session.Store, c Config) (*Account, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := CheckChoices(p); err != nil {
+		return nil, err
+	}
 	client, err := c.client(p)
 	if err != nil {
 		return nil, err

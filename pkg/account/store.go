@@ -1,11 +1,6 @@
 package account
 
 import (
-	"fmt"
-	"slices"
-	"strings"
-
-	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
@@ -43,9 +38,8 @@ func StoreKinds() []string {
 // directory dir, without accessing it. Errors are Diagnoses: CONFIG_INVALID and
 // those of the store.
 func NewStore(p *profile.Profile, dir string) (*session.Store, error) {
-	kind := session.Kind(p.Get(profile.StoreKind))
-	if kind != "" && !slices.Contains(session.Kinds(), kind) {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid, Expected: diagnosis.Values{string(profile.StoreKind) + " to be " + strings.Join(StoreKinds(), ", ")}, Got: diagnosis.Values{fmt.Sprintf("%.200q", string(kind))}}
+	if err := checkChoice(p, profile.StoreKind); err != nil {
+		return nil, err
 	}
-	return session.New(session.Options{Dir: dir, Kind: kind})
+	return session.New(session.Options{Dir: dir, Kind: session.Kind(p.Get(profile.StoreKind))})
 }

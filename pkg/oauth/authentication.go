@@ -27,6 +27,11 @@ const (
 	AuthTLS           = "tls_client_auth"     // RFC 8705; the certificate is HTTP's
 )
 
+// AuthMethods returns the methods of client authentication.
+func AuthMethods() []string {
+	return []string{AuthNone, AuthSecretBasic, AuthSecretPost, AuthSecretJWT, AuthPrivateKeyJWT, AuthTLS}
+}
+
 // authMethod returns AuthMethod, or the method for the available credentials. A
 // server that lists no methods supports client_secret_basic (RFC 8414, section
 // 2).
