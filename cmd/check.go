@@ -93,7 +93,7 @@ func runCheck(ctx context.Context, env *Env, raw secret.String, o checkOptions) 
 			failure = decision.Diagnosis
 		}
 	}
-	return env.showReport(report, failure)
+	return env.showReport(report, statusOf(failure), failure)
 }
 
 // requirement is what the flags ask for.

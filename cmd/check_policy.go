@@ -35,7 +35,8 @@ func runCheckPolicy(ctx context.Context, env *Env, args []string, o checkOptions
 	}
 	report := &token.Report{}
 	var raw secret.String
-	if slices.ContainsFunc(requests, func(r *http.Request) bool { return needsToken(verifier, r, p) }) {
+	isUsed := slices.ContainsFunc(requests, func(r *http.Request) bool { return needsToken(verifier, r, p) })
+	if isUsed {
 		if raw, err = reportable(env.tokenOrSession(args)); err != nil {
 			return err
 		}
@@ -49,7 +50,11 @@ func runCheckPolicy(ctx context.Context, env *Env, args []string, o checkOptions
 			refusal = d
 		}
 	}
-	return env.showReport(report, refusal)
+	status := statusOf(refusal)
+	if refusal == nil && !isUsed {
+		status = statusPublic
+	}
+	return env.showReport(report, status, refusal)
 }
 
 // decide asks the middleware about a request with the token.

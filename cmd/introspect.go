@@ -135,7 +135,7 @@ func failedIntrospection(env *Env, f failure) (io.Writer, any) {
 // response.
 func (env *Env) showIntrospection(report *token.Report, answer *oauth.Introspection, failure error) error {
 	if env.global.wantsJSON() {
-		one := env.shownReport(report, failure)
+		one := env.shownReport(report, statusOf(failure), failure)
 		shown := shownIntrospection{
 			Status: one.Status, Valid: one.Valid, Response: answer.Raw, Checks: one.Checks, Warnings: one.Warnings, Error: one.Error,
 		}
@@ -147,7 +147,7 @@ func (env *Env) showIntrospection(report *token.Report, answer *oauth.Introspect
 		}
 		return alreadyPrinted(failure)
 	}
-	failure = env.showReport(report, failure)
+	failure = env.showReport(report, statusOf(failure), failure)
 	if answer.Raw == nil || env.global.quiet {
 		return failure
 	}

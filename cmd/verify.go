@@ -33,8 +33,9 @@ Every check is shown with what was expected and what was found. A check that was
 not configured is shown as not checked, never as passed. With --quiet only the
 exit code shows the result.
 
-The exit code of a batch is 3 if a token was rejected, else 2 if the
-configuration is wrong, else 6 if a token could not be checked, else 0.` + "\n\n" + longTokenArg,
+The exit code of a batch is 3 if a token was rejected, else 7 if a response of
+an issuer is not safe to use, else 2 if the configuration is wrong, else 6 if a
+token could not be checked, else 0.` + "\n\n" + longTokenArg,
 		Example: `  # Verify the profile's access token
   oauthctl verify
 
@@ -90,7 +91,8 @@ func runVerify(ctx context.Context, env *Env, raw secret.String, o verifyOptions
 		return err
 	}
 	report := inspector.Report(ctx, raw.Reveal())
-	return env.showReport(report, o.withSecretForm(env, withIssuerFirst(report), raw))
+	failure := o.withSecretForm(env, withIssuerFirst(report), raw)
+	return env.showReport(report, statusOf(failure), failure)
 }
 
 // withSecretForm returns the error of a token that is signed with the shared
@@ -147,14 +149,6 @@ func statusOf(failure error) string {
 	return statusUnchecked
 }
 
-// reportStatus is statusOf with the report of a request that needs no token.
-func reportStatus(report *token.Report, failure error) string {
-	if failure == nil && !report.Valid {
-		return statusPublic
-	}
-	return statusOf(failure)
-}
-
 // shownReport is what verify and check print with --json, whatever happened.
 type shownReport struct {
 	Status string `json:"status"`
@@ -163,8 +157,8 @@ type shownReport struct {
 	Error *failure `json:"error,omitempty"`
 }
 
-func (env *Env) shownReport(report *token.Report, failure error) shownReport {
-	shown := shownReport{Status: reportStatus(report, failure), Report: *report}
+func (env *Env) shownReport(report *token.Report, status string, failure error) shownReport {
+	shown := shownReport{Status: status, Report: *report}
 	switch shown.Status {
 	case statusValid, statusInvalid:
 		valid := failure == nil
@@ -183,11 +177,11 @@ func failedReport(env *Env, f failure) (io.Writer, any) {
 	return env.Stdout, shownReport{Status: statusUnchecked, Report: token.Report{Checks: []token.Check{}}, Error: &f}
 }
 
-// showReport prints a report and returns failure, the reason why the token is
-// not valid, or nil.
-func (env *Env) showReport(report *token.Report, failure error) error {
+// showReport prints a report with its status and returns failure, the reason why
+// the token is not valid, or nil.
+func (env *Env) showReport(report *token.Report, status string, failure error) error {
 	if env.global.wantsJSON() {
-		if err := env.printJSON(env.shownReport(report, failure)); err != nil {
+		if err := env.printJSON(env.shownReport(report, status, failure)); err != nil {
 			return err
 		}
 		return alreadyPrinted(failure)
@@ -196,7 +190,7 @@ func (env *Env) showReport(report *token.Report, failure error) error {
 		return alreadyPrinted(failure)
 	}
 	s := env.stdout()
-	switch reportStatus(report, failure) {
+	switch status {
 	case statusValid:
 		s.line("%s", s.good("valid"))
 	case statusPublic:

@@ -59,7 +59,8 @@ type batch struct {
 	json      bool
 	size      int64 // of the file, 0 if that is not known
 
-	read, verified, blank, invalid, unknown, wrong atomic.Int64
+	read, verified, blank, invalid, unknown atomic.Int64
+	unsafe, wrong                           atomic.Bool // why some could not be checked
 }
 
 // open opens a file, or standard input for "-".
@@ -114,7 +115,7 @@ func (b *batch) verify(out []byte, line string) []byte {
 	failure := withIssuerFirst(report)
 	b.count(failure)
 	// The texts in it were read strictly: nothing is named twice.
-	data, err := json.Marshal(b.env.shownReport(report, failure), jsontext.AllowDuplicateNames(true))
+	data, err := json.Marshal(b.env.shownReport(report, statusOf(failure), failure), jsontext.AllowDuplicateNames(true))
 	if err != nil {
 		data = nil // a report of texts that were read can be written
 	}
@@ -139,8 +140,11 @@ func (b *batch) count(failure error) string {
 		b.unknown.Add(1)
 	case diagnosis.Rejected:
 		b.invalid.Add(1)
+	case diagnosis.Unsafe:
+		b.unsafe.Store(true)
+		b.unknown.Add(1)
 	default:
-		b.wrong.CompareAndSwap(0, int64(d.Kind().ExitCode()))
+		b.wrong.Store(true)
 		b.unknown.Add(1)
 	}
 	return string(d.ID)
@@ -154,14 +158,18 @@ func (b *batch) summary(env *Env) error {
 	case verified == b.blank.Load():
 		return &usageError{what: "the batch holds no tokens", hint: "give one token per line; a file is given as --batch=FILE"}
 	case invalid > 0:
-		return printedError{exitError{errNotAll, diagnosis.Rejected.ExitCode()}}
-	case b.wrong.Load() > 0:
-		return printedError{exitError{errNotAll, int(b.wrong.Load())}}
+		return notAll(diagnosis.Rejected)
+	case b.unsafe.Load():
+		return notAll(diagnosis.Unsafe)
+	case b.wrong.Load():
+		return notAll(diagnosis.Usage)
 	case unknown > 0:
-		return printedError{exitError{errNotAll, diagnosis.Unavailable.ExitCode()}}
+		return notAll(diagnosis.Unavailable)
 	}
 	return nil
 }
+
+func notAll(kind diagnosis.Kind) error { return printedError{exitError{errNotAll, kind.ExitCode()}} }
 
 // progress is how far the batch is: the tokens that were verified, and the part
 // of the file that was read.
