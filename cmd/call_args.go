@@ -3,10 +3,8 @@ package cmd
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -53,10 +51,6 @@ func methods() []string {
 
 func isMethod(name string) bool { return slices.Contains(methods(), strings.ToUpper(name)) }
 
-var hostLike = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::[0-9]{1,5})?(?:[/?]|$)`)
-})
-
 // looksWrong refuses a target that is a host without a scheme: as a path it would
 // be appended to the API's URL.
 func (o *callOptions) looksWrong() error {
@@ -74,6 +68,11 @@ func (o *callOptions) looksWrong() error {
 	}
 }
 
+const (
+	letters = "abcdefghijklmnopqrstuvwxyz"
+	digits  = "0123456789"
+)
+
 // isHost reports whether text is a host with or without a port, by its form.
 func isHost(text string) bool {
 	if strings.HasPrefix(text, "[") {
@@ -84,16 +83,32 @@ func isHost(text string) bool {
 		_, err := netip.ParseAddr(text[1:end])
 		return err == nil
 	}
-	if !hostLike().MatchString(text) || text == "" {
+	host, port, hasPort := strings.Cut(text, ":")
+	if !hasLabels(host) || hasPort && !isPort(port) {
 		return false
 	}
-	host, _, port := strings.Cut(text, ":")
-	if host == "localhost" || port {
+	if host == "localhost" || hasPort {
 		return true
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
 	last := host[strings.LastIndexByte(host, '.')+1:]
-	return strings.Contains(host, ".") && len(last) >= 2 && strings.Trim(strings.ToLower(last), "abcdefghijklmnopqrstuvwxyz") == ""
+	return strings.Contains(host, ".") && len(last) >= 2 && strings.Trim(strings.ToLower(last), letters) == ""
+}
+
+// hasLabels reports whether host consists of letters, digits and hyphens with
+// single dots between them.
+func hasLabels(host string) bool {
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || strings.Trim(strings.ToLower(label), letters+digits+"-") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// isPort reports whether text has the form of a port: one to five digits.
+func isPort(text string) bool {
+	return text != "" && len(text) <= 5 && strings.Trim(text, digits) == ""
 }

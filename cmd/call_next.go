@@ -162,7 +162,7 @@ func (p *pager) known(res *http.Response, page any) string {
 		case !ok:
 		case isReference(text):
 			return text
-		case path == "next_page" && strings.Trim(text, "0123456789") == "":
+		case path == "next_page" && strings.Trim(text, digits) == "":
 			return p.with(res, "page", text)
 		default:
 			p.unfollowed = path

@@ -51,7 +51,7 @@ func oneStep(text string) (step, error) {
 	switch {
 	case text == "":
 		return step{array: true, index: -1}, nil
-	case strings.Trim(text, "0123456789") != "":
+	case strings.Trim(text, digits) != "":
 		return step{member: unescape(text)}, nil
 	}
 	index, err := strconv.Atoi(text)

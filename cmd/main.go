@@ -55,8 +55,7 @@ type Env struct {
 	Hide func(name string)
 
 	// watch returns a context that signals end; nil leaves signals alone.
-	watch  func(context.Context, ...os.Signal) (context.Context, func())
-	stop   func() // ends the watch
+	watch  func(context.Context, ...os.Signal) context.Context
 	global globalFlags
 	// secrets are the credentials that requests have carried, which no message
 	// shows.
@@ -173,21 +172,19 @@ type signalError struct{ signal syscall.Signal }
 func (e signalError) Error() string { return "interrupted by " + e.signal.String() }
 
 // withSignals returns a context that SIGINT, SIGTERM and more signals end, with
-// the signal as its cause. A second signal ends the process the ordinary way.
-func withSignals(parent context.Context, more ...os.Signal) (context.Context, func()) {
+// the signal as its cause. A second signal ends the process the ordinary way. It
+// listens until the process ends, since to stop takes as long as to start.
+func withSignals(parent context.Context, more ...os.Signal) context.Context {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, append(more, os.Interrupt, syscall.SIGTERM)...)
 	go func() {
-		select {
-		case s := <-signals:
-			signal.Stop(signals)
-			number, _ := s.(syscall.Signal)
-			cancel(signalError{number})
-		case <-ctx.Done():
-		}
+		s := <-signals
+		signal.Stop(signals)
+		number, _ := s.(syscall.Signal)
+		cancel(signalError{number})
 	}()
-	return ctx, func() { signal.Stop(signals); cancel(context.Canceled) }
+	return ctx
 }
 
 // reloadsOnHangup marks a command that reads its files again at SIGHUP.
@@ -203,9 +200,7 @@ func (env *Env) listenForSignals(cmd *cobra.Command, _ []string) {
 	if cmd.Annotations[reloadsOnHangup] != "" || signal.Ignored(syscall.SIGHUP) {
 		more = nil // nohup has the signal ignored, and listening would undo that
 	}
-	ctx, stop := env.watch(cmd.Context(), more...)
-	env.stop = stop
-	cmd.SetContext(ctx)
+	cmd.SetContext(env.watch(cmd.Context(), more...))
 }
 
 // Run runs one command line and returns its exit code. It is the only place
@@ -220,9 +215,6 @@ func Run(ctx context.Context, env *Env, args []string) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		err = out.failure()
-	}
-	if env.stop != nil {
-		defer env.stop()
 	}
 	if err == nil {
 		return exitDone

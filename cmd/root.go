@@ -160,6 +160,11 @@ func isCompletion(args []string) bool {
 
 func addVerbs(root *cobra.Command, env *Env, args []string) {
 	all, completing := args == nil, isCompletion(args)
+	table := verbs()
+	if i := named(table, args); i >= 0 && table[i].name != "help" {
+		root.AddCommand(table[i].complete(env, true)) // no other verb is looked at
+		return
+	}
 	if completing {
 		_ = root.RegisterFlagCompletionFunc("profile", completeProfiles(env))
 		root.PersistentFlags().VisitAll(func(f *pflag.Flag) { f.Usage = flagText(f) })
@@ -168,13 +173,10 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 	if len(args) > 0 && args[0] == "help" {
 		args = args[1:]
 	}
-	table := verbs()
 	stubs := make([]*cobra.Command, len(table))
 	for i, v := range table {
 		if all || v.name == "help" {
-			whole := v.complete(env)
-			makeStrict(whole)
-			root.AddCommand(whole)
+			root.AddCommand(v.complete(env, true))
 			continue
 		}
 		stubs[i] = &cobra.Command{Use: v.name, Short: v.short, GroupID: v.group, Run: func(*cobra.Command, []string) {}}
@@ -190,19 +192,29 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 	for i, stub := range stubs {
 		if stub == chosen {
 			root.RemoveCommand(stub)
-			made := table[i].complete(env)
+			made := table[i].complete(env, !completing)
 			root.AddCommand(made)
 			if completing {
 				completeValues(env, made)
-			} else {
-				makeStrict(made)
 			}
 		}
 	}
 }
 
-func (v verb) complete(env *Env) *cobra.Command {
+// named returns the index of the verb that the first argument names, or -1.
+func named(table []verb, args []string) int {
+	if len(args) == 0 {
+		return -1
+	}
+	return slices.IndexFunc(table, func(v verb) bool { return v.name == args[0] })
+}
+
+// complete makes the command, with strict flags where it is to run.
+func (v verb) complete(env *Env, strict bool) *cobra.Command {
 	cmd := v.make(env)
+	if strict {
+		makeStrict(cmd)
+	}
 	keepFlagOrder(cmd)
 	cmd.Short, cmd.GroupID = v.short, v.group
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {

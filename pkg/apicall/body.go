@@ -89,7 +89,7 @@ func (b *Body) attach(req *http.Request) error {
 		req.ContentLength = -1
 	default:
 		req.Body.Close()
-		req.Body, req.GetBody, req.ContentLength = http.NoBody, nil, 0
+		req.Body, req.GetBody, req.ContentLength = nil, nil, 0
 	}
 	return nil
 }

@@ -172,7 +172,7 @@ func (t AccessToken) Authorize(req *http.Request) error {
 
 // build creates the request, without the token.
 func (r Request) build(ctx context.Context, u *url.URL) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("the method %.200q or the URL cannot be sent", r.Method)
 	}

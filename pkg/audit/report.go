@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -132,8 +133,9 @@ func (a *Audit) report(interrupted bool) *Report {
 			Got: "it is in one only", Rule: "the two documents", Fix: "add the operation to the other document, or remove it",
 		})
 	}
-	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(order(a.Case), order(b.Case)))
+	sort.SliceStable(r.Findings, func(i, j int) bool {
+		a, b := &r.Findings[i], &r.Findings[j]
+		return cmp.Or(a.rank()-b.rank(), order(a.Case)-order(b.Case)) < 0
 	})
 	return r
 }

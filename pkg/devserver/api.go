@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -168,12 +169,11 @@ func readItem(body []byte) (item, []fieldFault, error) {
 	if json.Unmarshal(fields["name"], &n.Name) != nil || strings.TrimSpace(n.Name) == "" || len(n.Name) > 200 {
 		faults = append(faults, fieldFault{"name", "expected a string of 1 to 200 bytes"})
 	}
-	for name := range fields {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if name != "id" && name != "name" {
 			faults = append(faults, fieldFault{name, "unknown field"})
 		}
 	}
-	slices.SortFunc(faults, func(a, b fieldFault) int { return strings.Compare(a.Field, b.Field) })
 	return n, faults, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -78,7 +79,7 @@ func (v *visits) all(now time.Time) []userLogin {
 			list = append(list, l)
 		}
 	}
-	slices.SortFunc(list, func(a, b userLogin) int { return a.at.Compare(b.at) })
+	sort.Slice(list, func(i, j int) bool { return list[i].at.Before(list[j].at) })
 	return list
 }
 

@@ -6,7 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"net/url"
-	"slices"
+	"sort"
 	"strings"
 	"unicode/utf8"
 
@@ -173,7 +173,7 @@ func (d *document) endpoints(name, owner string) map[string]string {
 
 // sorted returns the problems in a fixed order.
 func (d *document) sorted() []Problem {
-	slices.SortStableFunc(d.problems, func(a, b Problem) int { return strings.Compare(a.Member, b.Member) })
+	sort.SliceStable(d.problems, func(i, j int) bool { return d.problems[i].Member < d.problems[j].Member })
 	return d.problems
 }
 

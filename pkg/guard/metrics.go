@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -119,22 +118,30 @@ func (x exposition) gauge(name, help string, value any) {
 	fmt.Fprintf(x.w, "%s%s %v\n", prefix, name, value)
 }
 
+// sorted writes the samples of a family in a fixed order.
+func (x exposition) sorted(lines []string) {
+	slices.Sort(lines)
+	for _, line := range lines {
+		io.WriteString(x.w, line)
+	}
+}
+
 func (h *Handler) writeMetrics(w io.Writer) {
 	m, x := &h.metrics, exposition{w}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	x.family("requests_total", "counter", "Requests by status and decision.")
-	for _, k := range slices.SortedFunc(maps.Keys(m.requests), func(a, b request) int {
-		return cmp.Or(cmp.Compare(a.status, b.status), cmp.Compare(a.decision, b.decision))
-	}) {
-		fmt.Fprintf(w, "oauthctl_guard_requests_total{code=\"%d\",decision=%q} %d\n", k.status, k.decision, m.requests[k])
+	lines := make([]string, 0, len(m.requests))
+	for k, n := range m.requests {
+		lines = append(lines, fmt.Sprintf("oauthctl_guard_requests_total{code=\"%d\",decision=%q} %d\n", k.status, k.decision, n))
 	}
+	x.sorted(lines)
 	x.family("route_requests_total", "counter", "Requests by route and status; the route is empty if none is listed.")
-	for _, k := range slices.SortedFunc(maps.Keys(m.routes), func(a, b routed) int {
-		return cmp.Or(cmp.Compare(a.route, b.route), cmp.Compare(a.status, b.status))
-	}) {
-		fmt.Fprintf(w, "oauthctl_guard_route_requests_total{route=%q,code=\"%d\"} %d\n", k.route, k.status, m.routes[k])
+	lines = lines[:0]
+	for k, n := range m.routes {
+		lines = append(lines, fmt.Sprintf("oauthctl_guard_route_requests_total{route=%q,code=\"%d\"} %d\n", k.route, k.status, n))
 	}
+	x.sorted(lines)
 	counters(x, "route_refusals_total", "Requests refused, by route.", "route", m.refused)
 	counters(x, "refusals_total", "Requests refused, by diagnosis.", "id", m.refusals)
 	counters(x, "requests_cut_total", "Requests that were accepted but ended before the API had responded, by reason.", "reason", m.cut)

@@ -1,10 +1,11 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -149,11 +150,9 @@ func (s *Store) List(ctx context.Context) ([]Description, error) {
 		// Expired descriptions do no harm, so an error is ignored.
 		_ = redis.Do(ctx, redis.B().Hdel().Key(s.options.Prefix+"descriptions").Field(gone...).Build()).Error()
 	}
-	slices.SortFunc(all, func(a, b Description) int {
-		if c := a.Revoked.Compare(b.Revoked); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Value, b.Value)
+	sort.Slice(all, func(i, j int) bool {
+		a, b := all[i], all[j]
+		return cmp.Or(a.Revoked.Compare(b.Revoked), strings.Compare(a.Value, b.Value)) < 0
 	})
 	return all, nil
 }
