@@ -333,7 +333,7 @@ func (o *auditOptions) check() error {
 		return usage("--client-id needs --client-secret-file")
 	case o.openapi == "" && o.policy == "" && len(o.operation) == 0:
 		return &usageError{what: "missing the operations of the API", hint: `give --openapi FILE, --policy FILE, or --operation "GET /items=items:read"`}
-	case !slices.Contains([]string{"", "dry", "real"}, o.unsafe):
+	case !slices.Contains([]string{"", string(audit.Dry), string(audit.Real)}, o.unsafe):
 		return usage("--unsafe: expected dry or real, got %q", o.unsafe)
 	case o.minCoverage < 0 || o.minCoverage > 100:
 		return usage("--min-coverage: expected a number from 0 to 100, got %d", o.minCoverage)
@@ -400,7 +400,7 @@ func (env *Env) announceAudit(run *auditRun, p audit.Plan) error {
 	what := fmt.Sprintf("%s, at most %d requests (%s), about %.0f s; %s",
 		plural(p.Operations, "operation"), p.Requests, strings.Join(p.Methods, ", "), max(p.Duration.Seconds(), 1), p.Source)
 	env.say("%s", wrap(clean(what), ""))
-	if run.options.unsafe == "real" {
+	if run.options.unsafe == string(audit.Real) {
 		env.warn("--unsafe real sends valid requests that change data at %s", clean(run.target.Host))
 	}
 	isAsked := !safehttp.IsLoopback(run.target.Hostname()) && !env.global.noInput && env.IsTerminal(env.Stdin) && env.IsTerminal(env.Stderr)

@@ -95,7 +95,7 @@ func flagValues() map[string][]string {
 		faults = append(faults, name+"\t"+f.Effect)
 	}
 	return map[string][]string{
-		"format":      tokenFormats(),
+		"format":      tokenFormatNames(),
 		"store":       account.StoreKinds(),
 		"print":       printable(),
 		"auth-method": account.Choices(profile.AuthMethod),

@@ -163,7 +163,7 @@ func flagText(f *pflag.Flag) string {
 		text = rest
 	}
 	text = strings.ReplaceAll(text, "`", "")
-	if value := defaultText(f); value != "" && !strings.Contains(text, "(default") {
+	if value := defaultText(f); value != "" {
 		text += " (default " + value + ")"
 	}
 	return text

@@ -79,6 +79,14 @@ func TestTokenConsumers(t *testing.T) {
 		t.Errorf("another version was asked for:\n%s", out)
 	}
 
+	if out := shell(`KUBERNETES_EXEC_INFO='{ "kind" : "ExecCredential", "apiVersion" : "client.authentication.k8s.io\u002fv1beta1", "spec": {"cluster": {"server": "client.authentication.k8s.io/v1"}} }' oauthctl token --format exec-credential`); !strings.Contains(out, "k8s.io/v1beta1") {
+		t.Errorf("the same version in other words:\n%s", out)
+	}
+	if out := shell(`KUBERNETES_EXEC_INFO='{"apiVersion":"client.authentication.k8s.io/v1","spec":{"cluster":{"config":"client.authentication.k8s.io/v1beta1"}}}' oauthctl token --format exec-credential`); strings.Contains(out, "v1beta1") {
+		t.Errorf("another version than requested:\n%s", out)
+	}
+	run(2, "token", "--format", "tar", "--json")
+
 	run(0, "logout")
 	run(0, "login", "--browser", "--dpop")
 	for _, args := range [][]string{{"exec", "--", "true"}, {"token", "--format", "env"}, {"token", "--format", "curl"}} {

@@ -20,7 +20,7 @@ const maxCredential = 64 << 10
 // credentialHelper answers git (git-credential) or docker
 // (docker-credential-helpers). The token is for the API's own origin: a
 // repository of another host gets none.
-func (env *Env) credentialHelper(ctx context.Context, o tokenOptions) error {
+func (env *Env) credentialHelper(ctx context.Context, o tokenOptions, f tokenFormat) error {
 	switch o.action {
 	case "", "get":
 	case "store", "erase":
@@ -34,37 +34,39 @@ func (env *Env) credentialHelper(ctx context.Context, o tokenOptions) error {
 	if err != nil {
 		return fmt.Errorf("standard input: %w", err)
 	}
+	o.asked = string(asked)
 	p, err := env.profile()
 	if err != nil {
 		return err
 	}
-	var target *url.URL
-	fields := gitFields(asked)
-	if o.format == "git" {
-		target = &url.URL{Scheme: fields["protocol"], Host: fields["host"]}
-	} else if target, err = dockerServer(string(asked)); err != nil {
+	target, err := f.target(o.asked)
+	if err != nil {
 		return err
 	}
 	if err := belongs(target, p.Get(profile.API), o.allowOrigin); err != nil {
-		if o.format == "docker" {
+		if f.lacks != "" {
 			// By this line docker knows that there is no credential, and goes on without.
-			env.stdout().line("credentials not found in native keychain")
+			env.stdout().line("%s", f.lacks)
 		}
 		return err
 	}
-	o.bearer = "--format " + o.format
 	t, err := env.usableToken(ctx, o.wantedToken)
 	if err != nil {
 		return err
 	}
 	env.mask(t.value)
-	if o.format == "docker" {
-		return env.printJSON(struct {
-			ServerURL string
-			Username  string
-			Secret    string
-		}{strings.TrimSpace(string(asked)), o.username, t.value.Reveal()})
-	}
+	return f.print(env, o, t)
+}
+
+func printDocker(env *Env, o tokenOptions, t *usableToken) error {
+	return env.printJSON(struct {
+		ServerURL string
+		Username  string
+		Secret    string
+	}{strings.TrimSpace(o.asked), o.username, t.value.Reveal()})
+}
+
+func printGit(env *Env, o tokenOptions, t *usableToken) error {
 	out := env.stdout()
 	out.line("username=%s", o.username)
 	out.line("password=%s", t.value.Reveal())
@@ -74,10 +76,16 @@ func (env *Env) credentialHelper(ctx context.Context, o tokenOptions) error {
 	return nil
 }
 
+// gitServer is the server that git names.
+func gitServer(asked string) (*url.URL, error) {
+	fields := gitFields(asked)
+	return &url.URL{Scheme: fields["protocol"], Host: fields["host"]}, nil
+}
+
 // gitFields reads what git asks for: lines of NAME=VALUE until an empty one.
-func gitFields(asked []byte) map[string]string {
+func gitFields(asked string) map[string]string {
 	fields := map[string]string{}
-	lines := bufio.NewScanner(strings.NewReader(string(asked)))
+	lines := bufio.NewScanner(strings.NewReader(asked))
 	for lines.Scan() && lines.Text() != "" {
 		if name, value, found := strings.Cut(lines.Text(), "="); found {
 			fields[name] = value
