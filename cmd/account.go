@@ -17,13 +17,19 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
+// The environment variables for what is not a setting of a profile.
+const (
+	variableToken  = "OAUTHCTL_TOKEN"
+	variableConfig = "OAUTHCTL_CONFIG"
+)
+
 // configPath is where the profile file is, "" where there is no home for one.
 func (env *Env) configPath() string {
 	switch {
 	case env.global.config != "":
 		return env.global.config
-	case env.Getenv("OAUTHCTL_CONFIG") != "":
-		return env.Getenv("OAUTHCTL_CONFIG")
+	case env.Getenv(variableConfig) != "":
+		return env.Getenv(variableConfig)
 	case env.ConfigDir != "":
 		return filepath.Join(env.ConfigDir, "config.yaml")
 	}
@@ -198,11 +204,10 @@ func (env *Env) bareClient() (*safehttp.Client, error) {
 // environmentToken is an access token given by the environment, which is used in
 // place of a session.
 func (env *Env) environmentToken() secret.String {
-	text := env.Getenv("OAUTHCTL_TOKEN")
-	if t, err := pastedToken(text, "OAUTHCTL_TOKEN"); err == nil {
+	if t, err := env.pastedToken(); err == nil {
 		return t
 	}
-	return secret.New(strings.TrimSpace(text))
+	return secret.New(strings.TrimSpace(env.Getenv(variableToken)))
 }
 
 // missingVariable names what a run that is configured by variables lacks, "" for
@@ -290,7 +295,7 @@ func (env *Env) tokenOrSession(args []string) (secret.String, error) {
 
 // accessToken returns the access token of the profile in use.
 func (env *Env) accessToken(ctx context.Context, w account.Want) (*account.Token, error) {
-	if _, err := pastedToken(env.Getenv("OAUTHCTL_TOKEN"), "OAUTHCTL_TOKEN"); err != nil {
+	if _, err := env.pastedToken(); err != nil {
 		return nil, err
 	}
 	a, err := env.currentAccount()

@@ -419,7 +419,7 @@ func (env *Env) apiClient(a *account.Account, o *callOptions) (*apicall.Client, 
 	httpClient.Patient = o.stream
 	client := &apicall.Client{HTTP: httpClient, API: api, AllowOrigins: o.allowOrigin, Retries: o.retry, RetryStatus: o.retryStatus, Now: env.Now}
 	if !o.noToken {
-		if _, err := pastedToken(env.Getenv("OAUTHCTL_TOKEN"), "OAUTHCTL_TOKEN"); err != nil {
+		if _, err := env.pastedToken(); err != nil {
 			return nil, err
 		}
 		client.Source = a.TokenSource(o.allowOrigin...)

@@ -119,7 +119,7 @@ func (v *visit) settle(o doctorOptions) error {
 
 // visits examines the URL, or what each profile names.
 func (env *Env) visits(ctx context.Context, o doctorOptions) ([]*visit, error) {
-	if o.url != "" || env.global.profile != "" || env.Getenv("OAUTHCTL_PROFILE") != "" {
+	if o.url != "" || env.global.profile != "" || env.Getenv(profile.NameVariable) != "" {
 		v, err := env.visit(ctx, o)
 		return []*visit{v}, err
 	}

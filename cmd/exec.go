@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
 type execOptions struct {
@@ -43,7 +45,7 @@ exit code is 127 if the command does not exist, and 126 if it cannot be run.`,
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false)
-	f.StringVar(&o.variable, "env", "OAUTHCTL_TOKEN", "`NAME` of the variable")
+	f.StringVar(&o.variable, "env", variableToken, "`NAME` of the variable")
 	f.DurationVar(&o.minTTL, "min-ttl", 0, "refresh the token if it is valid for less than this (default: a fifth of its lifetime, at most 1m)")
 	f.BoolVar(&o.refresh, "refresh", false, "always refresh the token")
 	return cmd
@@ -81,7 +83,7 @@ func runExec(ctx context.Context, env *Env, o execOptions) error {
 		return err
 	}
 	environ := os.Environ()
-	environ = withVariable(environ, "OAUTHCTL_API", t.api)
+	environ = withVariable(environ, profile.API.Variable(), t.api)
 	environ = withVariable(environ, "OAUTHCTL_TOKEN_EXPIRES_AT", timestamp(t.expires))
 	environ = withVariable(environ, o.variable, t.value.Reveal())
 	if err := env.replace(path, o.command, environ); err != nil {

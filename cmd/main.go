@@ -82,7 +82,7 @@ type Env struct {
 func Main() int {
 	getenv := snapshot(os.Environ())
 	// The programs that this one starts, and a filter's env, do not get the secrets.
-	for _, name := range []string{"OAUTHCTL_TOKEN", profile.ClientSecret.Variable()} {
+	for _, name := range []string{variableToken, profile.ClientSecret.Variable()} {
 		os.Unsetenv(name)
 	}
 	env := &Env{

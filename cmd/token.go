@@ -53,7 +53,7 @@ profile's API, or to --allow-origin.`,
 	f.BoolVar(&o.refresh, "refresh", false, "always refresh the token")
 	f.StringVar(&o.format, "format", "raw", "print the token in this `FORMAT`: "+choices(tokenFormatNames()))
 	f.BoolVar(&o.id, "id-token", false, "print the ID token of the login instead of the access token")
-	f.StringVar(&o.variable, "env", "OAUTHCTL_TOKEN", "`NAME` of the variable in the formats env, fish and powershell")
+	f.StringVar(&o.variable, "env", variableToken, "`NAME` of the variable in the formats env, fish and powershell")
 	f.StringVar(&o.username, "username", "oauth2", "user `NAME` in the formats git, docker and netrc")
 	f.StringArrayVar(&o.allowOrigin, "allow-origin", nil, "also give the token to the origin of `URL` (repeatable)")
 	return cmd

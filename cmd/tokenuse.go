@@ -100,9 +100,10 @@ func (env *Env) idToken(ctx context.Context, api string, w wantedToken, t *accou
 	return &usableToken{value: t.IDToken, kind: "Bearer", expires: expires, scope: t.Scope, api: api}, nil
 }
 
-// pastedToken reads a token that was put into a variable, as it is or with
-// what was copied with it: quotes, and the field name and scheme of a header.
-func pastedToken(text, variable string) (secret.String, error) {
+// pastedToken reads the token of the environment, as it is or with what was copied
+// with it: quotes, and the field name and scheme of a header.
+func (env *Env) pastedToken() (secret.String, error) {
+	text := env.Getenv(variableToken)
 	if text == "" {
 		return secret.String{}, nil
 	}
@@ -121,11 +122,11 @@ func pastedToken(text, variable string) (secret.String, error) {
 	_, bound := cutFold(value, "DPoP ")
 	switch {
 	case bound:
-		return secret.String{}, &usageError{what: variable + " holds a token that is bound to a key (DPoP), and the key is missing", hint: "log in here: oauthctl login --dpop"}
+		return secret.String{}, &usageError{what: variableToken + " holds a token that is bound to a key (DPoP), and the key is missing", hint: "log in here: oauthctl login --dpop", commands: []string{"oauthctl login --dpop"}}
 	case value == "":
-		return secret.String{}, &usageError{what: variable + " is set, and holds no token", hint: "unset it, or set it to an access token"}
+		return secret.String{}, &usageError{what: variableToken + " is set, and holds no token", hint: "unset it, or set it to an access token"}
 	case !isToken68(value):
-		return secret.String{}, &usageError{what: variable + " holds a character that cannot be part of a token, such as a space or a line break", hint: "set it to the access token alone"}
+		return secret.String{}, &usageError{what: variableToken + " holds a character that cannot be part of a token, such as a space or a line break", hint: "set it to the access token alone"}
 	}
 	return secret.New(value), nil
 }

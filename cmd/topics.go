@@ -148,9 +148,9 @@ func exitCodesText(width int) string {
 // environmentVariables are those other than OAUTHCTL_<KEY> of the profile.
 func environmentVariables() []helpRow {
 	return []helpRow{
-		{"OAUTHCTL_PROFILE", "the profile to use, like --profile"},
-		{"OAUTHCTL_CONFIG", "the profile file, like --config"},
-		{"OAUTHCTL_TOKEN", "an access token to use instead of the stored session"},
+		{profile.NameVariable, "the profile to use, like --profile"},
+		{variableConfig, "the profile file, like --config"},
+		{variableToken, "an access token to use instead of the stored session"},
 		{variableRevocations, "where guard and guard deny store revocations, like --revocations"},
 		{variableIntrospectSecret, "the secret of the API's client for guard --introspect"},
 		{"XDG_CONFIG_HOME", "the profile file is in $XDG_CONFIG_HOME/oauthctl"},

@@ -205,7 +205,7 @@ func (f *File) Resolve(q Query) (*Profile, error) {
 	for _, candidate := range []struct {
 		name string
 		from Origin
-	}{{q.Name, Flag}, {getenv("OAUTHCTL_PROFILE"), Environment}, {f.current, Saved}} {
+	}{{q.Name, Flag}, {getenv(NameVariable), Environment}, {f.current, Saved}} {
 		if candidate.name != "" {
 			p.name, p.nameFrom = candidate.name, candidate.from
 			break

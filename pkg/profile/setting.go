@@ -158,6 +158,9 @@ func Keys() []string {
 	return keys
 }
 
+// NameVariable is the environment variable for the name of the profile.
+const NameVariable = "OAUTHCTL_PROFILE"
+
 // Variable returns the environment variable for the key.
 func (k Key) Variable() string { return "OAUTHCTL_" + strings.ToUpper(string(k)) }
 
