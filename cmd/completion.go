@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,7 +21,7 @@ import (
 
 func newCompletion(env *Env) *cobra.Command {
 	return &cobra.Command{
-		Use: "completion bash|zsh|fish|powershell",
+		Use: "completion " + strings.Join(shellNames(), "|"),
 		Long: `Print the completion script for a shell. Packages install it. To install it
 yourself, write it to the shell's folder:
 
@@ -32,25 +33,43 @@ yourself, write it to the shell's folder:
   mkdir -p ~/.local/share/bash-completion/completions
   oauthctl completion bash > ~/.local/share/bash-completion/completions/oauthctl`,
 		Args:      between(1, 1),
-		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
+		ValidArgs: shellNames(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runCompletion(env, cmd.Root(), args[0])
 		},
 	}
 }
 
-func runCompletion(env *Env, root *cobra.Command, shell string) error {
-	switch shell {
-	case "bash":
-		return root.GenBashCompletionV2(env.Stdout, true)
-	case "zsh":
-		return root.GenZshCompletion(env.Stdout)
-	case "fish":
-		return root.GenFishCompletion(env.Stdout, true)
-	case "powershell":
-		return root.GenPowerShellCompletionWithDesc(env.Stdout)
+// shells returns the table of shells, each with what writes its script.
+func shells() []shellScript {
+	return []shellScript{
+		{"bash", func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, true) }},
+		{"zsh", (*cobra.Command).GenZshCompletion},
+		{"fish", func(root *cobra.Command, w io.Writer) error { return root.GenFishCompletion(w, true) }},
+		{"powershell", (*cobra.Command).GenPowerShellCompletionWithDesc},
 	}
-	return usage("completion: expected bash, zsh, fish or powershell, got %q", shell)
+}
+
+type shellScript struct {
+	name  string
+	write func(root *cobra.Command, w io.Writer) error
+}
+
+func shellNames() []string {
+	var names []string
+	for _, s := range shells() {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+func runCompletion(env *Env, root *cobra.Command, shell string) error {
+	for _, s := range shells() {
+		if s.name == shell {
+			return s.write(root, env.Stdout)
+		}
+	}
+	return usage("completion: expected %s, got %q", choices(shellNames()), shell)
 }
 
 // completeValues has the shell complete what is known of the values of flags and

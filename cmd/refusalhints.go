@@ -64,14 +64,14 @@ func (c hintContext) clockHint(server oauth.ServerClock) string {
 // grantHint says what to do about invalid_grant.
 func (c hintContext) grantHint(asked oauth.Request) string {
 	switch asked.GrantType {
-	case "authorization_code":
+	case account.GrantAuthorizationCode:
 		if asked.ProofsAnnounced && !asked.Proof {
 			return "the server may require proofs of possession: " + c.run("login", "--dpop")
 		}
 		return "log in again: " + c.run("login") + "; if it fails again, compare the redirect URI and the clock with the server's"
-	case "urn:ietf:params:oauth:grant-type:jwt-bearer":
+	case oauth.GrantJWTBearer:
 		return "get a new assertion; this one may have expired, have been used before, or be for another audience"
-	case "urn:ietf:params:oauth:grant-type:token-exchange":
+	case oauth.GrantTokenExchange:
 		return "get a new subject token; this one may have expired, or be for another audience"
 	}
 	return ""

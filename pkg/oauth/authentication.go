@@ -95,7 +95,7 @@ func (c *Client) authenticate(values url.Values, header http.Header, endpoint st
 // isAuthorization reports whether a grant is sufficient without a client (RFC
 // 7523, section 3.1; RFC 8693, section 2.1).
 func isAuthorization(grantType string) bool {
-	return grantType == grantJWTBearer || grantType == grantTokenExchange
+	return grantType == GrantJWTBearer || grantType == GrantTokenExchange
 }
 
 func incomplete(needs string) error {

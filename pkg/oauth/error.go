@@ -44,7 +44,7 @@ type Request struct {
 // code, which are valid for a short time by the server's clock.
 func (r Request) DependsOnTime() bool {
 	switch r.GrantType {
-	case "authorization_code", grantJWTBearer, grantTokenExchange:
+	case "authorization_code", GrantJWTBearer, GrantTokenExchange:
 		return true
 	}
 	return r.Proof || r.AuthMethod == AuthPrivateKeyJWT || r.AuthMethod == AuthSecretJWT

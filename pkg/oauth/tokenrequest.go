@@ -41,7 +41,7 @@ func ClientCredentials(scope, audience, resource []string) TokenRequest {
 
 // JWTBearer requests a token in exchange for an assertion (RFC 7523, section 2.1).
 func JWTBearer(assertion secret.String, scope, audience, resource []string) TokenRequest {
-	t := TokenRequest{GrantType: grantJWTBearer, scope: slices.Clone(scope)}
+	t := TokenRequest{GrantType: GrantJWTBearer, scope: slices.Clone(scope)}
 	return t.secret("assertion", assertion).with("scope", spaced(scope)).with("audience", audience...).with("resource", resource...)
 }
 
@@ -79,9 +79,10 @@ const (
 	TokenTypeIDJAG = "urn:ietf:params:oauth:token-type:id-jag"
 )
 
+// The grant types of RFC 7523, section 2.1, and RFC 8693, section 2.1.
 const (
-	grantJWTBearer     = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-	grantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+	GrantJWTBearer     = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	GrantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
 // TokenExchange exchanges a token for another (RFC 8693).
@@ -92,7 +93,7 @@ func TokenExchange(p TokenExchangeParams) TokenRequest {
 	if p.ActorTokenType == "" && !p.ActorToken.IsZero() {
 		p.ActorTokenType = TokenTypeAccessToken
 	}
-	t := TokenRequest{GrantType: grantTokenExchange, scope: slices.Clone(p.Scope)}
+	t := TokenRequest{GrantType: GrantTokenExchange, scope: slices.Clone(p.Scope)}
 	t = t.secret("subject_token", p.SubjectToken).with("subject_token_type", p.SubjectTokenType)
 	t = t.secret("actor_token", p.ActorToken).with("actor_token_type", p.ActorTokenType)
 	t = t.with("requested_token_type", p.RequestedTokenType).with("scope", spaced(p.Scope))

@@ -148,7 +148,7 @@ func (e *TokenTypeError) Error() string {
 func (c *Client) readTokenType(t *TokenResponse, res *answer, req TokenRequest) error {
 	kind, err := res.text("token_type")
 	switch {
-	case err == nil && kind == "N_A" && req.GrantType == grantTokenExchange:
+	case err == nil && kind == "N_A" && req.GrantType == GrantTokenExchange:
 		t.TokenType = kind
 	case err == nil && strings.EqualFold(kind, "Bearer"):
 		t.TokenType = "Bearer"
