@@ -12,6 +12,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -20,9 +21,12 @@ in the process list), or the identity token of the CI job: ci:github (its
 audience is the server, unless ci:github:AUDIENCE gives another), or
 ci:gitlab:NAME, where NAME is the variable of the job's id_tokens.`
 
-// credential reads a token argument, of which ci:… is the CI job's own identity
-// token, issued for audience.
+// credential reads the token to which a setting refers, of which ci:… is the CI
+// job's own identity token, issued for audience.
 func (env *Env) credential(ctx context.Context, arg, audience string) (secret.String, error) {
+	if strings.HasPrefix(arg, "@") {
+		return env.tokenFrom(arg, profile.ReadCredential)
+	}
 	read, err := env.credentialFor(arg)
 	if err != nil || read == nil {
 		return secret.String{}, err

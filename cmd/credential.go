@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/account"
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/profile"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
@@ -86,7 +87,11 @@ func absolute(path string) string {
 // readSecretFile reads a secret from a file, or from standard input for "-".
 // One line break at the end is not part of it.
 func (env *Env) readSecretFile(path string) (secret.String, error) {
-	data, err := env.readInput(path, maxSecretFile)
+	read := profile.ReadCredential
+	if path == "-" {
+		read = env.readInput
+	}
+	data, err := read(path, maxSecretFile)
 	if err != nil {
 		return secret.String{}, err
 	}
@@ -111,6 +116,9 @@ func trimmed(text, from string) (secret.String, error) {
 func (env *Env) readReference(ctx context.Context, reference string) (secret.String, error) {
 	value, err := env.follow(ctx, reference)
 	if err != nil {
+		if d, ok := errors.AsType[*diagnosis.Diagnosis](err); ok {
+			return value, d
+		}
 		var wrong *usageError
 		if errors.As(err, &wrong) {
 			return value, &usageError{what: "client_secret: " + wrong.what, hint: wrong.hint, err: err}

@@ -33,7 +33,10 @@ func (env *Env) takeStdin() (io.Reader, error) {
 
 // tokenArg reads a token argument: "-" is stdin, "@FILE" a file, anything else
 // the token itself.
-func (env *Env) tokenArg(arg string) (secret.String, error) {
+func (env *Env) tokenArg(arg string) (secret.String, error) { return env.tokenFrom(arg, readFile) }
+
+// tokenFrom is tokenArg with what reads a file.
+func (env *Env) tokenFrom(arg string, read func(path string, limit int64) ([]byte, error)) (secret.String, error) {
 	var data []byte
 	switch {
 	case arg == "-":
@@ -49,7 +52,10 @@ func (env *Env) tokenArg(arg string) (secret.String, error) {
 		}
 	case strings.HasPrefix(arg, "@"):
 		var err error
-		if data, err = readFile(arg[1:], maxTokenInput); err != nil {
+		if data, err = read(arg[1:], maxTokenInput); err != nil {
+			if d, ok := errors.AsType[*diagnosis.Diagnosis](err); ok {
+				return secret.String{}, d
+			}
 			return secret.String{}, usage("the token: %w", err)
 		}
 	default:

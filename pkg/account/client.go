@@ -4,9 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"os"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
@@ -79,7 +76,10 @@ func (a *Account) signWith(client *oauth.Client, target profile.Owner) error {
 	if err != nil || path == "" {
 		return err
 	}
-	data, err := readKeyFile(path)
+	data, err := profile.ReadCredential(path, maxKeyFile)
+	if d, ok := errors.AsType[*diagnosis.Diagnosis](err); ok {
+		return d
+	}
 	if err == nil {
 		client.Key, err = jwks.ParsePrivate(data)
 	}
@@ -87,19 +87,6 @@ func (a *Account) signWith(client *oauth.Client, target profile.Owner) error {
 		return &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid, Got: diagnosis.Values{string(profile.SigningKey) + " " + path}, Err: err}
 	}
 	return nil
-}
-
-func readKeyFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err == nil && len(data) > maxKeyFile {
-		err = fmt.Errorf("larger than %d bytes", maxKeyFile)
-	}
-	return data, err
 }
 
 func (a *Account) readSecret(ctx context.Context, reference string) (secret.String, error) {

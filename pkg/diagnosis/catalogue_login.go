@@ -48,7 +48,7 @@ var profiles = []Entry{
 	},
 	{
 		ConfigInsecure, Usage, "other users can change the configuration",
-		"The profile file decides where secrets are sent and which commands are run, so only its owner may have write access to the file and its directory.",
+		"The profile file decides where secrets are sent and which commands are run, so only its owner may have write access to the file and its directory. The same is true for a file with a secret, a key or a token to which it refers.",
 		"Remove write access for the group and for others (chmod go-w), and make yourself the owner of the file.",
 	},
 	{

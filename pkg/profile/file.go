@@ -48,7 +48,7 @@ func Load(path string) (*File, error) {
 	if err := checkOwner(f, path); err != nil {
 		return nil, err
 	}
-	data, err := readAtMost(f, path)
+	data, err := readAtMost(f, path, maxFile)
 	if err != nil {
 		return nil, invalid(path, bare(err))
 	}
@@ -60,11 +60,26 @@ func Load(path string) (*File, error) {
 	return parsed, nil
 }
 
-// readAtMost reads a file of at most 1 MiB.
-func readAtMost(r io.Reader, path string) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%s is larger than 1 MiB", path)
+// ReadCredential reads a file with a secret, a key, a certificate or a token to
+// which a setting refers. A file that other users own or can change is refused, because they could
+// put in a credential of their own: CONFIG_INSECURE. Who can write its directory
+// does not matter, because such a user can only replace it by a file of their own.
+func ReadCredential(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := checkFile(f, path); err != nil {
+		return nil, err
+	}
+	return readAtMost(f, path, limit)
+}
+
+func readAtMost(r io.Reader, path string, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%s is larger than %d bytes", path, limit)
 	}
 	return data, err
 }

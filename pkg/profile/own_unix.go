@@ -33,6 +33,16 @@ func checkOwner(f *os.File, path string) error {
 	return safe(info, dir, info.Mode()&os.ModeSticky != 0)
 }
 
+// checkFile refuses a file that a user other than root can change or owns. What is
+// not a regular file, such as a pipe, is of the process that made it.
+func checkFile(f *os.File, path string) error {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return safe(info, path, false)
+}
+
 // safe checks one file or directory. In a sticky directory, users cannot
 // replace each other's files.
 func safe(info os.FileInfo, path string, sticky bool) error {

@@ -10,16 +10,17 @@
 // Each value has an [Origin], and each credential belongs to the server that it
 // was configured for: [Profile.Credential] does not return a secret for another
 // server, because a client id is unique only at one server (RFC 6749, section
-// 2.2). The package opens no connection and reads no secret.
+// 2.2). The package opens no connection. It reads a secret only in [ReadCredential]
+// and [Profile.TLS].
 package profile
 
 import (
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"maps"
-	"os"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
@@ -271,9 +272,9 @@ func (p *Profile) TLS() (*tls.Config, error) {
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if ca != "" {
-		data, err := readRegular(ca)
+		data, err := ReadCredential(ca, maxFile)
 		if err != nil {
-			return nil, invalid(string(CACert), err.Error())
+			return nil, unreadable(string(CACert), err)
 		}
 		pool, err := x509.SystemCertPool()
 		if err != nil {
@@ -285,22 +286,33 @@ func (p *Profile) TLS() (*tls.Config, error) {
 		config.RootCAs = pool
 	}
 	if cert != "" || key != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
+		pair, err := keyPair(cert, key)
 		if err != nil {
-			return nil, invalid(fmt.Sprintf("%s and %s", ClientCert, ClientKey), err.Error())
+			return nil, unreadable(fmt.Sprintf("%s and %s", ClientCert, ClientKey), err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
 	return config, nil
 }
 
-func readRegular(path string) ([]byte, error) {
-	f, err := os.Open(path)
+func keyPair(cert, key string) (tls.Certificate, error) {
+	public, err := ReadCredential(cert, maxFile)
 	if err != nil {
-		return nil, err
+		return tls.Certificate{}, err
 	}
-	defer f.Close()
-	return readAtMost(f, path)
+	private, err := ReadCredential(key, maxFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(public, private)
+}
+
+// unreadable returns the error of a file to which a setting refers.
+func unreadable(what string, err error) error {
+	if d, ok := errors.AsType[*diagnosis.Diagnosis](err); ok {
+		return d
+	}
+	return invalid(what, err.Error())
 }
 
 // invalid returns the error for an invalid value in the configuration.
