@@ -16,7 +16,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
-// warned returns what was warned of with an id.
+// warned returns the texts of the warnings with an id.
 func (u *user) warned(id diagnosis.ID) (texts []string) {
 	for _, err := range u.warnings {
 		var d *diagnosis.Diagnosis
@@ -27,7 +27,8 @@ func (u *user) warned(id diagnosis.ID) (texts []string) {
 	return texts
 }
 
-// What arrives and is not the answer is reported, once for each kind, and the login goes on.
+// Requests that are not the response are reported, once for each kind, and the
+// login continues.
 func TestIgnoredCallbacksAreReported(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
 	u := &user{t: t}
@@ -75,7 +76,8 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// A scope that only we added does not make a login impossible, whatever the server calls it; one that the user named does.
+// If the server refuses a scope that only we added, the login continues without
+// it, for any error code. A scope that the user requested is an error.
 func TestImpliedScopesAreLeftOut(t *testing.T) {
 	atToken := func(code string) func(r *rigged) {
 		return func(r *rigged) {
@@ -129,7 +131,8 @@ func TestImpliedScopesAreLeftOut(t *testing.T) {
 	}
 }
 
-// Keycloak refreshes without offline_access, which would make an offline session there: only a user who names it gets one.
+// Keycloak issues refresh tokens without offline_access, which starts an
+// offline session there. So it is requested only if the user requests it.
 func TestOfflineAccessIsNotAddedEverywhere(t *testing.T) {
 	for name, tt := range map[string]struct {
 		path string
@@ -152,7 +155,7 @@ func TestOfflineAccessIsNotAddedEverywhere(t *testing.T) {
 	}
 }
 
-// Any registered redirect URI will do where the answer can be pasted.
+// Any registered redirect URI can be used if the response can be pasted.
 func TestPastedRedirectURI(t *testing.T) {
 	for _, uri := range []string{"https://app.example.com/cb", "urn:ietf:wg:oauth:2.0:oob", "com.example.app:/cb", "https://app.example.com/cb?team=7"} {
 		h, r := newHome(t), newRigged(t)
@@ -189,7 +192,8 @@ func TestPastedRedirectURI(t *testing.T) {
 	}
 }
 
-// The client is, in this order: the one that the profile names, a document that describes it, one that is registered.
+// The client is the first of these: the one in the profile, a client id
+// metadata document, a registered one.
 func TestClientIdentity(t *testing.T) {
 	const document = "https://client.example/oauthctl.json"
 	for name, tt := range map[string]struct {
@@ -222,7 +226,8 @@ func TestClientIdentity(t *testing.T) {
 	}
 }
 
-// A document that is only the program's default is used while it is there.
+// A document that is only the program's default is used while it can be
+// fetched.
 func TestDefaultClientDocument(t *testing.T) {
 	for name, body := range map[string]string{"there": `{"client_id":"URL"}`, "about another": `{"client_id":"https://o.example"}`, "away": ""} {
 		h, r := newHome(t), newRigged(t)
@@ -247,7 +252,7 @@ func TestDefaultClientDocument(t *testing.T) {
 	}
 }
 
-// What the login needs is looked at before a client is registered for it.
+// Everything that the login needs is checked before a client is registered.
 func TestNothingIsRegisteredInVain(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(metadata map[string]any)
@@ -270,7 +275,8 @@ func TestNothingIsRegisteredInVain(t *testing.T) {
 	}
 }
 
-// Servers have several words for a client that they no longer know; each leads to one new registration.
+// Servers use several errors for a client that they no longer know. Each leads
+// to one new registration.
 func TestWordsForAForgottenClient(t *testing.T) {
 	for code, again := range map[string]bool{"invalid_client": true, "unauthorized_client": true, "invalid_grant": true, "invalid_scope": false, "access_denied": false} {
 		h, r := newHome(t), newRigged(t)
@@ -290,7 +296,8 @@ func TestWordsForAForgottenClient(t *testing.T) {
 	}
 }
 
-// The metadata may be elsewhere, if the profile says where; the issuer stays the one that is expected.
+// The metadata can be at another URL if the profile has it; the expected issuer
+// does not change.
 func TestMetadataElsewhere(t *testing.T) {
 	for issuer, want := range map[string]diagnosis.ID{"https://tenant.example/policy": "", "https://other.example": diagnosis.DiscoveryMismatch} {
 		h, r := newHome(t), newRigged(t)
@@ -303,7 +310,8 @@ func TestMetadataElsewhere(t *testing.T) {
 			return visit(asked.Get("redirect_uri") + "?" + url.Values{"code": {"one-time"}, "state": {asked.Get("state")}}.Encode())
 		}
 		a := h.open("", profile.Values{profile.Issuer: issuer, profile.MetadataURL: r.URL + "/.well-known/openid-configuration", profile.ClientID: "app"}, nil)
-		// The endpoints of this test are on loopback, which no public issuer may name.
+		// The endpoints of this test are on loopback, which a public issuer
+		// must not use.
 		_, err := a.Login(t.Context(), u, account.LoginOptions{OpenBrowser: true, Timeout: 10 * time.Second})
 		if want == "" {
 			want = diagnosis.InsecureEndpoint

@@ -11,8 +11,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 )
 
-// An ID token whose times are wrong is reported with the server's clock, which the response shows: whose clock it is, or
-// that both agree and the token is wrong.
+// If the times of an ID token are wrong, the error has the server's clock from
+// the response: it shows which clock is wrong, or that both agree and the token
+// is wrong.
 func TestClockOfTheServer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		offset time.Duration // of this machine's clock
@@ -42,7 +43,8 @@ func TestClockOfTheServer(t *testing.T) {
 	}
 }
 
-// A code that is refused comes with the server's clock too, and a wrong signature with no clock at all.
+// The error for a refused code has the server's clock too. The error for a
+// wrong signature has none.
 func TestClockOfARefusal(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
 	h.offset = -time.Hour

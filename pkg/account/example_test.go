@@ -19,8 +19,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// console is the least that a login needs of its user's side. Here the browser is
-// a program that signs alice in.
+// console is the smallest user interface of a login. Here the browser is a
+// program that signs alice in.
 type console struct{}
 
 func (console) Searched(discovery.Trail, error)         {}
@@ -33,8 +33,8 @@ func (console) Warn(err error)                          { fmt.Println("warning:"
 func (console) ReadLine() (string, error)               { return "", io.EOF }
 func (console) OpenBrowser(address string) error        { return visit(address) }
 
-// Log in from nothing but the URL of an API: the authorization server is found
-// (RFC 9728), a client is registered (RFC 7591), and the browser does the rest.
+// Log in with only the URL of an API: the authorization server is discovered
+// (RFC 9728), a client is registered (RFC 7591), and the browser opens.
 func ExampleAccount_Login() {
 	t := &exampleT{}
 	defer t.end()
@@ -52,7 +52,7 @@ func ExampleAccount_Login() {
 	// Output: alice [items:read items:write openid offline_access]
 }
 
-// A client whose requests carry an access token that refreshes itself.
+// An HTTP client that adds an access token to its requests and refreshes it.
 func ExampleAccount_HTTPClient() {
 	t := &exampleT{}
 	defer t.end()
@@ -72,7 +72,7 @@ func ExampleAccount_HTTPClient() {
 	// Output: 200
 }
 
-// Code that uses golang.org/x/oauth2 takes the account as its token source.
+// Code that uses golang.org/x/oauth2 can use the account as its token source.
 func Example_oauth2() {
 	t := &exampleT{}
 	defer t.end()
@@ -107,7 +107,7 @@ func loggedIn(t *exampleT) (server *oauthtest.Server, dir string) {
 	return server, dir
 }
 
-// dir is a directory that the example's end removes.
+// dir returns a directory that is removed at the end of the example.
 func (t *exampleT) dir() string {
 	dir, err := os.MkdirTemp("", "oauthctl-example-")
 	if err != nil {
@@ -117,7 +117,7 @@ func (t *exampleT) dir() string {
 	return dir
 }
 
-// exampleT ends what an example started; in a test it is the *testing.T.
+// exampleT cleans up after an example; in a test, use the *testing.T.
 type exampleT struct {
 	testing.TB
 	ends []func()

@@ -14,7 +14,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
-// shows is a page with status 200.
+// shows returns a handler that sends a page with status 200.
 func shows(kind, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", kind)
@@ -22,21 +22,26 @@ func shows(kind, body string) http.HandlerFunc {
 	}
 }
 
-// sends redirects the authorization endpoint itself, and shows a page with a link elsewhere.
+// sends returns a handler that redirects the authorization endpoint, and shows
+// a page with a link elsewhere.
 func sends(to string) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		http.Redirect(w, req, to, http.StatusSeeOther)
 	}
 }
 
-// What a server shows to a browser whose client it does not know, with the pages of a server that knows it as control. A
-// client that was registered here is then registered anew; for one that the user configured the reason is reported.
+// What servers show to a browser if they do not know the client; the pages for
+// a known client are the control. A client that was registered here is
+// registered again. For a client that the user configured, the reason is
+// reported.
 func TestPagesForAnUnknownClient(t *testing.T) {
-	// The page is looked at only after a while, so not each is seen by both clients.
+	// The page is checked only after some time, so not every page is seen for
+	// both clients.
 	again := []string{"page of text", "JSON", "error in the address", "status 422", "firewall", "form", "login elsewhere"}
 	for name, tt := range map[string]struct {
 		page http.HandlerFunc
-		// refuses: the page is a refusal. text is in the message in any case.
+		// refuses means that the page is a refusal. text must be in the message
+		// in any case.
 		refuses bool
 		text    string
 	}{
@@ -89,7 +94,7 @@ func TestPagesForAnUnknownClient(t *testing.T) {
 	}
 }
 
-// A page that repeats the request shows no secret of it in a message.
+// If a page repeats the request, the message contains none of its secrets.
 func TestPagesThatRepeatTheRequest(t *testing.T) {
 	for name, page := range map[string]http.HandlerFunc{
 		"text": func(w http.ResponseWriter, r *http.Request) {
@@ -118,7 +123,7 @@ func TestPagesThatRepeatTheRequest(t *testing.T) {
 	}
 }
 
-// configured logs in as a client of the user's, for a moment.
+// configured logs in with a client of the user and a short time limit.
 func (h *home) configured(server, id string) (*account.LoggedIn, error) {
 	h.t.Helper()
 	o := account.LoginOptions{URL: server, OpenBrowser: true, Timeout: 300 * time.Millisecond}

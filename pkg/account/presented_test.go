@@ -16,7 +16,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// workload is a program that presents a token of another server, a new one each time.
+// workload is a program that presents a token of another server, a new one each
+// time.
 type workload struct {
 	*home
 	server   *rigged
@@ -55,8 +56,8 @@ func (w *workload) sent(name string) (values []string) {
 	return values
 }
 
-// A token of another server makes a session, which is renewed by a new one. The profile is enough for that: no login is
-// needed first.
+// A token of another server starts a session, and a new token refreshes it. The
+// profile is enough; no login is needed first.
 func TestPresentedTokens(t *testing.T) {
 	const uri = "urn:ietf:params:oauth:token-type:"
 	for name, tt := range map[string]struct {
@@ -107,7 +108,8 @@ func TestPresentedTokens(t *testing.T) {
 	}
 }
 
-// What has no token to present is refused before anything is sent; a response that is not an access token makes no session.
+// Without a token to present, nothing is sent. A response that is not an access
+// token starts no session.
 func TestPresentedTokensAreRefused(t *testing.T) {
 	w := newWorkload(t, profile.Values{profile.GrantType: "token-exchange", profile.Assertion: "@token"})
 	_, err := w.open().Login(t.Context(), &user{t: t}, account.LoginOptions{URL: w.server.URL})
@@ -128,7 +130,8 @@ func TestPresentedTokensAreRefused(t *testing.T) {
 	}
 }
 
-// A session with a refresh token uses it, and presents nothing again. A refresh token needs a client.
+// A session with a refresh token uses it, and does not present a token again. A
+// refresh token needs a client.
 func TestPresentedOnceWithARefreshToken(t *testing.T) {
 	for client, reads := range map[string]int{"workload": 1, "": 2} {
 		w := newWorkload(t, profile.Values{profile.GrantType: "token-exchange", profile.SubjectToken: "@token", profile.ClientID: client})

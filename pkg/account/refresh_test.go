@@ -14,8 +14,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// After a refresh whose ID token or answer fails a check, a second refresh still works: the rotated refresh token was
-// kept. The access token is given only where the user is certainly the same.
+// After a refresh whose ID token or response fails a check, a second refresh
+// works, because the rotated refresh token was stored. The access token is
+// returned only if the user is certainly the same.
 func TestRotatedRefreshTokenIsKept(t *testing.T) {
 	other, err := jwks.Generate("ES256")
 	if err != nil {
@@ -80,7 +81,7 @@ func TestRotatedRefreshTokenIsKept(t *testing.T) {
 	}
 }
 
-// stored is the session as it is kept, nil if there is none.
+// stored returns the stored session, or nil.
 func (h *home) stored() *session.Session {
 	h.t.Helper()
 	s, err := h.open("", nil, nil).Store().Load("default")
@@ -90,7 +91,8 @@ func (h *home) stored() *session.Session {
 	return s
 }
 
-// What a refusal of a refresh means depends on what it is about, not on the server's wording.
+// The meaning of a refused refresh depends on its error code and not on the
+// server's text.
 func TestRefusedRefresh(t *testing.T) {
 	tests := map[string]struct {
 		status     int
@@ -144,7 +146,8 @@ func TestRefusedRefresh(t *testing.T) {
 	}
 }
 
-// A token that was just issued is good, however short its life; only its last fifth makes it due.
+// A new token is valid even if its lifetime is short; it is refreshed in the
+// last fifth.
 func TestMarginIsAShareOfTheLife(t *testing.T) {
 	for _, ttl := range []int{5, 30, 60, 61, 300, 3600} {
 		h, r := newHome(t), newRigged(t)
@@ -165,7 +168,7 @@ func TestMarginIsAShareOfTheLife(t *testing.T) {
 		if got := r.refreshes(); got != 1 {
 			t.Errorf("a life of %d s: %d refreshes near its end, want 1", ttl, got)
 		}
-		// A wish of the user's is exact.
+		// A lifetime that the user requires is exact.
 		if _, err := h.open("", nil, nil).Token(t.Context(), account.Want{MinTTL: time.Duration(ttl) * 2 * time.Second}); err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +178,8 @@ func TestMarginIsAShareOfTheLife(t *testing.T) {
 	}
 }
 
-// Where the response says nothing, the exp of a JWT or the profile says when to refresh.
+// If the response has no lifetime, the exp of a JWT or the profile determines
+// when to refresh.
 func TestAssumedLife(t *testing.T) {
 	jwt := func(r *rigged, exp time.Time) string {
 		return r.sign(map[string]any{"exp": exp.Unix(), "sub": "alice"})
@@ -212,7 +216,8 @@ func TestAssumedLife(t *testing.T) {
 	}
 }
 
-// A clock that was ahead at the login makes no token live for ever, and one that is off now loses no session.
+// A clock that was ahead at login does not make a token valid forever, and a
+// clock that is wrong now does not end the session.
 func TestClockThatIsOff(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
 	h.offset = 365 * 24 * time.Hour
@@ -238,7 +243,7 @@ func TestClockThatIsOff(t *testing.T) {
 	}
 }
 
-// A session without a refresh token is named as one.
+// A session without a refresh token is reported as such.
 func TestNoRefreshToken(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
 	r.answer = func(_ string, body map[string]any) (int, any) {

@@ -23,8 +23,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// rigged is an authorization server with strict rotation of refresh tokens, whose answers a test can change. It takes
-// every user for alice and approves every request.
+// rigged is an authorization server with strict rotation of refresh tokens. A
+// test can change its responses. It logs every user in as alice and approves
+// every request.
 type rigged struct {
 	*httptest.Server
 	key *jwks.PrivateKey // that the key set shows
@@ -32,7 +33,7 @@ type rigged struct {
 	mu       sync.Mutex
 	signer   *jwks.PrivateKey
 	metadata map[string]any
-	// answer changes the response of the token endpoint; nil leaves it.
+	// answer changes the response of the token endpoint; nil means no change.
 	answer func(grant string, body map[string]any) (status int, other any)
 	// claims changes the claims of ID tokens.
 	claims   func(map[string]any)
@@ -165,7 +166,7 @@ func (r *rigged) token(w http.ResponseWriter, req *http.Request) {
 	if r.answer != nil {
 		status, other = r.answer(grant, body)
 	}
-	// A refusal leaves the refresh token as it was.
+	// After a refusal, the refresh token remains valid.
 	if next, ok := body["refresh_token"].(string); ok && status < 300 {
 		r.refresh = next
 	}
@@ -195,14 +196,14 @@ func (r *rigged) sign(claims map[string]any) string {
 	return signed
 }
 
-// rig changes the server under its lock.
+// rig changes the server while holding its lock.
 func (r *rigged) rig(change func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	change()
 }
 
-// to returns the requests to an endpoint so far.
+// to returns the requests that an endpoint has received.
 func (r *rigged) to(path string) []url.Values {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -215,7 +216,7 @@ func (r *rigged) to(path string) []url.Values {
 	return forms
 }
 
-// refreshes counts the requests with a refresh token.
+// refreshes returns the number of requests with a refresh token.
 func (r *rigged) refreshes() int {
 	n := 0
 	for _, form := range r.to("/token") {
@@ -226,7 +227,7 @@ func (r *rigged) refreshes() int {
 	return n
 }
 
-// user is the user's side of a login whose browser is a plain HTTP client.
+// user is the user interface of a login. Its browser is an HTTP client.
 type user struct {
 	t        *testing.T
 	warnings []error
@@ -279,7 +280,7 @@ type home struct {
 	dir    string
 	path   string // of the profile file
 	offset time.Duration
-	// timeout is the HTTP client's; 0 is the default.
+	// timeout is that of the HTTP client; 0 is the default.
 	timeout time.Duration
 	warned  []error
 }
@@ -292,7 +293,7 @@ func newHome(t *testing.T) *home {
 
 func (h *home) now() time.Time { return time.Now().Add(h.offset) }
 
-// open opens the account of the profile file as a new process would.
+// open opens the account of the profile file like a new process.
 func (h *home) open(name string, flags profile.Values, environment map[string]string) *account.Account {
 	h.t.Helper()
 	f, err := profile.Load(h.path)

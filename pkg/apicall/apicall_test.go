@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const canary = "token-canary"
 
-// tokens gives canary-1, canary-2 and so on, a new one when one was rejected.
+// tokens returns canary-1, canary-2 and so on, a new one after each rejection.
 type tokens struct{ n int }
 
 func (s *tokens) Token(_ context.Context, rejected secret.String) (apicall.AccessToken, error) {
@@ -35,7 +35,7 @@ func (s *tokens) Token(_ context.Context, rejected secret.String) (apicall.Acces
 	return apicall.AccessToken{Type: "Bearer", Value: secret.New(fmt.Sprint(canary, "-", s.n))}, nil
 }
 
-// receiver counts what arrives at a server.
+// receiver counts the requests to a server.
 type receiver struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -119,7 +119,7 @@ func TestURL(t *testing.T) {
 	}
 }
 
-// The token arrives at the API's origin and nowhere else, whatever redirects say.
+// The token is sent to the API's origin and nowhere else, for every redirect.
 func TestTokenStaysWithItsOrigin(t *testing.T) {
 	elsewhere := newReceiver(t, ok)
 	var back *receiver

@@ -23,8 +23,8 @@ func (b *bound) Token(_ context.Context, rejected secret.String) (apicall.Access
 	return apicall.AccessToken{Type: "DPoP", Value: secret.New(canary), Prover: b.prover}, nil
 }
 
-// A bound token goes with a proof that the API's own verifier takes, its nonce
-// learned on the way.
+// A bound token is sent with a proof that the API's verifier accepts, with the
+// server's nonce.
 func TestDPoP(t *testing.T) {
 	key, err := jwks.Generate("ES256")
 	if err != nil {

@@ -19,8 +19,7 @@ func (f fixed) Token(_ context.Context, _ secret.String) (apicall.AccessToken, e
 	return apicall.AccessToken{Type: "Bearer", Value: secret.New(string(f))}, nil
 }
 
-// An API that lets this client read but not delete, and what is to be done about
-// it.
+// An API that lets this client read but not delete, and how to continue.
 func ExampleClient_Do() {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodDelete {

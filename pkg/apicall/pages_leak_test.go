@@ -12,8 +12,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/apicall"
 )
 
-// headers is a server that notes two header fields of each request and links to a
-// next page, if there is one.
+// headers is a server that records two headers of each request, and links to a
+// next page if there is one.
 type headers struct {
 	*httptest.Server
 	mu   sync.Mutex
@@ -34,8 +34,8 @@ func newHeaders(t *testing.T, links map[string]string) *headers {
 	return h
 }
 
-// A credential that the user wrote as a header field is for the origin that it
-// was written for; a link to the next page does not take it elsewhere.
+// A credential in a header of the user is for the origin of the request. It is
+// not sent to another origin for the next page.
 func TestPagesLeaveCredentialsBehind(t *testing.T) {
 	elsewhere := newHeaders(t, map[string]string{"/3": "/4"})
 	api := newHeaders(t, map[string]string{"/1": "/2", "/2": elsewhere.URL + "/3"})

@@ -16,14 +16,15 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// hourly gives a token that lives for an hour of a clock that is moved by hand.
+// hourly returns tokens that are valid for an hour of a clock that the test
+// sets.
 type hourly struct{ now time.Time }
 
 func (h *hourly) Token(context.Context, secret.String) (apicall.AccessToken, error) {
 	return apicall.AccessToken{Type: "Bearer", Value: secret.New(h.now.Format("15"))}, nil
 }
 
-// A collection of 3,000 pages, two seconds each, outlives the token.
+// 3,000 pages of two seconds each take longer than the lifetime of a token.
 func TestPagesOutliveTheToken(t *testing.T) {
 	const pages = 3000
 	clock := &hourly{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}

@@ -20,7 +20,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// fresh gives another token for each request.
+// fresh returns a different token for each request.
 type fresh struct {
 	mu  sync.Mutex
 	n   int
@@ -34,7 +34,7 @@ func (f *fresh) Token(context.Context, secret.String) (apicall.AccessToken, erro
 	return apicall.AccessToken{Type: "Bearer", Value: secret.New(fmt.Sprint(canary, "-", f.n))}, f.err
 }
 
-// startProxy serves a proxy to api and returns where the API begins there.
+// startProxy serves a proxy to api, and returns the API's URL at the proxy.
 func startProxy(t *testing.T, c *apicall.Client, open bool) (root, address string) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
@@ -49,7 +49,7 @@ func startProxy(t *testing.T, c *apicall.Client, open bool) (root, address strin
 	return p.URL(), address
 }
 
-// ask sends one request as a program would, which follows no redirect.
+// ask sends one request and follows no redirect.
 func ask(t *testing.T, method, url string, body io.Reader, change func(*http.Request)) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
@@ -120,7 +120,7 @@ func header(name, value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set(name, value) }
 }
 
-// Each request has a token, and only the API sees it.
+// Each request has a token, and only the API receives it.
 func TestProxyPassesOn(t *testing.T) {
 	type received struct{ Method, URI, Host, Authorization, Referer, Body string }
 	var got []received
@@ -182,7 +182,7 @@ func TestProxyRenews(t *testing.T) {
 	}
 }
 
-// What the proxy cannot do is answered in its own name, without the token.
+// Errors of the proxy itself are marked as such, and contain no token.
 func TestProxyFails(t *testing.T) {
 	api := newReceiver(t, ok)
 	c := newClient(t, api.URL)
@@ -207,7 +207,7 @@ func TestProxyFails(t *testing.T) {
 	}
 }
 
-// Events come through one by one, while the stream is open.
+// Events are forwarded one by one while the stream is open.
 func TestProxyStreams(t *testing.T) {
 	next := make(chan string)
 	api := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -244,7 +244,7 @@ func TestProxyStreams(t *testing.T) {
 	}
 }
 
-// A WebSocket's handshake has a token, and both sides can speak afterwards.
+// The handshake of a WebSocket has a token, and both sides can send afterwards.
 func TestProxyUpgrades(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "websocket" || r.Header.Get("Authorization") != "Bearer "+canary+"-1" {

@@ -18,8 +18,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// neighbours are servers of several names, all of them this machine; what arrives
-// is counted by host.
+// neighbours starts servers with several host names, all on this machine.
+// Requests are counted by host.
 func neighbours(t *testing.T, answer http.HandlerFunc) (*apicall.Client, func() map[string][]string) {
 	seen := newReceiver(t, ok)
 	byHost := map[string][]string{}
@@ -109,7 +109,7 @@ func repeat(s string, n int) []string {
 	return all
 }
 
-// A 401 from where the token never was renews nothing.
+// A 401 from an origin that did not receive the token does not refresh it.
 func TestForeign401RenewsNothing(t *testing.T) {
 	c, seen := neighbours(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Host == "api.example.com" {
@@ -128,8 +128,8 @@ func TestForeign401RenewsNothing(t *testing.T) {
 	}
 }
 
-// What is sent again after a redirect: the same request for 307 and 308 within
-// the origin, nothing else that changes something.
+// After 307 and 308 within the origin, the same request is sent again. No other
+// redirect repeats a request that changes data.
 func TestRedirectedBodies(t *testing.T) {
 	elsewhere := newReceiver(t, ok)
 	tests := map[string]struct {

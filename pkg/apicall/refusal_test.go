@@ -12,7 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// What a challenge asks for is taken as far as it is fit for a command.
+// The values of a challenge are used only if they are safe in a command.
 func TestRefusedAsksFor(t *testing.T) {
 	tests := map[string]struct {
 		status    int

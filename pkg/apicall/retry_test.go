@@ -103,7 +103,7 @@ func TestRetriesWhatIsAway(t *testing.T) {
 	}
 }
 
-// A file is opened again for each time it is sent, with its length.
+// A file is opened again for each attempt, and its length is sent.
 func TestOpenedBody(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "body")
 	if err := os.WriteFile(path, []byte("whole"), 0o600); err != nil {
@@ -137,7 +137,7 @@ func TestOpenedBody(t *testing.T) {
 	}
 }
 
-// stubborn gives the same token, or an error once one was rejected.
+// stubborn returns the same token, or an error after a rejection.
 type stubborn struct{ err error }
 
 func (s stubborn) Token(_ context.Context, rejected secret.String) (apicall.AccessToken, error) {
@@ -147,7 +147,8 @@ func (s stubborn) Token(_ context.Context, rejected secret.String) (apicall.Acce
 	return apicall.AccessToken{Type: "Bearer", Value: secret.New(canary)}, nil
 }
 
-// Why a request was not repeated is told, and the API's answer handed back.
+// The reason why a request was not repeated is reported, and the API's response
+// is returned.
 func TestNotRepeated(t *testing.T) {
 	gone := &diagnosis.Diagnosis{ID: diagnosis.GrantInvalid}
 	for name, tt := range map[string]struct {

@@ -7,7 +7,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/apicall"
 )
 
-// What a URL cannot hold is encoded, and what is encoded already stays.
+// Characters that a URL cannot contain are encoded; existing encoding is
+// unchanged.
 func TestURLIsEncoded(t *testing.T) {
 	for api, targets := range map[string]map[string]string{
 		"https://h/v1": {
@@ -60,7 +61,7 @@ func TestURLIsEncoded(t *testing.T) {
 	}
 }
 
-// A redirect and a next link with raw characters are encoded as well.
+// Unencoded characters in a redirect and in a next link are encoded too.
 func TestLinksAreEncoded(t *testing.T) {
 	var uris []string
 	api := newReceiver(t, nil)
@@ -94,7 +95,8 @@ func TestLinksAreEncoded(t *testing.T) {
 	}
 }
 
-// The proxy's root is the API's own URL, and its header fields lead through it.
+// The root of the proxy is the API's URL, and links in headers are rewritten to
+// the proxy.
 func TestProxyLinks(t *testing.T) {
 	var uri string
 	api := newReceiver(t, nil)
@@ -138,7 +140,7 @@ func TestProxyLinks(t *testing.T) {
 	}
 }
 
-// One page may use a proxy from a browser, and no other.
+// One web origin can use a proxy from a browser, and no other.
 func TestProxyForOnePage(t *testing.T) {
 	const page = "http://localhost:5173"
 	api := newReceiver(t, ok)

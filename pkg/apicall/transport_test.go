@@ -16,7 +16,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// An http.Client sends the token to the API alone, and refreshes it once.
+// An http.Client sends the token only to the API, and refreshes it once.
 func TestRoundTripper(t *testing.T) {
 	elsewhere := newReceiver(t, ok)
 	api := newReceiver(t, func(w http.ResponseWriter, r *http.Request) {
@@ -67,7 +67,7 @@ func TestRoundTripper(t *testing.T) {
 	}
 }
 
-// counting gives a token and counts how often it is asked.
+// counting returns a token and counts its calls.
 type counting struct{ n atomic.Int64 }
 
 func (c *counting) Token(context.Context, secret.String) (apicall.AccessToken, error) {
@@ -100,7 +100,7 @@ func TestRecent(t *testing.T) {
 	}
 }
 
-// The fields of a rate limit say when to come back.
+// The headers of a rate limit determine when to retry.
 func TestRateLimitFields(t *testing.T) {
 	reset := time.Now().Add(90 * time.Second)
 	for name, tt := range map[string]struct {

@@ -38,7 +38,8 @@ func operations() []audit.Operation {
 	}
 }
 
-// configOf audits an API that trusts an issuer.
+// configOf returns the configuration that audits an API which trusts the
+// issuer.
 func configOf(t testing.TB, issuer *audit.Issuer, target string, transport http.RoundTripper) audit.Config {
 	t.Helper()
 	u, err := url.Parse(target)
@@ -52,7 +53,8 @@ func configOf(t testing.TB, issuer *audit.Issuer, target string, transport http.
 	}
 }
 
-// setup is the planted API with its issuer, and the configuration that audits it in process.
+// setup returns the planted API with its issuer, and a configuration that
+// audits it in this process.
 func setup(t testing.TB, bugs ...string) (*planted, audit.Config) {
 	t.Helper()
 	issuer, err := audit.NewIssuer("http://issuer.test", "")
@@ -72,7 +74,8 @@ func newPlanted(issuer, keySet string, bugs []string) *planted {
 	return p
 }
 
-// overHTTP serves an API on a port of its own and audits it there.
+// overHTTP serves an API on a free port and changes the configuration to audit
+// it there.
 func overHTTP(t testing.TB, c *audit.Config, api http.Handler) {
 	t.Helper()
 	server := httptest.NewServer(api)
@@ -84,7 +87,8 @@ func overHTTP(t testing.TB, c *audit.Config, api http.Handler) {
 	c.Target, c.Transport = target, nil
 }
 
-// behind is the middleware of this module before an API, and the configuration that audits it by its policy.
+// behind protects an API with the middleware of this module, and returns the
+// configuration that audits it by its policy.
 func behind(t testing.TB, text, algorithm string, api http.HandlerFunc) audit.Config {
 	t.Helper()
 	issuer, err := audit.NewIssuer("http://issuer.test", algorithm)
@@ -104,11 +108,12 @@ func behind(t testing.TB, text, algorithm string, api http.HandlerFunc) audit.Co
 	return c
 }
 
-// The planted API as a process of its own: this program again, which is given its issuer and its bugs.
+// The planted API as a separate process: this test binary again. The variable
+// has the issuer and the bugs.
 const plantedVariable = "OAUTHCTL_TEST_PLANTED"
 
-// revocationList says of a token, at the issuer, whether it was revoked, and nothing more: introspection would also refuse
-// a forged token, and hide the bugs.
+// revocationList is a path of the issuer that only says whether a token was
+// revoked. Introspection would also refuse forged tokens, and so hide the bugs.
 const revocationList = "/revocation-list"
 
 func TestMain(m *testing.M) {
@@ -143,7 +148,8 @@ func servePlanted(given []string) int {
 	return 0
 }
 
-// process starts the planted API as a process, which trusts an issuer that listens here, and audits it over the network.
+// process starts the planted API as a process that trusts an issuer in this
+// process, and audits it over the network.
 func process(t testing.TB, bugs ...string) audit.Config {
 	t.Helper()
 	own := httptest.NewUnstartedServer(nil)

@@ -7,7 +7,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/audit"
 )
 
-// benchmark repeats an audit and reports how many requests one sends, and the time of 300.
+// benchmark repeats an audit, and reports the number of requests of one audit
+// and the time for 300 requests.
 //
 //	go test ./pkg/audit -run '^$' -bench .
 func benchmark(b *testing.B, c audit.Config) {
@@ -35,7 +36,7 @@ func BenchmarkLoopback(b *testing.B) {
 	benchmark(b, c)
 }
 
-// Requests to an API that is a process of its own.
+// Requests to an API in a separate process.
 func BenchmarkProcess(b *testing.B) { benchmark(b, process(b)) }
 
 // A hundred operations over HTTP.

@@ -9,7 +9,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// The hardened twin: every cell is decided, and there is no finding.
+// For the planted API without bugs, every cell is decided, and there is no
+// finding.
 func TestHardenedTwin(t *testing.T) {
 	t.Run("handler", func(t *testing.T) {
 		_, c := setup(t)
@@ -49,7 +50,8 @@ func checkTwin(t *testing.T, report *audit.Report) {
 	}
 }
 
-// Each planted bug is found with its case and id. More cases may fail with it, but no right token.
+// Each planted bug is found with its case and id. More cases may fail with it,
+// but no valid token is refused.
 func TestPlantedBugs(t *testing.T) {
 	tests := []struct {
 		bug       string
@@ -171,7 +173,7 @@ func TestPlantedBugs(t *testing.T) {
 	}
 }
 
-// What a bug on one operation does, the other operations do not show.
+// A bug of one operation does not show in the results of other operations.
 func TestPlantedBugsStayWhereTheyAre(t *testing.T) {
 	for bug, operation := range map[string]string{
 		"open": "GET /me", "no-scope-check-on-post": "POST /items", "no-scope-check-on-id": "GET /items/{id}", "closed": "GET /me",

@@ -43,7 +43,7 @@ func FuzzClassify(f *testing.F) {
 	})
 }
 
-// Each rule with its opposite.
+// Each rule, and a case to which it does not apply.
 func TestClassify(t *testing.T) {
 	const data, envelope = `{"id":1,"name":"x"}`, `{"error":"no"}`
 	ok, unauthorized, forbidden := answer(200, data), answer(401, ""), answer(403, "")
@@ -116,7 +116,8 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// Every combination of answers has a result, and none that says nothing is passed or counted as accepted.
+// Every combination of responses has a result. Responses that show nothing are
+// never counted as passed or accepted.
 func TestClassifyIsTotal(t *testing.T) {
 	all := []*audit.Answer{
 		answer(200, `{"a":1}`), answer(200, `{"error":"x"}`), answer(204, ""), answer(302, ""), answer(400, ""), answer(401, ""),

@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// planted is an API that checks its tokens by hand, without the packages of this module, and leaves out what its bugs
-// say. Without bugs it is the hardened twin.
+// planted is an API that checks tokens without the packages of this module.
+// Each bug omits or breaks one check. Without bugs, all checks are correct.
 type planted struct {
 	bugs     map[string]bool
 	issuer   string
@@ -25,13 +25,14 @@ type planted struct {
 	jwks  map[string][]byte          // the text of each key
 	items int
 	calls []string // method and path of all that arrived
-	// trusted is what a bug remembers of the tokens that were valid.
+	// trusted holds the claims of valid tokens that were sent before, for the
+	// bugs that cache them.
 	trusted map[string]map[string]any
 }
 
 func (p *planted) has(bug string) bool { return p.bugs[bug] }
 
-// refuse answers without data.
+// refuse sends a refusal without data.
 func (p *planted) refuse(w http.ResponseWriter, status int, code string) {
 	field := `Bearer realm="api"`
 	if code != "" {
@@ -149,7 +150,7 @@ func (p *planted) add(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-// check reports whether the request may go on, and answers it otherwise.
+// check reports whether the request is allowed; if not, it sends the refusal.
 func (p *planted) check(w http.ResponseWriter, r *http.Request, scope, path, method string) bool {
 	fields := r.Header.Values("Authorization")
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
@@ -204,7 +205,8 @@ func (p *planted) check(w http.ResponseWriter, r *http.Request, scope, path, met
 	return p.permit(w, claims, scope, path, method)
 }
 
-// permit reports whether a token that is valid allows the request.
+// permit reports whether a valid token allows the request; if not, it sends the
+// refusal.
 func (p *planted) permit(w http.ResponseWriter, claims map[string]any, scope, path, method string) bool {
 	if scope == "" || p.has("no-scope-check") || p.has("no-scope-check-on-post") && method == "POST" || p.has("no-scope-check-on-id") && path == "/items/1" {
 		if p.has("closed") && path == "/me" {
@@ -257,7 +259,8 @@ func (p *planted) allowed(claims map[string]any, scope string) bool {
 	return false
 }
 
-// remember keeps the claims of a valid token under what a bug takes for its identity.
+// remember stores the claims of a valid token by a key that the bug treats as
+// the token's identity.
 func (p *planted) remember(bug, key string, claims map[string]any) {
 	if p.has(bug) {
 		p.mu.Lock()

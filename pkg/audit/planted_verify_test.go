@@ -150,7 +150,8 @@ func (p *planted) rightTimes(claims map[string]any) bool {
 	return !ok || nbf <= now || p.has("no-nbf-check")
 }
 
-// signed reports whether the signature is right, or what a bug takes for it.
+// signed reports whether the signature is correct, or is accepted because of a
+// bug.
 func (p *planted) signed(ctx context.Context, header map[string]any, input string, signature []byte) bool {
 	alg, _ := header["alg"].(string)
 	kid, _ := header["kid"].(string)
@@ -173,11 +174,11 @@ func (p *planted) signed(ctx context.Context, header map[string]any, input strin
 	if !ok {
 		return p.has("unknown-kid")
 	}
-	// It checks the form of the signature only.
+	// This bug checks only the length of the signature.
 	return verifies(key, input, signature) || p.has("form-of-signature") && len(signature) == 64
 }
 
-// offered is the key that the header itself brings.
+// offered returns the key in the header itself, for the bugs that trust it.
 func (p *planted) offered(ctx context.Context, header map[string]any) (ecdsa.PublicKey, bool) {
 	if key, ok := header["jwk"]; ok && p.has("jwk-header") {
 		text, _ := json.Marshal(key)
@@ -199,7 +200,7 @@ func (p *planted) offered(ctx context.Context, header map[string]any) (ecdsa.Pub
 	return ecdsa.PublicKey{}, false
 }
 
-// confused verifies an HMAC with what a careless program takes for the secret.
+// confused verifies an HMAC with a secret that a faulty program would use.
 func (p *planted) confused(ctx context.Context, kid, input string, signature []byte) bool {
 	var secrets [][]byte
 	if p.has("kid-path") && strings.HasSuffix(kid, "/dev/null") {
@@ -238,7 +239,7 @@ func verifies(key ecdsa.PublicKey, input string, signature []byte) bool {
 	return ecdsa.Verify(&key, sum[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
 }
 
-// key finds a key of the issuer, and reads the set again for a kid that it does not know.
+// key returns a key of the issuer. It fetches the set again for an unknown kid.
 func (p *planted) key(ctx context.Context, kid string) (ecdsa.PublicKey, bool) {
 	p.mu.Lock()
 	key, ok := p.known[kid]

@@ -17,7 +17,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/audit"
 )
 
-// What arrives: no method but GET and HEAD unless asked, and with dry nothing changes.
+// Only GET and HEAD are sent by default, and with dry no data changes.
 func TestSafety(t *testing.T) {
 	p, c := setup(t)
 	c.Unsafe = audit.Safe
@@ -40,7 +40,7 @@ func TestSafety(t *testing.T) {
 	if p.items != 0 || deletes == 0 {
 		t.Errorf("dry: %d items were added, %d requests to delete", p.items, deletes)
 	}
-	// An API that takes the invalid body stops after one request.
+	// If an API accepts the invalid body, no second request is sent.
 	p, c = setup(t)
 	for i := range c.Operations {
 		if body := c.Operations[i].Body; body != nil {
@@ -59,7 +59,8 @@ func TestSafety(t *testing.T) {
 	}
 }
 
-// A POST without a check of the token is found by the first request, and no second one is sent.
+// A POST without a check of the token is found by the first request, and no
+// second request is sent.
 func TestDryOpen(t *testing.T) {
 	p, c := setup(t)
 	created := 0
@@ -77,7 +78,8 @@ func TestDryOpen(t *testing.T) {
 	}
 }
 
-// A real token goes to the target only, never into a query, and no redirect is followed.
+// A real token is sent to the target only, never in a query, and redirects are
+// not followed.
 func TestRealToken(t *testing.T) {
 	p, c := setup(t)
 	op := operations()[1]
@@ -128,7 +130,7 @@ func TestRealToken(t *testing.T) {
 	}
 }
 
-// A token that the API repeats in its answer is not shown.
+// A token that the API repeats in its response is not shown.
 func TestRepeatedToken(t *testing.T) {
 	p, c := setup(t, "audience-optional")
 	c.Transport = audit.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -171,7 +173,8 @@ func TestOpaqueToken(t *testing.T) {
 	}
 }
 
-// An audit that is interrupted says what it knows, and passes nothing that it did not send.
+// An audit that is interrupted reports its results so far, and does not pass
+// anything that was not sent.
 func TestInterrupted(t *testing.T) {
 	p, c := setup(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -214,7 +217,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// An API whose policy accepts any audience is not asked about audiences.
+// An API whose policy accepts any audience is not tested with other audiences.
 func TestAnyAudience(t *testing.T) {
 	c := behind(t, "audience: none\nroutes:\n  \"GET /items\": {scopes: [items:read], claims: {client_id: app}}\n", "RS256",
 		func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "items") })

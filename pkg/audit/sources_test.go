@@ -70,8 +70,9 @@ paths:
 	}
 }
 
-// A policy says what an operation of the document needs; what only one of them lists is reported.
-// Of the values that a rule accepts, a valid token has one.
+// The policy determines what an operation of the document requires. Operations
+// that only one of them lists are reported. If a rule accepts several values, a
+// valid token has one.
 func TestMerge(t *testing.T) {
 	rules, err := policyfile.Load([]byte("issuer: http://i\naudience: http://a\nroutes:\n  \"GET /v1/items/{item}\": {any_scopes: [read, admin], claims: {tenant: [acme, other], email: {matches: \"^(x)$\"}}}\n  \"GET,DELETE /v1/old\": {scopes: [a]}\n"), "policy.yaml")
 	if err != nil {

@@ -16,7 +16,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/audit"
 )
 
-// noFalse checks that nothing fails, and that no token case is passed unless it is refused by the planted API.
+// noFalse checks that nothing fails, and that the cases of tokens pass only if
+// the planted API refuses the token.
 func noFalse(t *testing.T, report *audit.Report) {
 	t.Helper()
 	for _, f := range report.Findings {
@@ -39,7 +40,8 @@ func results(report *audit.Report, operation string) map[string]audit.Result {
 	return all
 }
 
-// An API that refuses in unusual ways is not reported as one that accepts.
+// An API that refuses requests in unusual ways is not reported as one that
+// accepts them.
 func TestTraps(t *testing.T) {
 	t.Run("a redirect to a login page", func(t *testing.T) {
 		_, c := setup(t, "login-page")
@@ -76,7 +78,7 @@ func TestTraps(t *testing.T) {
 		if got := results(report, "GET /items")["missing-scope"]; got != audit.Pass {
 			t.Errorf("missing-scope: %s", got)
 		}
-		// There the control is a 404 too, so that nothing is proven.
+		// The control is a 404 too, so nothing is proven.
 		if got := results(report, "DELETE /users/{id}")["missing-scope"]; got == audit.Fail {
 			t.Errorf("DELETE: missing-scope: %s", got)
 		}
@@ -92,7 +94,8 @@ func TestTraps(t *testing.T) {
 			}
 		}
 	})
-	// Tokens are checked before routes, so that a token of any scope gets the 404 of a path that does not exist.
+	// Tokens are checked before routes, so a token with any scope gets the 404
+	// of a path that does not exist.
 	t.Run("an operation that does not exist", func(t *testing.T) {
 		p, c := setup(t)
 		c.Transport = audit.InProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -148,7 +151,7 @@ func copyAnswer(w http.ResponseWriter, from *httptest.ResponseRecorder) {
 	w.Write(from.Body.Bytes())
 }
 
-// A rate limit is waited for, and what stays limited is not decided.
+// The audit waits after a 429. A case that gets only 429 is not decided.
 func TestRateLimit(t *testing.T) {
 	p, c := setup(t)
 	var requests atomic.Int64
@@ -196,7 +199,7 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-// Whatever Retry-After says, the audit waits between 1 and 30 seconds.
+// For any value of Retry-After, the audit waits between 1 and 30 seconds.
 func TestRetryAfterIsBounded(t *testing.T) {
 	p, c := setup(t)
 	c.Unsafe, c.Revocation, c.Rotation = audit.Safe, false, 0
@@ -230,7 +233,8 @@ func TestRetryAfterIsBounded(t *testing.T) {
 	}
 }
 
-// A control that stops working halfway takes all results of its operation with it.
+// If the valid request fails at the end, all results of the operation are
+// inconclusive.
 func TestControlStopsWorking(t *testing.T) {
 	p, c := setup(t)
 	var requests atomic.Int64
@@ -249,7 +253,8 @@ func TestControlStopsWorking(t *testing.T) {
 	}
 }
 
-// An API that refuses every valid token proves nothing, and is not reported as one that denies.
+// If an API refuses every valid token, nothing is proven, and no finding says
+// that it denies.
 func TestUntrusted(t *testing.T) {
 	p, c := setup(t)
 	p.issuer = "http://another.test"

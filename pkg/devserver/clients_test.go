@@ -18,7 +18,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// request sends one with header fields.
+// request sends one request with headers.
 func (d *desk) request(method, address, body string, header ...string) answer {
 	d.t.Helper()
 	req, err := http.NewRequestWithContext(d.t.Context(), method, address, strings.NewReader(body))

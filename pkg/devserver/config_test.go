@@ -19,7 +19,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// fixed is a server without a network, for what does not need one.
+// fixed returns a server without a network.
 func fixed(t *testing.T, c devserver.Config) *devserver.Server {
 	t.Helper()
 	c.Issuer, c.API = "http://127.0.0.1:9000", "http://127.0.0.1:9001"
@@ -91,7 +91,8 @@ func TestUsersAndClients(t *testing.T) {
 	}
 }
 
-// A restart loses no key, no client and no session, and what was used up stays so.
+// A restart loses no key, client or session, and a used code or token remains
+// used.
 func TestState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	start := func() *devserver.Server { return fixed(t, devserver.Config{State: path, AutoApprove: true}) }
@@ -157,7 +158,8 @@ func TestState(t *testing.T) {
 	}
 }
 
-// Of a revocation and a renewal at the same time either may come first, but no token lives after both.
+// If a revocation and a refresh happen at the same time, no token is valid
+// after both.
 func TestRevokeRacesRefresh(t *testing.T) {
 	d := newDesk(t, devserver.Config{AutoApprove: true})
 	rounds := 100
@@ -189,7 +191,8 @@ func TestRevokeRacesRefresh(t *testing.T) {
 	}
 }
 
-// Three lines protect an API in a test, with tokens that are right or wrong by name.
+// Three lines protect an API in a test, with tokens that are valid or wrong by
+// name.
 func ExampleServer_Mint() {
 	server, err := devserver.New(devserver.Config{Issuer: "http://127.0.0.1:9000", API: "http://127.0.0.1:9001"})
 	if err != nil {
@@ -212,7 +215,8 @@ func ExampleServer_Mint() {
 	// missing-scope 403
 }
 
-// A server and a token of its own for each test: `go test -run '^$' -bench Kit ./pkg/devserver`.
+// A new server and token for each test: `go test -run '^$' -bench Kit
+// ./pkg/devserver`.
 func BenchmarkKit(b *testing.B) {
 	for b.Loop() {
 		s, err := devserver.New(devserver.Config{Issuer: "http://127.0.0.1:9000", API: "http://127.0.0.1:9001"})

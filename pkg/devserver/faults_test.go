@@ -40,7 +40,7 @@ func TestFaultsFireTheirDiagnosis(t *testing.T) {
 	}
 }
 
-// wholeWay finds the server, logs in, calls the API and refreshes, and returns
+// wholeWay finds the server, logs in, calls the API and refreshes. It returns
 // the first diagnosis.
 func (d *desk) wholeWay() diagnosis.ID {
 	d.t.Helper()

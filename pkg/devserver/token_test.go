@@ -148,7 +148,8 @@ func TestOnceOnly(t *testing.T) {
 		if diff := cmp.Diff(map[string]int{"": 1, "invalid_grant": 99}, outcomes); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", form.Get("grant_type"), diff)
 		}
-		// The others may have been a thief's, or the one that won: the family ends.
+		// The other requests, or the one that succeeded, may be from a thief,
+		// so all tokens of the login are revoked.
 		if got := d.token(refreshRequest(won.RefreshToken)); got.Error != "invalid_grant" {
 			t.Errorf("%s: the refresh token that was won lives: %+v", form.Get("grant_type"), got)
 		}
@@ -189,7 +190,7 @@ func TestRefresh(t *testing.T) {
 	if got := d.token(refreshRequest(third.RefreshToken)); got.Error != "invalid_grant" {
 		t.Errorf("the newest token after a reuse: %+v", got)
 	}
-	// Another login is not touched.
+	// Other logins are not affected.
 	if got := d.token(codeRequest(d.login(parameters()).Get("code"))); d.token(refreshRequest(got.RefreshToken)).Error != "" {
 		t.Errorf("another login: %+v", got)
 	}

@@ -87,7 +87,8 @@ func TestTrust(t *testing.T) {
 	}
 }
 
-// A pipeline can be tried out: the server signs what the CI systems sign, and accepts it.
+// A pipeline can be tested: the server signs tokens like the CI systems, and
+// accepts them.
 func TestCITokens(t *testing.T) {
 	d := newDesk(t, devserver.Config{})
 	var github struct {
@@ -180,7 +181,7 @@ func TestIDJAG(t *testing.T) {
 	if got := first("subject_token", login.AccessToken); got.Error != "invalid_grant" {
 		t.Errorf("an access token as the ID token: %+v", got)
 	}
-	// One server can play both.
+	// One server can have both roles.
 	own := first("audience", idp.issuer, "resource", idp.api, "scope", "items:read")
 	if got := idp.token(url.Values{"grant_type": {grantJWT}, "client_id": {"oauthctl-dev"}, "assertion": {own.AccessToken}}); got.AccessToken == "" {
 		t.Errorf("%+v", got)

@@ -16,7 +16,8 @@ import (
 
 func TestCatalogue(t *testing.T) {
 	form := regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$`)
-	// A summary goes into error_description, which allows no quote or backslash (RFC 6750, section 3).
+	// A summary is used in error_description, which allows no quote or
+	// backslash (RFC 6750, section 3).
 	summary := regexp.MustCompile(`^[\x20-\x21\x23-\x5B\x5D-\x7E]+[^.]$`)
 	seen := map[diagnosis.ID]bool{}
 	for _, e := range diagnosis.All() {

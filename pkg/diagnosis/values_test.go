@@ -47,7 +47,7 @@ func TestValuesAsText(t *testing.T) {
 	}
 }
 
-// A value is shortened only where it is shown.
+// A value is shortened only when it is shown.
 func TestValuesAreData(t *testing.T) {
 	type evidence struct {
 		Got diagnosis.Values `json:"got,omitzero"`

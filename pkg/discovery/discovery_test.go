@@ -155,7 +155,7 @@ func TestSlashShowsBothSpellings(t *testing.T) {
 	}
 }
 
-// An unreachable host is requested once, not for each path.
+// An unreachable host gets one request, not one for each path.
 func TestUnreachable(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
@@ -341,7 +341,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// A server that sends a byte now and then must not block a search forever.
+// A server that sends a byte from time to time must not block a search forever.
 func TestCancel(t *testing.T) {
 	stop := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { <-stop }))

@@ -20,8 +20,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// A member that is not needed may have any value: it counts as absent and is
-// reported. A member that is needed is refused when it is used.
+// A member that is not needed can have any value: it counts as absent and is
+// reported. A needed member with an invalid value is an error when it is used.
 func TestUnusableMembers(t *testing.T) {
 	tests := map[string]struct {
 		member, value string
@@ -98,7 +98,7 @@ func TestIssuerIsStrict(t *testing.T) {
 	}
 }
 
-// A missing required endpoint is reported by name before anything else happens.
+// A missing required endpoint is reported by name before any request.
 func TestRequiredEndpoints(t *testing.T) {
 	for name, tt := range map[string]struct {
 		members map[string]any
@@ -216,7 +216,7 @@ func TestDocumentURL(t *testing.T) {
 	}
 }
 
-// One path that hangs, is cut off or forbidden does not end the search.
+// If one URL hangs, is cut off or forbidden, the search continues.
 func TestDeadPlaces(t *testing.T) {
 	prm := `{"resource":"BASE/api","authorization_servers":["BASE"]}`
 	as := `{"issuer":"BASE","token_endpoint":"BASE/t"}`
@@ -352,7 +352,7 @@ func TestServerAtOrigin(t *testing.T) {
 	}
 }
 
-// Each line of the trail has the reason why its URL cannot be used.
+// Each line of the trail has the reason why the URL cannot be used.
 func TestTrailNamesReasons(t *testing.T) {
 	base := site{server8414: doc(`{"issuer":"https://other.example"}`), serverOIDC: doc(`{"issuer":"BASE/"}`)}.start(t)
 	_, trail, _ := discovery.FindServer(t.Context(), client(t), base)
@@ -379,7 +379,7 @@ func TestTrailNamesReasons(t *testing.T) {
 	}
 }
 
-// An unknown host is reported as such, whatever the resolver.
+// An unknown host is reported as such for every resolver.
 func TestTrailNamesUnknownHosts(t *testing.T) {
 	c := &safehttp.Client{Transport: failing{&net.DNSError{Name: "auth.example", IsNotFound: true}}}
 	_, trail, err := discovery.FindServer(t.Context(), c, "https://auth.example")

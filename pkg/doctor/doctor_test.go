@@ -14,7 +14,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// want is the first fault that a server of the farm has.
+// want is the first fault that the examination must find.
 type want struct {
 	rung   string
 	id     diagnosis.ID
@@ -23,7 +23,7 @@ type want struct {
 	status doctor.Status // "" means Failed
 }
 
-// each server is wrong in one way.
+// Each server has one fault.
 func faults() map[string]struct {
 	change func(*farm)
 	want   want
@@ -155,7 +155,7 @@ func lines(r *doctor.Report) string {
 	return b.String()
 }
 
-// Servers that are right have neither a failure nor a warning.
+// Correct servers have neither a failure nor a warning.
 func TestExamineGoodServers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*farm)
@@ -200,7 +200,8 @@ func TestExamineGoodServers(t *testing.T) {
 	}
 }
 
-// An MCP server is recognised by its answers, or by the last segment of its URL.
+// An MCP server is recognised by its responses, or by the last segment of its
+// URL.
 func TestExamineRecognisesMCP(t *testing.T) {
 	for name, change := range map[string]func(*farm){
 		"session header": func(f *farm) { f.apiHeader.Set("Mcp-Session-Id", "1") },
@@ -221,7 +222,7 @@ func TestExamineRecognisesMCP(t *testing.T) {
 	}
 }
 
-// What fails ends the rungs that need it, and no others.
+// A failure skips the rungs that need the failed one, and no others.
 func TestExamineGoesOn(t *testing.T) {
 	f := newFarm(t)
 	f.challenge, f.meta["token_endpoint"] = nil, nil

@@ -15,8 +15,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// farm is an API (or an MCP server) and its issuer, which a test makes wrong in
-// one way. Both write down every request.
+// farm is an API (or an MCP server) and its issuer. A test gives them one
+// fault. Both record every request.
 type farm struct {
 	t           *testing.T
 	api, issuer *httptest.Server
@@ -178,8 +178,8 @@ func (f *farm) document(w http.ResponseWriter, status int, document map[string]a
 	fmt.Fprint(w, text)
 }
 
-// sent checks that what arrived only reads: no method that changes anything, no
-// registration, and a token at the API alone.
+// sent checks the requests: no method that changes data, no registration, and a
+// token only at the API.
 func (f *farm) sent(posts ...string) {
 	f.t.Helper()
 	f.mu.Lock()

@@ -16,11 +16,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// Hosts of a farm that is not on this machine, as far as the examination sees.
+// Hosts of servers that the examination treats as public.
 const publicAPI, publicIssuer = "https://api.example.com", "https://auth.example.com"
 
-// public moves the farm to names of the internet, over TLS. Clear holds what answers at port 80 of a host; no one
-// listens there for a host without an entry.
+// public gives the servers public names and TLS. Clear holds the handlers for
+// port 80 by host; for a host without one, the connection is refused.
 func (f *farm) public(clear map[string]http.HandlerFunc) {
 	f.t.Helper()
 	listeners := map[string]string{}
@@ -55,7 +55,7 @@ func (f *farm) public(clear map[string]http.HandlerFunc) {
 	}
 }
 
-// closedAddress is one on which no one listens.
+// closedAddress returns an address on which no process listens.
 func closedAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -66,7 +66,7 @@ func closedAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// warnings are what an examination warns of and what fails.
+// warnings returns the warnings and failures of an examination.
 func warnings(r *doctor.Report) []want {
 	var all []want
 	for _, x := range r.Results {
@@ -86,8 +86,8 @@ func examine(t *testing.T, f *farm) (*doctor.Report, []want) {
 	return report, warnings(report)
 }
 
-// A server that is also answered in clear text is warned of; one that redirects to https, refuses or does not listen is
-// not. No token goes there.
+// There is a warning if a server also responds over http. There is none if it
+// redirects to https, refuses, or does not listen. No token is sent there.
 func TestExamineClearText(t *testing.T) {
 	answers := func(status int, location string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -128,8 +128,9 @@ func TestExamineClearText(t *testing.T) {
 	}
 }
 
-// A host with addresses of both families of which one does not answer is warned of; a family that this machine has no
-// route to, or that the host has no address of, is not.
+// There is a warning if a host has IPv4 and IPv6 addresses and one of them does
+// not respond. There is none if this machine has no route to it, or if the host
+// has only one.
 func TestExamineFamilies(t *testing.T) {
 	answers := func(ctx context.Context, f *farm) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", f.api.Listener.Addr().String())
@@ -171,7 +172,8 @@ func TestExamineFamilies(t *testing.T) {
 	}
 }
 
-// A first answer that takes more than three seconds, by the clock of the examination, is warned of.
+// There is a warning if the first response takes more than three seconds by the
+// clock of the examination.
 func TestExamineSlowAnswer(t *testing.T) {
 	for took, isSlow := range map[time.Duration]bool{0: false, 2 * time.Second: false, 4 * time.Second: true} {
 		f := newFarm(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// recorder is a transport that keeps what it carried.
+// recorder is a transport that records its requests and responses.
 type recorder struct {
 	mu        sync.Mutex
 	exchanges []doctor.Exchange
@@ -37,7 +37,8 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// A recorded run shows the fault that the examination of the servers showed, after the servers have gone.
+// The examination of a recorded run shows the same fault as that of the
+// servers, which are gone.
 func TestExamineRecording(t *testing.T) {
 	onlyHere := map[string]bool{
 		"configuration": true, // of this machine
@@ -68,7 +69,8 @@ func TestExamineRecording(t *testing.T) {
 	}
 }
 
-// Of a run that recorded a part only, the rest is not reached: no rung passes or fails without an answer.
+// If only a part of a run was recorded, the other rungs are not reached: no
+// rung passes or fails without a response.
 func TestExamineRecordingOfAPart(t *testing.T) {
 	f, kept := newFarm(t), &recorder{}
 	f.config.HTTP, f.config.Deep = &safehttp.Client{Transport: kept}, true

@@ -15,8 +15,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// loggedIn gives the farm's examination a session, whose token is signed with
-// key.
+// loggedIn adds a session to the examination, whose token is signed with key.
 func (f *farm) loggedIn(key *jwks.PrivateKey, change func(*session.Session)) {
 	f.t.Helper()
 	now := time.Now()
@@ -41,7 +40,7 @@ func (f *farm) loggedIn(key *jwks.PrivateKey, change func(*session.Session)) {
 	}
 }
 
-// profile gives the farm's examination a profile without a session.
+// profile adds a profile without a session to the examination.
 func (f *farm) profile(values profile.Values) {
 	f.t.Helper()
 	var err error

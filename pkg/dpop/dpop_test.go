@@ -46,7 +46,7 @@ func refused(t *testing.T, err error, want diagnosis.ID) {
 	}
 }
 
-// The proofs of RFC 9449, figures 2 and 13, as independent vectors.
+// The proofs of RFC 9449, figures 2 and 13, as independent test vectors.
 func TestVectors(t *testing.T) {
 	const (
 		jkt      = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
@@ -273,7 +273,7 @@ func prover(t *testing.T, alg string) *dpop.Prover {
 	return p
 }
 
-// What we make go-jose accepts, and so does our own verifier.
+// go-jose and our verifier accept our proofs.
 func TestProof(t *testing.T) {
 	for _, alg := range []string{"ES256", "ES384", "RS256", "PS256", "EdDSA"} {
 		t.Run(alg, func(t *testing.T) {

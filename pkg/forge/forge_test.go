@@ -51,7 +51,7 @@ func draft(key *jwks.PrivateKey, now time.Time) forge.Draft {
 	}
 }
 
-// Each token differs from the valid one as its row says, and in no other way. The parts are read
+// Each token differs from a valid one only as its row says. The parts are read
 // with another library than the one that wrote them.
 func TestOneChange(t *testing.T) {
 	key, now := generate(t, "ES256"), time.Unix(1_800_000_000, 0)
@@ -369,8 +369,8 @@ func ExampleSign() {
 	// Output: true AUD_MISSING
 }
 
-// Without the issuer's key, tokens that do not need it are made from a valid one, with the claims
-// as the issuer wrote them.
+// Without the issuer's key, tokens that do not need it are created from a valid
+// one, with the claims exactly as the issuer wrote them.
 func TestFromToken(t *testing.T) {
 	key := generate(t, "ES256")
 	d := draft(key, time.Now())

@@ -15,7 +15,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// instant is an API that answers without a network.
+// instant is an API that responds without a network.
 type instant struct{}
 
 func (instant) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -28,8 +28,8 @@ func (d discards) Header() http.Header         { return d.header }
 func (d discards) Write(p []byte) (int, error) { return len(p), nil }
 func (d discards) WriteHeader(int)             {}
 
-// BenchmarkProxy is what the proxy costs apart from the network: bare, and with a
-// guard that knows the token.
+// BenchmarkProxy measures the cost of the proxy without the network: a bare
+// proxy, and a guard that has cached the token.
 func BenchmarkProxy(b *testing.B) {
 	key, err := jwks.Generate("ES256")
 	if err != nil {

@@ -44,8 +44,8 @@ routes:
 
 func bodies(c *guard.Config) { c.BodyTimeout = 300 * time.Millisecond }
 
-// A refusal goes out at once, also while a body is missing, and the connection
-// ends with it.
+// A refusal is sent at once, even if the body has not arrived, and the
+// connection is closed.
 func TestRefusedAtOnce(t *testing.T) {
 	f := newFixture(t, echo, func(c *guard.Config) { c.Policy = load(t, bodyRoutes) })
 	for name, header := range map[string]string{
@@ -70,7 +70,7 @@ func TestRefusedAtOnce(t *testing.T) {
 			t.Errorf("%s: %d after %s, close %v, connection ended with %v after %s", name, res.StatusCode, answered, res.Close, err, time.Since(began))
 		}
 	}
-	// A request without a body keeps its connection.
+	// The connection of a request without a body stays open.
 	conn := dial(t, f.host, "PUT /items/3 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\nPUT /items/3 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
 	reader := bufio.NewReader(conn)
 	for range 2 {
@@ -82,8 +82,8 @@ func TestRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// A body that stops or trickles ends the request; one that flows does not,
-// however long it takes.
+// A body that stops or arrives too slowly ends the request. A body that arrives
+// steadily does not, even if it takes long.
 func TestBodyDeadline(t *testing.T) {
 	f := newFixture(t, echo, func(c *guard.Config) { bodies(c); c.Policy = load(t, bodyRoutes) })
 	bearer := "Authorization: Bearer " + f.token(nil) + "\r\n"
@@ -129,7 +129,7 @@ func TestBodyDeadline(t *testing.T) {
 	}
 }
 
-// A thousand connections that send no body are gone within the deadline.
+// A thousand connections that send no body are closed within the deadline.
 func TestHeldConnections(t *testing.T) {
 	n := 1000
 	f := newFixture(t, echo, func(c *guard.Config) { bodies(c); c.Policy = load(t, bodyRoutes) })
@@ -150,8 +150,8 @@ func TestHeldConnections(t *testing.T) {
 	}
 }
 
-// What is wrong with a client's body is the client's fault, in the answer, in
-// the log and in the metrics.
+// An error in a client's body is reported as the client's fault, in the
+// response, the log and the metrics.
 func TestBrokenBodies(t *testing.T) {
 	for name, tt := range map[string]struct {
 		body   string
@@ -181,8 +181,8 @@ func TestBrokenBodies(t *testing.T) {
 	}
 }
 
-// A server of any handler, such as a proxy, gives a client its own mistake back,
-// and not a 502.
+// For any handler, such as a proxy, a client's mistake is answered with its own
+// status and not with 502.
 func TestServeBlamesTheClient(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -28,7 +28,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// costRole makes this test's binary one of the servers of [TestCost].
+// costRole makes this test binary run as one of the servers of [TestCost].
 const costRole = "GUARD_COST_ROLE"
 
 const costPolicy = "issuer: " + issuer + "\naudience: " + audience + `
@@ -37,7 +37,7 @@ routes:
   "GET /healthz": {public: true}
 `
 
-// serveCost is the other process.
+// serveCost runs in the other process.
 func serveCost(role string) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -90,7 +90,7 @@ func costGuard() (http.Handler, error) {
 	return guard.New(guard.Config{Upstream: u, Transport: transport, Policy: p, Keys: set, Requests: guard.LogNone, Verifier: token.Options{CacheTokens: 10_000}})
 }
 
-// oneToken is a source that has one token.
+// oneToken is a source with one token.
 type oneToken struct{}
 
 // Token implements [apicall.TokenSource].
@@ -98,7 +98,7 @@ func (oneToken) Token(context.Context, secret.String) (apicall.AccessToken, erro
 	return apicall.AccessToken{Type: "Bearer", Value: secret.New(strings.Repeat("t", 600))}, nil
 }
 
-// costProxy returns what the command proxy serves, with one token.
+// costProxy returns the handler of the command proxy, with one token.
 func costProxy(address string) (http.Handler, error) {
 	c := &apicall.Client{
 		HTTP: &safehttp.Client{Secrets: &secret.Scrubber{}}, API: os.Getenv("GUARD_COST_API"),
@@ -145,8 +145,8 @@ func (s costServer) cpu(t *testing.T) int {
 	return user + system
 }
 
-// load sends n requests over 8 connections and returns how many a second of the
-// server's CPU time serves.
+// load sends n requests over 8 connections and returns the number of requests
+// per second of the server's CPU time.
 func (s costServer) load(t *testing.T, tokens []string, n int) float64 {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
@@ -176,7 +176,8 @@ func (s costServer) load(t *testing.T, tokens []string, n int) float64 {
 	return float64(n) / (float64(s.cpu(t)-before) / 100)
 }
 
-// costSetup returns n distinct tokens and what the servers before the API need.
+// costSetup returns n distinct tokens, and the environment of the servers in
+// front of the API.
 func costSetup(t *testing.T, n int) (tokens, env []string) {
 	t.Helper()
 	if os.Getenv("GUARD_COST") == "" {
@@ -203,9 +204,9 @@ func costSetup(t *testing.T, n int) (tokens, env []string) {
 }
 
 // TestCost compares the requests per CPU second of a guard with those of a bare
-// httputil.ReverseProxy, with tokens that repeat and tokens that never do. It
-// reports medians and asserts nothing but that requests succeed: the machine of a
-// test is busy.
+// httputil.ReverseProxy, with tokens that repeat and tokens that do not. It
+// reports medians and asserts only that requests succeed, because the machine
+// may be busy.
 func TestCost(t *testing.T) {
 	n, rounds := 6000, 5
 	tokens, env := costSetup(t, n)
@@ -224,8 +225,8 @@ func TestCost(t *testing.T) {
 	t.Logf("requests per CPU second of a bare ReverseProxy: %.2f distinct RS256 tokens, %.2f repeated", distinct[rounds/2], repeated[rounds/2])
 }
 
-// TestProxyCost compares the requests per CPU second of the proxy that adds a token
-// with those of a bare httputil.ReverseProxy, as [TestCost] does for a guard.
+// TestProxyCost compares the requests per CPU second of the proxy that adds a
+// token with those of a bare httputil.ReverseProxy, like [TestCost].
 func TestProxyCost(t *testing.T) {
 	n, rounds := 6000, 5
 	tokens, env := costSetup(t, 1)
@@ -241,8 +242,8 @@ func TestProxyCost(t *testing.T) {
 	t.Logf("requests per CPU second of a bare ReverseProxy: %.2f", shares[rounds/2])
 }
 
-// latencies sends n requests at a steady rate, each when it is due whether the
-// ones before were answered or not, and returns how long each took, sorted.
+// latencies sends n requests at a steady rate, without waiting for earlier
+// responses, and returns the sorted durations.
 func (s costServer) latencies(t *testing.T, tokens []string, n, perSecond int) []time.Duration {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
@@ -273,9 +274,9 @@ func (s costServer) latencies(t *testing.T, tokens []string, n, perSecond int) [
 	return took
 }
 
-// TestLatency reports what a guard adds to the time of a request at 300 requests
-// a second, compared with a bare httputil.ReverseProxy: medians of interleaved
-// rounds, with tokens that never repeat. Like [TestCost] it asserts no time.
+// TestLatency reports the time that a guard adds to a request at 300 requests a
+// second, compared with a bare httputil.ReverseProxy: medians of interleaved
+// rounds, with tokens that do not repeat. Like [TestCost], it asserts no time.
 func TestLatency(t *testing.T) {
 	n, rounds := 3000, 5
 	tokens, env := costSetup(t, n)

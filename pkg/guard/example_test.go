@@ -15,7 +15,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 )
 
-// A guard in front of an API on port 8000, whose policy may change while it runs.
+// A guard for an API on port 8000, whose policy can change while it runs.
 func ExampleNew() {
 	data, err := os.ReadFile("policy.yaml")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// captured is a transport that keeps what the API would receive.
+// captured is a transport that stores the request that the API would receive.
 type captured struct{ last *http.Request }
 
 func (c *captured) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -36,7 +36,8 @@ func fuzzGuard(f *testing.F, text string) (*guard.Handler, *captured) {
 	return h, c
 }
 
-// Whatever a client names its fields, the API reads none of them as an identity.
+// For any name of a header that a client sends, the API does not read it as an
+// identity.
 func FuzzHeaderNames(f *testing.F) {
 	for _, name := range []string{"X-Auth-Subject", "X.Auth.Scope", "x_auth~issuer", "Remote-User", "Proxy", "X-Tenant", "X|Tenant", "X-Request-Id", "X-Forwarded-For"} {
 		f.Add(name, "root")
@@ -71,8 +72,8 @@ func FuzzHeaderNames(f *testing.F) {
 	})
 }
 
-// What reaches the API is the target that was sent, byte by byte, and no private
-// one without a token.
+// The API receives exactly the target that was sent, and no private one without
+// a token.
 func FuzzTarget(f *testing.F) {
 	for _, tr := range pathTricks() {
 		if _, target, ok := strings.Cut(tr.line, " "); ok && len(target) < 200 {

@@ -39,7 +39,7 @@ routes:
 `
 )
 
-// logged is a log that many may write to.
+// logged is a log for concurrent writers.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -118,7 +118,7 @@ func (f *fixture) token(change map[string]any) string {
 	return raw
 }
 
-// send sends header lines as they are over a connection of its own.
+// send sends header lines unchanged over a new connection.
 func (f *fixture) send(line string, fields ...string) (*http.Response, string) {
 	f.t.Helper()
 	conn, err := net.Dial("tcp", f.host)
@@ -143,8 +143,8 @@ func (f *fixture) send(line string, fields ...string) (*http.Response, string) {
 	return res, string(body)
 }
 
-// echo is an API that shows what reached it: the request line and all headers
-// but those that name this test's sockets.
+// echo is an API that shows the request that it received: the request line, and
+// all headers except those that contain addresses of the test.
 func echo(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s\n", r.Method, r.RequestURI)
 	r.Header.Del("X-Forwarded-For")
@@ -203,8 +203,8 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// The API sees the path that was judged, byte by byte; a path with two readings
-// gets nowhere.
+// The API receives the path that was checked, byte by byte. A path that servers
+// read differently is refused.
 func TestPaths(t *testing.T) {
 	f := newFixture(t, echo, nil)
 	bearer := "Authorization: Bearer " + f.token(nil)
@@ -230,7 +230,7 @@ func TestBelowAPath(t *testing.T) {
 	}
 }
 
-// What a client sends to look like another one does not reach the API.
+// Headers that imitate another client do not reach the API.
 func TestHeaders(t *testing.T) {
 	tests := map[string]struct {
 		fields []string
@@ -269,7 +269,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// A public route and a preflight tell the API nobody.
+// On a public route and for a preflight request, the API receives no identity.
 func TestNobody(t *testing.T) {
 	f := newFixture(t, echo, nil)
 	for _, line := range []string{"GET /healthz", "OPTIONS /api/items"} {

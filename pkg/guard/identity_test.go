@@ -16,8 +16,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 )
 
-// A token that does not say who asks is refused, and one whose claims no header
-// field can hold as they are.
+// A token without a subject is refused, and so is one whose claims cannot be
+// written into a header unchanged.
 func TestIdentity(t *testing.T) {
 	claims := func(c *guard.Config) {
 		c.ClaimHeaders = []guard.ClaimHeader{{Header: "X-Auth-Email", Claim: "email"}, {Header: "X-Auth-Roles", Claim: "realm.roles"}, {Header: "X-Tenant", Claim: "tenant"}}
@@ -70,8 +70,8 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// Behind a proxy that is trusted its forwarding fields are kept and extended;
-// those of anyone else are replaced.
+// The forwarding headers of a trusted proxy are kept and extended; those of
+// other clients are replaced.
 func TestTrustedProxy(t *testing.T) {
 	trust := func(text string) func(*guard.Config) {
 		return func(c *guard.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(text)} }
@@ -155,7 +155,8 @@ func TestLogSwitch(t *testing.T) {
 		want     int
 	}{{guard.LogAll, 2}, {guard.LogRefusals, 1}, {guard.LogNone, 0}} {
 		f := newFixture(t, echo, func(c *guard.Config) { c.Requests = tt.requests })
-		// Not over the network, where the line comes after the answer.
+		// Without the network, because there the log line is written after the
+		// response.
 		for _, path := range []string{"/healthz", "/api/items"} {
 			f.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
 		}
@@ -165,8 +166,8 @@ func TestLogSwitch(t *testing.T) {
 	}
 }
 
-// A gateway asks before it forwards: what it names is checked, and nobody else
-// may ask.
+// A gateway asks about each request before it forwards it. The request that it
+// describes is checked, and other clients cannot ask.
 func TestForwardAuth(t *testing.T) {
 	revoked := revocation.NewMemory(0, nil)
 	local := func(c *guard.Config) {

@@ -8,8 +8,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Goroutines go back to the start; those of idle connections belong to the
-// transport that the whole program shares.
+// At the end, the number of goroutines is the same as at the start. Idle
+// connections belong to the transport that the whole program shares.
 func TestMain(m *testing.M) {
 	if role := os.Getenv(costRole); role != "" {
 		fmt.Fprintln(os.Stderr, serveCost(role))

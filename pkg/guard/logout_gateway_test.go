@@ -11,15 +11,16 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 )
 
-// A client that sends a logout token to a gateway gets what the policy says of that
-// path: the gateway asks about its request, and nothing is revoked. The issuer's
-// own request to the guard is a logout.
+// If a client sends a logout token to a gateway, the policy decides about that
+// path, and nothing is revoked, because the gateway only asks about the
+// request. The issuer's own request to the guard is a logout.
 func TestLogoutBehindGateways(t *testing.T) {
 	const gateway, issuerAddress = "10.1.2.3:4711", "203.0.113.9:4711"
 	asForm := func(more ...string) []string {
 		return append([]string{"Content-Type: application/x-www-form-urlencoded"}, more...)
 	}
-	// Each as the gateway sends it when a client sends POST /_logout to it.
+	// Each request as the gateway sends it when a client sends POST /_logout to
+	// the gateway.
 	checks := map[string]struct {
 		gateway      guard.Gateway
 		method, path string
@@ -77,18 +78,19 @@ func TestLogoutBehindGateways(t *testing.T) {
 		if got := ask(gateway, tt.method, tt.path, body, tt.fields...); got != http.StatusUnauthorized || session() != http.StatusOK {
 			t.Errorf("%s: a client's POST /_logout: %d; the session: %d", name, got, session())
 		}
-		// With a token that the path does not allow, or any: still what the policy says.
+		// With a token that the path does not allow, or with any token, the
+		// policy still decides.
 		if got := ask(gateway, tt.method, tt.path, body, append(tt.fields, "Authorization: Bearer "+token)...); got != http.StatusForbidden || session() != http.StatusOK {
 			t.Errorf("%s: with an access token: %d; the session: %d", name, got, session())
 		}
-		// The headers of a gateway count only from a gateway.
+		// The headers of a gateway are used only if they are from a gateway.
 		if got := ask(issuerAddress, "POST", "/_logout", form, append(asForm(), tt.fields...)...); got != http.StatusOK || session() == http.StatusOK {
 			t.Errorf("%s: the issuer's logout: %d; the session: %d", name, got, session())
 		}
 	}
 }
 
-// A gateway with a route of its own to the guard passes the issuer's request on
+// A gateway with a separate route to the guard forwards the issuer's request
 // without the headers of a check.
 func TestLogoutThroughARouteOfTheGateway(t *testing.T) {
 	for gateway, want := range map[guard.Gateway]int{guard.Nginx: 200, guard.Traefik: 200, guard.Caddy: 200, guard.AnyGateway: 200, guard.Envoy: 401} {

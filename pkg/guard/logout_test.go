@@ -17,7 +17,7 @@ import (
 
 func logoutForm(raw string) string { return url.Values{"logout_token": {raw}}.Encode() }
 
-// logoutToken is what the issuer sends when a session ends.
+// logoutToken returns the token that the issuer sends when a session ends.
 func (f *fixture) logoutToken(change map[string]any) string {
 	f.t.Helper()
 	now := time.Now().Unix()
@@ -32,8 +32,8 @@ func (f *fixture) logoutToken(change map[string]any) string {
 	return raw
 }
 
-// After a logout at the issuer the guard refuses the session's tokens; what is
-// not a logout revokes nothing, and no other path accepts one.
+// After a logout at the issuer, the guard refuses the session's tokens. Other
+// tokens revoke nothing, and no other path accepts a logout token.
 func TestBackChannelLogout(t *testing.T) {
 	f := newFixture(t, echo, func(c *guard.Config) {
 		store := revocation.NewMemory(0, nil)
@@ -85,8 +85,8 @@ func TestBackChannelLogout(t *testing.T) {
 	}
 }
 
-// A logout token is verified with the keys of the issuer that it names, of
-// several; behind a gateway it comes to the guard itself.
+// A logout token is verified with the keys of its issuer, of several issuers.
+// Behind a gateway, it is sent to the guard itself.
 func TestBackChannelLogoutOfSeveralIssuers(t *testing.T) {
 	f := newFixture(t, echo, nil)
 	g := newFixture(t, echo, nil)

@@ -18,7 +18,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// eventually waits for what is to come.
+// eventually waits until holds returns true.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for range 2000 {
@@ -30,8 +30,8 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Fatalf("%s did not come", what)
 }
 
-// A changed policy file is taken over, a wrong one refused by line and column
-// with the old one in use, and no request is lost on the way.
+// A changed policy file is used. An invalid one is refused with its line and
+// column, and the old policy stays in use. No request is lost.
 func TestWatch(t *testing.T) {
 	f := newFixture(t, echo, nil)
 	file := filepath.Join(t.TempDir(), "policy.yaml")
@@ -98,8 +98,8 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// A guard whose issuer is away is not ready, also when its keys are wrapped in a
-// set that counts, waits or combines.
+// A guard whose issuer is unreachable is not ready, even if its keys are
+// wrapped in a set that counts, waits or combines.
 func TestReadyOfWrappedKeys(t *testing.T) {
 	up := newFixture(t, echo, nil)
 	away := httptest.NewServer(http.NotFoundHandler())
@@ -166,7 +166,7 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
-// Under load, with five policies one after the other, no request is lost.
+// Under load, while the policy changes five times, no request is lost.
 func TestLoad(t *testing.T) {
 	connections, lasting := 50, 2*time.Second
 	if os.Getenv("OAUTHCTL_TEST_LONG") != "" {

@@ -15,8 +15,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/guard"
 )
 
-// stream is an API that sends an event every few milliseconds, a file that never
-// ends, and lines back over a WebSocket's connection.
+// stream is an API that sends an event every few milliseconds, a file that
+// never ends, and lines over a WebSocket's connection.
 func stream(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/events", "/files/endless":
@@ -45,7 +45,7 @@ func stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// short is a token that has a second or two to live.
+// short returns a token that is valid for one or two seconds.
 func (f *fixture) short() string {
 	return f.token(map[string]any{"exp": time.Now().Unix() + 2})
 }
@@ -65,7 +65,8 @@ func (f *fixture) get(path, raw string) *http.Response {
 	return res
 }
 
-// Events come as they are sent, and end as events do when the token expires.
+// Events are forwarded as they are sent, and the stream ends regularly when the
+// token expires.
 func TestEvents(t *testing.T) {
 	f := newFixture(t, stream, nil)
 	res := f.get("/events", f.short())
@@ -84,7 +85,8 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// What is no stream of events must not look whole when it is broken off.
+// A response that is not a stream of events must not look complete when it is
+// cut off.
 func TestFileIsBrokenOff(t *testing.T) {
 	f := newFixture(t, stream, nil)
 	n, err := io.Copy(io.Discard, f.get("/files/endless", f.short()).Body)
@@ -93,7 +95,7 @@ func TestFileIsBrokenOff(t *testing.T) {
 	}
 }
 
-// A WebSocket passes, and is closed when the token expires.
+// A WebSocket is forwarded, and closed when the token expires.
 func TestWebSocket(t *testing.T) {
 	f := newFixture(t, stream, nil)
 	open := func(fields ...string) (*bufio.Reader, net.Conn) {
@@ -125,7 +127,7 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
-// Serve speaks both versions, and lets a request that is under way finish.
+// Serve supports HTTP/1.1 and HTTP/2, and lets open requests finish.
 func TestServe(t *testing.T) {
 	arrived, release := make(chan struct{}, 1), make(chan struct{})
 	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {

@@ -44,8 +44,8 @@ func certificate(t *testing.T) []byte {
 	return der
 }
 
-// A token that is bound to a certificate is accepted with the certificate that a
-// trusted proxy names, and from nobody else.
+// A token that is bound to a certificate is accepted with the certificate that
+// a trusted proxy sends, and from no other client.
 func TestCertificateFromIngress(t *testing.T) {
 	mine, other := certificate(t), certificate(t)
 	sum := sha256.Sum256(mine)
@@ -88,7 +88,8 @@ func TestCertificateFromIngress(t *testing.T) {
 	}
 }
 
-// Opaque tokens are accepted as their server says, with the API's own client.
+// Opaque tokens are accepted if the issuer reports them as active. The request
+// is sent with the API's own client.
 func TestOpaqueTokens(t *testing.T) {
 	exp := time.Now().Unix() + 60
 	answers := map[string]string{
@@ -167,7 +168,8 @@ func TestOpaqueTokens(t *testing.T) {
 	}
 }
 
-// A token in another place is moved to Authorization, and the place emptied.
+// A token in another place is moved to Authorization and removed from that
+// place.
 func TestCarriers(t *testing.T) {
 	all := guard.Carriers{Header: "X-Api-Token", Cookie: "session", Subprotocol: true}
 	f := newFixture(t, echo, func(c *guard.Config) { c.Carriers = all })
@@ -250,8 +252,8 @@ routes:
 	}
 }
 
-// The age of a login is measured with the clock of the verifier, of a policy that
-// was reloaded too.
+// The age of a login is measured with the clock of the verifier, also after the
+// policy was loaded again.
 func TestLoginAgeByTheVerifiersClock(t *testing.T) {
 	then := time.Date(2040, 5, 1, 12, 0, 0, 0, time.UTC)
 	text := "issuer: " + issuer + "\naudience: " + audience + "\nroutes:\n  \"GET /pay\": {max_age: 5m}\n"

@@ -21,14 +21,14 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/guard"
 )
 
-// seen is what an API in some language made of a request.
+// seen is a request as an API in some language has read it.
 type seen struct {
 	Method string            `json:"method"`
 	Target string            `json:"target"`
 	Vars   map[string]string `json:"vars"` // header fields as CGI variables
 }
 
-// need skips a test where a program is missing, unless it is required.
+// need skips a test if a program is missing, unless it is required.
 func need(t *testing.T, program string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err == nil {
@@ -40,7 +40,7 @@ func need(t *testing.T, program string) {
 	t.Skipf("%s is not installed", program)
 }
 
-// inGo is the API of this test's own process.
+// inGo starts the API in the process of the test.
 func inGo(t *testing.T) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := seen{r.Method, r.RequestURI, map[string]string{}}
@@ -80,7 +80,7 @@ func program(name string, args ...string) func(*testing.T) string {
 	}
 }
 
-// inPHP is PHP's own server, which names no port.
+// inPHP starts the server of PHP, which does not print its port.
 func inPHP(t *testing.T) string {
 	need(t, "php")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -104,13 +104,13 @@ func inPHP(t *testing.T) string {
 	return "http://" + address
 }
 
-// trick is a request that tries to be read as another one.
+// trick is a request that could be read in another way.
 type trick struct {
 	line   string
 	fields []string
 }
 
-// headerTricks are all names that say who asks or what is asked, in all
+// headerTricks returns all headers for an identity, a method or a path, in all
 // spellings that RFC 9110 allows.
 func headerTricks() []trick {
 	var all []trick
@@ -163,8 +163,8 @@ routes:
   "GET,DELETE /private/{rest...}": {}
 `
 
-// No identity, no route and no query differs between what was checked and what
-// an API in four languages reads.
+// APIs in four languages read the same identity, path and query that was
+// checked.
 func TestTricks(t *testing.T) {
 	tricks := append(headerTricks(), pathTricks()...)
 	t.Logf("%d tricks", len(tricks))
@@ -197,7 +197,8 @@ func TestTricks(t *testing.T) {
 	}
 }
 
-// try sends a trick and compares what reached the API with what was sent.
+// try sends a trick and compares the request that reached the API with the one
+// that was sent.
 func (f *fixture) try(tr trick, token string) (reached bool) {
 	f.t.Helper()
 	fields := slices.Clone(tr.fields)
@@ -240,7 +241,7 @@ func (f *fixture) try(tr trick, token string) (reached bool) {
 	return true
 }
 
-// isPrivate resolves a target as carelessly as any server does.
+// isPrivate resolves a target with all the leniency that servers have.
 func isPrivate(target string) bool {
 	target, _, _ = strings.Cut(target, "?")
 	target, _, _ = strings.Cut(target, "#")
@@ -258,7 +259,7 @@ func isPrivate(target string) bool {
 	return strings.HasPrefix(strings.ToLower(path.Clean("/"+strings.Join(parts, "/"))), "/private")
 }
 
-// exchange sends lines as they are and returns what came back, if anything did.
+// exchange sends lines unchanged, and returns the response if there is one.
 func (f *fixture) exchange(line string, fields []string) (status int, body string, ok bool) {
 	f.t.Helper()
 	conn, err := net.Dial("tcp", f.host)

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// accept plays the check of the caller: of the state alone.
+// accept replaces the check of the caller. It compares only the state.
 func accept(got *url.Values) func(url.Values) error {
 	return func(v url.Values) error {
 		switch v.Get("state") {
@@ -165,7 +165,7 @@ func TestReceiveSurvivesStrays(t *testing.T) {
 	}
 }
 
-// The browser is shown what became of the login, and never before it is known.
+// The browser shows the result of the login, and not before it is known.
 func TestOutcome(t *testing.T) {
 	for title, finish := range map[string]func(*loopback.Receiver){
 		"You are logged in":                func(r *loopback.Receiver) { r.Finish(loopback.Succeeded) },
@@ -188,7 +188,7 @@ func TestOutcome(t *testing.T) {
 				}
 				shown <- a
 			}()
-			// A second answer changes nothing and sees the same page.
+			// A second response changes nothing and shows the same page.
 			if again := done(t, uri, request(t, "GET", uri+"?state=fatal", "")); again != page {
 				t.Errorf("the second answer leads to %s", again)
 			}
@@ -202,8 +202,8 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// A browser that never fetches the page delays the end by a second at most, and
-// one that waits too long is sent to the terminal.
+// If the browser never fetches the page, Finish waits for a second at most. If
+// the browser waits too long, its page refers to the terminal.
 func TestFinishDoesNotWaitForTheBrowser(t *testing.T) {
 	w := start(t, "")
 	request(t, "GET", w.receiver.RedirectURI()+"?state=right", "")
@@ -236,7 +236,7 @@ func TestAcceptEndsTheWait(t *testing.T) {
 	}
 }
 
-// What other parameters hold does not hide the ones that count.
+// Other parameters do not hide the parameters of the response.
 func TestReceiveReadsAnyQuery(t *testing.T) {
 	for query, want := range map[string]url.Values{
 		"code=c1&client_info=%E0%A&state=right": {"code": {"c1"}, "client_info": {"%E0%A"}, "state": {"right"}},
@@ -297,7 +297,7 @@ func TestLocalhostListensOnBothFamilies(t *testing.T) {
 	}
 }
 
-// The redirect URI is sent as it is registered: only port 0 is replaced.
+// The redirect URI is sent as registered; only port 0 is replaced.
 func TestRedirectURIStaysAsGiven(t *testing.T) {
 	free, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -325,7 +325,7 @@ func TestRedirectURIStaysAsGiven(t *testing.T) {
 		if got := r.RedirectURI(); got != strings.Replace(want, "PORT", port, 1) || strings.Contains(want, "PORT") == (port == fixed) {
 			t.Errorf("Listen(%q) shows %q, want %q", given, got, want)
 		}
-		// What a browser makes of it arrives.
+		// The request of a browser for this URI is received.
 		received := make(chan error, 1)
 		go func() { received <- r.Receive(t.Context(), func(url.Values) error { return nil }) }()
 		separator := "?"

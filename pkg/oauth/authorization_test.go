@@ -174,7 +174,8 @@ func TestCode(t *testing.T) {
 			if tt.announced {
 				good.Set("iss", issuer)
 			}
-			// After a stray the real answer still counts; after a verdict nothing does.
+			// After a stray response, the real one is still accepted. After any
+			// other result, no response is accepted.
 			if _, err := r.Code(good); (err == nil) != tt.stray || err != nil && !errors.Is(err, oauth.ErrState) {
 				t.Errorf("the real answer afterwards: %v", err)
 			}
@@ -194,7 +195,7 @@ func TestErrorResponseIsTyped(t *testing.T) {
 	}
 }
 
-// Whoever answers first wins, once, however many answer at the same time.
+// If several responses arrive at the same time, exactly one is accepted.
 func TestCodeOnce(t *testing.T) {
 	r, sent := authorization(t, public(nil), oauth.AuthorizationParams{})
 	var mu sync.Mutex

@@ -21,7 +21,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// binding is a server that demands proofs with a nonce.
+// binding is a server that requires proofs with a nonce.
 type binding struct {
 	verifier  dpop.Verifier
 	tokenType string
@@ -132,7 +132,7 @@ func TestUserinfoLearnsTheNonce(t *testing.T) {
 	}
 }
 
-// What we sign go-jose accepts.
+// go-jose accepts our signatures.
 func TestClientAssertion(t *testing.T) {
 	const clientSecret = "a-client-secret-of-32-bytes-or-more"
 	key, err := jwks.Generate("ES256")
@@ -209,7 +209,7 @@ func TestReadyAssertion(t *testing.T) {
 	refused(t, err, diagnosis.ClientRefused)
 }
 
-// golang.org/x/oauth2 is the judge of how a secret goes into Basic.
+// golang.org/x/oauth2 encodes a secret for Basic in the same way.
 func TestBasicAgreesWithOauth2(t *testing.T) {
 	var got []string
 	c := client(t, func(w http.ResponseWriter, r *http.Request) {

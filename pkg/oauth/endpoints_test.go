@@ -21,7 +21,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// pretend makes the client's pauses pass at once and its clock go with them.
+// pretend makes the client's waits return at once, and advances its clock by
+// their duration.
 func pretend(c *oauth.Client) *[]time.Duration {
 	var pauses []time.Duration
 	at := clock

@@ -12,7 +12,7 @@ import (
 )
 
 // The authorization code grant with PKCE, from the URL for the browser to the
-// token. The server of this example says yes to everything.
+// token. The server of this example approves every request.
 func Example() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Println("asked for", r.FormValue("grant_type"), "with a verifier of", len(r.FormValue("code_verifier")), "characters")
@@ -33,7 +33,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	// The browser goes to request.URL() and comes back with these parameters.
+	// The browser opens request.URL(), and the redirect has these parameters.
 	sent, _ := url.Parse(request.URL())
 	redirect := url.Values{"state": sent.Query()["state"], "code": {"SplxlOBeZQQYbYS6WxSbIA"}, "iss": {"https://issuer.example"}}
 

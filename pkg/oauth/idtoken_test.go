@@ -28,7 +28,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// The issuer's keys, made once, since making an RSA key is slow.
+// The issuer's keys, created once, because generating an RSA key is slow.
 var issuerKeys = sync.OnceValue(func() map[string]crypto.Signer {
 	rsaKey, _ := rsa.GenerateKey(rand.Reader, 2048)
 	ecKey, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -37,7 +37,7 @@ var issuerKeys = sync.OnceValue(func() map[string]crypto.Signer {
 	return map[string]crypto.Signer{"RS256": rsaKey, "PS256": rsaKey, "ES256": ecKey, "EdDSA": edKey, "foreign": foreign}
 })
 
-// published is the issuer's key set as go-jose writes it.
+// published returns the issuer's key set, encoded by go-jose.
 func published(t *testing.T) []byte {
 	t.Helper()
 	var set jose.JSONWebKeySet
@@ -51,7 +51,7 @@ func published(t *testing.T) []byte {
 	return data
 }
 
-// idToken is what a test signs and with what; go-jose does the signing.
+// idToken is an ID token to be signed, with its key. go-jose signs it.
 type idToken struct {
 	alg    string
 	kid    string
@@ -100,7 +100,7 @@ func half(accessToken string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// verifying returns a client whose keys come from its server's jwks_uri.
+// verifying returns a client that fetches keys from its server's jwks_uri.
 func verifying(t *testing.T) *oauth.Client {
 	keys := published(t)
 	c := client(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -235,7 +235,7 @@ func TestVerifyIDToken(t *testing.T) {
 	refused(t, err, diagnosis.IDTokenMissing)
 }
 
-// contains reports whether some Diagnosis in the chain of err has that id.
+// contains reports whether err wraps a Diagnosis with this id.
 func contains(err error, want diagnosis.ID) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if d, ok := err.(*diagnosis.Diagnosis); ok && d.ID == want {

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// canary is in every secret of these tests; no error may show it.
+// canary is part of every secret in these tests; no error may contain it.
 const canary = "canary-5fe2"
 
 var clock = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -30,7 +30,7 @@ var clock = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 func now() time.Time { return clock }
 
 // client returns a public client of a server whose endpoints are all served by
-// handler, each at a path of its own.
+// handler, each at a different path.
 func client(t *testing.T, handler http.HandlerFunc) *oauth.Client {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -54,7 +54,7 @@ func client(t *testing.T, handler http.HandlerFunc) *oauth.Client {
 	}
 }
 
-// answer is a handler that answers the same to everything.
+// answer returns a handler that sends the same response to every request.
 func answer(status int, kind, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", kind)
@@ -71,8 +71,8 @@ func id(err error) diagnosis.ID {
 	return ""
 }
 
-// refused fails the test unless err is of that id and shows no secret; for ""
-// err must be nil.
+// refused checks that err has this id and contains no secret; for "", err must
+// be nil.
 func refused(t *testing.T, err error, want diagnosis.ID) {
 	t.Helper()
 	switch {
@@ -88,7 +88,7 @@ func refused(t *testing.T, err error, want diagnosis.ID) {
 	}
 }
 
-// authorization makes a request and returns its parameters as they go out.
+// authorization creates a request and returns its parameters as they are sent.
 func authorization(t *testing.T, c *oauth.Client, p oauth.AuthorizationParams) (*oauth.AuthorizationRequest, url.Values) {
 	t.Helper()
 	if p.RedirectURI == "" {
@@ -105,7 +105,7 @@ func authorization(t *testing.T, c *oauth.Client, p oauth.AuthorizationParams) (
 	return r, u.Query()
 }
 
-// fuzzed is client for a fuzz target, which has no test to fail yet.
+// fuzzed is like client, for a fuzz target.
 func fuzzed(f *testing.F, handler http.HandlerFunc) *oauth.Client {
 	server := httptest.NewServer(handler)
 	f.Cleanup(server.Close)
@@ -114,8 +114,8 @@ func fuzzed(f *testing.F, handler http.HandlerFunc) *oauth.Client {
 	return c
 }
 
-// oauth2Context gives the judge our transport, so that no connection of its own
-// is left open.
+// oauth2Context makes x/oauth2 use our transport, so that no connection is left
+// open.
 func oauth2Context(t *testing.T, c *oauth.Client) context.Context {
 	return context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: c.HTTP.Transport})
 }

@@ -2,7 +2,7 @@ package oauth
 
 import "testing"
 
-// The vector of RFC 7636, appendix B.
+// The example of RFC 7636, appendix B.
 func TestS256(t *testing.T) {
 	const verifier, want = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 	if got := s256(verifier); got != want {

@@ -20,7 +20,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// A client fetches its server's keys once, as long as they are fresh.
+// A client fetches its server's keys once while they are fresh.
 func TestKeysAreKept(t *testing.T) {
 	var fetches atomic.Int32
 	keys := published(t)
@@ -42,7 +42,7 @@ func TestKeysAreKept(t *testing.T) {
 	}
 }
 
-// Each message names the endpoint that answered.
+// Each message contains the name of the endpoint that sent the response.
 func TestMessagesNameTheirEndpoint(t *testing.T) {
 	for _, tt := range []struct {
 		status int
@@ -73,7 +73,8 @@ func TestMessagesNameTheirEndpoint(t *testing.T) {
 	}
 }
 
-// A server's own way to say what is wrong is shown, without what was sent to it.
+// An error in the server's own format is shown, without the values that were
+// sent.
 func TestOwnErrorTexts(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"detail":"the client \"app\" is on hold"}`:     `the client \"app\" is on hold`,
@@ -89,7 +90,7 @@ func TestOwnErrorTexts(t *testing.T) {
 			t.Errorf("%s: %v does not show %q", body, err, want)
 		}
 	}
-	// What may be a token is not an error text.
+	// A response that may contain a token is not shown as an error text.
 	c := client(t, answer(400, "application/json", `{"refresh_token":"`+canary+`"}`))
 	_, err := c.Token(t.Context(), oauth.JWTBearer(secret.New("x"), nil, nil, nil))
 	refused(t, err, diagnosis.TokenEndpointShape)
@@ -100,7 +101,8 @@ func TestOwnErrorTexts(t *testing.T) {
 	}
 }
 
-// What a refusal is about is data, so that a hint can name the setting.
+// The error describes its request as data, so that a hint can show the setting
+// to change.
 func TestRequestIsTyped(t *testing.T) {
 	c := client(t, answer(401, "", `{"error":"invalid_client"}`))
 	c.Secret = secret.New("p ä%")
@@ -151,7 +153,8 @@ func TestRefusesRefreshToken(t *testing.T) {
 	}
 }
 
-// A missing or made-up token_type is taken as Bearer only by request.
+// A response without a token_type, or with one that is not registered, is
+// accepted as Bearer only if the caller allows it.
 func TestAssumeBearer(t *testing.T) {
 	for body, want := range map[string]diagnosis.ID{
 		`{"access_token":"a"}`:                            "",
@@ -175,7 +178,8 @@ func TestAssumeBearer(t *testing.T) {
 	}
 }
 
-// Tokens that a server nests are read where the caller says they are, and named where nobody did.
+// Nested tokens are read from the member that the caller configured. Otherwise,
+// the error lists the members that have tokens.
 func TestTokenMember(t *testing.T) {
 	for name, tt := range map[string]struct {
 		member, body string
@@ -216,7 +220,8 @@ func TestTokenMember(t *testing.T) {
 	}
 }
 
-// A server that refuses the metadata is asked once more for what is needed.
+// If a server refuses the metadata, a second request has only the required
+// metadata.
 func TestRegisterReduced(t *testing.T) {
 	var sent []map[string]any
 	deny := func(map[string]any) bool { return false }
@@ -269,7 +274,7 @@ func TestRegisterReduced(t *testing.T) {
 	}
 }
 
-// Nothing is registered where the login could not go on.
+// No client is registered if the login could not continue.
 func TestRegisterNeedsEndpoints(t *testing.T) {
 	var requests atomic.Int32
 	c := client(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -341,7 +346,8 @@ func TestReady(t *testing.T) {
 	refused(t, err, diagnosis.MetadataInvalid)
 }
 
-// userinfo is asked by POST where GET is not allowed, and may be signed.
+// Userinfo is requested by POST if GET is not allowed, and the response can be
+// signed.
 func TestUserinfoForms(t *testing.T) {
 	keys := published(t)
 	var body, kind string
@@ -393,7 +399,7 @@ func TestUserinfoForms(t *testing.T) {
 	}
 }
 
-// Why parameters are not the answer is data, for the terminal.
+// Why parameters are not accepted is data, so that the terminal can show it.
 func TestStateErrorIsTyped(t *testing.T) {
 	for name, tt := range map[string]struct {
 		v    url.Values
@@ -413,7 +419,7 @@ func TestStateErrorIsTyped(t *testing.T) {
 	}
 }
 
-// Any registered redirect URI can be sent: the answer may be pasted.
+// Any registered redirect URI can be sent, because the response can be pasted.
 func TestRedirectURIs(t *testing.T) {
 	c := client(t, answer(200, "", ""))
 	for _, uri := range []string{"https://app.example/cb", "urn:ietf:wg:oauth:2.0:oob", "com.example.app:/cb", "http://127.0.0.1:1?tenant=7", "http://LOCALHOST:1"} {

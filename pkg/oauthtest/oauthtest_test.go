@@ -97,7 +97,7 @@ func TestIssuerChanges(t *testing.T) {
 	}
 }
 
-// Start gives a server at which a client can log in.
+// Start returns a server at which a client can log in.
 func TestStart(t *testing.T) {
 	s := oauthtest.Start(t, oauthtest.Resource("https://shop.example"), oauthtest.Scope("orders:read"), oauthtest.AutoApprove("carol"),
 		oauthtest.User("carol", map[string]any{"tenant": "acme"}), oauthtest.Client("web", "s3cret", "http://127.0.0.1/cb"),

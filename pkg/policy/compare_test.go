@@ -8,8 +8,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Everything that a new policy accepts and the old one refused is marked, whichever
-// part of the policy it is in.
+// Everything that a new policy accepts and the old one refused is marked, in
+// every part of the policy.
 func TestCompare(t *testing.T) {
 	trust := func(issuer string, change func(*policy.Trust)) policy.Trust {
 		one := policy.Trust{Issuer: issuer, Audience: []string{"api"}, Algorithms: []string{"RS256"}, JWKS: "keys.json"}

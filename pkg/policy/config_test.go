@@ -11,7 +11,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/policy"
 )
 
-// A policy written in Go is held to what a file is held to.
+// A policy written in Go is checked like one in a file.
 func TestNew(t *testing.T) {
 	trust := []policy.Trust{{Issuer: "https://auth.example.com", Audience: []string{"https://api.example.com"}}}
 	anyClient := []policy.Trust{{Issuer: "https://auth.example.com"}}
@@ -58,7 +58,7 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// A value that reads like a list of values is not that list.
+// A value that looks like a list of values is not equal to that list.
 func TestStricterRouteByClaims(t *testing.T) {
 	route := func(pattern string, values ...string) policy.Route {
 		return policy.Route{Pattern: pattern, Need: policy.Requirement{Claims: []policy.ClaimRule{policy.ClaimIs("tenant", values...)}}}

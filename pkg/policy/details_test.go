@@ -72,7 +72,7 @@ func TestDetailsRefused(t *testing.T) {
 	}
 }
 
-// A detail that became weaker is a difference that accepts more.
+// A detail with fewer requirements is a change that accepts more.
 func TestCompareDetails(t *testing.T) {
 	with := func(needs ...policy.Detail) *policy.Policy {
 		t.Helper()

@@ -20,7 +20,7 @@ func loadRoutes(t testing.TB, routes string) *policy.Policy {
 	return p
 }
 
-// needs describes what a request needs, in one word per kind.
+// needs describes the requirement of a request, with one word for each kind.
 func needs(p *policy.Policy, method, path string) string {
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
@@ -38,8 +38,8 @@ func needs(p *policy.Policy, method, path string) string {
 	return strings.Join(append(m.Requirement.Scopes, m.Requirement.AnyScopes...), " ")
 }
 
-// A server that ignores case, a final slash or path parameters must not give a
-// path to a handler for which nothing was checked.
+// A server that ignores letter case, a final slash or path parameters must not
+// serve a path whose requirements were not checked.
 func TestStricterRoute(t *testing.T) {
 	p := loadRoutes(t, `  "GET /reports/{rest...}": {public: true}
   "GET /reports/salaries": {scopes: [hr]}
@@ -131,7 +131,7 @@ func TestPathsWithTwoReadings(t *testing.T) {
 	}
 }
 
-// The table of characters is held against Unicode's own.
+// The table of characters is compared with Unicode normalization itself.
 func TestNormalization(t *testing.T) {
 	for c := rune(0x80); c <= 0x10ffff; c++ {
 		text := string(c)
@@ -142,8 +142,8 @@ func TestNormalization(t *testing.T) {
 	}
 }
 
-// What is accepted by a wildcard never has a stricter reading, whatever the
-// spelling.
+// A path that matches a wildcard route never reaches a stricter route in
+// another spelling.
 func FuzzStricterRoute(f *testing.F) {
 	p := loadRoutes(f, "  \"GET /{rest...}\": {public: true}\n  \"GET /admin/{id}\": {scopes: [admin]}\n")
 	for _, path := range []string{"/ADMIN/1", "/admin/1/", "/admin;x/1", "/%41dmin/1", "/ad\u0131min/1"} {

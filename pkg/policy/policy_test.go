@@ -226,8 +226,8 @@ func TestVerifier(t *testing.T) {
 	}
 }
 
-// What the router and the policy make of a path has to be one and the same, and
-// a path that is let through has one reading.
+// The router and the policy must read a path in the same way, and an accepted
+// path has only one reading.
 func FuzzOperation(f *testing.F) {
 	for _, path := range []string{"/api/items", "/files/%2e%2e/x", "/files/..;/x", "//x", `/files/a\b`, "/files/%2525", "/files/%2500"} {
 		f.Add("GET", path)

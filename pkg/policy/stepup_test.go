@@ -10,8 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// The age of a login is measured with the clock that was given, and a time that
-// cannot be one is not a fresh login.
+// The age of a login is measured with the given clock, and an invalid auth_time
+// is not a fresh login.
 func TestLoginAge(t *testing.T) {
 	noon := time.Date(2040, 5, 1, 12, 0, 0, 0, time.UTC)
 	at := func(d time.Duration) int64 { return noon.Add(d).Unix() }

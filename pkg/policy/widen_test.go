@@ -12,8 +12,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// A new route accepts more than before only if the old policy refused one of its
-// requests; what is gone, only if another route leaves its requests open.
+// A new route accepts more than before only if the old policy refused one of
+// its requests. A removed route does so only if another route accepts its
+// requests with fewer requirements.
 func TestCompareNewRoutes(t *testing.T) {
 	scope := func(pattern, scopes string) policy.Route {
 		return policy.Route{Pattern: pattern, Need: policy.Requirement{Scopes: strings.Fields(scopes)}}
@@ -67,8 +68,8 @@ func TestCompareNewRoutes(t *testing.T) {
 	}
 }
 
-// routesOf returns a policy with those routes, or nil if they cannot be used
-// together.
+// routesOf returns a policy with these routes, or nil if they cannot be
+// combined.
 func routesOf(routes []policy.Route) *policy.Policy {
 	p, err := policy.New(policy.Config{Trusted: []policy.Trust{{Issuer: "a", Audience: []string{"b"}}}, Routes: routes})
 	if err != nil {
@@ -77,7 +78,8 @@ func routesOf(routes []policy.Route) *policy.Policy {
 	return p
 }
 
-// accepts is what a guard does with a request; without a token, t is nil.
+// accepts returns whether a guard allows a request; t is nil for a request
+// without a token.
 func accepts(p *policy.Policy, method string, u *url.URL, t *token.Token) bool {
 	m, err := p.Match(method, u)
 	switch {
@@ -89,8 +91,8 @@ func accepts(p *policy.Policy, method string, u *url.URL, t *token.Token) bool {
 	return m.Requirement.Public || m.Requirement.Allows(t)
 }
 
-// No pair of policies of which the second accepts a request that the first refused
-// is without a change that says so, whichever routes they have.
+// For every pair of policies, if the second accepts a request that the first
+// refused, a change is marked.
 func TestCompareMissesNothing(t *testing.T) {
 	tokens := []*token.Token{nil}
 	for _, scopes := range []string{"", "x", "y", "x y"} {
@@ -152,7 +154,8 @@ func TestCompareMissesNothing(t *testing.T) {
 	t.Logf("%d pairs, %d accept more, %d said to", pairs, wider, called)
 }
 
-// openedBy returns a request that the first policy refuses and the second accepts.
+// openedBy returns a request that the first policy refuses and the second
+// accepts.
 func openedBy(p, q *policy.Policy, requests []*url.URL, tokens []*token.Token) string {
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT"} {
 		for _, u := range requests {

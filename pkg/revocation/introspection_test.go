@@ -18,7 +18,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// server is an introspection endpoint that counts.
+// server is an introspection endpoint that counts its requests.
 type server struct {
 	inactive     sync.Map // token to anything
 	asked        atomic.Int64
@@ -110,11 +110,13 @@ func TestIntrospectionAway(t *testing.T) {
 	}
 }
 
-// A hundred requests with one token are one question; with a hundred tokens, no
-// more at once than allowed; one who gives up does not take the others along.
+// A hundred checks of one token send one request. A hundred tokens send no more
+// concurrent requests than allowed. If one caller gives up, the others still
+// get the result.
 func TestIntrospectionAtOnce(t *testing.T) {
 	s := &server{hold: make(chan struct{}), arrived: make(chan struct{}, 1)}
-	// The clock of the tokens: the answer about an expired one counts for nobody else.
+	// With the clock of the tokens: a result about an expired token is not used
+	// for another one.
 	c := &clock{at: start}
 	i := newIntrospection(t, s, revocation.IntrospectionOptions{Concurrency: 3, Timeout: 30 * time.Second, Now: c.now})
 	key := newKey(t, "EdDSA")
@@ -150,7 +152,7 @@ func TestIntrospectionAtOnce(t *testing.T) {
 	}
 }
 
-// A server that hangs costs a request the timeout and no more.
+// If the server hangs, a request waits for the timeout at most.
 func TestIntrospectionHangs(t *testing.T) {
 	s := &server{hold: make(chan struct{})}
 	defer close(s.hold)

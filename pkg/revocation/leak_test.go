@@ -6,8 +6,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Goroutines go back to the start; those of idle connections belong to the
-// transport that the whole program shares.
+// At the end, the number of goroutines is the same as at the start. Idle
+// connections belong to the transport that the whole program shares.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(
 		m,

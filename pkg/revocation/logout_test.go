@@ -17,7 +17,7 @@ import (
 
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// idp is an issuer that signs logout tokens, and a receiver of them.
+// idp is an issuer that signs logout tokens, and their receiver.
 type idp struct {
 	t     *testing.T
 	key   *jwks.PrivateKey
@@ -43,7 +43,7 @@ func newIDP(t *testing.T, store revocation.Revoker) *idp {
 	return i
 }
 
-// sign signs a token of the issuer; a nil in change removes a claim.
+// sign signs a token of the issuer; nil in change removes a claim.
 func (i *idp) sign(typ string, change map[string]any) string {
 	i.t.Helper()
 	now := time.Now().Unix()
@@ -77,7 +77,7 @@ func (i *idp) logout(raw string) (int, string) {
 	return i.post(url.Values{"logout_token": {raw}}.Encode(), formType)
 }
 
-// access is an access token of the issuer.
+// access returns an access token of the issuer.
 func (i *idp) access(claims map[string]any) *token.Token {
 	i.t.Helper()
 	claims["iss"], claims["aud"] = "https://login.example", "api"
@@ -92,7 +92,7 @@ func (i *idp) access(claims map[string]any) *token.Token {
 	return t
 }
 
-// A logout revokes exactly what it is about.
+// A logout revokes exactly the tokens that it is about.
 func TestLogout(t *testing.T) {
 	now := time.Now().Unix()
 	type claims = map[string]any
@@ -138,7 +138,7 @@ func TestLogout(t *testing.T) {
 	}
 }
 
-// What is not exactly a logout token of a known issuer revokes nothing.
+// A token that is not a logout token of a known issuer revokes nothing.
 func TestLogoutRefused(t *testing.T) {
 	now := time.Now().Unix()
 	i, other := newIDP(t, nil), newIDP(t, nil)
@@ -181,7 +181,7 @@ func TestLogoutRefused(t *testing.T) {
 			t.Errorf("%s: %d %s", name, status, body)
 		}
 	}
-	// In the query, where it would be logged.
+	// A token in the query is refused, because URLs are logged.
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodPost, "/logout?"+form, strings.NewReader(""))
 	r.Header.Set("Content-Type", formType)
@@ -204,8 +204,8 @@ func TestLogoutRefused(t *testing.T) {
 	}
 }
 
-// What an API asks of access tokens neither refuses a logout token nor accepts one
-// for another client.
+// Options about access tokens do not refuse a logout token, and do not accept
+// one for another client.
 func TestLogoutVerifierOptions(t *testing.T) {
 	i := newIDP(t, nil)
 	o := token.Options{
@@ -228,7 +228,7 @@ func TestLogoutVerifierOptions(t *testing.T) {
 	}
 }
 
-// away is a store that does not answer.
+// away is a store that never responds.
 type away struct{}
 
 func (away) Revoke(context.Context, revocation.Entry) error { return errors.New("connection refused") }

@@ -11,8 +11,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 )
 
-// TestMillion reports what a million revoked tokens cost, and that their room is
-// given back; a tenth of them unless OAUTHCTL_TEST_LONG is set.
+// TestMillion reports the cost of a million revoked tokens, and checks that
+// their memory is released. It uses a tenth of them unless OAUTHCTL_TEST_LONG
+// is set.
 func TestMillion(t *testing.T) {
 	n := 1_000_000
 	if os.Getenv("OAUTHCTL_TEST_LONG") == "" {

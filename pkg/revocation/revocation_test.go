@@ -18,7 +18,7 @@ const issuer = "https://auth.example.com"
 
 var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// clock is one that a test moves.
+// clock is a clock that a test sets.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -45,8 +45,8 @@ func newKey(t testing.TB, alg string) *jwks.PrivateKey {
 	return key
 }
 
-// signed makes a token issued at start for five minutes, with changes; nil takes
-// a claim away.
+// signed returns a token issued at start for five minutes, with changed claims;
+// nil removes a claim.
 func signed(t testing.TB, key *jwks.PrivateKey, change map[string]any) *token.Token {
 	t.Helper()
 	claims := map[string]any{"iss": issuer, "aud": "api", "sub": "alice", "sid": "s1", "jti": "1", "iat": start.Unix(), "exp": start.Unix() + 300}
@@ -66,7 +66,8 @@ func signed(t testing.TB, key *jwks.PrivateKey, change map[string]any) *token.To
 	return tok
 }
 
-// TestEntries says which tokens each kind of entry refuses, and which not.
+// TestEntries checks which tokens each kind of entry refuses, and which it does
+// not.
 func TestEntries(t *testing.T) {
 	key := newKey(t, "ES256")
 	good := signed(t, key, nil)
@@ -109,7 +110,7 @@ func TestEntries(t *testing.T) {
 	}
 }
 
-// A signature of the same token in another spelling changes nothing.
+// Another spelling of the signature does not change the result.
 func TestOtherSignature(t *testing.T) {
 	key := newKey(t, "ES256")
 	tok := signed(t, key, map[string]any{"jti": nil})
@@ -172,7 +173,7 @@ func TestMemoryForgets(t *testing.T) {
 	}
 }
 
-// Whatever runs at once, what was revoked is refused from then on.
+// With concurrent calls, a revoked token is refused from then on.
 func TestMemoryAtOnce(t *testing.T) {
 	key := newKey(t, "EdDSA")
 	m := revocation.NewMemory(0, (&clock{at: start}).now)

@@ -18,8 +18,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// An opaque token is refused within the stated time after it was revoked; a
-// server that is away is no refusal, and is found when it comes.
+// After a revocation, an opaque token is refused within MaxAge. If the server
+// is unreachable, the token is not refused, and the server is found later.
 func TestOpaque(t *testing.T) {
 	c := &clock{at: start}
 	var active, up atomic.Bool
@@ -91,8 +91,8 @@ func responses(t testing.TB, now func() time.Time) *token.ResponseVerifier {
 	return v
 }
 
-// A JWT that was verified by its signature is revoked if the server calls it
-// inactive, and not because of what else is in the response.
+// A JWT whose signature was verified is revoked if the server reports it as
+// inactive. Other members of the response do not matter.
 func TestOpaqueAsksAboutJWTs(t *testing.T) {
 	var answer atomic.Value
 	as := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -114,8 +114,8 @@ func TestOpaqueAsksAboutJWTs(t *testing.T) {
 	}
 }
 
-// Whatever a server answers, a token that is accepted is active, for this API
-// and not expired.
+// For every response, an accepted token is active, for this API and not
+// expired.
 func FuzzOpaque(f *testing.F) {
 	for _, answer := range []string{`{"active":true,"aud":"api","exp":9999999999}`, `{"active":true}`, `{"active":"true","aud":"api"}`, `{"active":true,"aud":["api"],"exp":1e300}`, `[]`, `{"active":true,"aud":"api","aud":"x","exp":9999999999}`} {
 		f.Add(answer)
@@ -140,8 +140,8 @@ func FuzzOpaque(f *testing.F) {
 	})
 }
 
-// Entries that cover the leeway refuse what a clock that is ahead signed before,
-// and nothing that was signed after it.
+// Entries with Covering refuse tokens that a clock which is ahead signed before
+// the revocation, and no tokens that were signed after it.
 func TestCovering(t *testing.T) {
 	key := newKey(t, "EdDSA")
 	for ahead, want := range map[time.Duration]bool{-time.Hour: true, 0: true, 20 * time.Second: true, 60 * time.Second: true, 61 * time.Second: false} {

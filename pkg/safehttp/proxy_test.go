@@ -12,7 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// environment is a Getenv.
+// environment returns a Getenv function.
 func environment(variables map[string]string) func(string) string {
 	return func(name string) string { return variables[name] }
 }

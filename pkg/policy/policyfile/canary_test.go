@@ -9,8 +9,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 )
 
-// A variable may hold a secret. Whatever is wrong with a policy, the error has the
-// variable's name and where it is, and never its value.
+// A variable may contain a secret. An error of a policy contains the variable's
+// name and position, and never its value.
 func TestErrorsHoldNoValueOfAVariable(t *testing.T) {
 	const canary = "s3cr3t-canary"
 	values := map[string]string{
@@ -18,7 +18,8 @@ func TestErrorsHoldNoValueOfAVariable(t *testing.T) {
 	}
 	const routes = "routes:\n  \"GET /x\": {}\n"
 	head := "issuer: a\naudience: b\n"
-	// Each place where a text can have a variable, and whether some value is refused there.
+	// Each place in which a text can have a variable, and whether some values
+	// are refused there.
 	places := map[string]struct {
 		text    string
 		refuses bool

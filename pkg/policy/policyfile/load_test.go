@@ -83,8 +83,8 @@ func ExampleLoad() {
 	// Output: policy.yaml:2:1: unknown key "audiences", expected one of issuer, audience, algorithms, accept, jwks, issuers, scope_claims, routes, types, rfc9068, include, scopes_supported
 }
 
-// Patterns that can never match, or that mean something else in another router,
-// are refused by line and column with what to write.
+// Patterns that can never match, or that have a meaning in another router, are
+// refused. The error has the line, the column and the correct form.
 func TestPatternsRefused(t *testing.T) {
 	tests := map[string]string{
 		"GET /users/:id":             "{id}",
@@ -160,7 +160,7 @@ func TestPatternsRefused(t *testing.T) {
 	accept("  \"GET /a/{id}\": {}\n  \"POST /A/{id}\": {}\n  \"GET /a/new\": {}\n  \"GET /a/{id}/{$}\": {}\n")
 }
 
-// A file that YAML itself refuses is refused in plain words.
+// A file with invalid YAML is refused with a plain message.
 func TestYAMLErrors(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty":    "",

@@ -25,7 +25,7 @@ func schemaOf(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
-// asJSON is a YAML document as a schema sees it.
+// asJSON returns a YAML document in the form that a schema checks.
 func asJSON(t *testing.T, text string) any {
 	t.Helper()
 	var document any
@@ -43,7 +43,7 @@ func asJSON(t *testing.T, text string) any {
 	return value
 }
 
-// The schema and Load agree on what a policy is.
+// The schema and Load accept and refuse the same policies.
 func TestSchema(t *testing.T) {
 	schema := schemaOf(t)
 	const head = "issuer: https://as.example\naudience: https://api.example\n"
@@ -96,7 +96,7 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// The schema has the keys that Load knows, and no others.
+// The schema has the same keys as Load.
 func TestSchemaKeys(t *testing.T) {
 	data, err := os.ReadFile(schemaFile)
 	if err != nil {
@@ -135,7 +135,7 @@ func TestSchemaKeys(t *testing.T) {
 	}
 }
 
-// The examples of the page are policies.
+// The examples of the documentation are valid policies.
 func TestPageExamples(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/policy.md")
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/policy/policyfile"
 )
 
-// files writes files into a folder of the test and returns the path of the first.
+// files writes files into a directory of the test and returns the path of the
+// first.
 func files(t *testing.T, all ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,7 +31,7 @@ var variables = map[string]string{
 
 func getenv(name string) string { return variables[name] }
 
-// A variable is a value of text, wherever a text can be.
+// A variable is replaced in every place for a text.
 func TestVariables(t *testing.T) {
 	file := files(t, "p.yaml", `issuer: ${ISSUER}/realms/${TENANT}
 audience: ["${API}", other]

@@ -10,7 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/revocation/redis"
 )
 
-// Every instance of an API refuses what any of them, or an operator, revoked.
+// Every instance of an API refuses tokens that another instance or an operator
+// has revoked.
 func ExampleOpen() {
 	store, err := redis.Open("redis://localhost:6379/0", redis.Options{})
 	if err != nil {
@@ -19,7 +20,7 @@ func ExampleOpen() {
 	defer store.Close()
 	_ = bearer.Revocation(store) // an option of bearer.Require
 
-	// All that alice was given until now is worth nothing; her next login works.
+	// All tokens that alice has so far are refused; her next login works.
 	err = store.Revoke(context.Background(), revocation.Subject("https://auth.example.com", "alice", time.Now()))
 	if err != nil {
 		log.Fatal(err)

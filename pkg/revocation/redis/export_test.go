@@ -11,7 +11,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/revocation"
 )
 
-// Fill writes n entries to the stream as Revoke would, without a round trip for
+// Fill writes n entries to the stream like Revoke, without a round trip for
 // each.
 func (s *Store) Fill(ctx context.Context, n int, until time.Time) error {
 	redis, err := s.client.connected(ctx)

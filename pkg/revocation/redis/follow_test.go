@@ -38,8 +38,8 @@ func durable(t testing.TB, port, dir string) *server {
 	return startRedis(t, port, "--appendonly", "yes", "--appendfsync", "always", "--dir", dir)
 }
 
-// What one follower revokes, the others refuse within two seconds; what is
-// undone, they accept again; one that starts later knows all of it.
+// The other followers refuse a revoked token within two seconds, and accept it
+// again after Undo. A follower that starts later knows all entries.
 func TestFollow(t *testing.T) {
 	s := startRedis(t, "")
 	key := newKey(t)
@@ -82,7 +82,8 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// A token that asks Redis and one that follows the stream see the same entries.
+// A store that asks Redis and one that follows the stream have the same
+// entries.
 func TestFollowersAndAskers(t *testing.T) {
 	s := startRedis(t, "")
 	follower, asker := follow(t, s.url(), redis.Options{}), open(t, s.url(), redis.Options{MaxAge: time.Millisecond})
@@ -97,8 +98,8 @@ func TestFollowersAndAskers(t *testing.T) {
 	}
 }
 
-// While Redis is away followers go on for the stated time, and refuse what they
-// know; a Redis with an append-only file brings everything back.
+// While Redis is down, followers use their data for MaxStale. A Redis with an
+// append-only file restores all entries.
 func TestFollowRestart(t *testing.T) {
 	dir := t.TempDir()
 	s := durable(t, "", dir)
@@ -137,8 +138,8 @@ func TestFollowRestart(t *testing.T) {
 	}
 }
 
-// A Redis that comes back empty is noticed: who knows better goes on, who does
-// not answers 503 until an operator confirms.
+// A Redis that restarts empty is detected. A follower that has the data
+// continues; one without it answers 503 until an operator confirms.
 func TestFollowLost(t *testing.T) {
 	s := startRedis(t, "")
 	key := newKey(t)
@@ -173,8 +174,8 @@ func TestFollowLost(t *testing.T) {
 	eventually(t, 5*time.Second, func() bool { return !old.State().Lost })
 }
 
-// The list says what was revoked and until when, without what was undone or has
-// expired.
+// The list has the revocations and when they end, without those that were
+// undone or have ended.
 func TestList(t *testing.T) {
 	s := startRedis(t, "")
 	store := open(t, s.url(), redis.Options{})

@@ -14,7 +14,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/revocation/redis"
 )
 
-// A Redis that hangs makes one request wait at a time, not all of them.
+// If Redis hangs, only one request at a time waits for it.
 func TestHang(t *testing.T) {
 	s := startRedis(t, "")
 	key := newKey(t)

@@ -16,8 +16,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/revocation/redis"
 )
 
-// TestMillion reports what a million revoked tokens cost Redis and a lookup; a
-// fiftieth of them unless OAUTHCTL_TEST_LONG is set.
+// TestMillion reports the cost of a million revoked tokens in Redis and for a
+// lookup. It uses a fiftieth of them unless OAUTHCTL_TEST_LONG is set.
 func TestMillion(t *testing.T) {
 	s := startRedis(t, "")
 	n := 1_000_000
@@ -58,7 +58,7 @@ func TestMillion(t *testing.T) {
 	t.Logf("%d entries: %s, lookup past the cache p50 %s p99 %s", n, s.memory(t), took[len(took)/2], took[len(took)*99/100])
 }
 
-// memory is what Redis says it uses.
+// memory returns the memory that Redis reports as used.
 func (s *server) memory(t *testing.T) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", "127.0.0.1:"+s.port)

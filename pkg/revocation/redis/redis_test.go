@@ -31,14 +31,14 @@ const (
 	audience = "https://api.example.com"
 )
 
-// server is a real Redis server of this test's own.
+// server is a real Redis server that the test has started.
 type server struct {
 	port string
 	cmd  *exec.Cmd
 }
 
-// startRedis starts redis-server, on a free port unless port names one, and waits
-// until it answers. It stores nothing unless options say so.
+// startRedis starts redis-server on this port, or on a free one for "", and
+// waits until it responds. It stores nothing on disk unless the options say so.
 func startRedis(t testing.TB, port string, options ...string) *server {
 	t.Helper()
 	if port == "" {
@@ -47,7 +47,8 @@ func startRedis(t testing.TB, port string, options ...string) *server {
 	return startServer(t, port, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(), "--daemonize", "no"}, options...)...)
 }
 
-// startServer starts redis-server with these arguments and waits until it answers.
+// startServer starts redis-server with these arguments and waits until it
+// responds.
 func startServer(t testing.TB, port string, arguments ...string) *server {
 	t.Helper()
 	program, err := exec.LookPath("redis-server")
@@ -136,7 +137,7 @@ func idOf(err error) diagnosis.ID {
 	return ""
 }
 
-// eventually asks until the answer comes, and returns how long it took.
+// eventually waits until holds returns true, and returns how long it took.
 func eventually(t *testing.T, limit time.Duration, holds func() bool) time.Duration {
 	t.Helper()
 	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
@@ -190,7 +191,7 @@ func TestEntries(t *testing.T) {
 	}
 }
 
-// Entries are gone from Redis once the token has expired.
+// Entries are removed from Redis when the token has expired.
 func TestEntriesExpire(t *testing.T) {
 	s := startRedis(t, "")
 	store := open(t, s.url(), redis.Options{MaxAge: time.Millisecond})
@@ -234,8 +235,9 @@ func instance(t *testing.T, key *jwks.PrivateKey, store *redis.Store) func(raw s
 	}
 }
 
-// Two instances of an API: what one revokes, the other refuses within the bound;
-// Redis killed, both answer 503; Redis back, both serve again within a second.
+// Two instances of an API: if one revokes a token, the other refuses it within
+// MaxAge. If Redis is killed, both answer 503; when it is back, both respond
+// within a second.
 func TestTwoInstances(t *testing.T) {
 	s := startRedis(t, "")
 	key := newKey(t)
@@ -283,7 +285,8 @@ func TestTwoInstances(t *testing.T) {
 	t.Logf("served again %s after Redis answered", time.Since(back))
 }
 
-// One who gives up says nothing about Redis: the others go on.
+// A caller that gives up is not an error of Redis, so other callers are not
+// affected.
 func TestCallerGivesUp(t *testing.T) {
 	s := startRedis(t, "")
 	store := open(t, s.url(), redis.Options{})
@@ -298,7 +301,7 @@ func TestCallerGivesUp(t *testing.T) {
 	}
 }
 
-// A proof is good once, whichever instance sees it.
+// A proof is accepted once, by any instance.
 func TestUse(t *testing.T) {
 	s := startRedis(t, "")
 	stores := []*redis.Store{open(t, s.url(), redis.Options{}), open(t, s.url(), redis.Options{})}

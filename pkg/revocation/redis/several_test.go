@@ -28,7 +28,7 @@ func freePort(t testing.TB) string {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// ask sends one command, as an operator would.
+// ask sends one command to Redis.
 func (s *server) ask(t testing.TB, words ...any) rueidis.RedisResult {
 	t.Helper()
 	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:" + s.port}, ForceSingleClient: true, DisableCache: true, AlwaysRESP2: true})
@@ -53,7 +53,7 @@ func (s *server) do(t testing.TB, words ...any) string {
 	return fmt.Sprint(reply)
 }
 
-// replicated waits until the replica of s has all that was written.
+// replicated waits until the replica of s has all data.
 func (s *server) replicated(t testing.TB) {
 	t.Helper()
 	if n := s.do(t, "WAIT", 1, 10_000); n != "1" {
@@ -116,7 +116,7 @@ func startSentinel(t *testing.T) (sentinel, primary, replica *server) {
 	return sentinel, primary, replica
 }
 
-// outlives checks that what is revoked counts before and after the primary is
+// outlives checks that revocations are in force before and after the primary is
 // lost, for a store that follows and for one that asks.
 func outlives(t *testing.T, url string, primary *server) {
 	t.Helper()
@@ -182,8 +182,8 @@ func TestCluster(t *testing.T) {
 	outlives(t, "redis+cluster://127.0.0.1:"+nodes[1].port+"?addr=127.0.0.1:"+nodes[2].port, nodes[0])
 }
 
-// The user and the password of the URL are for the server, those of its parameters
-// for the sentinels.
+// The user and the password of the URL are for the server; those in its
+// parameters are for the sentinels.
 func TestSentinelWithPasswords(t *testing.T) {
 	sentinel, primary, replica := startSentinel(t)
 	for _, s := range []*server{primary, replica} {
@@ -210,7 +210,7 @@ func TestSentinelWithPasswords(t *testing.T) {
 	}
 }
 
-// A prefix of one's own works in a cluster, and replicas are not read.
+// A custom prefix works in a cluster, and replicas are not read.
 func TestClusterPrefix(t *testing.T) {
 	nodes := startCluster(t, "{acme}:")
 	for _, prefix := range []string{"acme:", "a{acme}b:"} {
@@ -236,8 +236,8 @@ func TestSentinel(t *testing.T) {
 	outlives(t, "redis+sentinel://127.0.0.1:"+sentinel.port+"/0?master_name=main", primary)
 }
 
-// A replica that takes over without the last lines is noticed as a Redis that
-// lost something, and so is a server that was restored from an old copy.
+// A replica that becomes the primary without the last lines is detected as a
+// loss, and so is a server that was restored from an old copy.
 func TestFollowBehind(t *testing.T) {
 	primary := startRedis(t, "", "--repl-diskless-sync-delay", "0")
 	replica := startRedis(t, "", "--replicaof", "127.0.0.1 "+primary.port, "--repl-diskless-sync-delay", "0")
@@ -254,13 +254,13 @@ func TestFollowBehind(t *testing.T) {
 	if err := store.Revoke(t.Context(), revocation.Token(late)); err != nil {
 		t.Fatal(err)
 	}
-	// One line more was read than the replica has.
+	// The reader has one line more than the replica.
 	reader := follow(t, primary.url(), redis.Options{Timeout: time.Second})
 	loaded(t, reader)
 	eventually(t, 5*time.Second, func() bool { return store.State().Entries == 2 && reader.State().Entries == 2 && !store.State().Lost })
 
 	primary.kill()
-	// The replica takes the place and the address of the primary.
+	// The replica takes over the address of the primary.
 	replica.do(t, "SAVE")
 	config, err := replica.ask(t, "CONFIG", "GET", "dir").AsStrMap()
 	if err != nil {
