@@ -21,12 +21,13 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
-// otherTerminal returns the same world as another terminal of the same user sees it.
+// otherTerminal returns a copy of the world for another terminal of the same user.
 func (w *world) otherTerminal() *world {
 	return &world{t: w.t, issuer: w.issuer, api: w.api, home: w.home, browse: w.browse, getenv: map[string]string{}, now: w.now}
 }
 
-// changed is an API whose first answer makes the caller ask again, and during which something happens.
+// changed is an API whose first response makes the client send the request again. Before it responds, a function
+// changes something.
 type changed struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -52,8 +53,8 @@ func newChanged(t *testing.T, answers func(n int, w http.ResponseWriter)) *chang
 	return c
 }
 
-// While a command runs, another terminal chooses another profile, changes this one or deletes it: the running command
-// keeps its profile, its API and its session.
+// If another terminal selects another profile, changes this one or deletes it while a command runs, the command keeps
+// its profile, its API and its session.
 func TestRunningCommandKeepsItsProfile(t *testing.T) {
 	const page = `[{"id":1}]`
 	commands := map[string]struct {
@@ -121,7 +122,7 @@ func TestRunningCommandKeepsItsProfile(t *testing.T) {
 	}
 }
 
-// 20 logins and 20 changes of profiles at once: all are kept.
+// After 20 concurrent logins and 20 changes of profiles, all are stored.
 func TestParallelLoginsAndChanges(t *testing.T) {
 	w := newWorld(t, devserver.Config{AutoApprove: true})
 	var all sync.WaitGroup
@@ -215,7 +216,7 @@ func TestCertificatesOfEveryCommand(t *testing.T) {
 	}
 }
 
-// startTLSDevServer serves a development server over TLS and returns its issuer and the file of its authority.
+// startTLSDevServer serves a development server over TLS and returns its issuer and the file with its CA certificate.
 func startTLSDevServer(t *testing.T) (issuer, ca string) {
 	t.Helper()
 	var server *devserver.Server
@@ -243,7 +244,7 @@ func insecureVisit(address string) error {
 	return res.Body.Close()
 }
 
-// Every command that changes something says what, in JSON.
+// Every command that changes something reports it in JSON.
 func TestChangesInJSON(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	for _, tt := range []struct {
@@ -278,7 +279,7 @@ func TestChangesInJSON(t *testing.T) {
 	}
 }
 
-// Where a run is configured by variables, what is missing is named: nobody can log in there.
+// If a run is configured by variables, the message lists the missing variables, because no one can log in there.
 func TestMissingVariables(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	complete := map[string]string{"OAUTHCTL_ISSUER": w.issuer, "OAUTHCTL_CLIENT_ID": "service", "OAUTHCTL_CLIENT_SECRET": "secret", "OAUTHCTL_API": w.api, "CI": "true"}
@@ -302,7 +303,7 @@ func TestMissingVariables(t *testing.T) {
 	}
 }
 
-// A secret loses one line break at its end, wherever it comes from.
+// One line break at the end of a secret is removed, wherever the secret comes from.
 func TestSecretsWithALineBreak(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	w.getenv = map[string]string{"OAUTHCTL_ISSUER": w.issuer, "OAUTHCTL_CLIENT_ID": "service", "OAUTHCTL_SCOPE": "items:read", "OTHER": "secret\n"}
@@ -323,7 +324,7 @@ func TestSecretsWithALineBreak(t *testing.T) {
 	}
 }
 
-// A flag of another tool gets a pointer, and a secret never comes as an argument.
+// A flag of another tool gets a hint, and a secret is never accepted as an argument.
 func TestFlagsOfOtherTools(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	for flag, hint := range map[string]string{"--client-secret=x": "--client-secret-file", "--scopes=x": "did you mean --scope?", "--clientid=x": "did you mean --client-id?", "--issuer-url=x": "--help"} {
@@ -333,7 +334,7 @@ func TestFlagsOfOtherTools(t *testing.T) {
 	}
 }
 
-// logout without a network says what lives on.
+// Without a network, logout reports which tokens remain valid.
 func TestLogoutOffline(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	if code := w.run("login", w.api, "--browser"); code != 0 {
@@ -349,7 +350,7 @@ func TestLogoutOffline(t *testing.T) {
 	}
 }
 
-// The programs that are started inherit none of the variables that hold secrets, by whatever name the profile calls them.
+// Programs that are started inherit none of the variables with secrets, by any name that the profile has for them.
 func TestStartedProgramsInheritNoSecret(t *testing.T) {
 	issuer, api, err := startDevServer(deferrer{t}, devserver.Config{})
 	if err != nil {

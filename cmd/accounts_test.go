@@ -20,7 +20,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// ledger is the network of a test: the real one, with what was sent to each origin written down.
+// ledger is the network of a test: the real one, which records the requests to each origin.
 type ledger struct {
 	mu   sync.Mutex
 	sent map[string]*bytes.Buffer
@@ -67,7 +67,7 @@ func (l *ledger) RoundTrip(r *http.Request) (*http.Response, error) {
 	return transport.RoundTrip(r)
 }
 
-// to returns what was sent to an origin so far.
+// to returns everything that was sent to an origin so far.
 func (l *ledger) to(origin string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,7 +82,7 @@ const (
 	productionSecret = "canary-production-client-secret"
 )
 
-// twoServers are two authorization servers that know a client of the same name with different secrets, and one user of
+// twoServers returns two authorization servers at which a client with the same id has different secrets, and a user of
 // both.
 func twoServers(t *testing.T) (w *world, staging, production *world) {
 	t.Helper()
@@ -100,8 +100,8 @@ func twoServers(t *testing.T) (w *world, staging, production *world) {
 	return w, staging, production
 }
 
-// A secret, a refresh token and an access token of one server never reach the other one, whatever says which server is
-// meant, with every command that sends one. Equal client ids mean nothing.
+// A secret, a refresh token and an access token of one server are never sent to the other one, by any command, and
+// however the server is selected. Equal client ids do not matter.
 func TestCredentialsStayAtTheirServer(t *testing.T) {
 	commands := [][]string{
 		{"token"},
@@ -177,7 +177,7 @@ func TestCredentialsStayAtTheirServer(t *testing.T) {
 	}
 }
 
-// private makes a directory and its files the owner's only, as they were before they were copied.
+// private gives a directory and its files the modes that they had before they were copied.
 func private(dir string) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		switch {
@@ -190,7 +190,7 @@ func private(dir string) error {
 	})
 }
 
-// sessionSecrets are the secrets of a session that is kept in a plain file.
+// sessionSecrets returns the secrets of a session in a plain file.
 func sessionSecrets(t *testing.T, w *world, profile string) map[string]string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(w.home, "state", profile+".json"))
@@ -208,7 +208,7 @@ func sessionSecrets(t *testing.T, w *world, profile string) map[string]string {
 	return secrets
 }
 
-// The positive control: with the right server the same commands do send the secret.
+// The positive control: with the right server, the same commands send the secret.
 func TestCredentialsReachTheirServer(t *testing.T) {
 	w, staging, _ := twoServers(t)
 	if code := w.run("login", staging.issuer, "--client-id", "app", "--client-secret-file", filepath.Join(w.home, "staging"), "--scope", "items:read", "--scope", "offline_access", "--browser", "-p", "a"); code != 0 {
@@ -244,7 +244,8 @@ func TestLogoutAllUsesEachProfile(t *testing.T) {
 	}
 }
 
-// The environment may come from a folder that another user controls: an API that is named only there gets no stored token.
+// The variables may come from a directory that another user controls, so an API that is configured only by a variable
+// gets no stored token.
 func TestEnvironmentAPIGetsNoStoredToken(t *testing.T) {
 	w, other := newWorld(t, devserver.Config{}), newWorld(t, devserver.Config{})
 	w.network = newLedger()
@@ -264,7 +265,7 @@ func TestEnvironmentAPIGetsNoStoredToken(t *testing.T) {
 	if w.run("call", "GET", "/api/items", "--allow-origin", other.api); !strings.Contains(w.network.to(other.api), token) {
 		t.Error("with --allow-origin the token did not reach the other API")
 	}
-	// With a token of its own the environment says where that goes.
+	// A token in a variable is sent to the API in a variable.
 	w.getenv["OAUTHCTL_TOKEN"] = "given-by-hand"
 	if w.run("call", "GET", "/api/items"); !strings.Contains(w.network.to(other.api), "given-by-hand") {
 		t.Error("the environment's token did not reach the environment's API")
@@ -276,7 +277,7 @@ func TestEnvironmentAPIGetsNoStoredToken(t *testing.T) {
 	}
 }
 
-// A profile name that nothing knows is an error of the command line, with the name that is near.
+// An unknown profile name is a usage error that shows a similar name.
 func TestUnknownProfile(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	if code := w.run("login", w.api, "--browser", "-p", "prod"); code != 0 {

@@ -15,28 +15,28 @@ import (
 	"testing"
 )
 
-// A person is who sits at the scripted user agent: it signs in as Login, with any password, and consents
-// to what is asked, unless it cancels at the first page.
+// A person uses the scripted browser: it signs in as Login, with any password, and consents to every request, unless it
+// cancels at the first page.
 type person struct {
 	Login  string
 	Cancel bool
 }
 
-// A page is where a click-through ended: the last address, and what stood there.
+// A page is the last page of a click-through: its address and its content.
 type page struct {
 	URL  *url.URL
 	Body string
 }
 
-// clickThrough plays the browser and the person in front of it: it opens address with a cookie jar of its own, fills in
-// and submits every form it meets (sign-in, consent, device confirmation, sign-out), follows every redirect, the one to
-// the loopback listener included, and ends at the first page without a form.
+// clickThrough acts as the browser and its user. It opens address with a new cookie jar, fills in and submits every
+// form (sign-in, consent, device confirmation, sign-out), follows every redirect, including the one to the loopback
+// listener, and ends at the first page without a form.
 func clickThrough(ctx context.Context, address string, who person) (*page, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
-	// The certificates of `dev --tls` are accepted, as a user accepts them in a browser.
+	// The certificates of `dev --tls` are accepted, like a user would in a browser.
 	agent := &http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
@@ -76,7 +76,7 @@ func visit(agent *http.Client, request *http.Request) (*page, error) {
 	return here, nil
 }
 
-// A form is the first one of a page: where it goes, and the fields it goes with.
+// A form is the first form of a page: its target and its fields.
 type form struct {
 	Action string
 	Fields url.Values
@@ -89,7 +89,7 @@ var (
 	markup    = regexp.MustCompile(`(?s)<style.*?</style>|<[^>]*>|\s+`)
 )
 
-// findForm reads the first form of a page. The button with the focus, the one that Enter would press, is part of it.
+// findForm reads the first form of a page. It includes the button with the focus, which Enter would press.
 func findForm(here *page) (form, bool) {
 	found := form{Fields: url.Values{}}
 	seen := false
@@ -140,7 +140,7 @@ func submit(ctx context.Context, here *page, f form, who person) (*http.Request,
 	return request, nil
 }
 
-// plainText is what of a page a failed test shows: its words.
+// plainText returns the words of a page, for the message of a failed test.
 func plainText(body string) string {
 	return strings.TrimSpace(markup.ReplaceAllString(body, " "))
 }

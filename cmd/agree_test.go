@@ -21,7 +21,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// agreement puts one request to everything that decides about requests.
+// agreement sends one request to everything that decides about requests.
 type agreement struct {
 	policyFile string
 	policy     *policy.Policy
@@ -29,7 +29,7 @@ type agreement struct {
 	keysFlag   string // what --jwks says
 }
 
-// outcome is a status with the diagnosis id, as an API gives it.
+// outcome is a status with the diagnosis id, as in the response of an API.
 type outcome struct {
 	status int
 	id     diagnosis.ID
@@ -92,7 +92,7 @@ func ask(t *testing.T, h http.Handler, method, path, raw string) outcome {
 	return outcome{w.Code, body.ID}
 }
 
-// check runs the check command and turns its exit code into the HTTP status that the middleware would answer.
+// check runs the check command and turns its exit code into the HTTP status that the middleware would return.
 func (a *agreement) check(t *testing.T, method, path, raw string) outcome {
 	t.Helper()
 	code, stdout, stderr := runOffline(t, "", "check", raw, "--policy", a.policyFile, "--jwks", a.keysFlag, "--operation", method+" "+path, "--json")
@@ -108,7 +108,7 @@ func (a *agreement) check(t *testing.T, method, path, raw string) outcome {
 	return outcome{statuses[code], shown.Error.ID}
 }
 
-// agreementTokens are the tokens of the table; what is not said of one is good.
+// agreementTokens returns the tokens of the table. Each is valid except for the given change.
 func agreementTokens(t *testing.T, key, stranger *jwks.PrivateKey) map[string]string {
 	t.Helper()
 	now := time.Now().Unix()
@@ -171,8 +171,7 @@ func writeKeySet(t *testing.T, dir string, key *jwks.PrivateKey) (set *jwks.Set,
 	return set, file
 }
 
-// One request has one verdict and one id in check --policy, guard, the middleware
-// and the Go API.
+// check --policy, guard, the middleware and the Go API have the same result and id for each request.
 func TestCheckAndGuardAgree(t *testing.T) {
 	key, stranger := generate(t), generate(t)
 	dir := t.TempDir()
@@ -227,8 +226,7 @@ func TestCheckAndGuardAgreeOnOtherPolicies(t *testing.T) {
 	}
 }
 
-// Several operations end with the most severe result, and a public route needs
-// no token.
+// For several operations, the most severe result is reported, and a public route needs no token.
 func TestCheckSeveralOperations(t *testing.T) {
 	key := generate(t)
 	dir := t.TempDir()

@@ -13,7 +13,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// What completion offers for --alg, what the metadata announces and what is accepted are the same lists.
+// The algorithms that completion offers for --alg, that the metadata announces and that are accepted are the same
+// lists.
 func TestAlgorithmLists(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	offered := func(command ...string) []string {

@@ -10,8 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// An audience that was named at the first login is asked for at the next one as
-// well; the one that was found with the API goes as its resource alone.
+// An audience that was given at the first login is requested at the next one too. The audience that was discovered with
+// the API is sent only as its resource.
 func TestLoginKeepsTheAudience(t *testing.T) {
 	w := newWorld(t, devserver.Config{Resources: []string{"urn:other"}})
 	var asked url.Values
@@ -46,7 +46,8 @@ func TestLoginKeepsTheAudience(t *testing.T) {
 	}
 }
 
-// A server that issues for another API than the requested one is reported: the token would be refused later.
+// If the server issues a token for another API than the requested one, there is a warning, because the API would refuse
+// the token.
 func TestLoginComparesTheAudience(t *testing.T) {
 	w := newWorld(t, devserver.Config{Resources: []string{"urn:other"}, Faults: []string{"wrong-audience"}})
 	if code := w.run("login", w.issuer, "--browser", "--audience", "urn:other"); code != 0 {

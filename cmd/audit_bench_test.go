@@ -13,9 +13,8 @@ import (
 	"github.com/oauthctl/oauthctl/cmd"
 )
 
-// The whole command against the FastAPI twin, from its start to its last line. The metric is the time of 300 requests.
-//
-//	go test ./cmd -run '^$' -bench AuditFastAPI
+// The complete command with an API in FastAPI, from its start to its last line. The metric is the time for 300
+// requests: `go test ./cmd -run '^$' -bench AuditFastAPI`.
 func BenchmarkAuditFastAPI(b *testing.B) {
 	issuer := freeAddress(b)
 	audience := ""

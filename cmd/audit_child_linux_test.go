@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// hasEnded reports whether a process has ended, reaped or not.
+// hasEnded reports whether a process has ended, even if its parent has not waited for it.
 func hasEnded(t *testing.T, pid string) bool {
 	t.Helper()
 	stat, err := os.ReadFile("/proc/" + pid + "/stat")
@@ -23,7 +23,7 @@ func hasEnded(t *testing.T, pid string) bool {
 	return strings.HasPrefix(after, "Z")
 }
 
-// until waits until something is so.
+// until waits until is returns true.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
@@ -33,8 +33,8 @@ func until(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// What -- COMMAND started is ended with audit: the command, and what it left in the background.
-func TestAuditEndsItsCommand(t *testing.T) {
+// At the end, audit stops everything that -- COMMAND started: the command and its background processes.
+func TestAuditStopsItsCommand(t *testing.T) {
 	home := t.TempDir()
 	issuer, address, upstream := freeAddress(t), freeAddress(t), newAuditedAPI(t)
 	upstream.set("open")
@@ -92,7 +92,8 @@ func TestAuditEndsItsCommand(t *testing.T) {
 	}
 }
 
-// Where another server has the port of the command, its answers are not taken for the command's without a word.
+// If another server uses the port of the command, there is a message, so that its responses are not mistaken for the
+// command's.
 func TestAuditSaysThatThePortIsTaken(t *testing.T) {
 	api := newAuditedAPI(t)
 	api.set()

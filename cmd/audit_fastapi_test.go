@@ -12,7 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// audited is what a test reads of a report.
+// audited is the part of a report that tests read.
 type audited struct {
 	Operations []struct {
 		Operation, Status, Reason string
@@ -43,7 +43,7 @@ func (w *world) auditJSON(t *testing.T, args ...string) (audited, int) {
 	return report, code
 }
 
-// has reports whether a finding is in the report: OPERATION, case, id and level.
+// has reports whether the report has a finding with this operation, case, id and level.
 func (r audited) has(operation, name, id, level string) bool {
 	for _, f := range r.Findings {
 		if f.Case == name && f.ID == id && f.Level == level && slices.Contains(f.Operations, operation) {
@@ -78,7 +78,7 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// An API in Python with planted bugs: each is found with its case and id, and the hardened twin has no finding.
+// An API in Python with planted bugs: each bug is found with its case and id. Without bugs there is no finding.
 func TestAuditFindsPlantedBugsInFastAPI(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	issuer, audience := freeAddress(t), "https://api.example.com"
@@ -152,7 +152,8 @@ func TestAuditFindsPlantedBugsInFastAPI(t *testing.T) {
 	}
 }
 
-// The API that uses python-jose as its documentation shows: what it accepts is reported, and nothing that it refuses.
+// An API that uses python-jose as in its documentation: faults are reported, and nothing that it refuses is reported as
+// accepted.
 func TestAuditOfPlainPythonJose(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	issuer := freeAddress(t)
@@ -174,8 +175,8 @@ func TestAuditOfPlainPythonJose(t *testing.T) {
 	}
 }
 
-// FastAPI describes itself: audit starts it, reads its document, and takes the scopes, which FastAPI does not know, from
-// a policy.
+// FastAPI serves a document of its API. Audit starts the API, reads the document, and gets the scopes, which the
+// document lacks, from a policy.
 func TestAuditReadsTheDocumentOfItsCommand(t *testing.T) {
 	python, missing := findPython()
 	need(t, "fastapi", missing)

@@ -14,8 +14,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// The command of a finding sends the case again as it was, whatever the valid token and request need; the value of a
-// header, which may be a secret, is for the user to fill in.
+// The command that reproduces a finding sends the case again with everything that a valid token and request need. The
+// user has to fill in the values of headers, which may be secret.
 func TestAuditReproduces(t *testing.T) {
 	w, api := newWorld(t, devserver.Config{}), newAuditedAPI(t)
 	api.set("no-scope")

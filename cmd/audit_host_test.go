@@ -12,7 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/cmd"
 )
 
-// Another host is asked only if the user says that they may, and, on a terminal, once more.
+// Requests are sent to another host only if the user says that they may test it. On a terminal, the user must confirm.
 func TestAuditOfAnotherHost(t *testing.T) {
 	api := newAuditedAPI(t)
 	inner, err := url.Parse(api.url)

@@ -22,8 +22,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// holding passes requests on to an API until the last one, which waits until its client gives up. Reached is closed when
-// that one arrives.
+// holding forwards requests to an API, except the last one, which waits until the client gives up. Reached is closed
+// when that request arrives.
 func holding(t *testing.T, api string, last int64) (address string, reached <-chan struct{}) {
 	t.Helper()
 	upstream, err := url.Parse(api)
@@ -50,8 +50,8 @@ func holding(t *testing.T, api string, last int64) (address string, reached <-ch
 	return server.URL, full
 }
 
-// A whole process that is interrupted between two requests says what it knows by then and that this is a part, in every
-// format, and passes nothing that it did not send. The same audit without an interruption is whole.
+// If audit is interrupted between two requests, it reports the results so far and that they are partial, in every
+// format, and does not pass anything that was not sent. Without an interruption the report is complete.
 func TestAuditInterrupted(t *testing.T) {
 	api := newAuditedAPI(t)
 	api.set()
@@ -123,8 +123,8 @@ func readFile(t *testing.T, path string) string {
 	return string(text)
 }
 
-// checkPart checks the JSON of an audit: a part has an error, cells that are decided and cells that are not, no finding,
-// and no operation that is proven with a case that was not sent.
+// checkPart checks the JSON of an audit. A partial report has an error, decided and undecided cells, no finding, and no
+// proven operation with a case that was not sent.
 func checkPart(t *testing.T, text []byte, isPart, hasResults bool) {
 	t.Helper()
 	validate(t, compiledSchema(t, "../docs/reference/audit.schema.json"), text)

@@ -8,8 +8,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// An Express API that uses jose as its documentation shows is proven, every operation of it; what it does not look at, two
-// Authorization fields and a key to which a token is bound, is a warning each and nothing else is.
+// Every operation of an Express API that uses jose as in its documentation is proven. It does not check for two
+// Authorization headers, or for a key to which a token is bound: each is a warning, and nothing else is.
 func TestAuditOfExpressAndJose(t *testing.T) {
 	need(t, "node", missingClients())
 	w := newWorld(t, devserver.Config{})

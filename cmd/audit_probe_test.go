@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// An API with a certificate that the flags accept is seen to answer.
+// An API is found to be ready if the flags accept its certificate.
 func TestProbeUsesTheTLSFlags(t *testing.T) {
 	api := httptest.NewTLSServer(http.NotFoundHandler())
 	defer api.Close()

@@ -24,7 +24,7 @@ import (
 
 const auditedIssuer, auditedAudience = "https://auth.example.com", "https://api.example.com"
 
-// auditedAPI is an API whose issuer's key is in a file. Switches leave out what they name.
+// auditedAPI is an API whose issuer's key is in a file. Each switch omits the check that it is named after.
 type auditedAPI struct {
 	url, key string
 
@@ -102,7 +102,7 @@ func newAuditedAPI(t *testing.T) *auditedAPI {
 	return a
 }
 
-// args are the flags that make tokens for the API.
+// args returns the flags that create tokens for the API.
 func (a *auditedAPI) args(more ...string) []string {
 	return append([]string{a.url, "--key", a.key, "--issuer", auditedIssuer, "--audience", auditedAudience}, more...)
 }
@@ -129,7 +129,7 @@ func writeFile(t *testing.T, name, text string) string {
 	return path
 }
 
-// Each exit code, and JSON as the schema says for each.
+// Each exit code, with JSON that follows the schema.
 func TestAuditExitCodes(t *testing.T) {
 	schema, err := jsonschema.NewCompiler().Compile("../docs/reference/audit.schema.json")
 	if err != nil {
@@ -195,8 +195,8 @@ func TestAuditExitCodes(t *testing.T) {
 	}
 }
 
-// SARIF as the schema of OASIS says, with a place in the document for each result; JUnit as XML, in which nothing that
-// is undecided is passed.
+// SARIF follows the schema of OASIS and has a place in the document for each result. JUnit is valid XML, and does not
+// pass anything undecided.
 func TestAuditFiles(t *testing.T) {
 	schema, err := jsonschema.NewCompiler().Compile("testdata/sarif-schema-2.1.0.json")
 	if err != nil {
@@ -287,7 +287,7 @@ func checkJUnit(t *testing.T, path string) {
 	}
 }
 
-// The screen fits into 80 columns, and into ASCII where the locale has no more.
+// The report fits into 80 columns, and is ASCII if the locale supports only that.
 func TestAuditScreen(t *testing.T) {
 	w, api := newWorld(t, devserver.Config{}), newAuditedAPI(t)
 	long := strings.ReplaceAll(auditedDocument, "/items/{id}:", "/a-rather-long-name-of-a-collection/items/{id}:")
@@ -310,7 +310,7 @@ func TestAuditScreen(t *testing.T) {
 	}
 }
 
-// No signature of a token is printed: not on the screen, not in JSON, not with -v.
+// No signature of a token is printed, on the screen, in JSON or with -v.
 func TestAuditShowsNoToken(t *testing.T) {
 	w, api := newWorld(t, devserver.Config{}), newAuditedAPI(t)
 	api.set("no-scope")
@@ -322,7 +322,8 @@ func TestAuditShowsNoToken(t *testing.T) {
 	}
 }
 
-// The real token of a profile: what needs no key of the issuer is proven, the rest is not, and it goes to its own API.
+// With the real token of a profile, the cases that do not need the issuer's key are proven, and the others are not. The
+// token is sent only to its own API.
 func TestAuditWithProfile(t *testing.T) {
 	w, other := newWorld(t, devserver.Config{}), newAuditedAPI(t)
 	get := []string{"--operation", "GET /api/items=items:read", "-p", "mine"}
@@ -348,7 +349,7 @@ func TestAuditWithProfile(t *testing.T) {
 	if code != 6 || len(report.Findings) != 0 {
 		t.Errorf("%d\n%s", code, report)
 	}
-	// With the refresh token the scopes can be proven too, and the session stays as it is.
+	// With the refresh token, the scopes can be proven too, and the session does not change.
 	before := sessionSecrets(t, w, "mine")
 	report, _ = w.auditJSON(t, append([]string{w.api, "--allow-refresh", "--operation", "POST /api/items=items:write"}, get...)...)
 	for _, operation := range report.Operations {
@@ -371,7 +372,7 @@ func TestAuditWithProfile(t *testing.T) {
 	}
 }
 
-// A client that can request fewer scopes proves those too.
+// With a client that can request fewer scopes, the scopes are proven too.
 func TestAuditWithClient(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	report, _ := w.auditJSON(t, w.api, "--issuer", w.issuer, "--client-id", "service", "--client-secret-file", writeFile(t, "secret", "secret"),

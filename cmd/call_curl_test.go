@@ -20,8 +20,7 @@ type arrived struct {
 	Length                                                int64
 }
 
-// What the printed curl command sends is what call sends, and the token is in no
-// argument of a process.
+// The printed curl command sends the same request as call, and no process has the token in its arguments.
 func TestCurlSendsTheSame(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs a POSIX shell")
@@ -32,7 +31,7 @@ func TestCurlSendsTheSame(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		kind := r.Header.Get("Content-Type")
 		if _, boundary, found := strings.Cut(kind, "boundary="); found {
-			// Each side chooses its own, and orders a part's fields its own way.
+			// Each side chooses its own boundary, and has its own order of the fields of a part.
 			kind = "multipart"
 			body = bytes.ReplaceAll(body, []byte(boundary), []byte("B"))
 			r.ContentLength = 0
@@ -122,7 +121,7 @@ func TestCurlSendsTheSame(t *testing.T) {
 	}
 }
 
-// What has an equivalent in curl is written, and what has none is said.
+// Options that curl has are written, and others are listed.
 func TestCurlHasTheFlags(t *testing.T) {
 	home := t.TempDir()
 	w := &world{t: t, home: home, now: time.Now, getenv: map[string]string{"OAUTHCTL_TOKEN": givenToken, "OAUTHCTL_API": "https://api.example.com"}}

@@ -21,8 +21,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// What people write for curl and HTTPie works, or is answered with the command
-// that does.
+// Arguments in the style of curl and HTTPie work, or the message shows the right command.
 func TestHabits(t *testing.T) {
 	var method, uri string
 	w, requests := apiWorld(t, func(_ http.ResponseWriter, r *http.Request) { method, uri = r.Method, r.RequestURI })
@@ -84,7 +83,7 @@ func TestHabits(t *testing.T) {
 
 const urlEncodedForm = "application/x-www-form-urlencoded"
 
-// A body without a final line break is not glued to the error.
+// If a body has no final line break, the error still begins on a new line.
 func TestErrorBeginsALine(t *testing.T) {
 	w, _ := apiWorld(t, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.WriteHeader(http.StatusBadRequest)
@@ -96,7 +95,7 @@ func TestErrorBeginsALine(t *testing.T) {
 	}
 }
 
-// Python's and Go's parsers read the forms; files may be repeated, typed and named.
+// Python and Go can parse the forms. Files can be repeated, and can have a type and a name.
 func TestForms(t *testing.T) {
 	need(t, "python3", missingProgram("python3"))
 	const script = `
@@ -160,8 +159,8 @@ for p in m.iter_parts():
 	}
 }
 
-// Names of fields are sent as they are written, defaults can be removed, trailers
-// are shown, and what has no body shows its status.
+// Header names are sent as written, default headers can be removed, trailers are shown, and for a response without a
+// body the status is shown.
 func TestHeaderDetails(t *testing.T) {
 	head := make(chan string, 1)
 	api := rawServer(t, func(conn *net.TCPConn, r *bufio.Reader) {
@@ -213,8 +212,7 @@ func TestCookieOfARedirect(t *testing.T) {
 	}
 }
 
-// An API behind a socket, on a name below localhost, and over plain http where the
-// user accepts that.
+// An API behind a Unix socket, at a name below localhost, and over plain http if the user allows it.
 func TestReachingTheAPI(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs Unix domain sockets")
@@ -261,7 +259,7 @@ func TestReachingTheAPI(t *testing.T) {
 	}
 }
 
-// A closed terminal leaves no temporary file.
+// If the terminal is closed, no temporary file remains.
 func TestHangupLeavesNothing(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs SIGHUP")
@@ -320,7 +318,7 @@ func TestHangupIsIgnoredAsAsked(t *testing.T) {
 	}
 }
 
-// A token in the forms that programs read: git's credential protocol by git itself.
+// The token in the formats that programs read; git itself reads the format git.
 func TestTokenFormats(t *testing.T) {
 	w, _ := apiWorld(t, func(http.ResponseWriter, *http.Request) {})
 	w.getenv["OAUTHCTL_API"] = "https://git.example.com/api"
@@ -365,8 +363,7 @@ printf 'protocol=https\nhost=git.example.com\n\n' | git credential fill`, "OAUTH
 	}
 }
 
-// The ID token, fresh as the session is; exec passes on the API and the expiry and
-// none of oauthctl's secrets.
+// The ID token is refreshed with the session. Exec passes the API and the expiry, and none of oauthctl's secrets.
 func TestIDTokenAndExec(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	home := t.TempDir()

@@ -12,8 +12,7 @@ import (
 	"unicode/utf16"
 )
 
-// Numbers keep their digits and objects their order, in bodies, answers and
-// filters.
+// Numbers keep their digits and objects their order, in bodies, responses and filters.
 func TestNumbersAndOrder(t *testing.T) {
 	const doc = `{"z":9007199254740993,"id":-12345678901234567890,"f":1.0,"e":1e999,"n":-0,"long":0.1000000000000000055511151231257827,"list":[{"b":1,"a":2},{"a":3,"b":4}],"o":{"y":1,"x":{"q":1,"p":2}}}`
 	w, _ := apiWorld(t, func(rw http.ResponseWriter, r *http.Request) {
@@ -61,7 +60,7 @@ func TestNumbersAndOrder(t *testing.T) {
 	}
 }
 
-// JSON is read as other tools read it.
+// JSON is parsed as leniently as by other tools.
 func TestLaxJSON(t *testing.T) {
 	utf16le := func(text string) string {
 		var b strings.Builder
@@ -109,8 +108,7 @@ func TestLaxJSON(t *testing.T) {
 	}
 }
 
-// An expression that is wrong is refused before anything is sent; one that fails on
-// the data has another exit code.
+// An invalid expression is refused before anything is sent. One that fails on the data has another exit code.
 func TestFilterIsCheckedFirst(t *testing.T) {
 	w, requests := apiWorld(t, func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, `{"a":1}`) })
 	for _, args := range []string{"call DELETE /x --jq .a|", "call DELETE /x --jq nosuch(.)", "call GET /x --paginate --next .a|", "token --jq .|", "revoke abc --jq )", "logout --jq ("} {
@@ -146,7 +144,7 @@ func TestStreamOfTextAndJSON(t *testing.T) {
 	}
 }
 
-// A stream that ends is continued from its last event, if the user asks for that.
+// A stream that ends is continued after its last event if the user requests it.
 func TestStreamReconnects(t *testing.T) {
 	var ids []string
 	w, _ := apiWorld(t, func(rw http.ResponseWriter, r *http.Request) {
@@ -167,7 +165,7 @@ func TestStreamReconnects(t *testing.T) {
 	}
 }
 
-// GraphQL answers errors with status 200.
+// GraphQL returns errors with status 200.
 func TestGraphQLErrors(t *testing.T) {
 	var kind, body string
 	w, _ := apiWorld(t, func(rw http.ResponseWriter, _ *http.Request) {
@@ -192,7 +190,7 @@ func TestGraphQLErrors(t *testing.T) {
 	}
 }
 
-// The next page is found where APIs put it, and named where it is not followed.
+// The next page is found in the places that APIs use, and mentioned if it is not followed.
 func TestPaginateBodies(t *testing.T) {
 	var shape string
 	var headers map[string]string
@@ -252,7 +250,7 @@ func TestPaginateBodies(t *testing.T) {
 	}
 }
 
-// A redirect that is not followed is no success.
+// A redirect that is not followed is an error.
 func TestRedirectNotFollowed(t *testing.T) {
 	status, location := 302, "/login"
 	w, requests := apiWorld(t, func(rw http.ResponseWriter, r *http.Request) {
@@ -292,7 +290,7 @@ func TestRedirectNotFollowed(t *testing.T) {
 	}
 }
 
-// Retry-After is honoured, or the request is given up with the time to come back.
+// Retry-After is respected. If it is too long, the command ends and shows the time.
 func TestRetryAfterLong(t *testing.T) {
 	w, requests := apiWorld(t, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Retry-After", "7200")

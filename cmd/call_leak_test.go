@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// What a request carried is in no message, trace or hint, whatever an API makes of
-// it: in the challenge, in redirects and links, plain or encoded.
+// No message, trace or hint contains a credential of the request, even if an API repeats it: in the challenge, in
+// redirects and links, unencoded or encoded.
 func TestNoCredentialIsShown(t *testing.T) {
 	const apiKey = "api-key-canary/1+2"
 	forms := func(secret string) []string {
@@ -69,7 +69,7 @@ func TestNoCredentialIsShown(t *testing.T) {
 					for _, method := range []string{"GET", "POST"} {
 						args := append([]string{"call", method, "/x", "X-Api-Key:" + apiKey}, strings.Fields(flags)...)
 						w.run(args...)
-						// The body and header of --json are the answer itself.
+						// The body and header of --json are those of the response.
 						shown := w.stderr.String()
 						for _, shape := range forms(secret) {
 							if strings.Contains(shown, shape) || strings.Contains(shown, shape[:len(shape)-4]) {
@@ -92,8 +92,8 @@ func TestNoCredentialIsShown(t *testing.T) {
 	}
 }
 
-// What is secret by its name is redacted, in any spelling, and what only describes
-// a secret is not.
+// Values whose name is that of a secret are redacted, in any spelling of the name. Values that only describe a secret
+// are not.
 func TestTraceRedactsByName(t *testing.T) {
 	w, _ := apiWorld(t, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("X-Session-Token", "answered-s3cr3t")
@@ -133,7 +133,7 @@ func TestTraceRedactsByName(t *testing.T) {
 	}
 }
 
-// A token in the environment is read as people paste it, and what is none is named.
+// A token in the environment can have the forms in which people paste it. A text that is not a token is described.
 func TestTokenInTheEnvironment(t *testing.T) {
 	var got string
 	w, requests := apiWorld(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Get("Authorization") })

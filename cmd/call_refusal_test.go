@@ -16,8 +16,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// Whether a token was sent decides what a 401 means; a 403 says which scope is
-// missing, or the id of what is wrong.
+// The meaning of a 401 depends on whether a token was sent. For a 403, the missing scope or another id is shown.
 func TestRefusalsAreExplained(t *testing.T) {
 	var status int
 	var challenge, problem string
@@ -75,7 +74,7 @@ func TestRefusalsAreExplained(t *testing.T) {
 	}
 }
 
-// A 401 without a reason is explained by looking at the token that was sent.
+// For a 401 without a reason, the token that was sent is verified.
 func TestUnexplainedRefusal(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	if code := w.run("login", w.api, "--browser"); code != 0 {
@@ -101,7 +100,7 @@ func TestUnexplainedRefusal(t *testing.T) {
 	}
 }
 
-// What happened to a connection has a name, and no package of Go is in it.
+// A failed connection is described without the package names of Go.
 func TestConnectionFailures(t *testing.T) {
 	answer := func(text string) string {
 		return rawServer(t, func(conn *net.TCPConn, r *bufio.Reader) {
@@ -153,14 +152,14 @@ func TestConnectionFailures(t *testing.T) {
 	}
 }
 
-// messageOf is the message of a failure in JSON.
+// messageOf returns the message of a failure in JSON.
 func messageOf(output string) string {
 	_, rest, _ := strings.Cut(output, `"message": "`)
 	message, _, _ := strings.Cut(rest, "\n")
 	return message
 }
 
-// A proxy that refuses to connect is named.
+// If a proxy refuses to connect, the message says so.
 func TestProxyRefusesToConnect(t *testing.T) {
 	proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusProxyAuthRequired) }))
 	defer proxy.Close()

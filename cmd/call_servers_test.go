@@ -72,7 +72,7 @@ const s = http.createServer((req, res) => {
 s.listen(0, '127.0.0.1', () => console.log(s.address().port));
 `
 
-// The servers that people run read the requests, and their early answers arrive.
+// Common servers can read the requests, and their early responses are received.
 func TestServersOfOtherLanguages(t *testing.T) {
 	for interpreter, source := range map[string]string{"python3": pythonServer, "node": nodeServer} {
 		t.Run(interpreter, func(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// rawServer answers each connection by a function of its own.
+// rawServer handles each connection with a function.
 func rawServer(t *testing.T, serve func(conn *net.TCPConn, r *bufio.Reader)) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -56,7 +56,7 @@ func readHead(r *bufio.Reader) string {
 	}
 }
 
-// large is a file of n bytes.
+// large returns a file of n bytes.
 func large(t *testing.T, n int) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "large.bin")
@@ -76,8 +76,7 @@ func large(t *testing.T, n int) string {
 	return path
 }
 
-// An answer that comes before the upload ends is the answer, whatever becomes of
-// the connection.
+// If the response arrives before the upload ends, it is the result, even if the connection breaks then.
 func TestUploadAnsweredEarly(t *testing.T) {
 	for _, tt := range []struct {
 		status string
@@ -94,7 +93,7 @@ func TestUploadAnsweredEarly(t *testing.T) {
 				}
 				fmt.Fprintf(conn, "HTTP/1.1 %s\r\n%s\r\nContent-Length: 5\r\n\r\nquota", tt.status, field)
 				_, _ = io.CopyN(io.Discard, r, 64<<10)
-				// Data that was not read makes the close a reset.
+				// Closing a connection with unread data resets it.
 			})
 			w := &world{t: t, home: t.TempDir(), now: time.Now, getenv: map[string]string{"OAUTHCTL_TOKEN": givenToken, "OAUTHCTL_API": api}}
 			file := large(t, 12<<20)
@@ -109,8 +108,8 @@ func TestUploadAnsweredEarly(t *testing.T) {
 	}
 }
 
-// The time limit measures silence: not the whole upload, and not the caller's own
-// input.
+// The time limit applies to the time without data. It does not apply to the whole upload, or to the input of the
+// command.
 func TestUploadSlowly(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
@@ -133,8 +132,7 @@ func TestUploadSlowly(t *testing.T) {
 	}
 }
 
-// Standard input has a length and can be sent again, as far as it can be held or
-// is a file.
+// Standard input has a length and can be sent again if it is a file, or small enough to be held in memory.
 func TestUploadFromStdinTwice(t *testing.T) {
 	type arrival struct {
 		length int64
@@ -198,7 +196,7 @@ func TestUploadFromStdinTwice(t *testing.T) {
 	}
 }
 
-// A server that asks for its DPoP nonce gets a body from standard input as well.
+// If the server requires its DPoP nonce, a body from standard input is sent again.
 func TestUploadWithNonce(t *testing.T) {
 	w := newWorld(t, devserver.Config{Faults: []string{"dpop-nonce"}})
 	if code := w.run("login", w.api, "--browser", "--dpop"); code != 0 {
@@ -210,7 +208,7 @@ func TestUploadWithNonce(t *testing.T) {
 	}
 }
 
-// Files and forms are streamed: the memory does not grow with them.
+// Files and forms are streamed, so the memory does not grow with them.
 func TestUploadNeedsLittleMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("peak memory is measured on Linux")
@@ -237,7 +235,7 @@ func TestUploadNeedsLittleMemory(t *testing.T) {
 	}
 }
 
-// peakOf is the peak memory in bytes of the process whose id is in a file.
+// peakOf returns the peak memory in bytes of the process whose id is in a file.
 func peakOf(pidFile string) int64 {
 	id, err := os.ReadFile(pidFile)
 	if err != nil {
@@ -253,7 +251,7 @@ func peakOf(pidFile string) int64 {
 	return kib << 10
 }
 
-// A file that is a pipe is sent as it comes.
+// A named pipe is sent as its data arrives.
 func TestUploadFromAPipe(t *testing.T) {
 	w, _ := apiWorld(t, func(rw http.ResponseWriter, r *http.Request) { _, _ = io.Copy(rw, r.Body) })
 	path := filepath.Join(t.TempDir(), "pipe")

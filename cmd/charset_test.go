@@ -6,7 +6,7 @@ import (
 	"golang.org/x/text/encoding/charmap"
 )
 
-// Every byte is the character that another implementation of Windows-1252 makes of it.
+// Every byte is decoded as by another implementation of Windows-1252.
 func TestFromWindows1252(t *testing.T) {
 	all := make([]byte, 256)
 	for i := range all {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// An operation is never allowed while the issuer's metadata is unsafe to use.
+// An operation is never allowed if the issuer's metadata is unsafe.
 func TestCheckPolicyWithUnsafeMetadata(t *testing.T) {
 	as := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", "application/json")
@@ -35,7 +35,7 @@ func TestCheckPolicyWithUnsafeMetadata(t *testing.T) {
 	}
 }
 
-// The age of a login is checked as of --at and of the cases' clock, like exp.
+// The age of a login is checked at the time of --at and of the cases, like exp.
 func TestCheckPolicyLoginAge(t *testing.T) {
 	home := t.TempDir()
 	w := &world{t: t, home: home, now: time.Now, getenv: map[string]string{}}

@@ -16,7 +16,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// missingChromium tells what keeps a real browser from running here.
+// missingChromium returns why a real browser cannot run here, or "".
 func missingChromium() string {
 	if _, err := exec.LookPath("chromium"); err != nil {
 		return err.Error()
@@ -27,8 +27,8 @@ func missingChromium() string {
 	return missingNode()
 }
 
-// The login once more, with a real browser and the keyboard alone: the pages of the development server, the redirect,
-// and our own page at the end, which nothing in the browser complains of. The pictures are test artefacts.
+// A login with a real browser, with the keyboard only: the pages of the development server, the redirect, and our page
+// at the end. The browser reports no errors. The pictures are test artefacts.
 func TestChromium(t *testing.T) {
 	need(t, "chromium", missingChromium())
 	chromium, err := exec.LookPath("chromium")

@@ -11,7 +11,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 )
 
-// The client id metadata document of a release describes the client that a login is: native, public, at loopback.
+// The client id metadata document of a release describes the client that login uses: native, public, and on loopback.
 func TestClientDocument(t *testing.T) {
 	data, err := os.ReadFile("../docs/client.json")
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 
 const clientsDir = "testdata/clients"
 
-// missingClients returns why the client libraries cannot run; empty if they can.
+// missingClients returns why the client libraries cannot run, or "".
 func missingClients() string {
 	if _, err := os.Stat(filepath.Join(clientsDir, "node_modules/openid-client/package.json")); err != nil {
 		return "the client libraries are not installed: run `npm ci --prefix cmd/" + clientsDir + "`"
@@ -30,7 +30,7 @@ func missingClients() string {
 	return missingNode()
 }
 
-// devProcess is an `oauthctl dev` of its own, at free ports.
+// devProcess is an `oauthctl dev` process at free ports.
 type devProcess struct{ issuer, api string }
 
 // startDevProcess runs `oauthctl dev` with these flags until the test ends.
@@ -70,7 +70,7 @@ func startDevProcess(t *testing.T, flags ...string) devProcess {
 	return d
 }
 
-// clientOutcome is what a client library did. Refreshed is nil for one that does not refresh automatically.
+// clientOutcome is the result of a client library. Refreshed is nil for a library that does not refresh automatically.
 type clientOutcome struct {
 	User      string `json:"user"`
 	Refreshed *bool  `json:"refreshed"`
@@ -79,7 +79,7 @@ type clientOutcome struct {
 	Error     string `json:"error"`
 }
 
-// runClients runs one of the programs and returns what each client did.
+// runClients runs one of the programs and returns the result of each client.
 func runClients(t *testing.T, program string, args ...string) map[string]clientOutcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
@@ -117,7 +117,7 @@ func wantClients(t *testing.T, outcomes map[string]clientOutcome, refreshes map[
 	}
 }
 
-// devFlags are those with which every one of the clients works.
+// devFlags returns flags with which all of the clients work.
 func devFlags() []string {
 	return []string{
 		"--pkce", "optional", "--refresh-tokens", "always", "--refresh-token-format", "jwt",
@@ -126,7 +126,7 @@ func devFlags() []string {
 	}
 }
 
-// Client libraries that others wrote log in at the development server, refresh where they can, call the API and log out:
+// Client libraries of other authors log in at the development server, refresh if they can, call the API and log out:
 // five that run in a server or a program.
 func TestServerClients(t *testing.T) {
 	need(t, "node", missingClients())
@@ -136,7 +136,7 @@ func TestServerClients(t *testing.T) {
 	})
 }
 
-// And three that run in a browser, one of which accepts https only.
+// Three that run in a browser, one of which requires https.
 func TestBrowserClients(t *testing.T) {
 	need(t, "node", missingClients())
 	need(t, "chromium", missingChromium())
@@ -151,8 +151,8 @@ func TestBrowserClients(t *testing.T) {
 	})
 }
 
-// The console, in both colour schemes, wide and narrow, by the keyboard alone: it shows a login as it happens, switches a
-// fault on, and shows the refusal that follows. The pictures are test artefacts.
+// The console in both colour schemes, wide and narrow, with the keyboard only: it shows a login as it happens, switches
+// a fault on, and shows the refusal that follows. The pictures are test artefacts.
 func TestConsoleInChromium(t *testing.T) {
 	need(t, "node", missingClients())
 	need(t, "chromium", missingChromium())

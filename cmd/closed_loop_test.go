@@ -11,8 +11,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// The closed loop: whatever the development server does wrong, the command that meets it names the diagnosis that the
-// fault's row names; and where a row names none, nothing is wrong.
+// For each fault of the development server, the command that meets it reports the diagnosis of the fault's row. If the
+// row has none, the command succeeds.
 func TestClosedLoop(t *testing.T) {
 	for _, f := range append(devserver.Faults(), devserver.Fault{Name: "none"}) {
 		t.Run(f.Name, func(t *testing.T) {
@@ -26,7 +26,7 @@ func TestClosedLoop(t *testing.T) {
 				config.Faults = []string{f.Name}
 			}
 			w := newWorld(t, config)
-			// A login that judged the keys itself would meet their faults before the API does.
+			// The login must not verify the keys itself, so that the API meets their faults first.
 			scope := "offline_access items:write items:read"
 			if f.Name == "wrong-nonce" {
 				scope += " openid"
@@ -62,7 +62,7 @@ func TestClosedLoop(t *testing.T) {
 	}
 }
 
-// Every grant and protection of the development server by the command line alone.
+// Every grant and every protection of the development server, with the commands only.
 func TestGrantsByCommand(t *testing.T) {
 	for _, faults := range [][]string{nil, {"dpop-nonce"}} {
 		w := newWorld(t, devserver.Config{Faults: faults, Resources: []string{"https://orders.example"}})
@@ -95,7 +95,7 @@ func TestGrantsByCommand(t *testing.T) {
 	}
 }
 
-// A code that is entered on another device, while the command waits.
+// A code is entered on another device while the command waits.
 func TestDeviceByCommand(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--device"}, {"--grant-type", "device_code"}, {"--device", "--dpop"}} {
@@ -111,7 +111,7 @@ func TestDeviceByCommand(t *testing.T) {
 	}
 }
 
-// names reports whether output shows a diagnosis: by the line that leads to its explanation or to doctor, or in JSON.
+// names reports whether output shows a diagnosis: in the line that refers to explain or doctor, or in JSON.
 func names(output, id string) bool {
 	return strings.Contains(output, "explain "+id) || strings.Contains(output, "# "+id) || strings.Contains(output, `"`+id+`"`)
 }

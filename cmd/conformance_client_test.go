@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// conformanceContext is what a scenario of the conformance suite lets the client know beforehand.
+// conformanceContext is what a scenario of the conformance suite provides to the client beforehand.
 type conformanceContext struct {
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret"`
@@ -25,8 +25,8 @@ type conformanceContext struct {
 	IDToken      string `json:"idp_id_token"`
 }
 
-// conformanceClient is the client that the conformance suite starts with the URL of an MCP server: a person with a
-// terminal, who runs oauthctl and does what its hints say.
+// conformanceClient is the client that the conformance suite starts with the URL of an MCP server. It acts like a user
+// with a terminal who runs oauthctl and follows its hints.
 type conformanceClient struct {
 	url      string
 	scenario string
@@ -77,7 +77,7 @@ func (c *conformanceClient) run() int {
 // newestMCP is the newest version of the protocol that the suite knows.
 const newestMCP = "2026-07-28"
 
-// logIn gets the first token, as the scenario's kind of client does.
+// logIn gets the first token in the way of the scenario's client.
 func (c *conformanceClient) logIn() int {
 	switch strings.TrimPrefix(c.scenario, "auth/") {
 	case "basic-cimd":
@@ -100,7 +100,7 @@ func (c *conformanceClient) logIn() int {
 	return c.login(c.url)
 }
 
-// login logs in, and follows a hint to log in another way once.
+// login logs in, and follows a hint to another kind of login once.
 func (c *conformanceClient) login(args ...string) int {
 	args = append([]string{"login"}, args...)
 	if !slices.Contains(args, "--grant-type") {
@@ -113,8 +113,8 @@ func (c *conformanceClient) login(args ...string) int {
 	return code
 }
 
-// enterprise exchanges the ID token of the identity provider for an assertion grant, and that for a token of the API's
-// server.
+// enterprise exchanges the ID token of the identity provider for an assertion grant, and the grant for a token of the
+// API's server.
 func (c *conformanceClient) enterprise() int {
 	api, issuer, code := c.discover()
 	if code != 0 {
@@ -149,7 +149,7 @@ func (c *conformanceClient) discover() (api, issuer string, code int) {
 	return found.Resource.Resource, found.Server.Issuer, 0
 }
 
-// call sends one message, and logs in again as the hint says, twice at most.
+// call sends one message, and logs in again as the hint says, at most twice.
 func (c *conformanceClient) call(method string) int {
 	for tries := 0; ; tries++ {
 		code, _, stderr := c.oauthctl("call", "POST", c.url, "-d", message(method), "Accept:application/json, text/event-stream",
@@ -189,7 +189,7 @@ func message(method string) string {
 
 var hint = regexp.MustCompile("(?m)^oauthctl: hint: .*?oauthctl (login\\b[^`;\n]*)")
 
-// hintedLogin returns the arguments of the login that a message hints at, nil if there is none.
+// hintedLogin returns the arguments of the login in a hint, or nil if there is none.
 func hintedLogin(stderr string) []string {
 	found := hint.FindStringSubmatch(stderr)
 	if found == nil {
@@ -212,7 +212,7 @@ func (c *conformanceClient) file(name, content string) string {
 	return path
 }
 
-// oauthctl runs the program and shows what it did.
+// oauthctl runs the program and shows its output.
 func (c *conformanceClient) oauthctl(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	cmd := exec.Command("oauthctl", args...)

@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// The folder of the conformance suite. `npm ci` there installs what it needs, as .ci/run does.
+// The folder of the conformance suite. `npm ci` in this folder installs what it needs, as .ci/run does.
 const conformanceDir = "testdata/conformance"
 
 func conformanceSuite() (node, suite string) {
@@ -36,7 +36,7 @@ func missingConformance() string {
 	return ""
 }
 
-// expectedFailures reads the list of the scenarios that fail.
+// expectedFailures returns the scenarios that are expected to fail.
 func expectedFailures(t *testing.T) []string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(conformanceDir, "expected-failures.txt"))
@@ -53,7 +53,7 @@ func expectedFailures(t *testing.T) []string {
 }
 
 // The authorization scenarios of the Model Context Protocol's conformance suite, with oauthctl as the client. All pass
-// but those of expected-failures.txt, which is exact: one that passes has to be taken out.
+// except those in expected-failures.txt. A scenario in the list that passes must be removed from it.
 func TestMCPConformance(t *testing.T) {
 	need(t, "conformance", missingConformance())
 	node, suite := conformanceSuite()
@@ -107,7 +107,8 @@ func TestMCPConformance(t *testing.T) {
 	t.Logf("%d of %d scenarios pass", len(passed), len(scenarios))
 }
 
-// runScenario returns what failed in a scenario, with what the client printed; a check that warns fails too.
+// runScenario returns the failures of a scenario, with the output of the client. A check with a warning counts as a
+// failure.
 func runScenario(t *testing.T, name, version string) string {
 	t.Helper()
 	node, suite := conformanceSuite()

@@ -15,7 +15,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// corpusDir holds the tokens that pkg/token is held to; its tests tell the form.
+// corpusDir has the tokens of the tests of pkg/token, which describe the format.
 const corpusDir = "../pkg/token/testdata/corpus"
 
 type corpusCase struct {
@@ -38,7 +38,7 @@ type corpusCase struct {
 	} `json:"options"`
 }
 
-// args are the command line that judges the case.
+// args returns the command line that verifies the token of the case.
 func (c corpusCase) args(issuer string, audience []string, at time.Time) []string {
 	o := c.Options
 	if o.Issuer != "" {
@@ -67,9 +67,8 @@ func (c corpusCase) args(issuer string, audience []string, at time.Time) []strin
 	return args
 }
 
-// TestCorpus has each token of the corpus judged by the command. A key file that
-// cannot be used is a fault of the command line there, and what only an API may
-// ask for, a client without an audience, has no flag.
+// TestCorpus verifies each token of the corpus with the command. An unusable key file is a usage error there. Options
+// for which the command has no flag are skipped.
 func TestCorpus(t *testing.T) {
 	names, err := filepath.Glob(filepath.Join(corpusDir, "*.json"))
 	if err != nil {
@@ -88,7 +87,7 @@ func TestCorpus(t *testing.T) {
 			Audience []string     `json:"audience"`
 			Cases    []corpusCase `json:"cases"`
 		}
-		// An option that this test did not know would be left out in silence.
+		// An option that this test does not know must not be ignored.
 		if err := json.Unmarshal(data, &group, json.RejectUnknownMembers(true)); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

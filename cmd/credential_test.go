@@ -2,8 +2,7 @@ package cmd
 
 import "testing"
 
-// The line break at the end of a text is not part of a secret; a byte at the end
-// of binary data is.
+// The line break at the end of a text is not part of a secret; in binary data, such a byte is.
 func TestTrimmed(t *testing.T) {
 	for text, want := range map[string]string{
 		"secret": "secret", "secret\n": "secret", "secret\r\n": "secret", "secret\n\n": "secret\n\n", "geheim-ä\n": "geheim-ä",

@@ -26,7 +26,7 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%s is missing", reason)
 		}
 	}
-	// Step 7 begins with the one request for the keys, at the key set's real URL.
+	// Step 7 begins with the only request for the keys, to the real URL of the key set.
 	issuer := regexp.MustCompile(`authorization server +(http://\S+)`).FindStringSubmatch(out)
 	seventh := regexp.MustCompile(`\n7 .*\n +(.*)\n`).FindStringSubmatch(out)
 	if issuer == nil || seventh == nil || seventh[1] != "GET "+issuer[1]+"/jwks" || strings.Count(out, "/jwks") != 1 {

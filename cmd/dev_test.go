@@ -25,8 +25,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// runDevUntil runs `oauthctl dev` until what it prints fits the pattern, and returns all of it. A command that ends
-// first returns its exit code.
+// runDevUntil runs `oauthctl dev` until its output matches the pattern, and returns the output. If the command ends
+// first, its exit code is returned.
 func runDevUntil(t *testing.T, pattern string, flags ...string) (printed string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -56,7 +56,8 @@ func runDevUntil(t *testing.T, pattern string, flags ...string) (printed string,
 	return printed, c.ProcessState.ExitCode()
 }
 
-// The issuer has the host that the user gave; one that stands for every address becomes one that a client can reach.
+// The issuer has the host that the user gave. If that means all addresses, the issuer has an address that a client can
+// reach.
 func TestDevAddresses(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("interrupts a process")
@@ -83,7 +84,7 @@ func TestDevAddresses(t *testing.T) {
 	}
 }
 
-// A seed is said to be public, more loudly where others can reach the server.
+// There is a warning that a seed is public, and a stronger one if other machines can reach the server.
 func TestDevSeedWarning(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("interrupts a process")
@@ -103,7 +104,7 @@ func TestDevSeedWarning(t *testing.T) {
 	}
 }
 
-// What cannot be used is refused before anything listens, with what to do.
+// Invalid arguments are refused before anything listens, with a hint.
 func TestDevRefuses(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -218,7 +219,7 @@ func TestDevPeople(t *testing.T) {
 	}
 }
 
-// A token printed beforehand is one that the server with the same seed accepts, and its API refuses a wrong one.
+// The server with the same seed accepts a token that was printed before, and its API refuses an invalid one.
 func TestDevMint(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -266,7 +267,7 @@ func TestDevMint(t *testing.T) {
 	}
 }
 
-// --provider serves what the provider has, and the console next to it.
+// --provider serves what the provider has, and also the console.
 func TestDevProvider(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("interrupts a process")
@@ -305,7 +306,7 @@ func TestDevProvider(t *testing.T) {
 	}
 }
 
-// --tls serves https by a certificate of the CA in the file, for the loopback names and those of --issuer.
+// --tls serves https with a certificate of the CA in the file, for the loopback names and the name in --issuer.
 func TestDevTLS(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("interrupts a process")
@@ -349,8 +350,8 @@ func TestDevTLS(t *testing.T) {
 	}
 }
 
-// The server answers within 50 ms of its start, the process's own start included. CI's machines are slower than the
-// figure, so the limit here is for what is clearly wrong.
+// The server responds within 50 ms of the start of its process. CI machines are slower, so the limit here only finds
+// clear faults.
 func TestDevIsReadySoon(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("interrupts a process")

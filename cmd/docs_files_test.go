@@ -25,7 +25,7 @@ type fileBlock struct {
 	page, kind, text string
 }
 
-// fileBlocks returns the blocks of these kinds in README.md and the pages written by hand.
+// fileBlocks returns the blocks of these kinds in README.md and the hand-written pages.
 func fileBlocks(t *testing.T, kinds ...string) []fileBlock {
 	t.Helper()
 	pages, err := filepath.Glob("../docs/*.md")
@@ -48,7 +48,8 @@ func fileBlocks(t *testing.T, kinds ...string) []fileBlock {
 	return found
 }
 
-// Each Go program of the pages is a complete file. One with a main function protects GET /api/items; the others are tests.
+// Each Go program of the pages is a complete file. A program with a main function protects GET /api/items; the others
+// are tests.
 func TestDocumentedGoPrograms(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	w.mustRun("login", w.api, "--browser")
@@ -84,7 +85,7 @@ func TestDocumentedGoPrograms(t *testing.T) {
 	}
 }
 
-// startGoProgram builds a program of one file in this module and runs it until the test ends.
+// startGoProgram builds a program with one file in this module and runs it until the test ends.
 func startGoProgram(t *testing.T, dir, text string) {
 	t.Helper()
 	source, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
@@ -168,7 +169,7 @@ func TestDocumentedConfigurations(t *testing.T) {
 	}
 }
 
-// topKeys returns the keys of a block's first document; none if that is not a mapping, or a part of one.
+// topKeys returns the keys of a block's first document, or nil if it is not a mapping or only a part of one.
 func topKeys(t *testing.T, block fileBlock) []string {
 	t.Helper()
 	first, _, _ := strings.Cut(block.text, "\n---\n")
@@ -183,8 +184,8 @@ func topKeys(t *testing.T, block fileBlock) []string {
 	return keys
 }
 
-// The services of the compose file work together: the commands run here as processes on one loopback interface, as they
-// do in the one network of the file.
+// The services of the compose file work together. The commands run as processes on one loopback interface, like in the
+// one network of the file.
 func TestDocumentedComposeFile(t *testing.T) {
 	need(t, "python3", missingProgram("python3"))
 	var compose struct {
@@ -235,7 +236,8 @@ func TestDocumentedComposeFile(t *testing.T) {
 	}
 }
 
-// The sidecar of the Kubernetes page protects an API, by the policy and the arguments of the page, and its probes succeed.
+// The sidecar of the Kubernetes page protects an API with the policy and the arguments of the page, and its probes
+// succeed.
 func TestDocumentedSidecar(t *testing.T) {
 	manifest := ""
 	for _, block := range fileBlocks(t, "yaml") {

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A newcomer with an empty home copies the commands of the first pages, line by line as they are, to a terminal: from the
-// clone of the repository to a login, a verified token and an authenticated call. The clone comes from this checkout, a
-// development server takes free ports, and the browser is a script; all else is what a user has.
+// A newcomer with an empty home directory copies the commands of the first pages to a terminal, line by line: from the
+// clone of the repository to a login, a verified token and an authenticated call. The clone is of this checkout, the
+// development server uses free ports, and the browser is a script; everything else is as for a user.
 func TestNewcomer(t *testing.T) {
 	need(t, "git", missingProgram("git"))
 	if out, err := exec.Command("git", "rev-parse", "--verify", "HEAD").CombinedOutput(); err != nil {
@@ -47,7 +47,7 @@ func TestNewcomer(t *testing.T) {
 			}
 			output := onTerminal(t, func(terminal io.Writer) { s.run(t, commands, terminal, terminal) })
 			s.wantCommands(t, commands, output)
-			// The control: the page led to a login and an authenticated call.
+			// The control: the commands of the page led to a login and an authenticated call.
 			for _, shown := range []string{"\nLogged in as alice\n", "Widget"} {
 				if !strings.Contains(output, shown) {
 					t.Errorf("%q is not shown:\n%s", shown, output)
@@ -57,8 +57,7 @@ func TestNewcomer(t *testing.T) {
 	}
 }
 
-// onTerminal runs f with a terminal that is as wide as the longest message of the
-// pages, and returns what was written to it.
+// onTerminal runs f with a terminal that is as wide as the longest message of the pages, and returns the output.
 func onTerminal(t *testing.T, f func(terminal io.Writer)) string {
 	t.Helper()
 	user, program := openTerminal(t)
@@ -77,8 +76,8 @@ func onTerminal(t *testing.T, f func(terminal io.Writer)) string {
 	return strings.ReplaceAll(output.String(), "\r\n", "\n")
 }
 
-// newcomersEnvironment is that of a user who has Go, git and a browser, and has not installed oauthctl. What Go has
-// downloaded and compiled before is reused.
+// newcomersEnvironment returns the environment of a user who has Go, git and a browser, and has not installed oauthctl.
+// It reuses the caches of Go.
 func newcomersEnvironment(t *testing.T, home string) []string {
 	t.Helper()
 	browser, err := exec.LookPath("xdg-open")

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// No page links to what is not there.
+// Every link of a page leads to something that exists.
 func TestLinks(t *testing.T) {
 	pages := []string{"../README.md"}
 	err := filepath.WalkDir("../docs", func(path string, d fs.DirEntry, err error) error {
@@ -48,7 +48,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// The page on architecture has every package, in its layer. A package inside another one is in the row of that.
+// The page on architecture lists every package, in its layer. A package inside another one is in the row of that
+// package.
 func TestArchitecturePage(t *testing.T) {
 	text, err := os.ReadFile("../docs/architecture.md")
 	if err != nil {
@@ -58,9 +59,9 @@ func TestArchitecturePage(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| (\\d+) \\| `([a-z0-9/]+)` \\|").FindAllStringSubmatch(string(text), -1) {
 		shown[m[2]] = m[1]
 	}
-	for name, floor := range floors() {
-		if _, isInside := floors()[path.Dir(name)]; name != "." && (!isInside || shown[name] != "") {
-			want[name] = strconv.Itoa(floor)
+	for name, layer := range layers() {
+		if _, isInside := layers()[path.Dir(name)]; name != "." && (!isInside || shown[name] != "") {
+			want[name] = strconv.Itoa(layer)
 		}
 	}
 	if diff := cmp.Diff(want, shown); diff != "" {
@@ -68,7 +69,7 @@ func TestArchitecturePage(t *testing.T) {
 	}
 }
 
-// Every test that the security page names is there.
+// Every test that the security page lists exists.
 func TestSecurityPageNamesTests(t *testing.T) {
 	text, err := os.ReadFile("../docs/security.md")
 	if err != nil {

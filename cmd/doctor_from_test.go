@@ -12,8 +12,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// A report of a run that failed shows the fault of the server after the server has gone, with the exit code of doctor; a
-// report of a run that succeeded shows none.
+// The report of a failed run shows the server's fault after the server is gone, with the exit code of doctor. The
+// report of a successful run shows none.
 func TestDoctorFrom(t *testing.T) {
 	schema := compiledSchema(t, "../docs/reference/doctor.schema.json")
 	for name, tt := range map[string]struct {
@@ -87,7 +87,7 @@ func TestDoctorFrom(t *testing.T) {
 	}
 }
 
-// A URL that is wider than its column is not broken, so that it can be copied; the screen stays within 80 columns.
+// A URL that is wider than its column is not broken, so that it can be copied. The output stays within 80 columns.
 func TestDoctorLongURL(t *testing.T) {
 	api := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(api.Close)

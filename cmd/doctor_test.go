@@ -16,8 +16,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// The development server is right in every way that doctor knows, logged in or
-// not, and --json prints what the schema says.
+// Doctor finds no fault of the development server, logged in or not, and --json follows the schema.
 func TestDoctorGoodServers(t *testing.T) {
 	schema := compiledSchema(t, "../docs/reference/doctor.schema.json")
 	w := newWorld(t, devserver.Config{})
@@ -62,8 +61,8 @@ func validate(t *testing.T, schema *jsonschema.Schema, text []byte) {
 	}
 }
 
-// A fault is shown with who fixes it and how to see it again, within 80 columns
-// and with the signs of the terminal.
+// A fault is shown with its owner and a command to reproduce it, within 80 columns and with the marks that the terminal
+// supports.
 func TestDoctorScreen(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
@@ -96,8 +95,7 @@ func TestDoctorScreen(t *testing.T) {
 	}
 }
 
-// Without a URL every profile is examined; a mistake in the configuration is one
-// too.
+// Without a URL every profile is examined. A mistake in the configuration is a fault too.
 func TestDoctorProfiles(t *testing.T) {
 	schema := compiledSchema(t, "../docs/reference/doctor.schema.json")
 	w := newWorld(t, devserver.Config{})
@@ -138,7 +136,7 @@ func TestDoctorProfiles(t *testing.T) {
 	}
 }
 
-// jwks show finds what rung 13 finds.
+// jwks show finds the same faults as rung 13.
 func TestJWKSShowStrict(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	key := filepath.Join(t.TempDir(), "private.jwk")
@@ -166,7 +164,7 @@ func (w *world) mustRun(args ...string) {
 	}
 }
 
-// The command that reproduces a fault sends the request that showed it.
+// The command that reproduces a fault sends the request that showed the fault.
 func TestDoctorReproduces(t *testing.T) {
 	need(t, "curl", missingProgram("curl"))
 	open := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

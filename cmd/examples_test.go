@@ -18,9 +18,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// Each example of the help runs, in an empty home next to a development server: api.example.com is its API and
-// auth.example.com the server itself. Files that an example reads are there. An example must succeed, and a server that
-// it starts must listen and print no error.
+// Each example of the help runs in an empty home directory next to a development server: api.example.com is its API,
+// and auth.example.com the server itself. Files that an example reads exist. An example must succeed. A server that an
+// example starts must listen and print no error.
 func TestExamples(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the examples are written for a POSIX shell")
@@ -64,7 +64,7 @@ func required(program string) bool {
 	return slices.Contains(strings.Split(os.Getenv("OAUTHCTL_TEST_REQUIRE"), ","), program)
 }
 
-// readExamples reads the commands of a help text: between comments, over several lines where they end in \ or |.
+// readExamples reads the commands of a help text: between comments, and over several lines if a line ends in \ or |.
 func readExamples(text string) []documented {
 	var all []documented
 	goesOn := false
@@ -93,7 +93,7 @@ func TestReadExamples(t *testing.T) {
 	}
 }
 
-// inTheHome are the files that examples read.
+// inTheHome returns the files that examples read.
 func inTheHome(here func(string) string) map[string]string {
 	policy := here("issuer: http://127.0.0.1:9000\naudience: http://127.0.0.1:9001\nroutes:\n  \"GET /api/items\": {scopes: [items:read]}\n")
 	return map[string]string{
@@ -109,7 +109,7 @@ func inTheHome(here func(string) string) map[string]string {
 
 const exampleSecret = "a-secret-of-at-least-32-characters"
 
-// beforeExamples are the commands that make what the examples of a command need.
+// beforeExamples returns the commands that create what the examples of a command need.
 func beforeExamples(path string) []string {
 	login := []string{"oauthctl login http://127.0.0.1:9001 -q", "oauthctl token >token.txt", "oauthctl token >tokens.txt"}
 	if strings.HasPrefix(path, "oauthctl profile") {
@@ -171,7 +171,7 @@ func runExamples(t *testing.T, path string, examples []documented) {
 	}
 }
 
-// serves returns the flags that a command which runs until it is stopped needs here; "" for other commands.
+// serves returns the additional flags for a command that runs until it is stopped, or "" for other commands.
 func serves(command string) string {
 	switch {
 	case strings.HasPrefix(command, "oauthctl dev") && !strings.Contains(command, "--fault list"):
@@ -182,7 +182,7 @@ func serves(command string) string {
 	return ""
 }
 
-// approved is a login on another device, where a person opens the URL that is shown.
+// approved returns the command with a background process that opens the URL of a login on another device.
 func approved(command string) string {
 	return "{ " + command + ` 2>&1 || echo "@@failed"; } | while read -r line; do
 echo "$line"

@@ -25,8 +25,8 @@ import (
 
 const requestToken = "canary-runner-request-token"
 
-// A ciServer is both what a CI job has around it: the runner's endpoint that gives identity tokens, as GitHub documents
-// it, and an authorization server that trusts them, by go-jose's judgement.
+// A ciServer is both servers that a CI job needs: the endpoint of the runner that issues identity tokens, as GitHub
+// documents it, and an authorization server that trusts them and verifies them with go-jose.
 type ciServer struct {
 	*httptest.Server
 	key    *ecdsa.PrivateKey
@@ -53,7 +53,7 @@ func startCI(t *testing.T) *ciServer {
 	return s
 }
 
-// sign makes the job's identity token.
+// sign creates the job's identity token.
 func (s *ciServer) sign(audience string) (string, error) {
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: s.key}, nil)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *ciServer) sign(audience string) (string, error) {
 	return raw, err
 }
 
-// identity is ACTIONS_ID_TOKEN_REQUEST_URL.
+// identity handles ACTIONS_ID_TOKEN_REQUEST_URL.
 func (s *ciServer) identity(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Header.Get("Authorization") != "Bearer "+requestToken:
@@ -89,7 +89,7 @@ func (s *ciServer) identity(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"count":%d,"value":%q}`, len(raw), raw)
 }
 
-// token takes an identity token that was made out to this server, in any of the three places where one may be.
+// token accepts an identity token that was issued for this server, in any of the three parameters that can have one.
 func (s *ciServer) token(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = r.ParseForm()
@@ -112,7 +112,7 @@ func (s *ciServer) accepts(raw string) bool {
 	return err == nil && parsed.Claims(s.key.Public(), &claims) == nil && claims.Validate(jwt.Expected{AnyAudience: jwt.Audience{s.URL}, Time: time.Now()}) == nil
 }
 
-// job is a CI job beside the server.
+// job returns a CI job that uses the server.
 func (s *ciServer) job(t *testing.T, env map[string]string) *world {
 	t.Helper()
 	w := &world{t: t, issuer: s.URL, home: t.TempDir(), now: time.Now, getenv: map[string]string{"OAUTHCTL_ISSUER": s.URL}}
@@ -129,8 +129,8 @@ func (s *ciServer) onGitHub() map[string]string {
 	}
 }
 
-// A job's identity token goes where it is asked for, made out to the server; the exchanged token alone is on stdout, and
-// the log is told to hide it.
+// A job's identity token is requested for the server and sent only there. Only the exchanged token is on stdout, and
+// the log masks it.
 func TestExchangeOfCIIdentity(t *testing.T) {
 	const (
 		jwtType  = "urn:ietf:params:oauth:token-type:jwt"
@@ -199,7 +199,7 @@ func TestExchangeOfCIIdentity(t *testing.T) {
 	}
 }
 
-// Variables alone make a client whose assertion is the job's identity token.
+// Variables alone configure a client whose assertion is the job's identity token.
 func TestClientAssertionFromCI(t *testing.T) {
 	ci := startCI(t)
 	w := ci.job(t, ci.onGitHub())
@@ -219,7 +219,7 @@ func TestClientAssertionFromCI(t *testing.T) {
 	}
 }
 
-// A job's identity token makes a session, by the grant and by variables alone; a call needs no other command.
+// A job's identity token starts a session, by the grant and by variables alone. A call needs no other command.
 func TestSessionOfCIIdentity(t *testing.T) {
 	for name, tt := range map[string]struct {
 		args []string // of a login, nil for none
@@ -256,7 +256,7 @@ func TestSessionOfCIIdentity(t *testing.T) {
 	}
 }
 
-// What a login by a presented token lacks is named before anything is sent.
+// If a setting for a login with a token of another server is missing, the message says which, and nothing is sent.
 func TestSessionOfCIIdentityRefuses(t *testing.T) {
 	ci := startCI(t)
 	for _, tt := range []struct {
@@ -331,7 +331,7 @@ func TestExchangeRefuses(t *testing.T) {
 	}
 }
 
-// A server without metadata is named by its endpoint; a grant that says all needs no client.
+// A server without metadata is configured by its endpoint. A grant that is sufficient without a client needs none.
 func TestExchangeWithoutMetadata(t *testing.T) {
 	ci := startCI(t)
 	w := ci.job(t, map[string]string{"OAUTHCTL_ISSUER": "", "OAUTHCTL_TOKEN_ENDPOINT": ci.URL + "/token"})

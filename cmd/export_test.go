@@ -15,7 +15,7 @@ func HelpExamples() map[string]string {
 	return examples
 }
 
-// testRoot is the tree of commands, each made in full.
+// testRoot returns the tree of all commands, complete with their flags.
 func testRoot() *cobra.Command {
 	env := &Env{
 		Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer), Stdin: strings.NewReader(""),

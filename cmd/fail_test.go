@@ -11,8 +11,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Every command has its error with --json as one object with the exit code. It is
-// on stdout, unless stdout is for something else.
+// With --json, the error of every command is one object with the exit code. It is on stdout, unless stdout is for other
+// output.
 func TestErrorOfEveryCommandIsAnObject(t *testing.T) {
 	toStderr := []string{"token", "call", "exec"}
 	shapes := map[string]string{"verify": "status", "check": "status", "introspect": "status"}
@@ -47,8 +47,7 @@ func TestErrorOfEveryCommandIsAnObject(t *testing.T) {
 	}
 }
 
-// A hint does not name the command that has failed if that command would only
-// show the same again.
+// A hint does not suggest the command that has failed, if it would only fail again.
 func TestHintIsNotTheCommandThatFailed(t *testing.T) {
 	entry, _ := diagnosis.Lookup(diagnosis.KeyUnknown)
 	everyCommand(testRoot(), func(cmd *cobra.Command) {

@@ -17,7 +17,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// findPython returns the Python that the APIs run with, or what is missing.
+// findPython returns the Python interpreter for the APIs, or what is missing.
 func findPython() (python, missing string) {
 	for _, python := range []string{"python3", "/usr/bin/python3"} { // another one may stand before Debian's
 		out, err := exec.Command(python, "-c", "import fastapi, jose, uvicorn").CombinedOutput()
@@ -72,10 +72,10 @@ func startFastAPI(t testing.TB, module string, environ func(address string) []st
 	}
 }
 
-// An API that nobody here wrote the judge of verifies what the development server issues, and answers call.
+// An API that verifies tokens with another library accepts those of the development server, and call works with it.
 func TestFastAPI(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
-	// Its audience is the one that the development server gives tokens for.
+	// Its audience is the one for which the development server issues tokens.
 	api := startFastAPI(t, "items", func(string) []string { return []string{"OAUTH_ISSUER=" + w.issuer, "OAUTH_AUDIENCE=" + w.api} })
 	for _, step := range []struct {
 		code   int
@@ -110,7 +110,7 @@ func TestFastAPI(t *testing.T) {
 	}
 }
 
-// An API without any check becomes protected by guard alone.
+// Guard alone protects an API that checks nothing.
 func TestGuardBeforeFastAPI(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	upstream := startFastAPI(t, "plain", nil)

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// runOffline runs a command line that must not need a server.
+// runOffline runs a command line that needs no server.
 func runOffline(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errOut bytes.Buffer
@@ -25,8 +25,7 @@ func runOffline(t *testing.T, stdin string, args ...string) (code int, stdout, s
 	return code, out.String(), errOut.String()
 }
 
-// Each flag of each command that takes a value refuses an empty one, and one
-// that can have only one value refuses a second.
+// Each flag that takes a value refuses an empty one, and a flag that can have only one value refuses a second one.
 func TestFlagsAreNeitherEmptyNorTwice(t *testing.T) {
 	root := newRoot(&Env{}, nil)
 	var commands []*cobra.Command
@@ -108,7 +107,7 @@ func TestFlagsGivenTwice(t *testing.T) {
 	}
 }
 
-// A batch that has no token in it is no success.
+// A batch without tokens is an error.
 func TestBatchWithoutTokens(t *testing.T) {
 	for _, stdin := range []string{"", "\n", " \n\t\n\r\n"} {
 		code, _, stderr := runOffline(t, stdin, "verify", "--batch", "--issuer", "https://as.example")
@@ -121,7 +120,7 @@ func TestBatchWithoutTokens(t *testing.T) {
 	}
 }
 
-// An empty typ is one that sign leaves out; elsewhere an empty typ is refused.
+// An empty --typ makes sign omit the header; for other commands it is refused.
 func TestSignWithoutTyp(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte(strings.Repeat("secret 7", 5)), 0o600); err != nil {
@@ -139,7 +138,7 @@ func TestSignWithoutTyp(t *testing.T) {
 	}
 }
 
-// What is too long is refused, from a file and from standard input.
+// Input that is too long is refused, from a file and from standard input.
 func TestInputTooLong(t *testing.T) {
 	long := strings.Repeat("a", maxSecretFile+1)
 	file := filepath.Join(t.TempDir(), "secret")
@@ -153,7 +152,7 @@ func TestInputTooLong(t *testing.T) {
 	}
 }
 
-// A secret from standard input is that of every issuer.
+// A secret from standard input is used for every issuer.
 func TestSecretOfSeveralIssuers(t *testing.T) {
 	dir, secret := t.TempDir(), strings.Repeat("secret 7", 5)
 	for _, issuer := range []string{"https://a.example", "https://b.example"} {

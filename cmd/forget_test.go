@@ -7,8 +7,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// A login at another server takes nothing there that proves the client to the
-// first one, and keeps what belongs to this machine.
+// A login at another server uses none of the first server's credentials there, and keeps the settings of this machine.
 func TestLoginAtAnotherServer(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	set := []string{

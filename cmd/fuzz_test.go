@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Whatever a server or a token says, a terminal is not moved by it.
+// No text of a server or a token can control a terminal.
 func FuzzClean(f *testing.F) {
 	f.Add("plain")
 	f.Add("\x1b]0;title\x07\x1b[2J")
@@ -32,7 +32,7 @@ func TestCleanLeavesPlainTextAlone(t *testing.T) {
 	}
 }
 
-// JSON on a terminal moves it as little, and stays the same JSON.
+// JSON on a terminal cannot control it either, and remains the same JSON.
 func FuzzEscapeJSON(f *testing.F) {
 	f.Add("\u009b31m\u202e\U000e0001")
 	f.Fuzz(func(t *testing.T, text string) {

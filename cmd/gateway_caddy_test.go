@@ -16,7 +16,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// startCaddy runs Caddy, which asks a guard before it forwards a request to the API, until the test ends.
+// startCaddy runs Caddy until the test ends. It asks a guard before it forwards a request to the API.
 func startCaddy(t *testing.T, guard, api string) (address string) {
 	t.Helper()
 	address = freeAddress(t)
@@ -61,7 +61,7 @@ http://%s {
 	return address
 }
 
-// Caddy's forward_auth sends what Traefik's forwardAuth sends: X-Forwarded-Method and X-Forwarded-Uri.
+// Caddy's forward_auth sends the same headers as Traefik's forwardAuth: X-Forwarded-Method and X-Forwarded-Uri.
 func TestCaddyAsksGuard(t *testing.T) {
 	need(t, "caddy", missingProgram("caddy"))
 	w := newWorld(t, devserver.Config{})

@@ -19,7 +19,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// startNginx runs nginx with a server of a page until the test ends.
+// startNginx runs nginx with a server block of a page until the test ends.
 func startNginx(t *testing.T, server, address string) {
 	t.Helper()
 	need(t, "nginx", missingProgram("nginx"))
@@ -106,7 +106,7 @@ type gatewayRequest struct {
 	body                string // a part of it
 }
 
-// check sends the request with its path as it is.
+// check sends the request with its path unchanged.
 func (g gatewayRequest) check(t *testing.T, front string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), g.method, "http://"+front, http.NoBody)
@@ -132,8 +132,8 @@ func (g gatewayRequest) check(t *testing.T, front string) {
 	}
 }
 
-// A CGI program reads header fields as variables, in which dots and underscores are one character: it sees the
-// identity that guard gives and no other.
+// A CGI program reads headers as variables, in which dots and underscores are the same character. It gets only the
+// identity that guard sends.
 func TestGuardBeforeCGI(t *testing.T) {
 	need(t, "php-cgi", missingProgram("php-cgi"))
 	w := newWorld(t, devserver.Config{})

@@ -28,8 +28,8 @@ var (
 	manual = flag.String("man", "", "write the manual pages to this folder, for packages; $SOURCE_DATE_EPOCH or the commit has their date")
 )
 
-// TestGenerated holds the committed files to what the code would generate now:
-// the command reference, the tables and the completion scripts.
+// TestGenerated compares the committed files with those that the code generates: the command reference, the tables and
+// the completion scripts.
 func TestGenerated(t *testing.T) {
 	want := generated(t)
 	if *update {
@@ -67,7 +67,7 @@ func TestGenerated(t *testing.T) {
 	}
 }
 
-// generatedOnDisk lists what stands where only generated files stand.
+// generatedOnDisk returns the files in the folders that have only generated files.
 func generatedOnDisk(t *testing.T) []string {
 	t.Helper()
 	var names []string
@@ -109,7 +109,7 @@ func generated(t *testing.T) map[string]string {
 	return files
 }
 
-// addReference makes the page of a command.
+// addReference adds the page of a command.
 func addReference(files map[string]string, cmd *cobra.Command) {
 	page := pageOf(cmd)
 	var b strings.Builder
@@ -143,7 +143,7 @@ func referenceName(cmd *cobra.Command) string {
 	return strings.ReplaceAll(cmd.CommandPath(), " ", "_") + ".md"
 }
 
-// rootReference is the page that lists the commands.
+// rootReference returns the page that lists the commands.
 func rootReference() string {
 	root := testRoot()
 	var b strings.Builder
@@ -168,7 +168,7 @@ func rootReference() string {
 
 func fenced(kind, text string) string { return "```" + kind + "\n" + text + "\n```" }
 
-// outdented is text without the two spaces that help begins its lines with.
+// outdented returns text without the two spaces at the beginning of each line.
 func outdented(text string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(text, "  "), "\n  ", "\n")
 }
@@ -183,8 +183,8 @@ func exitCodesPage() string {
 	return b.String()
 }
 
-// withExitCodes returns a page that is written by hand, with its table of exit codes as the code has them. It
-// has the codes of all commands but exec, without details.
+// withExitCodes returns a hand-written page with its table of exit codes replaced by that of the code, without details.
+// It omits the codes of exec and of signals.
 func withExitCodes(t *testing.T, page string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", page))
@@ -206,7 +206,7 @@ func withExitCodes(t *testing.T, page string) string {
 	return before + head + b.String() + "\n" + after
 }
 
-// settingsPage is the table of what a profile holds.
+// settingsPage returns the table of the settings of a profile.
 func settingsPage() string {
 	var b strings.Builder
 	b.WriteString("# Profile settings\n\nEvery setting of a [profile](../profiles.md), with the variable that overrides it. `oauthctl profile set KEY=VALUE` changes a setting; " +
@@ -218,8 +218,8 @@ func settingsPage() string {
 	return b.String()
 }
 
-// diagnosisPage is the catalogue: an index in the order of the ids, then an entry
-// for each in the order of the catalogue.
+// diagnosisPage returns the catalogue: an index in the order of the ids, then an entry for each in the order of the
+// catalogue.
 func diagnosisPage() string {
 	var b strings.Builder
 	b.WriteString("# Diagnoses\n\nLook up an id here to learn what it means and what to change. Commands print the id of each error, and the " +

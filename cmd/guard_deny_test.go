@@ -17,7 +17,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// startRedis runs a Redis of the test's own; a port of "" is a free one. It is killed at the end or by kill.
+// startRedis runs a Redis server for the test; for the port "", it is a free one. It is killed at the end, or by kill.
 func startRedis(t *testing.T, port string) (usedPort string, kill func()) {
 	t.Helper()
 	program, err := exec.LookPath("redis-server")
@@ -55,7 +55,7 @@ func startRedis(t *testing.T, port string) (usedPort string, kill func()) {
 	return port, kill
 }
 
-// eventually asks until something holds.
+// eventually waits until holds returns true.
 func eventually(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	t.Helper()
 	for began := time.Now(); !holds(); time.Sleep(10 * time.Millisecond) {
@@ -65,8 +65,8 @@ func eventually(t *testing.T, limit time.Duration, what string, holds func() boo
 	}
 }
 
-// Two guards share a Redis: what an operator denies, both refuse within a second. Redis killed, they answer 503, unless
-// told by name to let tokens pass; Redis back, they serve again within a second.
+// Two guards share a Redis. If an operator denies a token, both refuse it within a second. If Redis is killed, they
+// answer 503, unless a flag accepts tokens then. When Redis is back, they respond again within a second.
 func TestGuardDeny(t *testing.T) {
 	port, kill := startRedis(t, "")
 	store := "redis://127.0.0.1:" + port + "/0"
@@ -127,7 +127,7 @@ func TestGuardDeny(t *testing.T) {
 		t.Fatalf("deny: %d %s %s", code, &w.stdout, &w.stderr)
 	}
 	eventually(t, 5*time.Second, "every guard refuses the subject", answers(second, 401))
-	// What is issued in the second of the cut-off counts as issued before it.
+	// A token that is issued in the second of the cut-off counts as issued before it.
 	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
 	third, _ := login("third")
 	if !answers(third, 200)() {

@@ -15,7 +15,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// At SIGHUP the policy and the key file are read again at once.
+// At SIGHUP, the policy and the key file are read again at once.
 func TestGuardHangup(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

@@ -14,7 +14,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// One guard receives the logout token of an issuer; every guard refuses the session's tokens.
+// One guard receives the logout token of an issuer, and every guard refuses the session's tokens.
 func TestGuardBackChannelLogout(t *testing.T) {
 	port, _ := startRedis(t, "")
 	store := "redis://127.0.0.1:" + port + "/0"

@@ -18,7 +18,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// policyFile writes a policy with routes and returns its name.
+// policyFile writes a policy with routes and returns the file name.
 func policyFile(t *testing.T, issuer, audience, routes string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "policy.yaml")
@@ -28,7 +28,7 @@ func policyFile(t *testing.T, issuer, audience, routes string) string {
 	return file
 }
 
-// field returns a field of the line that says where the guard listens.
+// field returns a field of the log line that says where the guard listens.
 func (g *guard) field(name string) string {
 	m := regexp.MustCompile(`"` + name + `":"([^"]+)"`).FindStringSubmatch(g.stderr.String())
 	if m == nil {
@@ -48,8 +48,8 @@ func statusOf(t *testing.T, url string) (int, string) {
 	return res.StatusCode, string(body)
 }
 
-// A guard whose keys cannot be had starts, serves public routes, answers 503 elsewhere and is not ready; all that it
-// writes is JSON.
+// A guard whose keys are unavailable starts, serves public routes, answers 503 to other requests, and is not ready.
+// Everything that it writes is JSON.
 func TestGuardStartsWithoutKeys(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer upstream.Close()
@@ -79,7 +79,7 @@ func TestGuardStartsWithoutKeys(t *testing.T) {
 	}
 }
 
-// The flags for the API's TLS are used, and refused where they would not be.
+// The flags for the API's TLS are used, and refused if they would have no effect.
 func TestGuardUpstreamTLS(t *testing.T) {
 	api := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "hello ", r.Host) }))
 	defer api.Close()
@@ -109,7 +109,7 @@ func TestGuardUpstreamTLS(t *testing.T) {
 	}
 }
 
-// slowAPI accepts connections and never answers.
+// slowAPI accepts connections and never responds.
 func slowAPI(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -120,7 +120,7 @@ func slowAPI(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
-// A revocation by a subject includes the leeway for the issuer's clock, its list says so, and an undo takes it back.
+// The revocation of a subject includes the leeway for the issuer's clock, the list shows it, and an undo removes it.
 func TestGuardDenyListAndUndo(t *testing.T) {
 	port, _ := startRedis(t, "")
 	store := "redis://127.0.0.1:" + port + "/0"
@@ -142,7 +142,7 @@ func TestGuardDenyListAndUndo(t *testing.T) {
 		t.Fatalf("deny: %d %s", code, &w.stderr)
 	}
 	eventually(t, 2*time.Second, "the token is refused", func() bool { status, _ := g.ask("/a", first); return status == 401 })
-	// Issued after the revocation, as by a clock that is a few seconds ahead.
+	// The token is issued after the revocation, as by a clock that is a few seconds ahead.
 	if status, body := g.ask("/a", login()); status != 401 || !strings.Contains(body, "REVOKED") {
 		t.Errorf("a token within the leeway: %d %s", status, body)
 	}
@@ -170,7 +170,7 @@ func TestGuardDenyListAndUndo(t *testing.T) {
 	}
 }
 
-// A policy is checked without starting anything, and what it opens is listed first.
+// A policy is checked without starting anything, and changes that accept more are listed first.
 func TestGuardCheckPolicy(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	before := policyFile(t, "https://a", "b", "  \"GET /a\": {scopes: [a], claims: {role: admin}}\n  \"GET /b\": {scopes: [b]}\n  \"GET /c\": {public: true}\n")
@@ -195,7 +195,7 @@ func TestGuardCheckPolicy(t *testing.T) {
 	}
 }
 
-// What guard does not use it refuses, and no password is printed.
+// Flags that guard would ignore are refused, and no password is printed.
 func TestGuardUsage(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	file := policyFile(t, "https://a", "b", "  \"GET /a\": {}\n")
@@ -231,7 +231,7 @@ func TestGuardUsage(t *testing.T) {
 	}
 }
 
-// A policy is tested by a table of cases, each answered as guard would answer.
+// A table of cases tests a policy, with the same results as guard.
 func TestPolicyCases(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	file := policyFile(t, "https://as.example", "https://api.example", "  \"GET /a\": {scopes: [a]}\n  \"GET /open\": {public: true}\n  \"DELETE /a/{id}\": {claims: {role: [admin, owner]}}\n")

@@ -9,7 +9,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// A policy from an OpenAPI document: what cannot be a route is denied, never opened.
+// A policy from an OpenAPI document: an operation that cannot be a route is denied, never public.
 func TestGuardPrintsPolicy(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	document := writeFile(t, "openapi.yaml", `openapi: 3.1.0

@@ -12,7 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// A policy takes texts from the environment and a part from another file; a change of that part is noticed.
+// A policy has texts from the environment and a part in another file. A change of that part is noticed.
 func TestGuardPolicyParts(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -51,7 +51,7 @@ func TestGuardPolicyParts(t *testing.T) {
 		t.Errorf("a wrong part: %d", status)
 	}
 
-	// Without its variables a policy is not used by any command.
+	// If its variables are not set, no command uses the policy.
 	for _, args := range [][]string{{"guard", "--check-policy", file}, {"guard", "--upstream", upstream.URL, "--policy", file}, {"guard", "deny", "--sub", "a", "--policy", file, "--revocations", "redis://127.0.0.1:1"}} {
 		if code := w.run(args...); code != 2 || !strings.Contains(w.stderr.String(), "the variable API is not set or empty") {
 			t.Errorf("%v: %d %s", args, code, &w.stderr)

@@ -19,7 +19,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// lockedBuffer is written by the command while the test reads it.
+// lockedBuffer is a buffer that the command writes while the test reads it.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -37,7 +37,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// guard is the command, running.
+// guard is a running guard command.
 type guard struct {
 	t       *testing.T
 	address string
@@ -51,7 +51,7 @@ func startGuard(t *testing.T, home string, args ...string) *guard {
 	return startGuardIn(t, home, nil, args...)
 }
 
-// startGuardIn is startGuard with variables of the environment.
+// startGuardIn is like startGuard, with environment variables.
 func startGuardIn(t *testing.T, home string, variables map[string]string, args ...string) *guard {
 	t.Helper()
 	g := &guard{t: t, stderr: &lockedBuffer{}}
@@ -80,7 +80,7 @@ func startGuardIn(t *testing.T, home string, variables map[string]string, args .
 	return g
 }
 
-// ask sends one request, with a header that only the guard may set.
+// ask sends one request, with a header that only the guard may send to the API.
 func (g *guard) ask(path, token string) (status int, body string) {
 	g.t.Helper()
 	req, err := http.NewRequestWithContext(g.t.Context(), http.MethodGet, g.address+path, http.NoBody)
@@ -103,7 +103,7 @@ func (g *guard) ask(path, token string) (status int, body string) {
 	return res.StatusCode, string(data)
 }
 
-// An API that checks nothing is protected by the command alone.
+// The command alone protects an API that checks nothing.
 func TestGuardProtectsAnyAPI(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

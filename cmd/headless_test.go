@@ -18,7 +18,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// redirectOf returns where the server sends the browser, which does not follow.
+// redirectOf returns the target of the server's redirect, without following it.
 func redirectOf(address string) (string, error) {
 	r, err := http.NewRequest(http.MethodGet, address, http.NoBody)
 	if err != nil {
@@ -35,8 +35,8 @@ func redirectOf(address string) (string, error) {
 	return res.Header.Get("Location"), nil
 }
 
-// A browser that cannot reach the loopback address ends at an error page whose address is pasted: judged as the
-// browser's own request would be.
+// A browser that cannot reach the loopback address shows an error page. Its address can be pasted, and is checked like
+// the browser's own request.
 func TestLoginByPaste(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -82,7 +82,7 @@ func TestLoginByPaste(t *testing.T) {
 	}
 }
 
-// A terminal whose other end is gone is no reason to give up: the browser may still come.
+// If the terminal is closed, the login still waits for the browser.
 func TestLoginWithStdinClosed(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	w.terminal = strings.NewReader("")
@@ -92,8 +92,8 @@ func TestLoginWithStdinClosed(t *testing.T) {
 	}
 }
 
-// Without a screen no browser is started, since some would take over the terminal; over SSH the line that forwards the
-// port is shown.
+// Without a graphical display no browser is started, because some browsers would take over the terminal. Over SSH, the
+// command that forwards the port is shown.
 func TestLoginOverSSH(t *testing.T) {
 	w := newWorld(t, devserver.Config{AutoApprove: true})
 	w.terminal = strings.NewReader("")
@@ -112,8 +112,8 @@ func TestLoginOverSSH(t *testing.T) {
 	}
 }
 
-// Nobody there and no browser: over at once, with the ways that are left.
-func TestLoginWithNobodyThere(t *testing.T) {
+// Without a terminal and a browser, login fails at once and shows the alternatives.
+func TestLoginWithoutTerminalOrBrowser(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	start := time.Now()
 	code := w.run("login", w.api)
@@ -127,7 +127,7 @@ func TestLoginWithNobodyThere(t *testing.T) {
 	}
 }
 
-// A server that has forgotten the client that was registered registers another one, and only then.
+// If the server no longer knows the registered client, a new one is registered, and only then.
 func TestLoginAfterTheServerForgot(t *testing.T) {
 	var server atomic.Pointer[devserver.Server]
 	pick := func(of func(*devserver.Server) http.Handler) *httptest.Server {
@@ -157,7 +157,7 @@ func TestLoginAfterTheServerForgot(t *testing.T) {
 	if code := w.run("call", "GET", "/api/items"); code != 0 {
 		t.Errorf("call: %d\n%s", code, &w.stderr)
 	}
-	// A client that was named is used as it is: it may be a spelling mistake, and is the user's to mend.
+	// A client that the user configured is not replaced: the user may have mistyped it.
 	restart()
 	w.getenv["OAUTHCTL_CLIENT_ID"] = "no-such-client"
 	if w.run("login", "--browser", "--login-timeout", "200ms"); strings.Contains(w.stderr.String(), "registered as client") {
@@ -165,7 +165,7 @@ func TestLoginAfterTheServerForgot(t *testing.T) {
 	}
 }
 
-// A key endpoint that is away during a renewal costs nobody the session: the refresh token was spent for what came.
+// If the key endpoint is unreachable during a refresh, the session continues, because the new refresh token is stored.
 func TestRenewalWithoutKeys(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	if code := w.run("login", w.api, "--browser"); code != 0 {
@@ -191,7 +191,7 @@ func TestRenewalWithoutKeys(t *testing.T) {
 	}
 }
 
-// A profile may name the endpoints of a server that has no metadata.
+// A profile can have the endpoints of a server without metadata.
 func TestLoginWithoutMetadata(t *testing.T) {
 	w := newWorld(t, devserver.Config{Faults: []string{"no-iss-param"}})
 	for _, setting := range []string{
@@ -213,7 +213,7 @@ func TestLoginWithoutMetadata(t *testing.T) {
 	}
 }
 
-// With localhost and port 0 a port is found that is free for both families.
+// With localhost and port 0, a port is used that is free for IPv4 and IPv6.
 func TestLoginAtLocalhost(t *testing.T) {
 	if l, err := net.Listen("tcp6", "[::1]:0"); err != nil {
 		t.Skip("needs IPv6: ", err)
@@ -226,7 +226,7 @@ func TestLoginAtLocalhost(t *testing.T) {
 	}
 }
 
-// The secret that a login read from standard input is kept, and the client goes on by itself.
+// The secret that a login reads from standard input is stored, and later commands use it.
 func TestClientSecretFromStdin(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	w.stdin = "secret\n"
@@ -247,7 +247,7 @@ func TestClientSecretFromStdin(t *testing.T) {
 	if code := w.run(login...); code != 2 {
 		t.Errorf("with a wrong secret: %d\n%s", code, &w.stderr)
 	}
-	// A path is kept as one: nothing else could find the file again.
+	// A path is stored as an absolute path, because other commands could not find the file otherwise.
 	path := filepath.Join(w.home, "secret")
 	if err := os.WriteFile(path, []byte("secret\n"), 0o600); err != nil {
 		t.Fatal(err)

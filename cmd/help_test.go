@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// runHelp returns what a command line prints, where no terminal is.
+// runHelp returns the output of a command line without a terminal.
 func runHelp(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -24,8 +24,7 @@ func runHelp(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	return out.String(), errs.String(), code
 }
 
-// Every line of help fits on a terminal, of commands and topics that nobody lists
-// here too.
+// Every line of the help of all commands and topics fits on a terminal.
 func TestHelpFitsTheTerminal(t *testing.T) {
 	pages := [][]string{{"--help"}, {"help"}}
 	everyCommand(testRoot(), func(cmd *cobra.Command) {
@@ -50,8 +49,7 @@ func TestHelpFitsTheTerminal(t *testing.T) {
 	}
 }
 
-// The commands stay in sight on a terminal of 24 lines, with a line left for the
-// prompt.
+// The root help fits on a terminal of 24 lines, with one line for the prompt.
 func TestRootHelpFitsOneScreen(t *testing.T) {
 	stdout, _, _ := runHelp(t)
 	if lines := strings.Count(stdout, "\n"); lines > 23 {
@@ -64,7 +62,7 @@ func TestRootHelpFitsOneScreen(t *testing.T) {
 	}
 }
 
-// Each flag has a value with a name, and more than twelve flags are in groups.
+// The value of each flag has a name, and a command with more than twelve flags has them in groups.
 func TestFlagsAreDescribed(t *testing.T) {
 	check := func(path string, set *pflag.FlagSet) {
 		count, grouped := 0, 0
@@ -146,7 +144,7 @@ func TestReflow(t *testing.T) {
 	}
 }
 
-// Every command has an example, and every example a line that says what it is for.
+// Every command has an example, and every example has a comment.
 func TestEveryCommandHasAnExample(t *testing.T) {
 	for path, example := range HelpExamples() {
 		first := strings.TrimSpace(strings.SplitN(example, "\n", 2)[0])

@@ -15,18 +15,17 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// hintFlag matches a flag within a hint.
+// hintFlag matches a flag in a hint.
 var hintFlag = regexp.MustCompile(`--[a-z][a-z0-9-]*`)
 
-// The example of RFC 8037, appendix A.4, whose payload is a text.
+// The example of RFC 8037, appendix A.4, whose payload is text.
 const (
 	rfc8037Key   = `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
 	rfc8037Token = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
 )
 
-// Each hint of verify and check changes the result when it is followed: with the
-// flags that it names, or by the command that it names. What it does not name is
-// not needed, and no hint is to run the same command again.
+// Following a hint of verify or check changes the result: with the flags or the command in the hint, and without any
+// others. No hint suggests the same command again.
 func TestHintsAreFollowed(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	dir := t.TempDir()
@@ -59,8 +58,8 @@ func TestHintsAreFollowed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		id   string
 		args []string
-		// follow is the command that the hint leads to; nil where only the issuer or
-		// the operator can do something, so that the hint names no flag and no command.
+		// follow is the command that the hint suggests. It is nil if only the issuer or the operator can fix the fault,
+		// so that the hint has no flag and no command.
 		follow []string
 	}{
 		"an algorithm of RFC 7518 that others have": {"ALG_UNSUPPORTED", []string{"verify", withHeader("rs1", `{"alg":"ES256K"}`), "--jwks", keys}, nil},
@@ -115,7 +114,7 @@ func TestHintsAreFollowed(t *testing.T) {
 	}
 }
 
-// outcome returns the id and the hint that a command ends with, "" for success.
+// outcome returns the id and the hint of a command, or "" for success.
 func (w *world) outcome(t *testing.T, args []string) (id, hint string) {
 	t.Helper()
 	w.run(append(slices.Clone(args), "--json")...)

@@ -15,17 +15,15 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// knowCommandLine lists the packages whose hints still hold commands. It only
-// becomes shorter.
+// knowCommandLine lists the packages whose hints still have commands. Do not add to it.
 func knowCommandLine() []string {
 	return []string{"pkg/devserver"}
 }
 
-// commandLine matches a command of oauthctl or a flag within a text.
+// commandLine matches a command of oauthctl or a flag in a text.
 var commandLine = regexp.MustCompile(`\boauthctl [a-z]|(^|[\s` + "`" + `(])--[a-z]`)
 
-// commandTexts returns the string literals of a file that are about the command
-// line.
+// commandTexts returns the string literals of a file that mention the command line.
 func commandTexts(file *ast.File) []string {
 	var found []string
 	ast.Inspect(file, func(n ast.Node) bool {
@@ -112,7 +110,7 @@ func TestHints(t *testing.T) {
 	}
 }
 
-// A hint that is a command is shown by explain as it is typed.
+// explain shows a hint that is a command as it is typed.
 func TestHintIsASentenceOrACommand(t *testing.T) {
 	for hint, want := range map[string]string{
 		"oauthctl login":     "oauthctl login",
@@ -126,8 +124,8 @@ func TestHintIsASentenceOrACommand(t *testing.T) {
 	}
 }
 
-// A hint names only commands and flags that there are.
-func TestHintsNameWhatThereIs(t *testing.T) {
+// A hint has only commands and flags that exist.
+func TestHintsHaveOnlyExistingCommands(t *testing.T) {
 	root := newRoot(&Env{}, nil)
 	flag := regexp.MustCompile(`--([a-z][a-z0-9-]*)`)
 	command := regexp.MustCompile("oauthctl ([a-z]+( show)?)")

@@ -21,8 +21,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// A hostileServer is an authorization server that is right in everything but what its knobs turn. It asks nobody:
-// whoever comes to the authorization endpoint is logged in and consents.
+// A hostileServer is an authorization server that is correct except for the faults that a test sets. It asks no
+// questions: every user is logged in and consents.
 type hostileServer struct {
 	*httptest.Server
 	key *jwks.PrivateKey
@@ -77,7 +77,7 @@ func startHostileServer(t *testing.T, turn func(*hostileServer)) *hostileServer 
 	return s
 }
 
-// turn turns knobs; no request is under way meanwhile.
+// turn sets faults while no request is in progress.
 func (s *hostileServer) turn(f func(*hostileServer)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +144,7 @@ func (s *hostileServer) sign(claims map[string]any) string {
 	return signed
 }
 
-// canary is a secret that must be found nowhere but in the store.
+// canary returns a secret that must be only in the store.
 func canary(name string) string { return "canary-" + name + "-token-c4n4ry" }
 
 func segment(v any) string {
@@ -155,13 +155,13 @@ func segment(v any) string {
 	return base64.RawURLEncoding.EncodeToString(data)
 }
 
-// unsigned is a token of alg none.
+// unsigned returns a token with alg none.
 func unsigned(_ *hostileServer, header, claims map[string]any) string {
 	header["alg"] = "none"
 	return segment(header) + "." + segment(claims) + "."
 }
 
-// confused is signed by HMAC with the public key for its secret.
+// confused returns a token that is signed by HMAC with the public key as the secret.
 func confused(s *hostileServer, header, claims map[string]any) string {
 	header["alg"] = "HS256"
 	public, err := s.key.Public().MarshalPEM()
@@ -174,7 +174,7 @@ func confused(s *hostileServer, header, claims map[string]any) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// strange is signed by a key that nobody published, under the name of one that is.
+// strange returns a token that is signed with an unpublished key, with the kid of a published one.
 func strange(_ *hostileServer, header, claims map[string]any) string {
 	other, err := jwks.Generate("ES256")
 	if err != nil {
@@ -187,7 +187,7 @@ func strange(_ *hostileServer, header, claims map[string]any) string {
 	return signed
 }
 
-// Ways of answering that have nothing to do with OAuth.
+// Faulty responses that do not depend on OAuth.
 
 func answerText(status int, kind, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -207,7 +207,7 @@ func redirectTo(status int, where string) http.HandlerFunc {
 	}
 }
 
-// huge is a good beginning and 300 MB of nothing behind it.
+// huge sends a valid beginning and then 300 MB of blanks.
 func huge(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	fmt.Fprint(w, `{"access_token":"`)
@@ -230,7 +230,7 @@ func hang(_ http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// trickle sends a byte a second.
+// trickle sends one byte per second.
 func trickle(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.Copy(io.Discard, r.Body)
@@ -245,7 +245,7 @@ func trickle(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// breakOff ends the connection in the middle of the body.
+// breakOff closes the connection in the middle of the body.
 func breakOff(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "1000")
 	fmt.Fprint(w, `{"access_token":`)

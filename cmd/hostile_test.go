@@ -19,12 +19,12 @@ import (
 	"time"
 )
 
-// What a screen must not get: control characters other than line breaks, and what reverses text.
+// Characters that must not be printed: control characters other than line breaks, and characters that reverse text.
 var unsafeOnScreen = regexp.MustCompile("[\x00-\x09\x0b-\x1f\x7f\u0080-\u009f\u202a-\u202e\u2066-\u2069]")
 
 const escapes = "\x1b[2J\x1b]0;owned\x07\u202e"
 
-// bomb is 200 MB of blanks in a few hundred kilobytes.
+// bomb is 200 MB of blanks, compressed to a few hundred kilobytes.
 func bomb(t *testing.T) http.HandlerFunc {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
@@ -75,9 +75,8 @@ const (
 	iss          = "authorization_response_iss_parameter_supported"
 )
 
-// A server that lies, breaks, floods or stalls: what each does ends with its exit code, one line of message, nothing
-// stored, in bounded time and memory, and with nothing on the screen that could move a cursor. Exit code 0 marks the
-// positive controls.
+// For each fault of a server, the login ends with its exit code and one line of message, stores nothing, is limited in
+// time and memory, and prints no control characters. Exit code 0 marks the positive controls.
 func TestHostileServer(t *testing.T) {
 	packed := bomb(t)
 	later := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
@@ -240,7 +239,8 @@ func nests(member, kind string) func(*hostileServer) {
 	}
 }
 
-// A server that nests its tokens and types them by a word of its own is used by two settings, each of which a refusal names.
+// A server that nests its tokens and has its own token type can be used with two settings, and the error messages show
+// them.
 func TestNestedTokens(t *testing.T) {
 	s := startHostileServer(t, nests("authed_user", "user"))
 	home := t.TempDir()
@@ -261,7 +261,7 @@ func TestNestedTokens(t *testing.T) {
 	run(0, canary("access"), "token", "--refresh")
 }
 
-// hostileLogin runs the login as a process of its own.
+// hostileLogin runs the login in a separate process.
 func hostileLogin(t *testing.T, s *hostileServer, code int, id string) {
 	t.Helper()
 	home := t.TempDir()
@@ -302,7 +302,7 @@ func hostileLogin(t *testing.T, s *hostileServer, code int, id string) {
 		t.Errorf("a token on the screen:\n%s", got.stderr)
 	}
 	wantNoCanary(t, home)
-	// A code cannot be sent again, so its exchange is waited for half a minute.
+	// A code cannot be sent again, so the command waits for its response for half a minute.
 	if got.took > 35*time.Second && !raceEnabled {
 		t.Errorf("it took %s", got.took)
 	}
@@ -311,21 +311,21 @@ func hostileLogin(t *testing.T, s *hostileServer, code int, id string) {
 	}
 }
 
-// A processOutcome is what a process left.
+// A processOutcome is the result of a process.
 type processOutcome struct {
 	outcome
 	took time.Duration
 	peak int64 // bytes, 0 where the system does not tell
 }
 
-// readPeak returns what a process wrote with notePeak, 0 if it wrote nothing or was killed.
+// readPeak returns the value that a process wrote with notePeak, or 0 if it wrote none or was killed.
 func readPeak(file string) int64 {
 	text, _ := os.ReadFile(file)
 	peak, _ := strconv.ParseInt(string(text), 10, 64)
 	return peak
 }
 
-// runProcess runs the program as a process of its own, with a home and nothing else of this one's environment.
+// runProcess runs the program in a separate process, with a home directory and nothing else of this environment.
 func runProcess(t *testing.T, home string, args ...string) (processOutcome, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -349,7 +349,7 @@ func runProcess(t *testing.T, home string, args ...string) (processOutcome, erro
 	return processOutcome{outcome{c.ProcessState.ExitCode(), stdout.String(), stderr.String()}, time.Since(start), readPeak(peak)}, nil
 }
 
-// A token endpoint that moved to another host gets no refresh token.
+// A token endpoint on another host receives no refresh token.
 func TestHostileServerMovesTheTokenEndpoint(t *testing.T) {
 	s := startHostileServer(t, nil)
 	home := t.TempDir()

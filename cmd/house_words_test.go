@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// houseWords are words and phrases that are not written for a user: each has a plainer one, which is in the second
-// column. A test can decide about these without reading the sentence.
+// houseWords are words and phrases that users should not read, each with plainer words. A test can find these without
+// understanding the sentence.
 func houseWords() map[string]string {
 	return map[string]string{
 		"told": "printed, shown, reported", "tells": "shows, reports, says", "beside": "next to, with, in addition to",
@@ -36,7 +36,7 @@ var houseWord = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)(^|[^\w-])(` + strings.Join(words, "|") + `)\b`)
 })
 
-// wordsIn returns the house words of a text. A flag is a name, and so is what a text quotes as code.
+// wordsIn returns the house words of a text. Flags and text in back quotes are names, and are ignored.
 func wordsIn(text string) []string {
 	var found []string
 	text = regexp.MustCompile("`[^`]*`").ReplaceAllString(text, "``")
@@ -64,7 +64,7 @@ func TestHouseWordsAreFound(t *testing.T) {
 }
 
 // Help, messages, the catalogue and the pages are written in plain words. A string literal of the source that has a
-// space in it may reach a user; one word alone is a name.
+// space in it may be shown to a user; a single word is a name.
 func TestHouseWords(t *testing.T) {
 	texts := 0
 	for _, root := range []string{"../cmd", "../pkg", "../README.md", "../docs"} {
@@ -92,7 +92,7 @@ func TestHouseWords(t *testing.T) {
 	}
 }
 
-// textsOf returns what of a file is written for a user.
+// textsOf returns the texts in a file that are written for a user.
 func textsOf(t *testing.T, path string) []string {
 	t.Helper()
 	isSource := strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
@@ -106,7 +106,7 @@ func textsOf(t *testing.T, path string) []string {
 	if isSource {
 		return proseOf(t, path, string(content))
 	}
-	// A program that a page shows has names of its own.
+	// The names in a program on a page are not checked.
 	page := regexp.MustCompile("(?ms)^ *```.*?^ *```").ReplaceAllString(string(content), "")
 	return strings.Split(page, "\n\n")
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// The FAPI 2.0 security profile of the certified server, by the command line alone: a client that proves itself by a
+// The FAPI 2.0 security profile of the certified server, with the commands only: a client that authenticates with a
 // key, a pushed request, tokens that are bound to another key; login, call, refresh, second login, logout.
 func TestInteropFAPIByCommand(t *testing.T) {
 	issuer := startOIDCProvider(t, "--fapi", "--dpop-nonce")
@@ -36,7 +36,7 @@ func TestInteropFAPIByCommand(t *testing.T) {
 	user := &interopUser{t: t, home: t.TempDir(), person: person{Login: "alice"}}
 	signing := user.file("client.jwk", string(private))
 	login := []string{"login", issuer, "--api", issuer, "--browser", "--client-id", clientID, "--signing-key", signing, "--prompt", "consent", "--scope", "openid offline_access email"}
-	// Without a proof the profile gives no token, and the hint names the flag; this is the control.
+	// The control: without a proof the server issues no token, and the hint has the flag.
 	if refused := user.want(5, login...); !strings.Contains(refused.stderr, "oauthctl login --dpop") {
 		t.Errorf("no hint: %s", refused.stderr)
 	}

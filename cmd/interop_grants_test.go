@@ -18,7 +18,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 )
 
-// A reader of what a running command prints: once a line matches, act runs with its submatches.
+// A watcher reads the output of a running command. When a line matches, act is called with the submatches.
 type watcher struct {
 	bytes.Buffer
 	mu   sync.Mutex
@@ -40,7 +40,7 @@ func (w *watcher) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// deviceWatcher enters the code that a login shows, on another device.
+// deviceWatcher enters the code of a login on another device.
 func deviceWatcher(t *testing.T, who person) *watcher {
 	return &watcher{when: regexp.MustCompile(`with the code in it: (\S+)\n`), act: func(match []string) {
 		if _, err := clickThrough(t.Context(), match[1], who); err != nil && !who.Cancel {
@@ -58,8 +58,8 @@ func (u *interopUser) file(name, content string) string {
 	return path
 }
 
-// Each way a client can authenticate, by the command line alone and the certified server's judgement, with the wrong
-// secret or key as control.
+// Each method of client authentication, with the commands only, at the certified server; a wrong secret or key is the
+// control.
 func TestInteropClientCredentialsByCommand(t *testing.T) {
 	const api = "http://127.0.0.1:7/api"
 	issuer := startOIDCProvider(t, "--api", api)
@@ -102,7 +102,7 @@ func TestInteropClientCredentialsByCommand(t *testing.T) {
 			if err := parsed.Claims(keys, &claims); err != nil {
 				t.Error(err)
 			}
-			// The next one needs nothing but the profile.
+			// The next command needs only the profile.
 			if next := strings.TrimSpace(user.want(0, "token", "--refresh").stdout); next == first {
 				t.Error("no other token came")
 			}
@@ -111,8 +111,8 @@ func TestInteropClientCredentialsByCommand(t *testing.T) {
 	}
 }
 
-// A pushed request whose tokens are bound to a key, the server's nonce in each proof, by the command line alone: login,
-// call, userinfo, refresh, introspection, revocation, and the end of the session at the server.
+// A pushed request whose tokens are bound to a key, with the server's nonce in each proof, with the commands only:
+// login, call, userinfo, refresh, introspection, revocation, and the end of the session at the server.
 func TestInteropPushedAndBoundByCommand(t *testing.T) {
 	issuer := startOIDCProvider(t, "--dpop-nonce", "--require-par")
 	user := &interopUser{t: t, home: t.TempDir(), person: person{Login: "alice"}}
@@ -148,7 +148,7 @@ func TestInteropPushedAndBoundByCommand(t *testing.T) {
 	user.want(5, "token")
 }
 
-// The device grant by the command line alone: the code is entered elsewhere while the command waits.
+// The device grant with the commands only: the code is entered while the command waits.
 func TestInteropDeviceByCommand(t *testing.T) {
 	t.Parallel()
 	const api = "http://127.0.0.1:7/api"
@@ -179,7 +179,7 @@ func TestInteropDeviceByCommand(t *testing.T) {
 	}
 }
 
-// A public client takes its refresh token's place; every request of a login names the resource.
+// A public client replaces its refresh token, and every request of a login has the resource.
 func TestInteropRegisteredClientIsKept(t *testing.T) {
 	const api = "http://127.0.0.1:7/api"
 	issuer := startOIDCProvider(t, "--api", api)

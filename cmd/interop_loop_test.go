@@ -20,7 +20,7 @@ import (
 	"github.com/oauthctl/oauthctl/cmd"
 )
 
-// An itemsAPI is a protected API under /api that go-jose guards, with the metadata of RFC 9728 that leads to its issuer.
+// An itemsAPI is a protected API under /api that verifies tokens with go-jose. Its metadata (RFC 9728) has its issuer.
 type itemsAPI struct {
 	url     string
 	issuer  string
@@ -45,7 +45,7 @@ func startItemsAPI(t *testing.T) *itemsAPI {
 	return api
 }
 
-// guard answers with body where the token is good and holds scope, and with the challenge of RFC 6750 elsewhere.
+// guard sends body if the token is valid and has the scope, and otherwise a challenge (RFC 6750).
 func (api *itemsAPI) guard(scope, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		metadata := fmt.Sprintf("resource_metadata=%q", strings.TrimSuffix(api.url, "/api")+"/.well-known/oauth-protected-resource/api")
@@ -70,7 +70,7 @@ func (api *itemsAPI) guard(scope, body string) http.HandlerFunc {
 	}
 }
 
-// verify is go-jose's judgement of an access token; it returns the scopes granted.
+// verify verifies an access token with go-jose and returns its scopes.
 func (api *itemsAPI) verify(raw string) (string, error) {
 	if raw == api.revoked.Load() {
 		return "", fmt.Errorf("revoked")
@@ -89,7 +89,7 @@ func (api *itemsAPI) verify(raw string) (string, error) {
 	return claims.Scope, claims.Validate(jwt.Expected{Issuer: api.issuer, AnyAudience: jwt.Audience{api.url}, Time: time.Now()})
 }
 
-// An interopUser runs commands at one desk: one home, one browser, one person in front of it.
+// An interopUser runs commands with one home directory, one browser and one user.
 type interopUser struct {
 	t      *testing.T
 	home   string
@@ -97,7 +97,7 @@ type interopUser struct {
 	stderr *watcher // nil unless somebody looks on
 }
 
-// An outcome is what a command left: its exit code and what it printed.
+// An outcome is the result of a command: its exit code and its output.
 type outcome struct {
 	code           int
 	stdout, stderr string
@@ -126,7 +126,7 @@ func (u *interopUser) run(args ...string) outcome {
 	return outcome{code, stdout.String(), stderr.String()}
 }
 
-// want runs a command that has to end with code, and returns what it printed.
+// want runs a command that must end with code, and returns its output.
 func (u *interopUser) want(code int, args ...string) outcome {
 	u.t.Helper()
 	got := u.run(args...)
@@ -137,7 +137,7 @@ func (u *interopUser) want(code int, args ...string) outcome {
 	return got
 }
 
-// The whole loop against a server that no one here wrote, from the API's URL alone, each answer judged by go-jose.
+// All steps at a server of other authors, from the API's URL alone; go-jose verifies each token.
 func TestInteropLoop(t *testing.T) {
 	api := startItemsAPI(t)
 	api.issuer = startOIDCProvider(t, "--api", api.url)
@@ -192,14 +192,14 @@ func TestInteropLoop(t *testing.T) {
 		t.Errorf("call does not tell how to widen the scope:\n%s", denied.stderr)
 	}
 
-	// Both servers are right, so doctor finds nothing, not even a warning.
+	// Both servers are correct, so doctor finds nothing, not even a warning.
 	for _, url := range []string{api.url + "/items", api.issuer} {
 		if found := user.want(0, "doctor", url, "--deep", "-v", "--strict"); !strings.Contains(found.stdout, "nothing wrong was found") {
 			t.Errorf("doctor %s:\n%s", url, found.stdout)
 		}
 	}
 
-	// The API turns against the token: it is renewed once, with the resource, and the call goes through.
+	// The API refuses the token. It is refreshed once, with the resource, and the call succeeds.
 	api.revoked.Store(raw)
 	user.want(0, "call", "GET", "/items")
 	if renewed := strings.TrimSpace(user.want(0, "token").stdout); renewed == raw {

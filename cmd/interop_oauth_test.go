@@ -22,7 +22,7 @@ import (
 
 const deviceCode = "urn:ietf:params:oauth:grant-type:device_code"
 
-// interopMetadata reads the certified server's metadata as a command would.
+// interopMetadata reads the certified server's metadata like a command.
 func interopMetadata(t *testing.T, issuer string) *discovery.Server {
 	t.Helper()
 	server, trail, err := discovery.FindServer(t.Context(), nil, issuer)
@@ -32,7 +32,7 @@ func interopMetadata(t *testing.T, issuer string) *discovery.Server {
 	return server
 }
 
-// Each way a client can authenticate, by the certified server's judgement, with the wrong secret as control.
+// Each method of client authentication at the certified server; a wrong secret is the control.
 func TestInteropClientAuthentication(t *testing.T) {
 	const api = "http://127.0.0.1:7/api"
 	server := interopMetadata(t, startOIDCProvider(t, "--api", api))
@@ -79,8 +79,8 @@ func TestInteropClientAuthentication(t *testing.T) {
 	}
 }
 
-// What a login leads to, bound to a key whose proofs need the server's nonce, from a pushed request: token, ID token,
-// userinfo, refresh, introspection, revocation.
+// A login with a pushed request, bound to a key whose proofs need the server's nonce: token, ID token, userinfo,
+// refresh, introspection, revocation.
 func TestInteropPushedAndBound(t *testing.T) {
 	const api = "http://127.0.0.1:7/opaque"
 	server := interopMetadata(t, startOIDCProvider(t, "--opaque-api", api, "--dpop-nonce", "--require-par"))
@@ -177,7 +177,7 @@ func TestInteropDeviceAndUserinfo(t *testing.T) {
 	}
 }
 
-// receivedValues is where the authorization responses of a client arrive.
+// receivedValues receives the authorization responses of a client.
 type receivedValues struct {
 	redirectURI string
 	values      chan url.Values

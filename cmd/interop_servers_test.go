@@ -11,7 +11,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// A foreignServer is an authorization server that others wrote, with an API of the same library where it has one.
+// A foreignServer is an authorization server of other authors, with an API of the same library if it has one.
 type foreignServer struct {
 	name  string
 	start func(t *testing.T) (base string)
@@ -52,8 +52,8 @@ func startSDKServer(t *testing.T) string {
 
 const goSDKDir = "testdata/gosdk"
 
-// The MCP server of the Go SDK, with the certified server as its issuer. It is a module of its own, which nothing downloads
-// here.
+// The MCP server of the Go SDK, with the certified server as its issuer. It is in a separate module, which is not
+// downloaded here.
 func startGoSDKServer(t *testing.T) string {
 	t.Helper()
 	need(t, "node", missingNode())
@@ -76,15 +76,15 @@ func startGoSDKServer(t *testing.T) string {
 	return started.URL
 }
 
-// Authorization servers and APIs of others, from the API's URL alone: log in twice, call, refresh, log out, and log in at a
-// server that lost its clients. Only where the client is unknown to the server is one registered.
+// Authorization servers and APIs of other authors, from the API's URL alone: log in twice, call, refresh, log out, and
+// log in at a server that has lost its clients. A client is registered only if the server does not know it.
 func TestInteropServers(t *testing.T) {
 	whoami := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}`
 	mcp := func(path string) []string {
 		return []string{"POST", path, "-d", whoami, "-H", "Accept: application/json, text/event-stream"}
 	}
 	for _, server := range []foreignServer{
-		// It compares redirect URIs with their port, challenges POST alone, and has no refresh tokens.
+		// It compares redirect URIs with their port, sends challenges only for POST, and has no refresh tokens.
 		{name: "MCP TypeScript SDK", start: startSDKServer, api: "/mcp", call: []string{"POST", "/mcp", "-d", "{}"}, want: "mcp:tools", forgets: true},
 		{
 			name: "MCP Go SDK", start: startGoSDKServer, api: "/mcp", call: mcp("/mcp"), want: "user alice", refreshes: true,

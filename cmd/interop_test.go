@@ -24,11 +24,11 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// The folder of the certified authorization server. `npm ci` there installs what it needs, as .ci/run does.
+// The folder of the certified authorization server. `npm ci` in this folder installs what it needs, as .ci/run does.
 const interopDir = "testdata/interop"
 
-// need skips the test where something other than Go is missing, with the reason, and fails it where
-// OAUTHCTL_TEST_REQUIRE (comma separated) says that it has to be there, as CI does.
+// need skips the test if something other than Go is missing, with the reason. It fails the test if
+// OAUTHCTL_TEST_REQUIRE (comma separated) lists it, as in CI.
 func need(t testing.TB, what string, missing string) {
 	t.Helper()
 	switch {
@@ -40,7 +40,7 @@ func need(t testing.TB, what string, missing string) {
 	}
 }
 
-// missingProgram returns why a program cannot be run; empty if it can.
+// missingProgram returns why a program cannot be run, or "".
 func missingProgram(name string) string {
 	if _, err := exec.LookPath(name); err != nil {
 		return err.Error()
@@ -48,12 +48,12 @@ func missingProgram(name string) string {
 	return ""
 }
 
-// missingNode returns what keeps the servers of testdata/interop from running here; empty if nothing does.
+// missingNode returns why the servers of testdata/interop cannot run here, or "".
 func missingNode() string {
 	if _, err := exec.LookPath("node"); err != nil {
 		return err.Error()
 	}
-	// That these are looked at here also tells `go test` not to answer from its cache once they change.
+	// Reading these files also makes `go test` ignore its cached result after they change.
 	for _, name := range []string{"server.js", "better-auth.mjs", "workers.mjs"} {
 		if _, err := os.Stat(filepath.Join(interopDir, name)); err != nil {
 			return err.Error()
@@ -95,8 +95,8 @@ func startOIDCProvider(t *testing.T, flags ...string) string {
 	return started.Issuer
 }
 
-// startProgram runs a program that prints a line of JSON once it serves, and that ends with its stdin, which is closed when
-// the test ends. It returns the line, and the stdin.
+// startProgram runs a program that prints a line of JSON when it serves, and that ends with its stdin, which is closed
+// when the test ends. It returns the line and the stdin.
 func startProgram[T any](t *testing.T, server *exec.Cmd) (started T, stdin io.WriteCloser) {
 	t.Helper()
 	name := filepath.Base(server.Args[len(server.Args)-1])
@@ -152,7 +152,7 @@ func readJSON[T any](t *testing.T, response *http.Response) T {
 	return value
 }
 
-// register makes a client at the certified server by dynamic registration (RFC 7591).
+// register registers a client at the certified server (RFC 7591).
 func register(t *testing.T, issuer string, metadata map[string]any) (clientID, clientSecret string) {
 	t.Helper()
 	body, err := json.Marshal(metadata)
@@ -171,8 +171,8 @@ func register(t *testing.T, issuer string, metadata map[string]any) (clientID, c
 	return registered.ClientID, registered.ClientSecret
 }
 
-// The certified server and the scripted user agent prove each other here, with a client and a judge that no one here
-// wrote: x/oauth2 runs the code flow, go-jose verifies what it got.
+// The certified server and the scripted browser are tested with other libraries: x/oauth2 runs the code flow, and
+// go-jose verifies the tokens.
 func TestInteropFixture(t *testing.T) {
 	const api = "http://127.0.0.1:7/api"
 	issuer := startOIDCProvider(t, "--api", api)
@@ -236,7 +236,7 @@ func TestInteropFixture(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Asked once, since x/oauth2 would first sleep out the interval.
+		// One request, because x/oauth2 would wait for the interval first.
 		response, err := http.PostForm(issuer+"/token", url.Values{
 			"grant_type": {deviceCode}, "device_code": {device.DeviceCode}, "client_id": {clientID}, "resource": {api},
 		})
@@ -269,7 +269,7 @@ func TestInteropFixture(t *testing.T) {
 	})
 }
 
-// wantAccessToken holds an access token of alice with the scope items:read against RFC 9068, by go-jose.
+// wantAccessToken checks an access token of alice with the scope items:read by RFC 9068, with go-jose.
 func wantAccessToken(t *testing.T, issuer, raw, clientID, audience string) {
 	t.Helper()
 	parsed, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})

@@ -16,8 +16,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// introspectingServer is an authorization server that answers about each token
-// what answers says, to the API's own client.
+// introspectingServer returns an authorization server that sends these responses about tokens to the API's own client.
 func introspectingServer(t *testing.T, answers map[string]string) string {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -44,8 +43,8 @@ func introspectingServer(t *testing.T, answers map[string]string) string {
 	return s.URL
 }
 
-// An API asks with its own credentials and without a login. Text, JSON and exit
-// code agree, and the JSON follows its schema whatever happened.
+// An API sends requests with its own credentials and without a login. Text, JSON and exit code agree, and the JSON
+// always follows its schema.
 func TestIntrospect(t *testing.T) {
 	issuer := introspectingServer(t, map[string]string{
 		"good":      `{"active":true,"iss":"ISSUER","aud":"https://orders.example","scope":"orders:read","sub":"carol","exp":99999999999}`,
@@ -132,7 +131,7 @@ func TestIntrospect(t *testing.T) {
 	}
 }
 
-// The variables are enough, and a session's client stays in use where there is one.
+// Variables are enough. If there is a session, its client is used.
 func TestIntrospectByTheEnvironment(t *testing.T) {
 	issuer := introspectingServer(t, map[string]string{"good": `{"active":true,"aud":"https://orders.example","exp":99999999999}`})
 	w := newWorld(t, devserver.Config{})

@@ -55,7 +55,7 @@ func TestParseItems(t *testing.T) {
 	}
 }
 
-// The item at fault is named, whichever it is.
+// The message shows the wrong item.
 func TestParseItemsRefuses(t *testing.T) {
 	tests := map[string][]string{
 		"":                                     {""},
@@ -129,7 +129,7 @@ func TestFileItems(t *testing.T) {
 	}
 }
 
-// itemsBody is the JSON body that items make, or their form.
+// itemsBody returns the JSON body or the form of the items.
 func itemsBody(items *requestItems) ([]byte, error) {
 	if len(items.parts) == 0 {
 		return nil, nil

@@ -21,7 +21,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// world is one user with a home, a browser and a development server.
+// world is a user with a home directory, a browser and a development server.
 type world struct {
 	t              *testing.T
 	issuer, api    string
@@ -54,8 +54,7 @@ func newWorld(t *testing.T, config devserver.Config) *world {
 	}}
 }
 
-// RoundTrip is the command's network: the real one, with what goes to the token
-// endpoint counted.
+// RoundTrip is the network of the command: the real one, which counts the requests to the token endpoint.
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Path == "/token" {
 		w.codesSent.Add(1)
@@ -125,8 +124,8 @@ func callback(address, method string, change func(q url.Values, r *http.Request)
 	return res.StatusCode, err
 }
 
-// Requests that anybody can send to a loopback port change nothing: each gets its
-// status, and the login completes with the real one.
+// Requests that anyone can send to a loopback port change nothing: each gets its status, and the login completes with
+// the real response.
 func TestLoginSurvivesForgedCallbacks(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	strays := []struct {
@@ -160,8 +159,7 @@ func TestLoginSurvivesForgedCallbacks(t *testing.T) {
 	}
 }
 
-// The right state with a wrong or missing iss ends the login, and the code is
-// sent nowhere.
+// The correct state with a wrong or missing iss ends the login, and the code is not sent.
 func TestLoginRefusesAnotherIssuer(t *testing.T) {
 	for name, change := range map[string]func(q url.Values, _ *http.Request){
 		"wrong iss":                 func(q url.Values, _ *http.Request) { q.Set("iss", "https://evil.example") },
@@ -185,7 +183,7 @@ func TestLoginRefusesAnotherIssuer(t *testing.T) {
 	}
 }
 
-// What a server does wrong during the login: the exit code, and nothing stored.
+// For each fault of a server during the login: the exit code, and nothing is stored.
 func TestLoginAgainstFaults(t *testing.T) {
 	for _, tt := range []struct {
 		fault string
@@ -222,7 +220,7 @@ func TestLoginAgainstFaults(t *testing.T) {
 	}
 }
 
-// Nothing that a run prints or leaves outside the store holds a token.
+// Nothing that a command prints or writes outside the store has a token.
 func TestNoTokenLeaks(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	var printed strings.Builder

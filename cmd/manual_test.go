@@ -15,8 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestManual makes the manual pages, one per command; packages have them, the
-// repository does not.
+// TestManual creates the manual pages, one for each command. Packages have them, the repository does not.
 func TestManual(t *testing.T) {
 	dir := *manual
 	if dir == "" {
@@ -63,9 +62,8 @@ func TestManual(t *testing.T) {
 	}
 }
 
-// releaseDay is the date of the pages: of the release, which sets
-// SOURCE_DATE_EPOCH, else of the commit, so that the same commit makes the same
-// pages.
+// releaseDay returns the date of the pages: that of the release, in SOURCE_DATE_EPOCH, or that of the commit, so that
+// the same commit creates the same pages.
 func releaseDay() string {
 	seconds := os.Getenv("SOURCE_DATE_EPOCH")
 	if seconds == "" {

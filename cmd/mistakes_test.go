@@ -7,9 +7,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// A mistake on the command line, in a file or in a setting of the commands that
-// verify never ends with 1, which asks for a report of a bug. TOKEN, DIR and NONE
-// are a valid token, a directory and a file that there is not; the others are files.
+// For a mistake on the command line, in a file or in a setting, the commands that verify never exit with 1, which
+// suggests a bug. TOKEN, DIR and NONE are a valid token, a directory and a file that does not exist; the other names
+// are files.
 func TestNoMistakeExitsWithOne(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	key := w.home + "/key.jwk"

@@ -36,7 +36,7 @@ func openTerminal(t *testing.T) (user, program *os.File) {
 	return user, program
 }
 
-// A terminal that never answers a question delays no command: none takes 500 ms longer than without a terminal.
+// A terminal that never answers a query delays no command by 500 ms.
 func TestMuteTerminal(t *testing.T) {
 	home := t.TempDir()
 	const token = "eyJhbGciOiJFUzI1NiJ9.e30.AAAA"

@@ -12,8 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// The mistakes of a first day each end in a message that names the next command,
-// or the flag or the value to change.
+// After each mistake of a newcomer, the message shows the next command, or the flag or value to change.
 func TestNewcomersMistakes(t *testing.T) {
 	closed := func(string) error { return nil } // the user closes the browser
 	for name, tt := range map[string]struct {

@@ -18,7 +18,7 @@ import (
 
 const givenToken = "given-token-canary.0123456789"
 
-// apiWorld is a user whose token is in the environment, at an API.
+// apiWorld returns a user with a token in the environment, and an API.
 func apiWorld(t *testing.T, api http.HandlerFunc) (w *world, requests *atomic.Int64) {
 	t.Helper()
 	var served atomic.Int64
@@ -50,8 +50,8 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// What is not a regular file is written to in place; a link is followed; every
-// name of a file has the new content; modes stay.
+// A file that is not regular is written in place, a link is followed, every hard link has the new content, and modes do
+// not change.
 func TestOutputFiles(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs modes and links of Unix")
@@ -113,7 +113,7 @@ func TestOutputFiles(t *testing.T) {
 	}
 }
 
-// A pipe gets the body as it is, and stays a pipe.
+// A pipe gets the body unchanged, and remains a pipe.
 func TestOutputIntoAPipe(t *testing.T) {
 	w, _ := apiWorld(t, func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "content") })
 	path := filepath.Join(t.TempDir(), "pipe")
@@ -140,7 +140,7 @@ func TestOutputIntoAPipe(t *testing.T) {
 	}
 }
 
-// Only a complete body replaces a file; what is missing of one can be fetched.
+// Only a complete body replaces a file. The missing part can be requested later.
 func TestOutputKeepsWhatIsNotReplaced(t *testing.T) {
 	const whole = "0123456789abcdef"
 	w, _ := apiWorld(t, func(rw http.ResponseWriter, r *http.Request) {
@@ -188,7 +188,7 @@ func TestOutputKeepsWhatIsNotReplaced(t *testing.T) {
 	}
 }
 
-// A download that breaks off begins anew, or goes on where it broke off.
+// A download that failed starts again, or continues where it ended.
 func TestOutputAfterABreak(t *testing.T) {
 	const whole = "0123456789abcdef"
 	breaks := 1
@@ -238,7 +238,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// runScript runs a shell command with a home of its own.
+// runScript runs a shell script with a separate home directory.
 func runScript(t *testing.T, home, script string, environ ...string) (outcome, error) {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), "/bin/sh", "-c", script)

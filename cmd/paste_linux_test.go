@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A terminalLogin is a login at a terminal whose user pastes the address at which the browser ended.
+// A terminalLogin is a login at a terminal whose user pastes the address that the browser shows at the end.
 type terminalLogin struct {
 	command *exec.Cmd
 	user    *os.File
@@ -28,7 +28,7 @@ type terminalLogin struct {
 	screen bytes.Buffer
 }
 
-// text is what was shown, once the command has ended.
+// text returns the output after the command has ended.
 func (l *terminalLogin) text() string {
 	l.program.Close()
 	<-l.read
@@ -37,7 +37,7 @@ func (l *terminalLogin) text() string {
 	return l.screen.String()
 }
 
-// startTerminalLogin runs a login and types what answer makes of the redirect.
+// startTerminalLogin runs a login and types the result of answer for the redirect.
 func startTerminalLogin(t *testing.T, s *hostileServer, foreground bool, answer func(redirect string) string) *terminalLogin {
 	t.Helper()
 	l := &terminalLogin{read: make(chan struct{})}
@@ -88,8 +88,8 @@ func (l *terminalLogin) wait(t *testing.T) int {
 	return l.command.ProcessState.ExitCode()
 }
 
-// A pasted address may be longer than what a terminal delivers as a line, in whatever order its parameters come, and may be
-// edited before it is entered. The terminal is afterwards as it was.
+// A pasted address can be longer than a line of a terminal, can have its parameters in any order, and can be edited
+// before it is entered. Afterwards, the terminal has its previous settings.
 func TestLongPaste(t *testing.T) {
 	long := strings.Repeat("c0de", 3000)
 	grown := func(redirect, last string) string {
@@ -129,7 +129,7 @@ func TestLongPaste(t *testing.T) {
 	}
 }
 
-// A process that does not have the terminal to itself leaves it as it is: there a long line is cut, and that is said.
+// A background process does not change the terminal's settings. There, a long line is cut, and a message says so.
 func TestLongPasteIsCut(t *testing.T) {
 	l := startTerminalLogin(t, startHostileServer(t, nil), false, func(r string) string {
 		address, query, _ := strings.Cut(r, "?")

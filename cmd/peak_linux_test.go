@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// notePeak writes the peak memory of this process, in bytes, to the file that TEST_PEAK names. A child's own resource
-// usage does not do: Linux counts in it what the tests' process, of which the child is made, held at that time.
+// notePeak writes the peak memory of this process, in bytes, to the file in TEST_PEAK. The resource usage of a child
+// process cannot be used, because Linux includes the memory of the test process that started it.
 func notePeak() {
 	file := os.Getenv("TEST_PEAK")
 	if file == "" {

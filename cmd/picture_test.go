@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// pictureEnv is a terminal whose output is collected, at a fixed time.
+// pictureEnv returns a terminal at a fixed time, and its output.
 func pictureEnv(home string) (*Env, *bytes.Buffer) {
 	out, at := new(bytes.Buffer), time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	return &Env{
@@ -26,8 +26,7 @@ func pictureEnv(home string) (*Env, *bytes.Buffer) {
 	}, out
 }
 
-// demoPicture is what `oauthctl demo` prints on a terminal, as an SVG: the real
-// output, with random values replaced.
+// demoPicture returns the output of `oauthctl demo` on a terminal as an SVG, with random values replaced.
 func demoPicture(t *testing.T) string {
 	t.Helper()
 	env, out := pictureEnv(t.TempDir())
@@ -37,8 +36,8 @@ func demoPicture(t *testing.T) string {
 	return picture("The output of oauthctl demo", withoutChance(out.String()))
 }
 
-// verifyPicture is a refused token on a terminal, as an SVG: a user is logged in
-// to one API, and verifies the token for another.
+// verifyPicture returns a refused token on a terminal as an SVG: a user is logged in to one API, and verifies the token
+// for another.
 func verifyPicture(t *testing.T) string {
 	t.Helper()
 	home := t.TempDir()
@@ -64,8 +63,7 @@ func verifyPicture(t *testing.T) string {
 	return picture("The output of "+title, "$ "+title+"\n"+withoutChance(out.String()))
 }
 
-// withoutChance replaces ports and random texts by their number in the output,
-// in the form that they have.
+// withoutChance replaces ports and random texts with texts of the same form that are the same each time.
 func withoutChance(text string) string {
 	ports := map[string]string{}
 	text = regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllStringFunc(text, func(address string) string {
@@ -107,8 +105,7 @@ const (
 	lineHeight = 20
 )
 
-// folded breaks a line before the word that does not fit into so many columns.
-// The colour of a line's end goes on in the next one.
+// folded breaks a line before the word that does not fit into the columns. The colour continues in the next line.
 func folded(line string, columns int) []string {
 	escape := regexp.MustCompile(`\x1b\[[0-9;]*m`)
 	var lines []string
@@ -142,7 +139,7 @@ func TestFolded(t *testing.T) {
 	}
 }
 
-// picture draws terminal output; label describes it for those who cannot see it.
+// picture draws terminal output; label describes it for users who cannot see it.
 func picture(label, text string) string {
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {

@@ -2,5 +2,5 @@ package cmd_test
 
 import "testing"
 
-// makePipe has no pipes in the file system to make here.
+// makePipe skips the test, because there are no named pipes in the file system.
 func makePipe(t *testing.T, _ string) { t.Skip("needs named pipes") }

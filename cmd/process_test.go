@@ -29,7 +29,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// Eight processes that find no token at once ask for one token.
+// Eight processes that find no token at the same time send one token request.
 func TestColdClientCredentials(t *testing.T) {
 	var asked atomic.Int64
 	server := startHostileServer(t, func(s *hostileServer) {
@@ -62,7 +62,7 @@ func TestColdClientCredentials(t *testing.T) {
 	}
 }
 
-// Nothing that proves anybody is in what a command prints, starts or leaves outside the store.
+// No command prints a credential, passes one to a program, or writes one outside the store.
 func TestCanaries(t *testing.T) {
 	server := startHostileServer(t, nil)
 	home := t.TempDir()
@@ -73,7 +73,7 @@ func TestCanaries(t *testing.T) {
 		}
 		return path
 	}
-	// A browser that notes what every user of the machine can see of it.
+	// A browser that records everything about it that other users of the machine can see.
 	browser := write("browser", "#!/bin/sh\nprintf '%s\\n' \"$0\" \"$@\" >>"+filepath.Join(home, "argv")+"\ntr '\\0' '\\n' </proc/self/environ >>"+filepath.Join(home, "argv")+"\nexec xdg-open \"$@\"\n")
 	t.Setenv("BROWSER", browser) // handed on by runProcess
 	const secret = "canary-client-secret-c4n4ry"
@@ -110,7 +110,7 @@ func TestCanaries(t *testing.T) {
 	wantNoCanary(t, home, file)
 }
 
-// wantNoCanary looks into every file of a home but the store's and those named.
+// wantNoCanary reads every file of a home directory except the store and those listed.
 func wantNoCanary(t *testing.T, home string, but ...string) {
 	t.Helper()
 	err := filepath.WalkDir(home, func(path string, entry fs.DirEntry, err error) error {
@@ -128,7 +128,7 @@ func wantNoCanary(t *testing.T, home string, but ...string) {
 	}
 }
 
-// The profile's certificates: the one that is trusted besides, and the one that the client is known by (RFC 8705).
+// The certificates of the profile: the additional CA certificate, and the client certificate (RFC 8705).
 func TestCertificates(t *testing.T) {
 	home := t.TempDir()
 	certificate, key := selfSigned(t)
@@ -203,8 +203,8 @@ func selfSigned(t *testing.T) (certificate, key []byte) {
 	return certificate, key
 }
 
-// From the browser's request at the loopback address to the end of the process, with the exchange of the code, every
-// check, and the session on disk: `go test -run '^$' -bench RedirectToExit -benchtime 40x ./cmd`.
+// From the browser's request at the loopback address to the end of the process, including the exchange of the code,
+// every check, and the stored session: `go test -run '^$' -bench RedirectToExit -benchtime 40x ./cmd`.
 func BenchmarkRedirectToExit(b *testing.B) {
 	issuer, api, err := startDevServer(benchCleaner{b}, devserver.Config{AutoApprove: true})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/provider"
 )
 
-// recipe reads the section of docs/providers.md about a provider, and the command in it.
+// recipe returns the section of docs/providers.md about a provider, and its command.
 func recipe(t *testing.T, title string) (section, command string) {
 	t.Helper()
 	data, err := os.ReadFile("../docs/providers.md")
@@ -33,8 +33,8 @@ func recipe(t *testing.T, title string) (section, command string) {
 	return section, commands[0].command
 }
 
-// startProvider serves the development server as it looks to clients of a provider, and returns what its issuer is, or
-// its site where it has no metadata.
+// startProvider serves the development server in the form of a provider, and returns its issuer, or its URL if it has
+// no metadata.
 func startProvider(t *testing.T, name string, config devserver.Config) string {
 	t.Helper()
 	var handler atomic.Value
@@ -125,7 +125,8 @@ func TestProviderRecipes(t *testing.T) {
 	}
 }
 
-// refreshesOf says when a provider gives refresh tokens: Keycloak and others at each login, an OAuth app of GitHub never.
+// refreshesOf returns when a provider issues refresh tokens: Keycloak and others at each login, an OAuth app of GitHub
+// never.
 func refreshesOf(name string) devserver.RefreshTokens {
 	switch name {
 	case "keycloak", "gitlab", "cognito":
@@ -136,7 +137,7 @@ func refreshesOf(name string) devserver.RefreshTokens {
 	return devserver.RefreshWithOfflineAccess
 }
 
-// commandArgs splits a documented command and puts real values for its placeholders.
+// commandArgs splits a documented command and replaces its placeholders with real values.
 func commandArgs(command string, values map[string]string) []string {
 	var args []string
 	for _, part := range strings.Split(command, `"`) {

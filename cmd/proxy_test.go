@@ -12,9 +12,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// A program that knows the proxy's URL calls the API with the token; who does
-// not know the secret, and a web page, get nothing.
-func TestProxyLendsTheToken(t *testing.T) {
+// A program with the proxy's URL calls the API with the token. A program without the secret, and a web page, are
+// refused.
+func TestProxyAddsTheToken(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	if code := w.run("proxy"); code != 5 {
 		t.Errorf("before the login: %d", code)

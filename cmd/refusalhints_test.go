@@ -10,7 +10,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 )
 
-// The same refusal needs another command, depending on what was asked.
+// The same refusal needs a different command, depending on the request.
 func TestRefusalHints(t *testing.T) {
 	refused := func(id diagnosis.ID, code, description string, r oauth.Request) *diagnosis.Diagnosis {
 		return &diagnosis.Diagnosis{ID: id, Err: &oauth.Error{Code: code, Description: description, Request: r}}

@@ -15,8 +15,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// secrets returns what must be in no report: what the requests carried, and the
-// tokens that the login printed.
+// secrets returns the secrets that must not be in a report: those of the requests, and the tokens that the login
+// printed.
 func (w *world) secrets(printed string) []string {
 	all := regexp.MustCompile(`"[a-z_]*token": ?"([^"]{8,})"`).FindAllStringSubmatch(printed, -1)
 	w.network.mu.Lock()
@@ -31,8 +31,7 @@ func (w *world) secrets(printed string) []string {
 	return secrets
 }
 
-// A report of a login and of a call holds no secret of the run, equal secrets
-// under equal labels, and only its owner can read it.
+// The report of a login or a call has no secret, has equal labels for equal secrets, and can be read only by its owner.
 func TestReport(t *testing.T) {
 	for name, flags := range map[string][]string{"bearer": nil, "DPoP": {"--dpop"}, "PAR": {"--par"}} {
 		t.Run(name, func(t *testing.T) {

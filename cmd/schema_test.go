@@ -14,8 +14,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// What verify and check print with --json is what the published schema says, for
-// each kind of verdict.
+// The JSON of verify and check follows the published schema for each kind of result.
 func TestVerifyMatchesItsSchema(t *testing.T) {
 	schema, err := jsonschema.NewCompiler().Compile("../docs/reference/verify.schema.json")
 	if err != nil {

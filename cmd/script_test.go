@@ -18,8 +18,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// TestMain makes this test binary the program itself, for scripts and for tests that need real processes, and the
-// browser that the program opens: xdg-open, as pkg/browser calls it, with a person who clicks through.
+// TestMain makes this test binary act as the program itself, for scripts and for tests that need real processes. It
+// also acts as the browser that the program opens (xdg-open), with a user who clicks through.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"oauthctl": func() {
@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// quietCoverage gives the program a place for its coverage data, next to the program, which testscript removes at the
-// end. Without one, `go test -cover` makes each process print a warning among what the tests read.
+// quietCoverage gives the program a folder for its coverage data, which testscript removes at the end. Without one,
+// each process prints a warning under `go test -cover`.
 func quietCoverage() {
 	if testing.CoverMode() == "" || os.Getenv("GOCOVERDIR") != "" {
 		return
@@ -45,8 +45,8 @@ func quietCoverage() {
 	}
 }
 
-// openAsBrowser is the user's browser: BROWSER_LOGIN signs in, BROWSER_FIRST is visited before (a stray request or a
-// forged response, with PORT and STATE filled in from the authorization URL).
+// openAsBrowser acts as the user's browser. BROWSER_LOGIN signs in. BROWSER_FIRST is opened before: a stray request or
+// a forged response, with PORT and STATE filled in from the authorization URL.
 func openAsBrowser() int {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -87,7 +87,7 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// exits CODE PROGRAM ARG... runs a program and holds it to its exit code, which plain exec does not.
+// exits CODE PROGRAM ARG... runs a program and checks its exit code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE PROGRAM ARG...")
@@ -102,7 +102,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cleaner is what both a test and a script can be asked for.
+// cleaner is the part that tests and scripts have in common.
 type cleaner interface{ Defer(func()) }
 
 // startDevServer serves the development server on free loopback ports until the end.

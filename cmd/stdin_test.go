@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Two readers of standard input are refused by every command, before anything is
-// sent: the addresses here accept nothing. One reader is not refused.
+// Every command refuses two uses of standard input before anything is sent; the addresses here accept nothing. One use
+// is accepted.
 func TestStandardInputHasOneReader(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, content string) string {

@@ -9,8 +9,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/session"
 )
 
-// A hint about a file or directory of the store is a command that can work: only
-// the owner changes a mode.
+// A hint about a file or directory of the store is a command that can succeed: only the owner can change a mode.
 func TestStoreHints(t *testing.T) {
 	const (
 		file, dir = "/home/ada/.local/state/oauthctl/default.json", "/home/ada/.local/state/oauthctl"

@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Unknown words of every kind are a usage error that says so, with the name that
-// is probably meant, or what other programs' words are called here.
+// An unknown word is a usage error with a similar name, or with the name that oauthctl has for a word of other
+// programs.
 func TestUnknownWords(t *testing.T) {
 	for line, want := range map[string][2]string{
 		"verfy":                   {`unknown command "verfy"`, "`oauthctl verify`"},
@@ -69,8 +69,7 @@ func TestVersionFlags(t *testing.T) {
 	}
 }
 
-// What the table offers exists: each command that a hint names can be run, and no
-// row hides a command or a flag of the program.
+// Each command in the hints of the table exists, and no row hides a command or a flag of the program.
 func TestOtherWords(t *testing.T) {
 	root := testRoot()
 	for _, o := range otherWords() {
@@ -100,7 +99,7 @@ func TestOtherWords(t *testing.T) {
 	}
 }
 
-// exists reports whether word is a flag of a command or a command below it.
+// exists reports whether word is a flag or a subcommand of a command.
 func exists(cmd *cobra.Command, word string) bool {
 	if name, isLong := strings.CutPrefix(word, "--"); isLong {
 		return cmd.Flags().Lookup(name) != nil
@@ -116,7 +115,7 @@ func exists(cmd *cobra.Command, word string) bool {
 	return false
 }
 
-// The limits of nearness: a name that has little in common is not offered.
+// A name that has little in common with the word is not suggested.
 func TestNearest(t *testing.T) {
 	for typed, want := range map[string]string{
 		"scpoe": "scope", "scopes": "scope", "aud": "audience", "audiences": "audience", "get": "", "x": "", "SCOPE": "scope", "prefix-of-nothing": "",

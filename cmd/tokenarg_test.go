@@ -7,9 +7,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// A command that waits for a token on a terminal says so, on stderr; without a
-// terminal it says nothing. Where no token is given and none is stored, a token
-// is one of the ways out.
+// A command that reads a token from a terminal says so on stderr; without a terminal it prints nothing. If no token is
+// given and none is stored, the hint mentions that a token can be given.
 func TestTokenFromATerminal(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	if code := w.run("jwks", "generate", "--alg", "EdDSA", "--private-out", w.home+"/key.jwk"); code != 0 {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The part of a file that was read is shown, where its size is known.
+// The progress shows the part of a file that was read, if its size is known.
 func TestBatchProgress(t *testing.T) {
 	for _, tt := range []struct {
 		read, size, verified int64

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What `oauthctl version` can know of a build that no release made.
+// What `oauthctl version` prints for a build that is not a release.
 func TestBuildFrom(t *testing.T) {
 	vcs := func(modified string) []debug.BuildSetting {
 		return []debug.BuildSetting{

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A noticeboard is a terminal that tells a test what was written to it.
+// A noticeboard is a terminal that notifies a test of its output.
 type noticeboard struct {
 	mu      sync.Mutex
 	written bytes.Buffer
@@ -32,8 +32,8 @@ func (n *noticeboard) String() string {
 	return n.written.String()
 }
 
-// The user of a terminal is shown which server a command waits for; a script is
-// not, and neither is --quiet. The server answers only once something was shown.
+// On a terminal, the user sees which server a command waits for. In a script and with --quiet, there is no message. The
+// server responds only after the message was printed.
 func TestWaitingIsShown(t *testing.T) {
 	screen := &noticeboard{notice: make(chan struct{})}
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

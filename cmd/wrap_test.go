@@ -8,8 +8,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// A message on a terminal breaks between words, and the commands in it stay whole,
-// whatever they are called and whatever follows them.
+// A message on a terminal breaks between words, and the commands in it are not broken, for any command and any text
+// after it.
 func TestMessageKeepsCommands(t *testing.T) {
 	const command = "oauthctl login -p work --config a.yaml"
 	const text = "`oauthctl status` shows the session; if that is not it, log in again: " + command
@@ -40,8 +40,7 @@ func TestMessageKeepsCommands(t *testing.T) {
 	}
 }
 
-// Each hint of the table that is shown on a narrow terminal has its commands on
-// one line.
+// The commands of each hint are on one line on a narrow terminal.
 func TestHintsKeepTheirCommands(t *testing.T) {
 	env := &Env{Getenv: func(string) string { return "" }}
 	env.global.profile, env.global.config = "a profile with a long name", "/a/long/path/to/a/configuration.yaml"
@@ -61,7 +60,7 @@ func TestHintsKeepTheirCommands(t *testing.T) {
 	}
 }
 
-// Text from outside never is wider than a report, wherever it begins.
+// Text from outside is never wider than a report, at any position.
 func TestReportIsNeverTooWide(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	for _, text := range []string{
@@ -87,7 +86,7 @@ func TestReportIsNeverTooWide(t *testing.T) {
 	}
 }
 
-// The number of an RFC is on the line of its name.
+// The number of an RFC is on the same line as the word RFC.
 func TestNumberOfAnRFCStays(t *testing.T) {
 	const text = "use the parameter (RFC 8707; repeatable)"
 	for width := 10; width < 60; width++ {

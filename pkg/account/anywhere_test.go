@@ -253,7 +253,7 @@ func TestDefaultClientDocument(t *testing.T) {
 }
 
 // Everything that the login needs is checked before a client is registered.
-func TestNothingIsRegisteredInVain(t *testing.T) {
+func TestLoginIsCheckedBeforeRegistration(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(metadata map[string]any)
 		login  func(o *account.LoginOptions)
@@ -277,7 +277,7 @@ func TestNothingIsRegisteredInVain(t *testing.T) {
 
 // Servers use several errors for a client that they no longer know. Each leads
 // to one new registration.
-func TestWordsForAForgottenClient(t *testing.T) {
+func TestErrorsForAForgottenClient(t *testing.T) {
 	for code, again := range map[string]bool{"invalid_client": true, "unauthorized_client": true, "invalid_grant": true, "invalid_scope": false, "access_denied": false} {
 		h, r := newHome(t), newRigged(t)
 		h.mustLogin(r.URL)

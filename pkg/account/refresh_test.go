@@ -148,7 +148,7 @@ func TestRefusedRefresh(t *testing.T) {
 
 // A new token is valid even if its lifetime is short; it is refreshed in the
 // last fifth.
-func TestMarginIsAShareOfTheLife(t *testing.T) {
+func TestMarginIsAShareOfTheLifetime(t *testing.T) {
 	for _, ttl := range []int{5, 30, 60, 61, 300, 3600} {
 		h, r := newHome(t), newRigged(t)
 		r.ttl = ttl
@@ -180,7 +180,7 @@ func TestMarginIsAShareOfTheLife(t *testing.T) {
 
 // If the response has no lifetime, the exp of a JWT or the profile determines
 // when to refresh.
-func TestAssumedLife(t *testing.T) {
+func TestAssumedLifetime(t *testing.T) {
 	jwt := func(r *rigged, exp time.Time) string {
 		return r.sign(map[string]any{"exp": exp.Unix(), "sub": "alice"})
 	}
@@ -218,7 +218,7 @@ func TestAssumedLife(t *testing.T) {
 
 // A clock that was ahead at login does not make a token valid forever, and a
 // clock that is wrong now does not end the session.
-func TestClockThatIsOff(t *testing.T) {
+func TestWrongClock(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
 	h.offset = 365 * 24 * time.Hour
 	r.claims = func(c map[string]any) {

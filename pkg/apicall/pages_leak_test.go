@@ -36,7 +36,7 @@ func newHeaders(t *testing.T, links map[string]string) *headers {
 
 // A credential in a header of the user is for the origin of the request. It is
 // not sent to another origin for the next page.
-func TestPagesLeaveCredentialsBehind(t *testing.T) {
+func TestPagesSendNoCredentialsElsewhere(t *testing.T) {
 	elsewhere := newHeaders(t, map[string]string{"/3": "/4"})
 	api := newHeaders(t, map[string]string{"/1": "/2", "/2": elsewhere.URL + "/3"})
 	c := newClient(t, api.URL)

@@ -179,7 +179,7 @@ func TestRedirectedBodies(t *testing.T) {
 	}
 }
 
-func TestDroppedIsTold(t *testing.T) {
+func TestDroppedTokenIsReported(t *testing.T) {
 	c, _ := neighbours(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Host == "api.example.com" {
 			http.Redirect(w, r, "https://evil.example/", http.StatusFound)

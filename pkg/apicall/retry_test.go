@@ -87,7 +87,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-func TestRetriesWhatIsAway(t *testing.T) {
+func TestRetriesUnreachableServers(t *testing.T) {
 	api := newReceiver(t, ok)
 	c := newClient(t, api.URL)
 	api.Close()

@@ -11,7 +11,7 @@ import (
 
 // For the planted API without bugs, every cell is decided, and there is no
 // finding.
-func TestHardenedTwin(t *testing.T) {
+func TestAPIWithoutBugs(t *testing.T) {
 	t.Run("handler", func(t *testing.T) {
 		_, c := setup(t)
 		checkTwin(t, run(t, c))
@@ -174,7 +174,7 @@ func TestPlantedBugs(t *testing.T) {
 }
 
 // A bug of one operation does not show in the results of other operations.
-func TestPlantedBugsStayWhereTheyAre(t *testing.T) {
+func TestPlantedBugsAffectOneOperation(t *testing.T) {
 	for bug, operation := range map[string]string{
 		"open": "GET /me", "no-scope-check-on-post": "POST /items", "no-scope-check-on-id": "GET /items/{id}", "closed": "GET /me",
 	} {

@@ -214,7 +214,7 @@ func TestLogoutByHint(t *testing.T) {
 }
 
 // Checks are strict by default, and each option relaxes only its own.
-func TestLooser(t *testing.T) {
+func TestRelaxedChecks(t *testing.T) {
 	confidential := devserver.Client{ID: "web", Secret: "s3cret", RedirectURIs: []string{redirectURI}}
 	plain := parameters("client_id", "web", "code_challenge", "", "code_challenge_method", "")
 	for _, optional := range []bool{false, true} {

@@ -217,7 +217,7 @@ func TestDocumentURL(t *testing.T) {
 }
 
 // If one URL hangs, is cut off or forbidden, the search continues.
-func TestDeadPlaces(t *testing.T) {
+func TestUnusableURLs(t *testing.T) {
 	prm := `{"resource":"BASE/api","authorization_servers":["BASE"]}`
 	as := `{"issuer":"BASE","token_endpoint":"BASE/t"}`
 	for name, answer := range map[string]http.HandlerFunc{

@@ -223,7 +223,7 @@ func TestExamineRecognisesMCP(t *testing.T) {
 }
 
 // A failure skips the rungs that need the failed one, and no others.
-func TestExamineGoesOn(t *testing.T) {
+func TestExamineContinues(t *testing.T) {
 	f := newFarm(t)
 	f.challenge, f.meta["token_endpoint"] = nil, nil
 	report, err := doctor.Examine(t.Context(), f.config)

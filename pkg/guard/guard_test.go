@@ -270,7 +270,7 @@ func TestHeaders(t *testing.T) {
 }
 
 // On a public route and for a preflight request, the API receives no identity.
-func TestNobody(t *testing.T) {
+func TestPublicRequestsHaveNoIdentity(t *testing.T) {
 	f := newFixture(t, echo, nil)
 	for _, line := range []string{"GET /healthz", "OPTIONS /api/items"} {
 		_, body := f.send(line, "X-Auth-Subject: root", "Authorization: Bearer "+f.token(nil), "Origin: https://app.example", "Access-Control-Request-Method: GET")

@@ -88,7 +88,7 @@ func TestIntrospection(t *testing.T) {
 	step("not remembered after it", false, 5)
 }
 
-func TestIntrospectionAway(t *testing.T) {
+func TestIntrospectionUnreachable(t *testing.T) {
 	tok := signed(t, newKey(t, "EdDSA"), nil)
 	for open, want := range map[bool]diagnosis.ID{false: diagnosis.RevocationUnknown, true: ""} {
 		s := &server{}

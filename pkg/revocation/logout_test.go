@@ -233,7 +233,7 @@ type away struct{}
 
 func (away) Revoke(context.Context, revocation.Entry) error { return errors.New("connection refused") }
 
-func TestLogoutStoreAway(t *testing.T) {
+func TestLogoutStoreUnreachable(t *testing.T) {
 	i := newIDP(t, away{})
 	if status, body := i.logout(i.sign("logout+jwt", nil)); status != http.StatusBadRequest || !strings.Contains(body, "REVOCATION_UNKNOWN") || strings.Contains(body, "connection") {
 		t.Errorf("%d %s", status, body)

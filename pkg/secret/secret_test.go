@@ -22,7 +22,7 @@ type carrier struct {
 	Shown  secret.String
 }
 
-func TestNoRoadPrintsTheValue(t *testing.T) {
+func TestValueIsNeverPrinted(t *testing.T) {
 	s := secret.New(canary)
 	c := carrier{Name: "x", hidden: s, Shown: s}
 	var out bytes.Buffer

@@ -109,7 +109,7 @@ func asConfined(dir string) int {
 // If the new session cannot be stored, no refresh token is sent: a server that
 // rotates would treat the next use as theft. A valid token is used, and a grant
 // that uses up no refresh token proceeds.
-func TestUnwritableStoreSpendsNothing(t *testing.T) {
+func TestUnwritableStoreSendsNoRefreshToken(t *testing.T) {
 	const (
 		refused = `none, warning "", error "STORE_UNWRITABLE", 0 renewals, stored access-1, prepared "STORE_UNWRITABLE"`
 		lives   = `access-1, warning "STORE_UNWRITABLE", error "", 0 renewals, stored access-1, prepared "STORE_UNWRITABLE"`

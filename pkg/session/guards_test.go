@@ -74,7 +74,7 @@ func TestKeyringRefusesPlainFiles(t *testing.T) {
 
 // With auto, a session that was sealed and is now plain is used with a warning.
 // There is no warning if the user made it plain.
-func TestAutoWarnsWhereTheSealIsGone(t *testing.T) {
+func TestAutoWarnsIfTheSealIsGone(t *testing.T) {
 	other, _ := openStore(t)
 	save(t, other, example())
 	for name, tt := range map[string]struct {
@@ -147,7 +147,7 @@ func putPlain(t *testing.T, dir string) {
 }
 
 // Reading checks the state directory as writing does.
-func TestDirectoryIsLookedAt(t *testing.T) {
+func TestDirectoryIsChecked(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no mode bits on Windows")
 	}

@@ -60,7 +60,7 @@ func TestLoadDuringLoginAndLogout(t *testing.T) {
 }
 
 // A keychain that cannot store keys is reported before the login.
-func TestPrepareNeedsAKeychainThatKeeps(t *testing.T) {
+func TestPrepareNeedsAKeychainThatStores(t *testing.T) {
 	keys := &ring{}
 	good, dir := openSealed(t, session.Auto, keys)
 	if warning, err := good.Prepare(t.Context()); warning != nil || err != nil || keys.len() != 0 {

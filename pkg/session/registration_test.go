@@ -143,7 +143,7 @@ func TestRegistrationOutlivesTheSession(t *testing.T) {
 }
 
 // Profile names may contain dots. No two records use the same file.
-func TestNamesDoNotMeet(t *testing.T) {
+func TestRecordsHaveDifferentFiles(t *testing.T) {
 	names := []string{"a", "a.client", "a.client.json", "a.json", "a.lock", "a.new", "a.client-new", "a.client-lock", "a.sealed", "a.client-sealed", "a.client.client"}
 	each(t, func(t *testing.T, store *session.Store, _ string) {
 		ctx := t.Context()
@@ -173,7 +173,7 @@ func TestNamesDoNotMeet(t *testing.T) {
 
 // A file of one kind is not accepted as the other, sealed or not, even for the
 // same profile, issuer and client.
-func TestKindsDoNotPassAsEachOther(t *testing.T) {
+func TestKindsAreDistinct(t *testing.T) {
 	for _, kind := range []session.Kind{session.File, session.Keyring} {
 		t.Run(string(kind), func(t *testing.T) {
 			keys := &ring{}

@@ -125,7 +125,7 @@ func TestSealed(t *testing.T) {
 }
 
 // A refreshed session stays in its form: sealed with its key, or plain.
-func TestRenewalKeepsItsPlace(t *testing.T) {
+func TestRefreshKeepsTheForm(t *testing.T) {
 	keys := &ring{}
 	sealing, dir := openSealed(t, session.Keyring, keys)
 	auto, err := session.New(session.Options{Dir: dir, Keys: keys})

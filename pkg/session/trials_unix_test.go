@@ -144,7 +144,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-func TestDiskFullSpendsNothing(t *testing.T) {
+func TestDiskFullSendsNoRefreshToken(t *testing.T) {
 	store, dir := openStore(t)
 	s := example()
 	s.ExpiresAt = now.Add(30 * time.Second)
