@@ -201,7 +201,7 @@ func TestCertificatesOfEveryCommand(t *testing.T) {
 					t.Fatalf("login: %d\n%s", code, &w.stderr)
 				}
 				if name != "the login" {
-					w.run("profile", "set", "ca_cert=") // what the login kept
+					w.run("profile", "set", "ca_cert=") // what the login stored
 				}
 				var flags []string
 				if source != nil {

@@ -293,7 +293,7 @@ func TestUnknownProfile(t *testing.T) {
 		{"introspect"},
 		{"revoke"},
 		{"exchange"},
-		{"proxy", "--listen", "192.0.2.1:0"}, // which is refused, so that it does not serve
+		{"proxy", "--listen", "192.0.2.1:0"}, // which is refused, so that the command ends
 		{"verify"},
 		{"discover"},
 		{"exec", "--", "go", "version"},

@@ -31,7 +31,7 @@ func holding(t *testing.T, api string, last int64) (address string, reached <-ch
 		t.Fatal(err)
 	}
 	proxy := httputil.NewSingleHostReverseProxy(upstream)
-	proxy.ErrorLog = log.New(io.Discard, "", 0) // of requests that the client gives up
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // of requests that the client cancels
 	turns, full := make(chan struct{}, last), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {

@@ -138,7 +138,7 @@ func TestConnectionFailures(t *testing.T) {
 		w := &world{t: t, home: t.TempDir(), now: time.Now, getenv: map[string]string{"OAUTHCTL_TOKEN": givenToken, "OAUTHCTL_API": tt.url}}
 		code := w.run("call", "GET", "/x", "--json")
 		if name == "https on the way to plain" {
-			continue // an answer of the server
+			continue // a response of the server
 		}
 		got := w.stderr.String()
 		if code != 6 || !strings.Contains(got, tt.has) || !strings.Contains(got, tt.hint) {

@@ -21,7 +21,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// callWorld is a user who is logged in, at an API that takes the development server's tokens by a clock that jumps.
+// callWorld is a user who is logged in at an API that accepts the development server's tokens, with a clock that can
+// jump.
 func callWorld(t *testing.T, api func(w http.ResponseWriter, r *http.Request, jump func(time.Duration))) (w *world, requests *atomic.Int64) {
 	t.Helper()
 	var ahead, served atomic.Int64
@@ -52,7 +53,7 @@ func callWorld(t *testing.T, api func(w http.ResponseWriter, r *http.Request, ju
 	return w, &served
 }
 
-// Three thousand pages, during which the token expires twenty times: one list, no request twice.
+// 3,000 pages, during which the token expires twenty times, are one list, and no request is sent twice.
 func TestCallPaginate(t *testing.T) {
 	const pages = 3000
 	w, requests := callWorld(t, func(rw http.ResponseWriter, r *http.Request, jump func(time.Duration)) {
@@ -127,7 +128,7 @@ func TestCallPaginateEnds(t *testing.T) {
 	}
 }
 
-// A stream of two hours outlives the token; each event is there when it comes.
+// A stream of two hours continues after the token has expired, and each event is printed when it arrives.
 func TestCallStream(t *testing.T) {
 	w, requests := callWorld(t, func(rw http.ResponseWriter, r *http.Request, jump func(time.Duration)) {
 		if r.URL.Path == "/lines" {
@@ -156,7 +157,7 @@ func TestCallStream(t *testing.T) {
 	}
 }
 
-// What is shown on a terminal and what passes through a pipe.
+// The output on a terminal and on a pipe.
 func TestCallAnswers(t *testing.T) {
 	const latin = "caf\xe9 \x80 5"
 	w, _ := callWorld(t, func(rw http.ResponseWriter, r *http.Request, _ func(time.Duration)) {
@@ -236,7 +237,7 @@ func TestCallAnswers(t *testing.T) {
 	}
 }
 
-// A download that breaks off leaves what was there.
+// If a download fails, the existing file does not change.
 func TestCallKeepsTheOldFile(t *testing.T) {
 	w, _ := callWorld(t, func(rw http.ResponseWriter, r *http.Request, _ func(time.Duration)) {
 		rw.Header().Set("Content-Length", "1000")
@@ -259,7 +260,7 @@ func TestCallKeepsTheOldFile(t *testing.T) {
 	}
 }
 
-// --dry-run shows the request, asks for no token, and sends nothing.
+// --dry-run shows the request, needs no token, and sends nothing.
 func TestCallDryRun(t *testing.T) {
 	w, requests := callWorld(t, func(http.ResponseWriter, *http.Request, func(time.Duration)) {})
 	before := w.codesSent.Load()
@@ -273,7 +274,7 @@ func TestCallDryRun(t *testing.T) {
 	}
 }
 
-// A 401 is answered by one renewal and one repetition, silently if that helps.
+// After a 401, the token is refreshed and the request sent again, once, and without a message if that succeeds.
 func TestCallRenewsOnce(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	for _, args := range [][]string{{"login", w.api, "--browser"}, {"revoke"}} {
@@ -301,7 +302,7 @@ func TestCallRenewsOnce(t *testing.T) {
 	}
 }
 
-// Bad input ends with 2 before anything is sent, and names what is at fault.
+// For invalid input the exit code is 2, nothing is sent, and the message shows the wrong argument.
 func TestCallBadInput(t *testing.T) {
 	w, requests := callWorld(t, func(http.ResponseWriter, *http.Request, func(time.Duration)) {})
 	for _, tt := range []struct {

@@ -35,7 +35,7 @@ func TestClosedLoop(t *testing.T) {
 			for _, step := range [][]string{
 				{"login", w.api, "--browser", "--login-timeout", "2s", "--timeout", "1s", "--scope", scope},
 				{"call", "GET", "/api/items"},
-				{"call", "GET", "/api/items"}, // with a key set that the API fetched anew
+				{"call", "GET", "/api/items"}, // with a key set that the API has fetched again
 				{"verify"},
 				{"token", "--refresh"},
 			} {

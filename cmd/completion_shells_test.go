@@ -8,7 +8,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// The shell completes profiles and what flags take.
+// The shell completes profiles and the values of flags.
 func TestCompletion(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	w.run("profile", "set", "api=https://api.example.com", "-p", "staging")

@@ -15,8 +15,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// completed returns what the shell is offered after a command line, with the
-// descriptions.
+// completed returns what the shell offers after a command line, with the descriptions.
 func completed(t *testing.T, line ...string) []string {
 	t.Helper()
 	stdout, stderr, code := runHelp(t, append([]string{"__complete"}, line...)...)
@@ -27,7 +26,7 @@ func completed(t *testing.T, line ...string) []string {
 	return lines[:len(lines)-1] // the last is a directive to the shell
 }
 
-// The descriptions of flags are whole, on one line, and without back quotes.
+// The descriptions of flags are complete, on one line, and without back quotes.
 func TestCompletionDescribesFlags(t *testing.T) {
 	seen := 0
 	everyCommand(testRoot(), func(cmd *cobra.Command) {
@@ -50,8 +49,7 @@ func TestCompletionDescribesFlags(t *testing.T) {
 	}
 }
 
-// tried runs a command line that has been interrupted, so that nothing is sent
-// and nothing serves, and returns its message.
+// tried runs a command line in a context that has ended, so that nothing is sent or served, and returns its message.
 func tried(t *testing.T, args ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -68,9 +66,8 @@ func tried(t *testing.T, args ...string) string {
 	return errs.String()
 }
 
-// Each value that the shell is offered for a flag is one that the command takes. A
-// value that it does not know is refused, so the values were looked at. Algorithms
-// have a test of their own.
+// The command accepts each value that the shell offers for a flag. It refuses an unknown value, which shows that it
+// checks them. Algorithms have their own test.
 func TestOfferedValuesAreAccepted(t *testing.T) {
 	dir := t.TempDir()
 	policy, secret := filepath.Join(dir, "policy.yaml"), filepath.Join(dir, "secret")
@@ -91,14 +88,14 @@ func TestOfferedValuesAreAccepted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// What a command needs besides the flag, so that it comes to look at it.
+	// The other arguments that a command needs before it checks the flag.
 	base := map[string][]string{
 		"login":  {"http://127.0.0.1:1", "--client-id", "a"},
 		"verify": {"x.y.z", "--jwks", public, "--issuer", "http://127.0.0.1:1"}, "check": {"x.y.z", "--jwks", public, "--issuer", "http://127.0.0.1:1", "--scope", "a"},
 		"dev": {"--mint", "good", "--seed", "1"}, "jwks convert": {public},
 		"audit": {"http://127.0.0.1:1", "--operation", "GET /x"}, "guard": {"--policy", policy, "--listen", "127.0.0.1:0"},
 	}
-	// What one value needs.
+	// The other arguments that one value needs.
 	more := map[string][]string{
 		"login grant-type jwt-bearer": {"--assertion", "ci:github"}, "login grant-type token-exchange": {"--subject-token", "ci:github"},
 		"guard log": {"--upstream", "http://127.0.0.1:1"}, "guard introspect": {"--upstream", "http://127.0.0.1:1", "--introspect-client-id", "a", "--introspect-secret-file", secret},
@@ -114,7 +111,7 @@ func TestOfferedValuesAreAccepted(t *testing.T) {
 	}
 	// What is offered depends on the key.
 	ways := map[string][][]string{"sign": {{"--key", private}, {"--key", rsa}, {"--secret-file", secret}, {"--secret-file", "-"}}}
-	// Flags that take any value, or whose value is looked at only once a server has answered.
+	// Flags that accept any value, or whose value is checked only after a server has responded.
 	free := []string{"login auth-method", "introspect auth-method", "login prompt", "dev auto-approve", "exchange subject-token-type", "exchange actor-token-type", "exchange requested-token-type", "login subject-token-type"}
 	table := flagValues()
 	tested := map[string]bool{}
@@ -160,7 +157,7 @@ func TestOfferedValuesAreAccepted(t *testing.T) {
 	}
 }
 
-// Arguments that are known are offered, each where it can stand.
+// Known arguments are offered in each place where they are allowed.
 func TestCompletionOfArguments(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"token.txt", "tokens.txt", ".hidden"} {

@@ -20,7 +20,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// A documented command: what is typed, what the page shows of the output, and the line of the page.
+// A documented command: the command, the output on the page, and its line on the page.
 type documented struct {
 	command string
 	shown   []string
@@ -34,9 +34,9 @@ func (d documented) fails() bool {
 	return strings.Contains(shown, "oauthctl: ") || strings.Contains(shown, "✗")
 }
 
-// readCommands reads the commands of a page. A ```sh block is commands to copy; the ```console block after it, if it has
-// no prompt, shows their output. A ```console block with prompts is a session: "$ " begins a command, "> " continues it,
-// and its output follows.
+// readCommands reads the commands of a page. A ```sh block has commands to copy; the ```console block after it, if it
+// has no prompt, shows their output. A ```console block with prompts is a session: "$ " begins a command, "> "
+// continues it, and its output follows.
 func readCommands(text string) []documented {
 	var all []documented
 	kind, blocks, unfinished := "", 0, false
@@ -73,8 +73,8 @@ func readCommands(text string) []documented {
 	return all
 }
 
-// isUnfinished reports whether a command goes on in the next line: in a here-document, or after a line that ends in the
-// middle of a command.
+// isUnfinished reports whether a command continues in the next line: in a here-document, or after a line that ends in
+// the middle of a command.
 func isUnfinished(command string) bool {
 	if m := regexp.MustCompile(`<<'?(\w+)`).FindStringSubmatch(command); m != nil {
 		return !strings.HasSuffix(command, "\n"+m[1])
@@ -125,7 +125,7 @@ $ five
 	}
 }
 
-// elsewhere returns why this test does not run a command; empty for the others.
+// elsewhere returns why this test does not run a command, or "".
 func elsewhere(command string) string {
 	if strings.HasPrefix(command, "oauthctl dev --") && strings.HasSuffix(command, "&") || strings.HasPrefix(command, "oauthctl dev --fault list") || strings.HasPrefix(command, "oauthctl dev --mint") {
 		return ""
@@ -152,8 +152,8 @@ func elsewhere(command string) string {
 	return ""
 }
 
-// moreThanGo returns the programs that a command runs and that may be missing where Go, git and a shell are installed.
-// The list is complete as long as the tests pass with a PATH that holds only those, which .ci/run tries.
+// moreThanGo returns the programs of a command that may be missing if only Go, git and a shell are installed. The list
+// is complete if the tests pass with a PATH that has only those, which .ci/run tries.
 func moreThanGo(command string) []string {
 	var programs []string
 	for _, m := range regexp.MustCompile(`(?:^|[|;&('"\n])\s*(curl|cut|jq|kubectl|node|openssl|python3|rm|sha256sum|tail)\s`).FindAllStringSubmatch(command, -1) {
@@ -178,9 +178,9 @@ func TestMoreThanGo(t *testing.T) {
 	}
 }
 
-// Every command of the pages does what the page says: it runs, in the order of the page, in an empty home, next to a
-// development server, and shows what is shown; … stands for anything. A command may fail only where the page shows that
-// it does. The pages for newcomers have a test of their own, TestNewcomer.
+// Every command of the pages does what the page says. The commands run in the order of the page, in an empty home
+// directory, next to a development server, and their output is as shown; … stands for any text. A command may fail only
+// if the page shows that it does. The pages for newcomers have their own test, TestNewcomer.
 func TestDocumentedCommands(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the pages are written for a POSIX shell")
@@ -242,7 +242,8 @@ func runPage(t *testing.T, commands []documented) {
 	s.wantCommands(t, commands, output.String())
 }
 
-// withDev is a shell in an empty home, next to a development server. The commands that end in & may listen on servers.
+// withDev returns a shell in an empty home directory, next to a development server. Commands that end in & may listen
+// at servers.
 func withDev(t *testing.T, config devserver.Config, servers ...string) shellRun {
 	t.Helper()
 	home := t.TempDir()
@@ -275,7 +276,7 @@ func withDev(t *testing.T, config devserver.Config, servers ...string) shellRun 
 	return s
 }
 
-// freePorts returns a free port in place of each of the names.
+// freePorts returns a free port for each of the names.
 func freePorts(t *testing.T, names ...string) map[string]string {
 	t.Helper()
 	ports := map[string]string{}
@@ -290,7 +291,7 @@ func freePorts(t *testing.T, names ...string) map[string]string {
 	return ports
 }
 
-// replacingPorts returns a function that writes the ports in use here in place of those of the pages.
+// replacingPorts returns a function that replaces the ports of the pages with the ports in use.
 func replacingPorts(ports map[string]string) func(string) string {
 	port := regexp.MustCompile(`\b(` + strings.Join(slices.Collect(maps.Keys(ports)), "|") + `)\b`)
 	return func(text string) string {
@@ -298,7 +299,7 @@ func replacingPorts(ports map[string]string) func(string) string {
 	}
 }
 
-// What the pages show of pipelines cannot run here, but every command in them parses: its verb and flags are there.
+// The pipelines on the pages cannot run here, but every command in them can be parsed: the command and its flags exist.
 func TestDocumentedPipelines(t *testing.T) {
 	pages, err := filepath.Glob("../docs/ci/*.md")
 	if err != nil {
@@ -327,7 +328,7 @@ func TestDocumentedPipelines(t *testing.T) {
 	}
 }
 
-// The page names every fault, and no other.
+// The page lists every fault, and no other.
 func TestFaultsAreDocumented(t *testing.T) {
 	text, err := os.ReadFile("../docs/dev-server.md")
 	if err != nil {

@@ -24,7 +24,7 @@ type shellRun struct {
 	free   []string                    // the ports on which commands that end in & may listen
 }
 
-// run gives the commands to a shell, and the next one after a command that ends in & once that listens.
+// run passes the commands to a shell. After a command that ends in &, it waits until the command listens.
 func (s *shellRun) run(t *testing.T, commands []documented, stdout, stderr io.Writer) {
 	t.Helper()
 	// Not $(jobs -p), which is empty in some shells.
@@ -66,7 +66,7 @@ func (s *shellRun) run(t *testing.T, commands []documented, stdout, stderr io.Wr
 	}
 }
 
-// wantCommands compares what the commands printed with what the page shows, and whether they succeeded.
+// wantCommands compares the output of the commands, and whether they succeeded, with the page.
 func (s *shellRun) wantCommands(t *testing.T, commands []documented, output string) {
 	t.Helper()
 	printed, block := "", 0 // by the commands of a block so far
@@ -88,7 +88,8 @@ func (s *shellRun) wantCommands(t *testing.T, commands []documented, output stri
 	}
 }
 
-// waitForListener waits until one more of the free ports is listened on, or ctx ends, and takes it from the list.
+// waitForListener waits until a process listens on one of the free ports, or ctx ends, and removes the port from the
+// list.
 func waitForListener(ctx context.Context, free *[]string) {
 	for ctx.Err() == nil {
 		for i, port := range *free {
@@ -102,7 +103,7 @@ func waitForListener(ctx context.Context, free *[]string) {
 	}
 }
 
-// wantShown holds what a page shows against what came, line by line, but for what is different each time.
+// wantShown compares the output on a page with the real one, line by line, except for text that differs each time.
 func wantShown(t *testing.T, c documented, here func(string) string, got string) {
 	t.Helper()
 	lines := strings.Split(got, "\n")

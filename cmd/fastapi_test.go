@@ -19,7 +19,7 @@ import (
 
 // findPython returns the Python interpreter for the APIs, or what is missing.
 func findPython() (python, missing string) {
-	for _, python := range []string{"python3", "/usr/bin/python3"} { // another one may stand before Debian's
+	for _, python := range []string{"python3", "/usr/bin/python3"} { // another one may come before Debian's in the PATH
 		out, err := exec.Command(python, "-c", "import fastapi, jose, uvicorn").CombinedOutput()
 		if err == nil {
 			return python, ""
@@ -134,7 +134,7 @@ func TestGuardBeforeFastAPI(t *testing.T) {
 		{"/api/items", token, 200, `"for":"alice"`}, // not the root that the request claims to be
 		{"/api/items", token, 200, `"authorization":null`},
 		{"/healthz", "", 200, "well"},
-		{"/openapi.json", token, 403, ""}, // what the policy does not list
+		{"/openapi.json", token, 403, ""}, // a route that the policy does not list
 		{"/api//items", token, 400, ""},
 	} {
 		if status, body := g.ask(tt.path, tt.token); status != tt.status || !strings.Contains(body, tt.body) {

@@ -185,7 +185,7 @@ func TestRenewalWithoutKeys(t *testing.T) {
 			t.Errorf("token: %d\n%s", code, &w.stderr)
 		}
 	}
-	fault("wrong-issuer") // of access tokens, which say nothing about the user
+	fault("wrong-issuer") // of access tokens, which do not identify the user
 	if code := w.run("token", "--refresh"); code != 0 {
 		t.Errorf("token: %d\n%s", code, &w.stderr)
 	}

@@ -30,7 +30,7 @@ type hostileServer struct {
 	metadata func(m map[string]any)
 	redirect func(q url.Values)
 	idToken  func(claims map[string]any)
-	forge    func(s *hostileServer, header, claims map[string]any) string // the ID token whole
+	forge    func(s *hostileServer, header, claims map[string]any) string // the complete ID token
 	answer   func(m map[string]any)                                       // the token response
 	serve    map[string]http.HandlerFunc                                  // instead of what is at that path
 
@@ -55,7 +55,7 @@ func startHostileServer(t *testing.T, turn func(*hostileServer)) *hostileServer 
 	mux.HandleFunc("POST /token", s.serveToken)
 	s.mu.Lock() // a client of an earlier test may come to the same port at once
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock() // after which the knobs are seen as they were last turned
+		s.mu.Lock() // so that the handlers see the latest faults
 		if r.URL.Path == "/token" {
 			s.granted++
 		}
@@ -223,7 +223,7 @@ func huge(w http.ResponseWriter, _ *http.Request) {
 }
 
 func hang(_ http.ResponseWriter, r *http.Request) {
-	_, _ = io.Copy(io.Discard, r.Body) // only then is it noticed that the client has gone
+	_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client has gone
 	select {
 	case <-r.Context().Done():
 	case <-time.After(30 * time.Second):

@@ -315,7 +315,7 @@ func hostileLogin(t *testing.T, s *hostileServer, code int, id string) {
 type processOutcome struct {
 	outcome
 	took time.Duration
-	peak int64 // bytes, 0 where the system does not tell
+	peak int64 // in bytes; 0 if the system does not report it
 }
 
 // readPeak returns the value that a process wrote with notePeak, or 0 if it wrote none or was killed.

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// roomBreaches tells what the house does not allow in the source of a room.
-func roomBreaches(t *testing.T, r room) []string {
+// packageBreaches returns what is not allowed in the source of a package.
+func packageBreaches(t *testing.T, r goPackage) []string {
 	t.Helper()
 	var breaches []string
 	if r.Doc == "" {
@@ -34,7 +34,7 @@ func roomBreaches(t *testing.T, r room) []string {
 	return breaches
 }
 
-// sourceBreaches tells every export without a comment, every init, and, for a file under pkg, what reaches for the program.
+// sourceBreaches returns every export without a comment, every init, and the forbidden names in a file under pkg.
 func sourceBreaches(file *ast.File, underPkg bool) []string {
 	var breaches []string
 	for _, declaration := range file.Decls {
@@ -59,7 +59,7 @@ func sourceBreaches(file *ast.File, underPkg bool) []string {
 		ast.Inspect(file, func(n ast.Node) bool {
 			if selector, ok := n.(*ast.SelectorExpr); ok {
 				if x, ok := selector.X.(*ast.Ident); ok && slices.Contains(ofTheProgram(), x.Name+"."+selector.Sel.Name) {
-					breaches = append(breaches, "names "+x.Name+"."+selector.Sel.Name)
+					breaches = append(breaches, "uses "+x.Name+"."+selector.Sel.Name)
 				}
 			}
 			return true
@@ -68,7 +68,7 @@ func sourceBreaches(file *ast.File, underPkg bool) []string {
 	return breaches
 }
 
-// hasExportedReceiver reports whether a function, or the type a method belongs to, is seen from outside.
+// hasExportedReceiver reports whether a function, or the type of a method, is exported.
 func hasExportedReceiver(d *ast.FuncDecl) bool {
 	if d.Recv == nil {
 		return true
@@ -90,8 +90,8 @@ func hasExportedReceiver(d *ast.FuncDecl) bool {
 	}
 }
 
-// undocumented tells the exported names of a specification that carry no comment. Of a group of constants or variables,
-// one comment for all will do; a type wants its own.
+// undocumented returns the exported names of a specification that have no comment. One comment is enough for a group of
+// constants or variables; each type needs its own.
 func undocumented(d *ast.GenDecl, spec ast.Spec) []string {
 	switch s := spec.(type) {
 	case *ast.TypeSpec:
@@ -108,7 +108,8 @@ func undocumented(d *ast.GenDecl, spec ast.Spec) []string {
 	return nil
 }
 
-// compilesAtStart reports whether a package variable is a regular expression, which every command would pay for.
+// compilesAtStart reports whether a package variable is a compiled regular expression, which would slow down the start
+// of every command.
 func compilesAtStart(spec ast.Spec) bool {
 	v, ok := spec.(*ast.ValueSpec)
 	if !ok {
@@ -158,7 +159,7 @@ func init() {}
 	}
 	want := []string{
 		"A has no comment", "M has no comment", "N has no comment", "D has no comment", "G has no comment",
-		"compiles a regular expression at every start", "H has no comment", "has an init", "names os.Exit",
+		"compiles a regular expression at every start", "H has no comment", "has an init", "uses os.Exit",
 	}
 	if diff := cmp.Diff(want, sourceBreaches(file, true)); diff != "" {
 		t.Errorf("sourceBreaches (-want +got):\n%s", diff)

@@ -17,11 +17,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The house: which floor each package stands on. A package imports only packages of lower floors, besides the one it
-// lies in. A new package takes a line here first.
+// The layer of each package. A package imports only packages of lower layers, and its parent package. Add a new package
+// here first.
 const module = "github.com/oauthctl/oauthctl"
 
-func floors() map[string]int {
+func layers() map[string]int {
 	return map[string]int{
 		".":                        10,
 		"cmd":                      9,
@@ -57,8 +57,8 @@ func floors() map[string]int {
 	}
 }
 
-// Where a module or a package of the standard library may be imported from outside tests; elsewhere is a breach.
-// A final slash stands for all that lies below.
+// Where a module or a package of the standard library may be imported outside tests. A final slash includes everything
+// below.
 func onlyIn() map[string][]string {
 	return map[string][]string{
 		"github.com/spf13/":             nil, // only in cmd, which may import all of these
@@ -79,7 +79,7 @@ func onlyIn() map[string][]string {
 // testKit is the package for other people's tests. No package imports it.
 const testKit = "pkg/oauthtest"
 
-// What no program may be made of: it serves tests alone.
+// Packages that only tests may link.
 func testsOnly() []string {
 	return []string{
 		"testing", "net/http/httptest", "github.com/google/go-cmp", "go.uber.org/goleak", "github.com/rogpeppe/go-internal",
@@ -87,7 +87,8 @@ func testsOnly() []string {
 	}
 }
 
-// Peers, to be measured against in a nested module, and tools: never in go.mod, so that no user downloads them.
+// Modules that must not be in go.mod, so that users do not download them: other libraries to compare with, which a
+// nested module uses, and tools.
 func notInGoMod() []string {
 	return []string{
 		"github.com/lestrrat-go/", "github.com/coreos/go-oidc", "github.com/MicahParks/", "github.com/auth0/",
@@ -99,7 +100,7 @@ func notInGoMod() []string {
 	}
 }
 
-// The screen, the arguments and the environment belong to cmd: what pkg may not name.
+// The screen, the arguments and the environment belong to cmd. Packages under pkg must not use these names.
 func ofTheProgram() []string {
 	return []string{
 		"os.Args", "os.Stdin", "os.Stdout", "os.Stderr", "os.Exit", "os.Getenv", "os.LookupEnv", "os.Environ",
@@ -107,31 +108,32 @@ func ofTheProgram() []string {
 	}
 }
 
-// A room is a package of this module, as `go list` tells it.
-type room struct {
+// A goPackage is a package of this module, as `go list` prints it.
+type goPackage struct {
 	Name       string
 	ImportPath string
 	Dir        string
 	Doc        string
 	GoFiles    []string
-	// Those of other systems.
+	// Files for other systems.
 	IgnoredGoFiles []string
 	Imports        []string
 	Deps           []string
 }
 
-// path is the room's path inside the module; "." is main.
-func (r room) path() string {
+// path returns the package's path inside the module; "." is main.
+func (r goPackage) path() string {
 	if r.ImportPath == module {
 		return "."
 	}
 	return strings.TrimPrefix(r.ImportPath, module+"/")
 }
 
-// rooms lists the packages of this module.
-func rooms(t *testing.T) []room {
+// goPackages lists the packages of this module.
+func goPackages(t *testing.T) []goPackage {
 	t.Helper()
-	// The folders are looked at here too, so that `go test` does not answer from its cache once a file comes or goes.
+	// The folders are read here too, so that `go test` does not use its cached result after a file was added or
+	// removed.
 	err := filepath.WalkDir("../pkg", func(string, fs.DirEntry, error) error { return nil })
 	if err != nil {
 		t.Fatal(err)
@@ -146,9 +148,9 @@ func rooms(t *testing.T) []room {
 	if err := list.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var found []room
+	var found []goPackage
 	for decoder := jsontext.NewDecoder(stdout); decoder.PeekKind() != 0; {
-		var r room
+		var r goPackage
 		if err := json.UnmarshalDecode(decoder, &r); err != nil {
 			t.Fatal(err)
 		}
@@ -160,20 +162,20 @@ func rooms(t *testing.T) []room {
 	return found
 }
 
-// importBreaches tells every import of the room that the house does not allow.
-func importBreaches(r room) []string {
+// importBreaches returns every import of the package that is not allowed.
+func importBreaches(r goPackage) []string {
 	var breaches []string
-	own, ok := floors()[r.path()]
+	own, ok := layers()[r.path()]
 	if !ok {
-		return []string{r.path() + " stands on no floor"}
+		return []string{r.path() + " has no layer"}
 	}
 	for _, imported := range r.Imports {
 		inner, isOurs := strings.CutPrefix(imported, module+"/")
 		if !isOurs {
 			continue
 		}
-		floor, ok := floors()[inner]
-		if isParent := strings.HasPrefix(r.path(), inner+"/"); !ok || floor >= own && !isParent {
+		layer, ok := layers()[inner]
+		if isParent := strings.HasPrefix(r.path(), inner+"/"); !ok || layer >= own && !isParent {
 			breaches = append(breaches, r.path()+" imports "+inner)
 		}
 	}
@@ -191,7 +193,7 @@ func importBreaches(r room) []string {
 		}
 		for _, dependency := range r.Deps {
 			if within(dependency, prefix) {
-				breaches = append(breaches, r.path()+" is made of "+dependency)
+				breaches = append(breaches, r.path()+" links "+dependency)
 			}
 		}
 	}
@@ -199,13 +201,13 @@ func importBreaches(r room) []string {
 	return breaches
 }
 
-// within reports whether an import path is prefix or lies under it.
+// within reports whether an import path is prefix or below it.
 func within(path, prefix string) bool {
 	return path == prefix || strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/")
 }
 
 func TestHouse(t *testing.T) {
-	found := rooms(t)
+	found := goPackages(t)
 	t.Run("imports", func(t *testing.T) {
 		for _, r := range found {
 			for _, breach := range importBreaches(r) {
@@ -217,7 +219,7 @@ func TestHouse(t *testing.T) {
 		}
 	})
 	t.Run("bearer is light", func(t *testing.T) {
-		i := slices.IndexFunc(found, func(r room) bool { return r.path() == "pkg/bearer" })
+		i := slices.IndexFunc(found, func(r goPackage) bool { return r.path() == "pkg/bearer" })
 		if i < 0 {
 			t.Fatal("there is no pkg/bearer")
 		}
@@ -227,7 +229,7 @@ func TestHouse(t *testing.T) {
 	})
 	t.Run("source", func(t *testing.T) {
 		for _, r := range found {
-			for _, breach := range roomBreaches(t, r) {
+			for _, breach := range packageBreaches(t, r) {
 				t.Error(breach)
 			}
 		}
@@ -236,33 +238,34 @@ func TestHouse(t *testing.T) {
 
 func TestHouseImportsAreHeld(t *testing.T) {
 	tests := []struct {
-		room room
+		pkg  goPackage
 		want []string
 	}{
-		{room{ImportPath: module + "/pkg/token", Imports: []string{module + "/pkg/jwks", "log/slog"}}, nil},
-		{room{ImportPath: module + "/pkg/revocation/redis", Imports: []string{module + "/pkg/revocation", "github.com/redis/rueidis"}}, nil},
-		{room{ImportPath: module + "/cmd", Imports: []string{"github.com/spf13/cobra", "log"}}, nil},
-		{room{ImportPath: module + "/pkg/jwks", Imports: []string{module + "/pkg/token"}}, []string{"pkg/jwks imports pkg/token"}},
-		{room{ImportPath: module + "/pkg/jwks", Imports: []string{module + "/pkg/discovery"}}, []string{"pkg/jwks imports pkg/discovery"}},
-		{room{ImportPath: module + "/pkg/oauth", Imports: []string{module + "/pkg/new"}}, []string{"pkg/oauth imports pkg/new"}},
-		{room{ImportPath: module + "/pkg/new"}, []string{"pkg/new stands on no floor"}},
-		{room{ImportPath: module + "/pkg/oauth", Imports: []string{"github.com/spf13/cobra", "log"}}, []string{"pkg/oauth imports github.com/spf13/cobra", "pkg/oauth imports log"}},
-		{room{ImportPath: module + "/pkg/oauth", Deps: []string{"testing"}}, []string{"pkg/oauth is made of testing"}},
-		{room{ImportPath: module + "/pkg/oauthtest", Deps: []string{"testing", "net/http/httptest"}}, nil},
-		{room{ImportPath: module + "/pkg/oauthtest", Deps: []string{"go.uber.org/goleak"}}, []string{"pkg/oauthtest is made of go.uber.org/goleak"}},
-		{room{ImportPath: module + "/cmd", Imports: []string{module + "/pkg/oauthtest"}}, []string{"cmd imports pkg/oauthtest"}},
+		{goPackage{ImportPath: module + "/pkg/token", Imports: []string{module + "/pkg/jwks", "log/slog"}}, nil},
+		{goPackage{ImportPath: module + "/pkg/revocation/redis", Imports: []string{module + "/pkg/revocation", "github.com/redis/rueidis"}}, nil},
+		{goPackage{ImportPath: module + "/cmd", Imports: []string{"github.com/spf13/cobra", "log"}}, nil},
+		{goPackage{ImportPath: module + "/pkg/jwks", Imports: []string{module + "/pkg/token"}}, []string{"pkg/jwks imports pkg/token"}},
+		{goPackage{ImportPath: module + "/pkg/jwks", Imports: []string{module + "/pkg/discovery"}}, []string{"pkg/jwks imports pkg/discovery"}},
+		{goPackage{ImportPath: module + "/pkg/oauth", Imports: []string{module + "/pkg/new"}}, []string{"pkg/oauth imports pkg/new"}},
+		{goPackage{ImportPath: module + "/pkg/new"}, []string{"pkg/new has no layer"}},
+		{goPackage{ImportPath: module + "/pkg/oauth", Imports: []string{"github.com/spf13/cobra", "log"}}, []string{"pkg/oauth imports github.com/spf13/cobra", "pkg/oauth imports log"}},
+		{goPackage{ImportPath: module + "/pkg/oauth", Deps: []string{"testing"}}, []string{"pkg/oauth links testing"}},
+		{goPackage{ImportPath: module + "/pkg/oauthtest", Deps: []string{"testing", "net/http/httptest"}}, nil},
+		{goPackage{ImportPath: module + "/pkg/oauthtest", Deps: []string{"go.uber.org/goleak"}}, []string{"pkg/oauthtest links go.uber.org/goleak"}},
+		{goPackage{ImportPath: module + "/cmd", Imports: []string{module + "/pkg/oauthtest"}}, []string{"cmd imports pkg/oauthtest"}},
 	}
 	for _, test := range tests {
-		if diff := cmp.Diff(test.want, importBreaches(test.room)); diff != "" {
-			t.Errorf("%s importing %v (-want +got):\n%s", test.room.path(), test.room.Imports, diff)
+		if diff := cmp.Diff(test.want, importBreaches(test.pkg)); diff != "" {
+			t.Errorf("%s importing %v (-want +got):\n%s", test.pkg.path(), test.pkg.Imports, diff)
 		}
 	}
 }
 
-// What the commands reach through pkg/account alone: which client this is, what a refresh keeps, where a login ends.
+// Packages that the commands may use only through pkg/account. It decides which client is used, what a refresh keeps,
+// and where a login ends.
 func throughAccount() []string { return []string{"pkg/session", "pkg/loopback", "pkg/dpop"} }
 
-// TestHouseCommandsUseAccounts holds cmd to pkg/account: of pkg/oauth it knows types and constants, and calls no function.
+// TestHouseCommandsUseAccounts checks that cmd uses only types and constants of pkg/oauth, and calls no function.
 func TestHouseCommandsUseAccounts(t *testing.T) {
 	functions := exportedFunctions(t, "../pkg/oauth")
 	if len(functions) == 0 || functions["TokenResponse"] || !functions["Register"] {
@@ -296,7 +299,7 @@ func TestHouseCommandsUseAccounts(t *testing.T) {
 	}
 }
 
-// exportedFunctions are the functions, not the methods, that the package in dir exports.
+// exportedFunctions returns the functions, but not the methods, that the package in dir exports.
 func exportedFunctions(t *testing.T, dir string) map[string]bool {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -318,9 +321,9 @@ func exportedFunctions(t *testing.T, dir string) map[string]bool {
 	return functions
 }
 
-// heavy lists what the middleware links that an API has no use for: Redis, the client's side, the terminal, a parser of
-// policy files.
-func heavy(bearer room) []string {
+// heavy lists the packages that the middleware links although an API does not need them: Redis, the client's side, the
+// terminal, a parser of policy files.
+func heavy(bearer goPackage) []string {
 	var breaches []string
 	for _, prefix := range []string{
 		module + "/pkg/oauth", module + "/pkg/session", module + "/pkg/apicall", module + "/pkg/loopback", module + "/pkg/revocation",
@@ -329,7 +332,7 @@ func heavy(bearer room) []string {
 	} {
 		for _, dependency := range bearer.Deps {
 			if within(dependency, prefix) {
-				breaches = append(breaches, "pkg/bearer brings "+dependency)
+				breaches = append(breaches, "pkg/bearer links "+dependency)
 			}
 		}
 	}
@@ -337,8 +340,8 @@ func heavy(bearer room) []string {
 }
 
 func TestHouseBearerIsHeld(t *testing.T) {
-	got := heavy(room{Deps: []string{module + "/pkg/token", module + "/pkg/oauth", "github.com/redis/rueidis", "go.yaml.in/yaml/v4"}})
-	want := []string{"pkg/bearer brings " + module + "/pkg/oauth", "pkg/bearer brings github.com/redis/rueidis", "pkg/bearer brings go.yaml.in/yaml/v4"}
+	got := heavy(goPackage{Deps: []string{module + "/pkg/token", module + "/pkg/oauth", "github.com/redis/rueidis", "go.yaml.in/yaml/v4"}})
+	want := []string{"pkg/bearer links " + module + "/pkg/oauth", "pkg/bearer links github.com/redis/rueidis", "pkg/bearer links go.yaml.in/yaml/v4"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("heavy (-want +got):\n%s", diff)
 	}

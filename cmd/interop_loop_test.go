@@ -25,7 +25,7 @@ type itemsAPI struct {
 	url     string
 	issuer  string
 	keys    jose.JSONWebKeySet
-	revoked atomic.Value // a token that is refused though it is good
+	revoked atomic.Value // a valid token that is refused
 }
 
 func startItemsAPI(t *testing.T) *itemsAPI {
@@ -94,7 +94,7 @@ type interopUser struct {
 	t      *testing.T
 	home   string
 	person person
-	stderr *watcher // nil unless somebody looks on
+	stderr *watcher // nil if no one watches
 }
 
 // An outcome is the result of a command: its exit code and its output.

@@ -17,7 +17,7 @@ type foreignServer struct {
 	start func(t *testing.T) (base string)
 	api   string   // the path of the API
 	call  []string // the request to it, after `call`
-	want  string   // what its answer holds
+	want  string   // what the response contains
 	login []string // flags of each login
 
 	refreshes bool     // it issues refresh tokens

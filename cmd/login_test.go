@@ -32,10 +32,10 @@ type world struct {
 	getenv         map[string]string
 	stdin          string
 	now            func() time.Time
-	terminal       io.Reader // what is typed, where all three streams are a terminal
-	network        *ledger   // writes down what is sent; nil does not
+	terminal       io.Reader // the input, if all three streams are a terminal
+	network        *ledger   // records the requests, if not nil
 	direct         bool      // the command makes its own connections, with the TLS settings that it finds
-	offline        bool      // no connection comes about
+	offline        bool      // all connections fail
 }
 
 type deferrer struct{ *testing.T }

@@ -29,7 +29,7 @@ func TestNoMessageShowsAToken(t *testing.T) {
 	} {
 		for _, token := range []string{jwt, opaque, random} {
 			if token == random && name != "two arguments" && name != "a command" && name != "jwks" {
-				continue // nothing says that this is a secret
+				continue // the name does not show that this is a secret
 			}
 			given := make([]string, len(args))
 			for i, arg := range args {

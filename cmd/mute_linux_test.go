@@ -81,7 +81,7 @@ func TestMuteTerminal(t *testing.T) {
 func runOnTerminal(t *testing.T, home string, args []string) time.Duration {
 	t.Helper()
 	user, program := openTerminal(t)
-	go func() { _, _ = io.Copy(io.Discard, user) }() // it reads, and says nothing
+	go func() { _, _ = io.Copy(io.Discard, user) }() // it reads and never responds
 	c := exec.CommandContext(t.Context(), "oauthctl", args...)
 	c.Stdin, c.Stdout, c.Stderr = program, program, program
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}

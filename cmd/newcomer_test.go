@@ -19,7 +19,7 @@ func TestNewcomersMistakes(t *testing.T) {
 		prepare func(*world)
 		args    []string // API and ISSUER stand for the servers' URLs
 		code    int
-		next    string // what the message names
+		next    string // what the message must contain
 	}{
 		"no server running":         {nil, []string{"login", "http://127.0.0.1:1", "--browser"}, 6, "oauthctl dev"},
 		"no server, discover":       {nil, []string{"discover", "http://127.0.0.1:1"}, 6, "oauthctl doctor http://127.0.0.1:1"},

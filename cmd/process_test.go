@@ -75,7 +75,7 @@ func TestCanaries(t *testing.T) {
 	}
 	// A browser that records everything about it that other users of the machine can see.
 	browser := write("browser", "#!/bin/sh\nprintf '%s\\n' \"$0\" \"$@\" >>"+filepath.Join(home, "argv")+"\ntr '\\0' '\\n' </proc/self/environ >>"+filepath.Join(home, "argv")+"\nexec xdg-open \"$@\"\n")
-	t.Setenv("BROWSER", browser) // handed on by runProcess
+	t.Setenv("BROWSER", browser) // set by runProcess
 	const secret = "canary-client-secret-c4n4ry"
 	file := write("secret", secret)
 	var printed strings.Builder

@@ -14,7 +14,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// The token reaches a command by its environment and a consumer in the form it reads.
+// A command gets the token in its environment, and other programs in the format that they read.
 func TestTokenConsumers(t *testing.T) {
 	need(t, "curl", missingProgram("curl"))
 	w := newWorld(t, devserver.Config{})

@@ -17,7 +17,7 @@ func TestBatchProgress(t *testing.T) {
 		{0, 1000, 0, "0 tokens, 0%"},
 		{333, 1000, 2, "2 tokens, 33%"},
 		{1000, 1000, 9, "9 tokens, 100%"},
-		{2000, 1000, 9, "9 tokens, 100%"}, // the file grows meanwhile
+		{2000, 1000, 9, "9 tokens, 100%"}, // the file grows while it is read
 	} {
 		b := &batch{size: tt.size}
 		b.verified.Store(tt.verified)

@@ -15,7 +15,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// An endpoint that has moved to another host since the login gets nothing: no token, no secret.
+// An endpoint that has moved to another host since the login receives no token
+// and no secret.
 func TestMovedEndpointsGetNothing(t *testing.T) {
 	uses := map[string]func(ctx context.Context, a *account.Account) error{
 		"token_endpoint": func(ctx context.Context, a *account.Account) error {
@@ -59,7 +60,7 @@ func TestMovedEndpointsGetNothing(t *testing.T) {
 				if _, err := open(config).Login(t.Context(), &user{t: t}, account.LoginOptions{URL: r.URL, OpenBrowser: true}); err != nil {
 					t.Fatal(err)
 				}
-				// The positive control: where it was, it works.
+				// The positive control: at the original host it works.
 				if err := use(t.Context(), open(account.Config{})); err != nil {
 					t.Fatalf("before the move: %v", err)
 				}
@@ -83,8 +84,9 @@ func TestMovedEndpointsGetNothing(t *testing.T) {
 	}
 }
 
-// A session counts only for what is in force; a client's own is replaced, a user's is refused.
-func TestSessionFitsWhatIsInForce(t *testing.T) {
+// A session is used only if it matches the configuration. One of client
+// credentials is replaced; for one of a user, there is an error.
+func TestSessionFitsTheConfiguration(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
 	other := newRigged(t)
 	if _, err := h.login(&user{t: t}, r.URL, func(o *account.LoginOptions) {
@@ -121,7 +123,8 @@ func TestSessionFitsWhatIsInForce(t *testing.T) {
 	}
 }
 
-// Two jobs that share a home and act for themselves get tokens of their own servers, scopes and APIs.
+// Two jobs with client credentials that share a home directory get tokens of
+// their own servers, scopes and APIs.
 func TestJobsThatShareAHome(t *testing.T) {
 	h := newHome(t)
 	staging, production := newRigged(t), newRigged(t)
@@ -165,7 +168,7 @@ func TestJobsThatShareAHome(t *testing.T) {
 	}
 }
 
-// What a repeatable grant asked for is asked for again, parameter by parameter.
+// Client credentials are requested again with the same parameters.
 func TestClientCredentialsAreRepeated(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
 	flags := profile.Values{profile.ClientID: "service", profile.GrantType: account.GrantClientCredentials}

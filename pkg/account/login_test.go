@@ -14,7 +14,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// A login that replaces a session revokes its refresh token, and says so if it cannot.
+// A login that replaces a session revokes its refresh token, and warns if it
+// cannot.
 func TestReplacedRefreshTokenIsRevoked(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
 	first := h.mustLogin(r.URL)
@@ -38,8 +39,8 @@ func TestReplacedRefreshTokenIsRevoked(t *testing.T) {
 	}
 }
 
-// Nothing is sent that could not be kept: with a directory that cannot be written, the refresh token is not spent.
-func TestNothingIsSpentThatCannotBeKept(t *testing.T) {
+// If the directory cannot be written, the refresh token is not sent.
+func TestNoRefreshIfItCannotBeStored(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root writes everywhere; the trials of package session cover full disks")
 	}
@@ -58,10 +59,10 @@ func TestNothingIsSpentThatCannotBeKept(t *testing.T) {
 	}
 }
 
-// A profile file that cannot be written does not cost the login.
+// A login succeeds even if the profile file cannot be written.
 func TestUnwritableProfileFile(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
-	// A directory in the file's place can be written by nobody, root included.
+	// A directory in place of the file cannot be overwritten, not even by root.
 	if err := os.MkdirAll(filepath.Join(h.path, "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func TestUnwritableProfileFile(t *testing.T) {
 	}
 }
 
-// Logout tries both tokens whatever becomes of one, and says what lives on.
+// Logout tries to revoke both tokens, and reports which of them remain valid.
 func TestLogout(t *testing.T) {
 	tests := map[string]struct {
 		status  int
@@ -121,7 +122,8 @@ func TestLogout(t *testing.T) {
 	}
 }
 
-// A token that was revoked, or that the server calls inactive, is not given again.
+// A token that was revoked, or that the server reports as inactive, is not
+// returned again.
 func TestRevokedTokenIsNotGivenAgain(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
 	first := h.mustLogin(r.URL).Session.AccessToken
@@ -141,7 +143,8 @@ func TestRevokedTokenIsNotGivenAgain(t *testing.T) {
 	}
 }
 
-// status tries what a call would: a token that has expired is refreshed, or the reason is given.
+// Status behaves like a call: an expired token is refreshed, or the reason is
+// reported.
 func TestStatus(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
 	if s, err := h.open("", nil, nil).Status(t.Context()); err != nil || idOf(s.Err) != diagnosis.LoginRequired {
@@ -162,8 +165,8 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// The life of the refresh token is kept, in either spelling.
-func TestRefreshTokenLife(t *testing.T) {
+// The lifetime of the refresh token is stored, for both member names.
+func TestRefreshTokenLifetime(t *testing.T) {
 	for _, name := range []string{"refresh_token_expires_in", "refresh_expires_in"} {
 		h, r := newHome(t), newRigged(t)
 		r.answer = func(_ string, body map[string]any) (int, any) { body[name] = 86400; return http.StatusOK, nil }
@@ -174,7 +177,8 @@ func TestRefreshTokenLife(t *testing.T) {
 	}
 }
 
-// A server that answers slowly, but within the time that was asked for, costs nobody the session.
+// A server that responds slowly, but within the configured time, does not end
+// the session.
 func TestSlowServerWithinTimeout(t *testing.T) {
 	if os.Getenv("OAUTHCTL_TEST_LONG") == "" {
 		t.Skip("waits for 25 seconds; OAUTHCTL_TEST_LONG=1 runs it")

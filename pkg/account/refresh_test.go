@@ -33,7 +33,7 @@ func TestRotatedRefreshTokenIsKept(t *testing.T) {
 	}
 	tests := map[string]struct {
 		rig   rig
-		given bool // the access token is given, with a warning
+		given bool // the access token is returned, with a warning
 	}{
 		"issued in the future":    {claim("iat", time.Now().Unix()+7200), true},
 		"expired":                 {claim("exp", time.Now().Unix()-7200), true},

@@ -14,8 +14,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/account"
 )
 
-// A client that a server registered belongs to the profile, not to the session: it is used again with the redirect URI
-// that it was registered with, whatever became of the session.
+// A registered client belongs to the profile, not to the session. It is used
+// again with the redirect URI that it was registered with, even after the
+// session has ended.
 func TestRegistrationIsUsedAgain(t *testing.T) {
 	ends := map[string]func(h *home, r *rigged){
 		"at once":      func(*home, *rigged) {},
@@ -55,7 +56,7 @@ func TestRegistrationIsUsedAgain(t *testing.T) {
 	}
 }
 
-// A registration that is of no more use is replaced, once.
+// A registration that can no longer be used is replaced once.
 func TestRegistrationIsReplaced(t *testing.T) {
 	tests := map[string]func(h *home, r *rigged){
 		"the server forgot it": func(_ *home, r *rigged) { r.rig(func() { r.forgot = true }) },
@@ -102,7 +103,7 @@ func TestRegistrationIsReplaced(t *testing.T) {
 	}
 }
 
-// expire makes the registered secret end within a day.
+// expire makes the registered secret expire within a day.
 func expire(t *testing.T, h *home) {
 	t.Helper()
 	store := h.open("", nil, nil).Store()
@@ -116,7 +117,8 @@ func expire(t *testing.T, h *home) {
 	}
 }
 
-// A login that is given up leaves no client behind that nobody knows.
+// A client that was registered by an abandoned login is stored and used by the
+// next one.
 func TestAbandonedLoginKeepsItsClient(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
 	for range 3 {

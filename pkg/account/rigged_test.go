@@ -28,7 +28,7 @@ import (
 // every request.
 type rigged struct {
 	*httptest.Server
-	key *jwks.PrivateKey // that the key set shows
+	key *jwks.PrivateKey // that the key set has
 
 	mu       sync.Mutex
 	signer   *jwks.PrivateKey
@@ -43,10 +43,10 @@ type rigged struct {
 	requests []request        // to every endpoint but discovery and keys
 	clients  int              // registered
 	confid   bool             // registers confidential clients
-	forgot   bool             // knows no client any more
-	word     string           // by which it refuses a scope; "" is invalid_scope
+	forgot   bool             // has forgotten all clients
+	word     string           // the error for a refused scope; "" is invalid_scope
 	refuse   string           // a scope that it does not grant
-	page     http.HandlerFunc // of the authorization endpoint for a client that it forgot; nil is an error
+	page     http.HandlerFunc // the page of the authorization endpoint for a forgotten client; nil is an error
 }
 
 type request struct {
@@ -231,7 +231,7 @@ func (r *rigged) refreshes() int {
 type user struct {
 	t        *testing.T
 	warnings []error
-	opened   func(address string) error // in place of a browser
+	opened   func(address string) error // instead of a browser
 	clients  []string                   // that were registered
 	pasted   chan string                // what the user pastes; nil means nothing
 	console  []string                   // the steps that were shown

@@ -231,7 +231,7 @@ func TestProxyStreams(t *testing.T) {
 	read := bufio.NewReader(res.Body)
 	for i := range 5 {
 		if i > 0 {
-			next <- fmt.Sprint(i) // only after the one before was read
+			next <- fmt.Sprint(i) // only after the previous one was read
 		}
 		if line, err := read.ReadString('\n'); err != nil || line != fmt.Sprintf("data: %d\n", i) {
 			t.Fatalf("event %d: %q, %v", i, line, err)

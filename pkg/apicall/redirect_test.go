@@ -36,7 +36,7 @@ func neighbours(t *testing.T, answer http.HandlerFunc) (*apicall.Client, func() 
 	secure, plain := httptest.NewTLSServer(handler), httptest.NewServer(handler)
 	t.Cleanup(secure.Close)
 	t.Cleanup(plain.Close)
-	transport := safehttp.NewTransport(&tls.Config{InsecureSkipVerify: true}) //nolint:gosec // names that are no one's
+	transport := safehttp.NewTransport(&tls.Config{InsecureSkipVerify: true}) //nolint:gosec // names of other hosts
 	transport.Proxy = nil
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		to := secure.Listener.Addr().String()
@@ -137,7 +137,7 @@ func TestRedirectedBodies(t *testing.T) {
 		status int
 		away   bool
 		stream bool
-		want   []string // the bodies that arrive at the API
+		want   []string // the bodies that the API receives
 		final  int
 	}{
 		"308 within":       {method: "POST", status: 308, want: []string{"body", "body"}, final: 200},

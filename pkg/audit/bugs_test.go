@@ -107,7 +107,7 @@ func TestPlantedBugs(t *testing.T) {
 		{"expiry-text", "GET /items", "expiry-as-text", "TIME_INVALID", audit.Fail},
 		{"id-token", "GET /me", "id-token-as-access-token", "ID_TOKEN_AS_ACCESS", audit.Fail},
 		{"id-token", "GET /items", "id-token-with-scope", "ID_TOKEN_AS_ACCESS", audit.Fail},
-		{"id-token", "GET /items", "id-token-as-access-token", "ID_TOKEN_AS_ACCESS", audit.Fail}, // by its 403
+		{"id-token", "GET /items", "id-token-as-access-token", "ID_TOKEN_AS_ACCESS", audit.Fail}, // because of its 403
 		{"crit", "GET /items", "crit", "CRIT_UNSUPPORTED", audit.Fail},
 		{"cnf", "GET /items", "bound-token", "TOKEN_BOUND", audit.Warning},
 		{"member-case", "GET /items", "member-case", "MEMBER_CASE", audit.Fail},
@@ -167,7 +167,7 @@ func TestPlantedBugs(t *testing.T) {
 		t.Run(tt.bug+"/"+tt.name+"/process", func(t *testing.T) {
 			t.Parallel()
 			c := process(t, tt.bug)
-			c.Cases = []string{"good", "no-token", "public-without-token", tt.name} // the handler is asked all cases
+			c.Cases = []string{"good", "no-token", "public-without-token", tt.name} // all cases are sent to the handler
 			check(t, run(t, c))
 		})
 	}

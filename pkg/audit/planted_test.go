@@ -17,14 +17,14 @@ type planted struct {
 	issuer   string
 	audience string
 	keySet   string       // the URL of the issuer's key set
-	http     *http.Client // that reads the key set
+	http     *http.Client // that fetches the key set
 	revoked  func(raw string) bool
 
 	mu    sync.Mutex
 	known map[string]ecdsa.PublicKey // by kid
 	jwks  map[string][]byte          // the text of each key
 	items int
-	calls []string // method and path of all that arrived
+	calls []string // method and path of all requests
 	// trusted holds the claims of valid tokens that were sent before, for the
 	// bugs that cache them.
 	trusted map[string]map[string]any

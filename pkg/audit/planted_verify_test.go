@@ -68,7 +68,7 @@ func (p *planted) verify(ctx context.Context, raw string) (map[string]any, bool)
 		if !p.has("duplicate") {
 			return nil, false
 		}
-		claims["aud"] = p.audience // the first one counts
+		claims["aud"] = p.audience // the first one is used
 	}
 	if _, ok := claims["SCOPE"]; ok && !p.has("member-case") {
 		return nil, false

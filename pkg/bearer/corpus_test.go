@@ -22,7 +22,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// corpusDir holds the tokens that pkg/token is held to; its tests tell the form.
+// corpusDir has the tokens of the tests of pkg/token, which describe the
+// format.
 const corpusDir = "../token/testdata/corpus"
 
 // corpusFile is a group of tokens.
@@ -68,7 +69,7 @@ func readCorpus(t *testing.T) map[string]corpusFile {
 			t.Fatal(err)
 		}
 		var f corpusFile
-		// An option that this test did not know would be left out in silence.
+		// An option that this test does not know must not be ignored.
 		if err := json.Unmarshal(data, &f, json.RejectUnknownMembers(true)); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -22,15 +22,15 @@ type farm struct {
 	api, issuer *httptest.Server
 	path        string // of the API
 
-	wait         func() // before the API answers
+	wait         func() // before the API responds
 	status       int    // of the API without a token
 	challenge    []string
-	body         string // of the API's answer
+	body         string // of the API's response
 	redirect     string
 	apiHeader    http.Header
 	issuerHeader http.Header
 	prm, meta    map[string]any
-	prmText      string // in place of prm
+	prmText      string // instead of prm
 	prmStatus    int
 	metaStatus   int
 	keys         string

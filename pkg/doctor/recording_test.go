@@ -41,7 +41,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 // servers, which are gone.
 func TestExamineRecording(t *testing.T) {
 	onlyHere := map[string]bool{
-		"configuration": true, // of this machine
+		"configuration": true, // on this machine
 		"own clock":     true, // the recording has the clock of its machine
 		"no answer":     true, // its own timeout
 	}

@@ -155,8 +155,8 @@ func TestHeldConnections(t *testing.T) {
 func TestBrokenBodies(t *testing.T) {
 	for name, tt := range map[string]struct {
 		body   string
-		half   bool // the client goes away
-		status int  // of the answer, or of the log where nobody reads it
+		half   bool // the client closes the connection
+		status int  // of the response, or in the log if the client has gone
 	}{
 		"cut chunk":      {"Transfer-Encoding: chunked\r\n\r\n5\r\nhel", true, 499},
 		"cut length":     {"Content-Length: 50\r\n\r\nhel", true, 499},

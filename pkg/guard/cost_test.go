@@ -284,7 +284,7 @@ func TestLatency(t *testing.T) {
 	added := map[int][]time.Duration{50: nil, 99: nil}
 	for range rounds {
 		g := startCost(t, "guard", env...)
-		for _, server := range []costServer{bare, g} { // connections and code are warm afterwards
+		for _, server := range []costServer{bare, g} { // connections are open and code is warm afterwards
 			server.latencies(t, tokens[:100], 300, 300)
 		}
 		plain, guarded := bare.latencies(t, tokens, n, 300), g.latencies(t, tokens, n, 300)

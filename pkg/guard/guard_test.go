@@ -235,7 +235,7 @@ func TestHeaders(t *testing.T) {
 	tests := map[string]struct {
 		fields []string
 		change func(*guard.Config)
-		want   string // of the header fields that differ from none
+		want   string // the headers that differ from those of a plain request
 	}{
 		"nothing":             {nil, nil, ""},
 		"others pass":         {[]string{"X-Request-Id: test-7", "Cookie: a=b", "X-Authority: x"}, nil, "Cookie: a=b\nX-Authority: x\nX-Request-Id: test-7\n"},

@@ -26,7 +26,7 @@ func TestIdentity(t *testing.T) {
 		claims map[string]any
 		change func(*guard.Config)
 		status int
-		want   string // a line of what the API saw
+		want   string // a line of the request that the API received
 	}{
 		"good":                  {nil, nil, 200, "X-Auth-Subject: alice"},
 		"issuer":                {nil, nil, 200, "X-Auth-Issuer: " + issuer},

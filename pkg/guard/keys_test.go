@@ -15,8 +15,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// A guard whose issuer is away serves public routes, answers 503 elsewhere, says
-// that it is not ready, and works once the issuer is back.
+// While the issuer is unreachable, a guard serves public routes, answers 503 to
+// other requests, and is not ready. When the issuer is back, everything works.
 func TestLazyStart(t *testing.T) {
 	var up atomic.Bool
 	var f *fixture
@@ -64,7 +64,7 @@ func TestLazyStart(t *testing.T) {
 	}
 }
 
-// A file of keys is read again on demand; a wrong one changes nothing.
+// A file of keys is read again on demand; an invalid file changes nothing.
 func TestFileKeys(t *testing.T) {
 	first, second := newFixture(t, echo, nil), newFixture(t, echo, nil)
 	file := filepath.Join(t.TempDir(), "keys.json")

@@ -24,8 +24,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// A stream ends when its token is revoked or the policy closes its route, and
-// goes on while that cannot be told.
+// A stream ends when its token is revoked or the policy no longer allows it. It
+// continues while this cannot be checked.
 func TestStreamsAreCheckedAgain(t *testing.T) {
 	for name, tt := range map[string]struct {
 		withdraw func(*fixture, *away)
@@ -86,7 +86,7 @@ func (f *fixture) set(text string) {
 	}
 }
 
-// away is a store of what is revoked that can be away.
+// away is a revocation store that can be unreachable.
 type away struct {
 	*revocation.Memory
 	gone atomic.Bool
@@ -103,8 +103,8 @@ func (a *away) Revoked(ctx context.Context, t *token.Token) (bool, error) {
 	return a.Memory.Revoked(ctx, t)
 }
 
-// No protocol but a WebSocket reaches the API, and none on a request that was
-// not checked.
+// The only other protocol that reaches the API is WebSocket, and only after the
+// request was checked.
 func TestNoTunnel(t *testing.T) {
 	var reached atomic.Int64
 	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
@@ -150,8 +150,8 @@ func TestNoTunnel(t *testing.T) {
 	}
 }
 
-// The policy in use is compared with the file, so that a change before the first
-// look counts; content that is written in steps does not.
+// The file is compared with the policy in use, so a change before the first
+// check is noticed. A file that is being written is not used.
 func TestWatchFromTheStart(t *testing.T) {
 	f := newFixture(t, echo, nil)
 	file := filepath.Join(t.TempDir(), "policy.yaml")
@@ -173,7 +173,8 @@ func TestWatchFromTheStart(t *testing.T) {
 		return strings.Contains(f.log.String(), "GET /other") && strings.Contains(f.log.String(), "needs no token")
 	})
 
-	// Written faster than the looks, no half counts.
+	// The file is written faster than it is checked; an incomplete file is
+	// never used.
 	for i := range 20 {
 		write(strings.Replace(routes, "/healthz", fmt.Sprintf("/half%d", i), 1))
 		time.Sleep(20 * time.Millisecond)
@@ -183,7 +184,7 @@ func TestWatchFromTheStart(t *testing.T) {
 	if log := f.log.String(); strings.Count(log, "policy loaded") > 4 {
 		t.Errorf("halves were taken over:\n%s", log)
 	}
-	// A symlink that is swapped, as Kubernetes does.
+	// A symbolic link is replaced, as Kubernetes does.
 	other := filepath.Join(t.TempDir(), "other.yaml")
 	if err := os.WriteFile(other, []byte(strings.Replace(routes, "/healthz", "/swapped", 1)), 0o600); err != nil {
 		t.Fatal(err)
@@ -196,15 +197,15 @@ func TestWatchFromTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the swapped policy", func() bool { return status("/swapped") == 200 })
-	// At a signal the file is read at once.
+	// After a signal, the file is read at once.
 	write(routes)
 	if err := f.handler.Reload(file); err != nil || status("/healthz") != 200 {
 		t.Errorf("Reload: %v", err)
 	}
 }
 
-// A guard that stops says so first, lets what is under way finish, and logs what
-// it has to cut.
+// A guard that stops reports it first, lets open requests finish, and logs the
+// requests that it has to cut off.
 func TestStop(t *testing.T) {
 	t.Parallel() // most of it is waiting
 	released := make(chan struct{})
@@ -268,7 +269,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// The API is reached over HTTP/2, TLS and a socket.
+// The API can be reached over HTTP/2, TLS and a Unix socket.
 func TestUpstreams(t *testing.T) {
 	proto := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "Grpc-Status")

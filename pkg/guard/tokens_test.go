@@ -178,7 +178,7 @@ func TestCarriers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fields []string
 		status int
-		seen   string // what the API must see
+		seen   string // what the API must receive
 	}{
 		"header":          {[]string{"X-Api-Token: " + raw}, 200, "X-Auth-Subject: alice"},
 		"cookie":          {[]string{"Cookie: a=b; session=" + raw + "; c=d"}, 200, "Cookie: a=b; c=d"},

@@ -28,7 +28,7 @@ type binding struct {
 	requests  int
 	accepted  int
 	bound     string // jkt
-	silent    bool   // demands a nonce and names none
+	silent    bool   // requires a nonce and sends none
 }
 
 func newBinding(nonce string) *binding {

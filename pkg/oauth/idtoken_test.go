@@ -58,7 +58,7 @@ type idToken struct {
 	typ    string
 	key    any
 	claims map[string]any
-	raw    string // instead of all that
+	raw    string // instead of all the fields above
 }
 
 func goodIDToken() idToken {

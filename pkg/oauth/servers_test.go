@@ -185,7 +185,7 @@ func TestTokenMember(t *testing.T) {
 		member, body string
 		access       string // "" for a refusal
 		refresh      string
-		named        []string // the members that the refusal names
+		named        []string // the members in the error
 	}{
 		"as a workspace answers":          {"authed_user", `{"ok":true,"team":{"id":"T"},"authed_user":{"id":"U","scope":"a,b","access_token":"x","refresh_token":"r","token_type":"Bearer","expires_in":60}}`, "x", "r", nil},
 		"two tokens, the nested one":      {"person", `{"access_token":"bot","token_type":"Bearer","refresh_token":"b","person":{"access_token":"x","token_type":"Bearer"}}`, "x", "", nil},

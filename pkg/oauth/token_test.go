@@ -168,7 +168,7 @@ func TestHTMLIsNamed(t *testing.T) {
 	}
 }
 
-// Each request body, whole.
+// Each request body is compared completely.
 func TestGrants(t *testing.T) {
 	verifierOf := func(r *oauth.AuthorizationRequest) string { return r.CodeVerifier().Reveal() }
 	var form url.Values

@@ -68,7 +68,7 @@ func TestClientAuthentication(t *testing.T) {
 	}
 }
 
-// A client with a certificate uses the endpoints that ask for one.
+// A client with a certificate uses the endpoint aliases for mTLS.
 func TestMTLSAlias(t *testing.T) {
 	var path string
 	c := client(t, func(w http.ResponseWriter, r *http.Request) {
@@ -147,8 +147,9 @@ func TestTokenEndpointHostile(t *testing.T) {
 	}
 }
 
-// A byte a second keeps every idle timer happy; the limit of the whole does not
-// wait. It takes ten seconds to see, so only the long run does.
+// A server that sends a byte each second never exceeds the idle limit, but the
+// limit of the whole response ends it. This takes ten seconds, so only the long
+// run tests it.
 func TestTokenEndpointDrips(t *testing.T) {
 	if os.Getenv("OAUTHCTL_TEST_LONG") == "" {
 		t.Skip("takes 10 s; set OAUTHCTL_TEST_LONG=1")

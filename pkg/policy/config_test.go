@@ -65,7 +65,7 @@ func TestStricterRouteByClaims(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		wide, narrow []string
-		counts       string // the route of /A/b at a server that ignores case; "" if that is unclear
+		counts       string // the route of /A/b at a server that ignores case; "" if it is ambiguous
 	}{
 		"one of the same":      {[]string{"acme"}, []string{"acme", "other"}, "GET /{any}/b"},
 		"one of two":           {[]string{"acme", "other"}, []string{"acme"}, "GET /a/b"},

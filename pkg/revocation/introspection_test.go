@@ -20,12 +20,12 @@ import (
 
 // server is an introspection endpoint that counts its requests.
 type server struct {
-	inactive     sync.Map // token to anything
+	inactive     sync.Map // by token
 	asked        atomic.Int64
 	status       atomic.Int64 // 0 means 200
-	underway, at atomic.Int64 // now, and at most
+	underway, at atomic.Int64 // current and maximum number of requests
 	hold         chan struct{}
-	arrived      chan struct{} // gets a value when a question comes, if there is room
+	arrived      chan struct{} // receives a value for each request, if there is room
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -120,7 +120,7 @@ func TestLogout(t *testing.T) {
 		},
 	} {
 		i := newIDP(t, nil)
-		for round := range 2 { // the second is a repetition
+		for round := range 2 { // the second has no effect
 			if status, body := i.logout(i.sign(tt.typ, tt.logout)); status != http.StatusOK || body != "" {
 				t.Fatalf("%s, %d: %d %s", name, round, status, body)
 			}

@@ -211,7 +211,7 @@ func TestManyFollowers(t *testing.T) {
 	for i := range all {
 		all[i] = follow(t, s.url(), redis.Options{Timeout: 5 * time.Second})
 	}
-	t.Cleanup(func() { // each waits for the read that it has begun
+	t.Cleanup(func() { // each waits for its current read
 		var group sync.WaitGroup
 		for _, x := range all {
 			group.Go(func() { _ = x.Close() })
