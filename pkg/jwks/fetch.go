@@ -2,10 +2,12 @@ package jwks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 
+	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
@@ -120,10 +122,11 @@ func readAnswer(url string, res *safehttp.Response) (*Set, error) {
 		return nil, fmt.Errorf("%s answered %d %s", url, res.Status, http.StatusText(res.Status))
 	}
 	set, err := Parse(res.Body)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", url, err)
+	var d *diagnosis.Diagnosis
+	if errors.As(err, &d) {
+		return nil, &diagnosis.Diagnosis{ID: d.ID, Expected: d.Expected, Got: d.Got, Err: errors.Join(d.Err, errors.New("the URL is "+url))}
 	}
-	return set, nil
+	return set, err
 }
 
 // passes reports whether a status from 400 to 499 may be another one later.

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ func (t *Token) Warnings(now time.Time) []*diagnosis.Diagnosis {
 	var found []*diagnosis.Diagnosis
 	for _, d := range []*diagnosis.Diagnosis{
 		t.warnOfHeader(), e.checkExpiry(t, now), e.checkNotBefore(t, now), e.checkIssuedAt(t, now),
-		t.warnOfAudience(), t.warnOfLifetime(now), t.warnOfSecrets(), t.warnOfPersonalData(), t.warnOfBinding(),
+		t.warnOfAudience(), t.warnOfLifetime(now), t.warnOfSecrets(), t.warnOfPersonalData(), t.warnOfBinding(), t.warnOfProvider(),
 	} {
 		if d != nil {
 			found = append(found, d)
@@ -49,14 +50,29 @@ func (t *Token) warnOfAudience() *diagnosis.Diagnosis {
 }
 
 func (t *Token) warnOfLifetime(now time.Time) *diagnosis.Diagnosis {
-	issued, expires := t.IssuedAt(), t.Expiry()
+	issued := t.IssuedAt()
 	if issued.IsZero() {
 		issued = now
 	}
-	if expires.Sub(issued) <= longLived {
+	expires, wrong := date(t, "exp")
+	life := expires.Sub(issued)
+	switch {
+	case wrong != nil || life <= longLived:
+		return nil
+	case life == math.MaxInt64: // longer than a Duration can be
+		return &diagnosis.Diagnosis{ID: diagnosis.LongLived, Got: diagnosis.Values{"until " + stamp(expires)}}
+	}
+	return &diagnosis.Diagnosis{ID: diagnosis.LongLived, Got: diagnosis.Values{diagnosis.Duration(life)}}
+}
+
+// warnOfProvider warns of a token that only its provider can verify: the case
+// that the provider's rules have for its signature.
+func (t *Token) warnOfProvider() *diagnosis.Diagnosis {
+	d := explained(t, &diagnosis.Diagnosis{ID: diagnosis.SignatureInvalid})
+	if d.ID == diagnosis.SignatureInvalid {
 		return nil
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.LongLived, Got: diagnosis.Values{diagnosis.Duration(expires.Sub(issued))}}
+	return d
 }
 
 // warnOfBinding warns that the token is valid only with a proof (RFC 7800).

@@ -30,7 +30,11 @@ func TestWarnings(t *testing.T) {
 		"a vendor's type":        {typ: "vnd", want: map[diagnosis.ID]string{diagnosis.TypeUnknown: `vnd`}},
 		"no audience":            {change: map[string]any{"aud": nil}, want: map[diagnosis.ID]string{diagnosis.AudienceMissing: ""}},
 		"audience of a bad type": {change: map[string]any{"aud": 1}, want: map[diagnosis.ID]string{diagnosis.AudienceInvalid: "1"}},
-		"milliseconds":           {change: map[string]any{"iat": nil, "exp": now.UnixMilli()}, want: map[diagnosis.ID]string{diagnosis.TimeInMilliseconds: "1795521600000, which is 2026-11-24T12:00:00Z in milliseconds", diagnosis.LongLived: "292 y 171 d"}},
+		"milliseconds":           {change: map[string]any{"iat": nil, "exp": now.UnixMilli()}, want: map[diagnosis.ID]string{diagnosis.TimeInMilliseconds: "1795521600000, which is 2026-11-24T12:00:00Z in milliseconds"}},
+		"never expires":          {change: map[string]any{"exp": 253402300799}, want: map[diagnosis.ID]string{diagnosis.LongLived: "until 9999-12-31T23:59:59Z"}},
+		"for Microsoft Graph":    {change: map[string]any{"aud": "https://graph.microsoft.com"}, want: map[diagnosis.ID]string{diagnosis.EntraGraphToken: ""}},
+		"of Okta itself":         {change: map[string]any{"iss": "https://acme.okta.com"}, want: map[diagnosis.ID]string{diagnosis.OktaOrgServer: ""}},
+		"of an Okta server":      {change: map[string]any{"iss": "https://acme.okta.com/oauth2/default"}, want: map[diagnosis.ID]string{}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -46,6 +50,20 @@ func TestWarnings(t *testing.T) {
 				t.Errorf("Warnings (-want +got):\n%s", diff)
 			}
 		})
+	}
+	// The nonce is in the header, so that the audience does not matter.
+	for iss, want := range map[string]int{"https://sts.windows.net/x/": 1, "https://login.microsoftonline.com/x/v2.0": 1, issuer: 0} {
+		raw, err := token.SignWithHeader(key, map[string]any{"alg": "EdDSA", "nonce": "n"}, claims(map[string]any{"iss": iss, "aud": "https://management.azure.com"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, err := token.Decode(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tok.Warnings(now); len(got) != want || want == 1 && got[0].ID != diagnosis.EntraGraphToken {
+			t.Errorf("a nonce in the header of a token of %s: %v", iss, got)
+		}
 	}
 	none, err := token.Decode(part(`{"alg":"none"}`) + "." + part(`{"exp":1,"aud":"a"}`) + ".")
 	if err != nil || none.Warnings(now)[0].ID != diagnosis.AlgNone {
