@@ -26,7 +26,7 @@ type agreement struct {
 	policyFile string
 	policy     *policy.Policy
 	keys       guard.KeySet
-	keysFlag   string // what --jwks says
+	keysFlag   string // what --jwks says, "" if the policy names the keys
 }
 
 // outcome is a status with the diagnosis id, as in the response of an API.
@@ -43,7 +43,7 @@ func (a *agreement) guard(t *testing.T, method, path, raw string) outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := guard.New(guard.Config{Upstream: u, Policy: a.policy, Keys: a.keys})
+	h, err := guard.New(guard.Config{Upstream: u, Policy: a.policy, KeysOf: func(policy.Trust) (guard.KeySet, error) { return a.keys, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func (a *agreement) guard(t *testing.T, method, path, raw string) outcome {
 
 func (a *agreement) middleware(t *testing.T, method, path, raw string) outcome {
 	t.Helper()
-	v, err := a.policy.Verifier(a.keys, token.Options{})
+	v, err := a.policy.VerifierOf(func(policy.Trust) (token.KeySet, error) { return a.keys, nil }, token.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,11 @@ func ask(t *testing.T, h http.Handler, method, path, raw string) outcome {
 // check runs the check command and turns its exit code into the HTTP status that the middleware would return.
 func (a *agreement) check(t *testing.T, method, path, raw string) outcome {
 	t.Helper()
-	code, stdout, stderr := runOffline(t, "", "check", raw, "--policy", a.policyFile, "--jwks", a.keysFlag, "--operation", method+" "+path, "--json")
+	args := []string{"check", raw, "--policy", a.policyFile, "--operation", method + " " + path, "--json"}
+	if a.keysFlag != "" {
+		args = append(args, "--jwks", a.keysFlag)
+	}
+	code, stdout, stderr := runOffline(t, "", args...)
 	var shown struct {
 		Error struct {
 			ID diagnosis.ID `json:"id"`
@@ -140,6 +144,11 @@ func agreementTokens(t *testing.T, key, stranger *jwks.PrivateKey) map[string]st
 		"a slash more":     sign(key, "at+jwt", change{"aud": "https://api.example/"}),
 		"no audience":      sign(key, "at+jwt", change{"aud": nil}),
 		"another issuer":   sign(key, "at+jwt", change{"iss": "https://evil.example"}),
+		"a second issuer":  sign(key, "at+jwt", change{"iss": "https://other.example", "aud": "other"}),
+		"its audience":     sign(key, "at+jwt", change{"aud": "other"}),
+		"a third issuer":   sign(key, "at+jwt", change{"iss": "https://third.example", "aud": nil}),
+		"no issuer":        sign(key, "at+jwt", change{"iss": nil}),
+		"a thumbprint":     signHeader(t, key, map[string]any{"alg": "ES256", "x5t": "gone"}),
 		"another key":      sign(stranger, "at+jwt", nil),
 		"bound to a key":   sign(key, "at+jwt", change{"cnf": map[string]string{"jkt": "x"}}),
 		"bound to a cert":  sign(key, "at+jwt", change{"cnf": map[string]string{"x5t#S256": "x"}}),
@@ -148,6 +157,19 @@ func agreementTokens(t *testing.T, key, stranger *jwks.PrivateKey) map[string]st
 		"opaque":           "ory_at_abc.def",
 		"malformed":        "eyJhbGciOiJFUzI1NiJ9.e30",
 	}
+}
+
+// signHeader returns a token that is good but for its header.
+func signHeader(t *testing.T, key *jwks.PrivateKey, header map[string]any) string {
+	t.Helper()
+	now := time.Now().Unix()
+	raw, err := token.SignWithHeader(key, header, map[string]any{
+		"iss": "https://as.example", "aud": "https://api.example", "sub": "alice", "client_id": "app", "scope": "read", "iat": now, "exp": now + 600,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 const agreementPolicy = `issuer: https://as.example
@@ -198,7 +220,23 @@ func TestCheckAndGuardAgree(t *testing.T) {
 	t.Logf("%d requests: %v", requests, statuses)
 }
 
-// The same, without keys and without an audience.
+const severalIssuersPolicy = `issuers:
+  - issuer: https://as.example
+    jwks: KEYS
+    audience: https://api.example
+  - issuer: https://other.example
+    jwks: KEYS
+    audience: [https://api.example, other]
+  - issuer: https://third.example
+    jwks: KEYS
+    audience: none
+scope_claims: [permissions]
+routes:
+  "GET /items":    {scopes: [read], claims: {client_id: app}}
+  "GET /healthz":  {public: true}
+`
+
+// The same, without keys, without an audience, and with several issuers.
 func TestCheckAndGuardAgreeOnOtherPolicies(t *testing.T) {
 	key, stranger := generate(t), generate(t)
 	dir := t.TempDir()
@@ -209,20 +247,25 @@ func TestCheckAndGuardAgreeOnOtherPolicies(t *testing.T) {
 	for name, a := range map[string]*agreement{
 		"no audience": newAgreement(t, dir, "none.yaml", noAudience, set, keysFile),
 		"keys away":   newAgreement(t, dir, "away.yaml", agreementPolicy, jwks.NewRemote(away, jwks.RemoteOptions{}), away),
+		"several":     newAgreement(t, dir, "several.yaml", strings.ReplaceAll(severalIssuersPolicy, "KEYS", keysFile), set, ""),
 	} {
 		statuses := map[int]int{}
 		for of, raw := range agreementTokens(t, key, stranger) {
-			for _, path := range []string{"/items", "/healthz"} {
+			for _, path := range []string{"/items", "/healthz", "/unlisted", "/a//b"} {
 				want := a.middleware(t, "GET", path, raw)
+				if got := a.guard(t, "GET", path, raw); got != want {
+					t.Errorf("%s, %s, %s: guard says %v, the middleware %v", name, of, path, got, want)
+				}
 				if got := a.check(t, "GET", path, raw); got != want {
 					t.Errorf("%s, %s, %s: check says %v, the middleware %v", name, of, path, got, want)
 				}
 				statuses[want.status]++
 			}
 		}
-		if name == "keys away" && statuses[503] < 10 || name != "keys away" && statuses[200] < 20 {
+		if name == "keys away" && statuses[503] < 10 || name != "keys away" && statuses[200] < 20 || name == "several" && statuses[401] < 20 {
 			t.Errorf("%s: %v", name, statuses)
 		}
+		t.Logf("%s: %v", name, statuses)
 	}
 }
 
@@ -282,5 +325,35 @@ func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// No flag gives one key set to several issuers: one of them could sign for
+// another. Guard refuses the same.
+func TestOneKeySetForSeveralIssuers(t *testing.T) {
+	dir := t.TempDir()
+	key := generate(t)
+	_, keysFile := writeKeySet(t, dir, key)
+	one, several, secret := filepath.Join(dir, "one.yaml"), filepath.Join(dir, "several.yaml"), filepath.Join(dir, "secret")
+	write(t, one, agreementPolicy)
+	write(t, several, strings.ReplaceAll(severalIssuersPolicy, "KEYS", keysFile))
+	write(t, secret, strings.Repeat("s", 32))
+	raw := agreementTokens(t, key, key)["good"]
+	for flag, file := range map[string]string{"--jwks": keysFile, "--key": keysFile, "--secret-file": secret} {
+		code, _, stderr := runOffline(t, "", "check", raw, "--policy", several, "--operation", "GET /items", flag, file)
+		if code != 2 || !strings.Contains(stderr, flag+" cannot be combined with a policy of several issuers") {
+			t.Errorf("%s: exit %d %s", flag, code, stderr)
+		}
+		want := 0
+		if flag == "--secret-file" {
+			want = 3 // the token has a public key's signature
+		}
+		if code, _, stderr := runOffline(t, "", "check", raw, "--policy", one, "--operation", "GET /items", flag, file); code != want {
+			t.Errorf("one issuer, %s: exit %d, want %d %s", flag, code, want, stderr)
+		}
+	}
+	code, _, stderr := runOffline(t, "", "guard", "http://127.0.0.1:1", "--policy", several, "--jwks", keysFile)
+	if code != 2 || !strings.Contains(stderr, "several issuers") {
+		t.Errorf("guard: exit %d %s", code, stderr)
 	}
 }

@@ -172,6 +172,9 @@ func (env *Env) policyVerifier(p *policy.Policy, o checkOptions, options token.O
 		return nil, err
 	}
 	given, err := env.flagKeys(o.verifyingOptions)
+	if err == nil && given != nil && len(p.Trusted) > 1 {
+		err = severalIssuers(o.keysFlags()[0])
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -140,11 +140,17 @@ func (env *Env) loadPolicy(flag, file string) (*policy.Policy, error) {
 	return p.WithClock(env.Now), nil
 }
 
+// severalIssuers returns the error for keys that would be those of every issuer,
+// so that one of them could sign for another.
+func severalIssuers(flag string) error {
+	return usage("%s cannot be combined with a policy of several issuers: each has its own jwks there", flag)
+}
+
 // guardKeys returns the keys of each issuer of a guard: it starts while an issuer
 // is away, and waits for keys as an API does.
 func (env *Env) guardKeys(g *guardian, flag string, several bool) (func(policy.Trust) (guard.KeySet, error), error) {
 	if flag != "" && several {
-		return nil, usage("--jwks cannot be combined with a policy of several issuers: each has its own jwks there")
+		return nil, severalIssuers("--jwks")
 	}
 	client, err := env.client()
 	if err != nil {

@@ -170,19 +170,24 @@ func checkIssuerFlag(issuer string) error {
 	}
 }
 
+// keysFlags returns the flags with keys that were given.
+func (o *verifyingOptions) keysFlags() []string {
+	var given []string
+	for _, source := range [][2]string{{"--jwks", o.jwks}, {"--key", o.key}, {"--secret-file", o.secretFile}} {
+		if source[1] != "" {
+			given = append(given, source[0])
+		}
+	}
+	return given
+}
+
 // flagKeys returns the keys of a flag, nil without one. They are for every issuer,
 // and standard input can be read only once. A URL is requested when the first
 // token needs it.
 func (env *Env) flagKeys(o verifyingOptions) (token.KeySet, error) {
-	var sources []string
-	for _, source := range [][2]string{{"--jwks", o.jwks}, {"--key", o.key}, {"--secret-file", o.secretFile}} {
-		if source[1] != "" {
-			sources = append(sources, source[0])
-		}
-	}
-	switch {
-	case len(sources) > 1:
-		return nil, usage("%s cannot be combined; use one of --jwks, --key and --secret-file", strings.Join(sources, " and "))
+	switch given := o.keysFlags(); {
+	case len(given) > 1:
+		return nil, usage("%s cannot be combined; use one of --jwks, --key and --secret-file", strings.Join(given, " and "))
 	case o.secretFile != "":
 		data, err := env.readInput(o.secretFile, maxSecretFile)
 		if err != nil {
