@@ -352,7 +352,7 @@ func TestOneKeySetForSeveralIssuers(t *testing.T) {
 			t.Errorf("one issuer, %s: exit %d, want %d %s", flag, code, want, stderr)
 		}
 	}
-	code, _, stderr := runOffline(t, "", "guard", "http://127.0.0.1:1", "--policy", several, "--jwks", keysFile)
+	code, _, stderr := runOffline(t, "", "guard", "--upstream", "http://127.0.0.1:1", "--policy", several, "--jwks", keysFile)
 	if code != 2 || !strings.Contains(stderr, "several issuers") {
 		t.Errorf("guard: exit %d %s", code, stderr)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/oauthctl/oauthctl/cmd"
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -74,7 +75,7 @@ func TestCorpus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	codes := map[int]int{}
+	codes, schema := map[int]int{}, verifySchema(t)
 	for _, name := range names {
 		data, err := os.ReadFile(name)
 		if err != nil {
@@ -96,7 +97,7 @@ func TestCorpus(t *testing.T) {
 			if c.Options.SkipAudience || c.Options.ClientIDs != nil || strings.HasSuffix(raw, "\n") {
 				continue
 			}
-			code, id := judgeByCommand(t, raw, c.args(group.Issuer, group.Audience, group.Now))
+			code, id := judgeByCommand(t, schema, raw, c.args(group.Issuer, group.Audience, group.Now))
 			want, wantID := 3, c.ID
 			switch {
 			case c.Result == "valid":
@@ -116,7 +117,7 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-func judgeByCommand(t *testing.T, raw string, args []string) (int, diagnosis.ID) {
+func judgeByCommand(t *testing.T, schema *jsonschema.Schema, raw string, args []string) (int, diagnosis.ID) {
 	t.Helper()
 	var stdout, stderr strings.Builder
 	env := &cmd.Env{
@@ -125,6 +126,7 @@ func judgeByCommand(t *testing.T, raw string, args []string) (int, diagnosis.ID)
 		ConfigDir: t.TempDir(), StateDir: t.TempDir(), IsTerminal: func(any) bool { return false },
 	}
 	code := cmd.Run(t.Context(), env, args)
+	validate(t, schema, []byte(stdout.String()))
 	var shown struct {
 		Valid  bool `json:"valid"`
 		Checks []struct {
@@ -143,7 +145,10 @@ func judgeByCommand(t *testing.T, raw string, args []string) (int, diagnosis.ID)
 	}
 	for _, c := range shown.Checks {
 		if c.Status == token.Failed {
-			return code, c.ID // the error may name the provider's case behind it
+			if c.ID != shown.Error.ID { // one fault has one id
+				t.Errorf("the check says %s, the error %s", c.ID, shown.Error.ID)
+			}
+			return code, c.ID
 		}
 	}
 	return code, shown.Error.ID

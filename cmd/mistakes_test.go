@@ -47,11 +47,18 @@ func TestNoMistakeExitsWithOne(t *testing.T) {
 		introspect x --issuer CLOSED --client-id a --signing-key TEXT | introspect x --issuer CLOSED --client-id a --auth-method nonsense
 		introspect x --issuer CLOSED --client-id a --client-assertion ci:nonsense
 		guard --upstream x --policy POLICY | guard --upstream CLOSED --policy NONE | guard --upstream CLOSED --policy BROKEN | guard --upstream CLOSED --policy DIR`
-	n := 0
+	n, schema := 0, verifySchema(t)
 	for line := range strings.SplitSeq(strings.ReplaceAll(lines, "\n", "|"), "|") {
 		n++
 		if code := w.run(strings.Fields(words.Replace(line))...); code <= 1 {
 			t.Errorf("%s: exit code %d\n%s%s", strings.TrimSpace(line), code, &w.stdout, &w.stderr)
+		}
+		// With --json each of them is a report too, whatever was wrong.
+		words := strings.Fields(words.Replace(line))
+		isReport := words[0] == "verify" && !strings.Contains(line, "--batch") || words[0] == "check" && !strings.Contains(line, "--cases")
+		if isReport && !strings.Contains(line, "--jq") {
+			w.run(append(words, "--json")...)
+			validate(t, schema, w.stdout.Bytes())
 		}
 	}
 	if n < 90 {

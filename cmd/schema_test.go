@@ -1,7 +1,6 @@
 package cmd_test
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -16,10 +15,7 @@ import (
 
 // The JSON of verify and check follows the published schema for each kind of result.
 func TestVerifyMatchesItsSchema(t *testing.T) {
-	schema, err := jsonschema.NewCompiler().Compile("../docs/reference/verify.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	schema := verifySchema(t)
 	w := newWorld(t, devserver.Config{})
 	if code := w.run("login", w.api, "--browser", "-q"); code != 0 {
 		t.Fatalf("login: %d %s", code, &w.stderr)
@@ -70,13 +66,7 @@ func TestVerifyMatchesItsSchema(t *testing.T) {
 			if code := w.run(append(tt.args, "--json")...); code != tt.code {
 				t.Errorf("exit code %d, want %d\n%s", code, tt.code, &w.stderr)
 			}
-			instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(w.stdout.Bytes()))
-			if err != nil {
-				t.Fatalf("%v in %s", err, &w.stdout)
-			}
-			if err := schema.Validate(instance); err != nil {
-				t.Errorf("%v\n%s", err, &w.stdout)
-			}
+			validate(t, schema, w.stdout.Bytes())
 		})
 	}
 	for name, text := range map[string]string{
@@ -89,6 +79,16 @@ func TestVerifyMatchesItsSchema(t *testing.T) {
 			t.Errorf("the schema lets %s pass", name)
 		}
 	}
+}
+
+// verifySchema is the schema of what verify and check print with --json.
+func verifySchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	schema, err := jsonschema.NewCompiler().Compile("../docs/reference/verify.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
 }
 
 // keyFile writes the development server's public key to a file.
