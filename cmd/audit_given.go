@@ -20,12 +20,12 @@ type givenFlag struct {
 // only its name is kept.
 func givenFlags(cmd *cobra.Command) []givenFlag {
 	var all []givenFlag
-	others := []string{
-		"operation", "case", "quick", "baseline", "write-baseline", "sarif", "junit", "strict", "min-coverage",
-		"json", "jq", "quiet", "verbose", "no-color", "no-input", "show-secrets",
-	}
+	ofOutput := pflag.NewFlagSet("", pflag.ContinueOnError)
+	new(auditOptions).addResultFlags(ofOutput)
+	new(globalFlags).addOutputFlags(ofOutput)
+	choosing := []string{"operation", "case", "quick"}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if slices.Contains(others, f.Name) {
+		if ofOutput.Lookup(f.Name) != nil || slices.Contains(choosing, f.Name) {
 			return
 		}
 		given := givenFlag{onlyState: f.Name == "revocation" || f.Name == "rotation"}

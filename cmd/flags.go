@@ -54,7 +54,7 @@ func makeStrict(cmd *cobra.Command) {
 			if _, done := f.Value.(*strictValue); done || f.Value.Type() == "bool" || f.Value.Type() == "count" {
 				return
 			}
-			several := strings.Contains(f.Value.Type(), "Array") || strings.Contains(f.Value.Type(), "Slice")
+			_, several := f.Value.(pflag.SliceValue)
 			_, isEmptyAllowed := f.Annotations[emptyAllowed]
 			f.Value = &strictValue{Value: f.Value, repeatable: several, mayBeEmpty: isEmptyAllowed}
 			if f.DefValue == "[]" || f.DefValue == "0s" {

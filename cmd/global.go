@@ -34,6 +34,16 @@ const defaultTimeout = 30 * time.Second
 func (g *globalFlags) addFlags(f *pflag.FlagSet) {
 	f.StringVarP(&g.profile, "profile", "p", "", "use the profile `NAME`")
 	f.StringVar(&g.config, "config", "", "read and write profiles in `FILE`")
+	g.addOutputFlags(f)
+	f.DurationVar(&g.timeout, "timeout", defaultTimeout, "maximum wait for a response, and between bytes")
+	f.StringVar(&g.caCert, "ca-cert", "", "also trust the CA certificates in this PEM `FILE`")
+	f.StringVar(&g.clientCert, "client-cert", "", "present the certificate in this PEM `FILE` (mTLS)")
+	f.StringVar(&g.clientKey, "client-key", "", "private key of --client-cert, a PEM `FILE`")
+	f.BoolVar(&g.insecureTLS, "insecure-skip-tls-verify", false, "do not verify servers' certificates")
+}
+
+// addOutputFlags adds the flags that change what is shown, and not what is done.
+func (g *globalFlags) addOutputFlags(f *pflag.FlagSet) {
 	f.BoolVar(&g.json, "json", false, "print JSON, whose form is stable for scripts")
 	f.StringVar(&g.jq, "jq", "", "filter the JSON output with the jq `EXPRESSION`")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "print only data and errors")
@@ -41,11 +51,6 @@ func (g *globalFlags) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&g.showSecrets, "show-secrets", false, "with --verbose, do not redact secrets")
 	f.BoolVar(&g.noColor, "no-color", false, "print without colour")
 	f.BoolVar(&g.noInput, "no-input", false, "never prompt")
-	f.DurationVar(&g.timeout, "timeout", defaultTimeout, "maximum wait for a response, and between bytes")
-	f.StringVar(&g.caCert, "ca-cert", "", "also trust the CA certificates in this PEM `FILE`")
-	f.StringVar(&g.clientCert, "client-cert", "", "present the certificate in this PEM `FILE` (mTLS)")
-	f.StringVar(&g.clientKey, "client-key", "", "private key of --client-cert, a PEM `FILE`")
-	f.BoolVar(&g.insecureTLS, "insecure-skip-tls-verify", false, "do not verify servers' certificates")
 }
 
 // wantsJSON reports whether the output is JSON, which --jq implies.
