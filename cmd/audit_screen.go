@@ -146,13 +146,12 @@ func (run *auditRun) answers(row *audit.OperationReport) map[audit.Result]bool {
 // note is the word after a row.
 func (run *auditRun) note(row *audit.OperationReport) string {
 	o := row.Operation
-	isSafe := o.Method == "GET" || o.Method == "HEAD"
 	switch {
 	case row.MissingParam != "":
 		return "no value"
 	case o.Access != audit.Protected:
 		return string(o.Access)
-	case !isSafe:
+	case !o.IsSafe():
 		return run.options.unsafe
 	}
 	return ""

@@ -1,9 +1,9 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -47,10 +47,8 @@ func (env *Env) showVisit(v *visit, o doctorOptions) {
 			s.line("%s %s", s.faint(s.padded(s.marks.none)), row(r.Name, r.Text))
 		case !env.global.verbose && !isTelling(r.Name):
 			more++
-		case r.Name == "tls", r.Name == "tls issuer":
-			s.line("%s %s", s.good(s.padded(s.marks.pass)), row(hostExamined(v.report, r.Name), r.Text))
 		default:
-			s.line("%s %s", s.good(s.padded(s.marks.pass)), row(r.Name, r.Text))
+			s.line("%s %s", s.good(s.padded(s.marks.pass)), row(cmp.Or(r.Host, r.Name), r.Text))
 		}
 	}
 	if more > 0 {
@@ -80,18 +78,6 @@ func row(name, text string) string {
 		return continued(name+" "+clean(text), 2)
 	}
 	return name + strings.Repeat(" ", doctorNames-len(name)) + continued(clean(text), doctorNames+2)
-}
-
-// hostExamined is the host that a rung was about.
-func hostExamined(report *doctor.Report, name string) string {
-	address := report.URL
-	if name == "tls issuer" {
-		address = report.Issuer
-	}
-	if u, err := url.Parse(address); err == nil && u.Host != "" {
-		return u.Host
-	}
-	return name
 }
 
 func (env *Env) showFault(s *screen, r *doctor.Result) {
@@ -175,21 +161,21 @@ func (env *Env) fixOf(r *doctor.Result) (text string, commands []string) {
 // reproduceOf is one command that shows the fault again.
 func (env *Env) reproduceOf(r *doctor.Result) string {
 	switch q := r.Request; {
-	case q == nil && r.Name == "session":
+	case q == nil && r.Name == doctor.Session:
 		return env.command("status")
 	case q == nil:
 		return env.command("profile", "show")
 	case q.HasToken:
 		return env.command("call", q.Method, q.URL, "-v")
 	default:
-		return curlOf(q, strings.HasPrefix(r.Name, "reach") || strings.HasPrefix(r.Name, "tls"))
+		return curlOf(q)
 	}
 }
 
 // curlOf writes a request for curl.
-func curlOf(q *doctor.Request, connection bool) string {
+func curlOf(q *doctor.Request) string {
 	args := []string{"curl", "-si"}
-	if connection {
+	if q.Connection {
 		args[1] = "-sv"
 	}
 	switch {

@@ -53,7 +53,7 @@ func (a *Audit) controls(ctx context.Context, x *asking) bool {
 			none = cell
 		}
 	}
-	isUnsafe := !x.op.isSafe() && a.config.Unsafe == Dry
+	isUnsafe := !x.op.IsSafe() && a.config.Unsafe == Dry
 	if isUnsafe { // first without a token: if that is accepted, nothing more is sent
 		a.answer(ctx, x, none)
 		if x.seen.Anonymous = none.answer; none.answer.Status != http.StatusUnauthorized {
@@ -108,7 +108,7 @@ func isRefused(r *Answer) bool {
 
 // controlAgain repeats the valid request, unless it changes data.
 func (a *Audit) controlAgain(ctx context.Context, x *asking) {
-	if !x.op.isSafe() && a.config.Unsafe == Real || ctx.Err() != nil {
+	if !x.op.IsSafe() && a.config.Unsafe == Real || ctx.Err() != nil {
 		return
 	}
 	again := &cell{c: caseNamed("good")}

@@ -147,7 +147,7 @@ func (a *Audit) asked(c *Case) bool {
 // plan chooses the cases of an operation.
 func (a *Audit) plan(o *Operation) *asking {
 	x := &asking{op: o}
-	if !o.isSafe() && a.config.Unsafe == Safe {
+	if !o.IsSafe() && a.config.Unsafe == Safe {
 		x.skip = "changes data"
 		return x
 	}
@@ -163,7 +163,7 @@ func (a *Audit) plan(o *Operation) *asking {
 
 // concerns reports whether a case applies to an operation.
 func (a *Audit) concerns(c *Case, o *Operation) bool {
-	isReal := a.config.Unsafe == Real && !o.isSafe()
+	isReal := a.config.Unsafe == Real && !o.IsSafe()
 	switch {
 	case (o.Access != Protected) != (c.Group == GroupPublic):
 		return false

@@ -62,8 +62,8 @@ type Body struct {
 // Name returns the method and the path, such as "GET /items/{id}".
 func (o *Operation) Name() string { return o.Method + " " + o.Path }
 
-// isSafe reports whether the operation only reads data (RFC 9110, section 9.2.1).
-func (o *Operation) isSafe() bool { return o.Method == http.MethodGet || o.Method == http.MethodHead }
+// IsSafe reports whether the operation only reads data (RFC 9110, section 9.2.1).
+func (o *Operation) IsSafe() bool { return o.Method == http.MethodGet || o.Method == http.MethodHead }
 
 // needed returns the scopes of a valid token.
 func (o *Operation) needed() []string {
@@ -89,7 +89,7 @@ func (o *Operation) missing(mode Mode) (reason, param string) {
 	if o.Reason != "" {
 		return o.Reason, ""
 	}
-	isDry := mode == Dry && !o.isSafe()
+	isDry := mode == Dry && !o.IsSafe()
 	hasAbsent := false
 	for _, p := range o.Params {
 		switch {
@@ -100,7 +100,7 @@ func (o *Operation) missing(mode Mode) (reason, param string) {
 		}
 	}
 	switch {
-	case o.isSafe():
+	case o.IsSafe():
 	case isDry && (o.Body == nil || o.Body.Invalid == nil) && !hasAbsent:
 		return "no invalid body and no id that does not exist can be made, so nothing is sent", ""
 	case !isDry && o.Body != nil && o.Body.Valid == nil:
@@ -129,7 +129,7 @@ func (o *Operation) message(base *url.URL, common http.Header, mode Mode) *messa
 	if m.header == nil {
 		m.header = http.Header{}
 	}
-	isDry := mode == Dry && !o.isSafe()
+	isDry := mode == Dry && !o.IsSafe()
 	path, query := o.Path, url.Values{}
 	for _, p := range o.Params {
 		value := p.Value

@@ -195,7 +195,9 @@ func (e *examination) challenge(context.Context) finding {
 		return f.fixedBy(`add WWW-Authenticate: Bearer resource_metadata="` + e.wellKnown() + `"`)
 	case err != nil:
 		f := wrong("a header that can be parsed", strings.Join(fields, ", "))
-		f.text = strings.TrimPrefix(err.Error(), "challenge: ")
+		if syntax, ok := errors.AsType[*challenge.SyntaxError](err); ok {
+			f.text = syntax.Error()
+		}
 		return f
 	case i < 0:
 		return wrong("a challenge of the scheme Bearer", all[0].Scheme)

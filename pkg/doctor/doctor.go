@@ -69,6 +69,9 @@ type Request struct {
 	Header   http.Header
 	Body     string
 	HasToken bool // it was sent with the session's access token
+	// Connection means that the result is about the connection, and not about a
+	// response.
+	Connection bool
 }
 
 // Result is the result of one rung.
@@ -76,6 +79,7 @@ type Result struct {
 	Rung   string // "0" to "20", "M1" to "M4"
 	Name   string
 	Status Status
+	Host   string // whose certificate was examined, "" for other rungs
 	// Text summarises the result in one line.
 	Text string
 	// ID is the diagnosis of a failure or a warning, and of some notes.

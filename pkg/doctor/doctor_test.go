@@ -139,6 +139,9 @@ func TestExamineFindsTheFirstFault(t *testing.T) {
 			if got != tt.want {
 				t.Errorf("got %v, want %v\n%s", got, tt.want, lines(report))
 			}
+			if ofConnection := first.Rung == "1" || first.Rung == "2"; first.Request != nil && first.Request.Connection != ofConnection || ofConnection && first.Request == nil {
+				t.Errorf("about the connection: %+v", first.Request)
+			}
 			if first.Fix == "" || first.Text == "" {
 				t.Errorf("no fix or no text: %+v", first)
 			}
@@ -265,6 +268,9 @@ func TestExamineCertificates(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, r := range report.Results {
+				if want := map[bool]string{true: server.Listener.Addr().String()}[r.Name == "tls"]; r.Host != want {
+					t.Errorf("%s examined the certificate of %q, want %q", r.Name, r.Host, want)
+				}
 				if r.Name == "tls" && (r.ID != tt.want || r.Status != tt.status || r.Status != doctor.Passed && r.Owner != doctor.TheAPI) {
 					t.Errorf("%+v", r)
 				}

@@ -77,9 +77,14 @@ func acceptAnything() http.Header {
 	return http.Header{"Accept": {"application/json, text/event-stream, */*;q=0.5"}}
 }
 
+// connection is the request of a rung that is about the connection.
+func connection(rawURL string) *Request {
+	return &Request{Method: http.MethodGet, URL: rawURL, Connection: true}
+}
+
 // reached returns what the first response, or its error, shows about the connection.
 func (e *examination) reached(ctx context.Context, rawURL string, a *answer, err error) finding {
-	r := &Request{Method: http.MethodGet, URL: rawURL}
+	r := connection(rawURL)
 	if aboutTLS(err) || isNotRecorded(err) {
 		return finding{} // the next rung reports it
 	}
@@ -143,18 +148,18 @@ func (e *examination) families(ctx context.Context, rawURL string) finding {
 	if answers["tcp6"] {
 		works, fails = fails, works
 	}
-	f := failed(diagnosis.Unreachable, "only the "+works+" address responds", &Request{Method: http.MethodGet, URL: rawURL})
+	f := failed(diagnosis.Unreachable, "only the "+works+" address responds", connection(rawURL))
 	f.expected, f.got = diagnosis.Values{"IPv4 and IPv6"}, diagnosis.Values{works}
 	return f.warned().fixedBy("let the server listen on its " + fails + " address, or remove that address from the DNS")
 }
 
 func (e *examination) tls(ctx context.Context) finding {
-	return e.secured(ctx, e.config.URL, e.first, e.firstErr)
+	return e.secured(ctx, e.config.URL, e.first, e.firstErr).of(e.config.URL)
 }
 
 // secured returns what the first response, or its error, shows about TLS.
 func (e *examination) secured(ctx context.Context, rawURL string, a *answer, err error) finding {
-	r := &Request{Method: http.MethodGet, URL: rawURL}
+	r := connection(rawURL)
 	if isNotRecorded(err) {
 		return finding{}
 	}
@@ -199,7 +204,8 @@ func (e *examination) answersInClear(ctx context.Context, rawURL string) finding
 	defer cancel()
 	client := *e.config.HTTP
 	client.InsecureHTTP = []string{safehttp.Origin(&clear)}
-	r := &Request{Method: http.MethodGet, URL: clear.String(), Header: acceptAnything()}
+	r := connection(clear.String())
+	r.Header = acceptAnything()
 	a, _, err := e.sendBy(ctx, &client, r, nil)
 	if err != nil || a.status >= 300 && a.status != http.StatusUnauthorized {
 		return finding{}
@@ -245,7 +251,7 @@ func (e *examination) tlsIssuer(ctx context.Context) finding {
 	if e.issuerFirst == nil && e.issuerFailed == nil {
 		return finding{}
 	}
-	return e.secured(ctx, e.issuerURL, e.issuerFirst, e.issuerFailed)
+	return e.secured(ctx, e.issuerURL, e.issuerFirst, e.issuerFailed).of(e.issuerURL)
 }
 
 // unanswered returns a Diagnosis if a request exceeded its time limit.

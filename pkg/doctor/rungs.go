@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"net/url"
 	"slices"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -24,7 +25,8 @@ type rung struct {
 // request. A recording may lack it.
 const firstAnswer = "first answer"
 
-const sessionName = "session"
+// Session is the name of the rung that examines the stored session.
+const Session = "session"
 
 // rungs returns the table, in the order in which a fault affects a login and a call.
 func rungs() []rung {
@@ -58,8 +60,8 @@ func rungs() []rung {
 		{"M3", "mcp requests", mcp, "MCP, authorization", TheAPI, []string{"tls"}, (*examination).mcpRequests},
 		{"M4", "mcp scopes", mcp, "MCP, authorization", TheAPI, []string{"resource metadata"}, (*examination).mcpScopes},
 
-		{"18", sessionName, nil, "RFC 9068, section 4", You, []string{"machine"}, (*examination).session},
-		{"19", "call", apis, "RFC 6750, section 3.1", TheAPI, []string{"tls", sessionName}, (*examination).call},
+		{"18", Session, nil, "RFC 9068, section 4", You, []string{"machine"}, (*examination).session},
+		{"19", "call", apis, "RFC 6750, section 3.1", TheAPI, []string{"tls", Session}, (*examination).call},
 		{"20", "token endpoint", nil, "RFC 6749, section 5.2", TheIssuer, []string{"endpoints"}, (*examination).tokenEndpoint},
 	}
 }
@@ -68,6 +70,7 @@ func rungs() []rung {
 type finding struct {
 	status   Status // "" omits the rung from the report
 	text     string
+	host     string
 	id       diagnosis.ID
 	owner    Owner // "" means the row's
 	request  *Request
@@ -76,6 +79,14 @@ type finding struct {
 	rule     string // "" means the row's
 	fix      string // "" means the catalogue's
 	err      error
+}
+
+// of adds the host of a URL.
+func (f finding) of(rawURL string) finding {
+	if u, err := url.Parse(rawURL); err == nil {
+		f.host = u.Host
+	}
+	return f
 }
 
 func passed(text string) finding { return finding{status: Passed, text: text} }
@@ -167,7 +178,7 @@ func (e *examination) missing(row rung) string {
 
 func (e *examination) result(row rung, f finding) Result {
 	r := Result{
-		Rung: row.number, Name: row.name, Status: f.status, Text: f.text, ID: f.id, Request: f.request,
+		Rung: row.number, Name: row.name, Status: f.status, Host: f.host, Text: f.text, ID: f.id, Request: f.request,
 		Expected: f.expected, Got: f.got, Err: f.err,
 	}
 	if f.status == Passed || f.status == NotReached {

@@ -185,9 +185,9 @@ func (e *examination) accepted(a *answer, r *Request, err error) finding {
 // blameAudience turns the note that the token was not issued for the API's resource
 // (RFC 8707) into a failure, if the API has refused the token.
 func (e *examination) blameAudience(report *Report) {
-	i := slices.IndexFunc(report.Results, func(r Result) bool { return r.Name == sessionName })
+	i := slices.IndexFunc(report.Results, func(r Result) bool { return r.Name == Session })
 	if i >= 0 && e.intent.status == Failed && e.refused {
-		row := slices.IndexFunc(rungs(), func(r rung) bool { return r.name == sessionName })
+		row := slices.IndexFunc(rungs(), func(r rung) bool { return r.name == Session })
 		report.Results[i] = e.result(rungs()[row], e.intent)
 	}
 }
