@@ -13,6 +13,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/loopback"
 	"github.com/oauthctl/oauthctl/pkg/oauth"
 	"github.com/oauthctl/oauthctl/pkg/profile"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
@@ -169,7 +170,7 @@ func (l *login) awaitCode(ctx context.Context, back callback, request *oauth.Aut
 	lost := make(chan struct{})
 	if reused && !request.Pushed() {
 		go func() {
-			if pause(waiting, lookAfter) == nil && l.look(waiting, request).forgot() {
+			if safehttp.Pause(waiting, lookAfter) == nil && l.look(waiting, request).forgot() {
 				close(lost)
 			}
 		}()
@@ -185,17 +186,6 @@ func (l *login) awaitCode(ctx context.Context, back callback, request *oauth.Aut
 		return secret.String{}, err
 	}
 	return accepting.taken(), nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // acceptor accepts the first response to a request.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
 const (
@@ -215,12 +216,8 @@ func (c *Client) Pause(ctx context.Context, d time.Duration, why error) error {
 	if c.Wait != nil {
 		return c.Wait(ctx, d)
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("apicall: %w", ctx.Err())
+	if err := safehttp.Pause(ctx, d); err != nil {
+		return fmt.Errorf("apicall: %w", err)
 	}
+	return nil
 }

@@ -121,7 +121,7 @@ func New(c Config) (*Audit, error) {
 		c.Timeout = defaultTimeout
 	}
 	if c.Wait == nil {
-		c.Wait = wait
+		c.Wait = safehttp.Pause
 	}
 	for _, glob := range c.Cases {
 		if !slices.ContainsFunc(matrix(), func(row Case) bool { ok, _ := path.Match(glob, row.Name); return ok }) {

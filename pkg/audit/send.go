@@ -129,17 +129,6 @@ func (p *pace) halve() {
 	p.interval = min(max(2*p.interval, first), most)
 }
 
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // shown returns the claims of a token, without its header and signature, or "" if it
 // is not a JWT.
 func shown(raw string) string {

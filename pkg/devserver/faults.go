@@ -12,6 +12,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/forge"
+	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
 // Fault is one way in which the server can misbehave, enabled by Config.Faults,
@@ -219,14 +220,8 @@ func faultsOf(r *http.Request) faultSet {
 
 // wait waits for a delay, or until the client has closed the connection.
 func wait(r *http.Request, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.Context().Done():
+	if d > 0 {
+		_ = safehttp.Pause(r.Context(), d)
 	}
 }
 

@@ -13,25 +13,33 @@ import (
 // serveRevoke revokes a token of a client (RFC 7009). For an unknown token, or
 // one of another client, it does nothing and returns success.
 func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
-	form, refused := readForm(w, r)
+	value, c, refused := s.tokenOf(w, r)
+	if refused == nil {
+		s.grants.revoke(value, c.id)
+		if err := s.save(); err != nil {
+			refused = serverError(err)
+		}
+	}
 	if refused != nil {
 		writeError(w, refused)
 		return
 	}
-	c, refused := s.authenticate(r, form)
-	switch {
-	case refused != nil:
-		writeError(w, refused)
-	case form.Get("token") == "":
-		writeError(w, refuse("invalid_request", "token is missing"))
-	default:
-		s.grants.revoke(form.Get("token"), c.id)
-		if err := s.save(); err != nil {
-			writeError(w, serverError(err))
-			return
-		}
-		w.WriteHeader(http.StatusOK)
+	w.WriteHeader(http.StatusOK)
+}
+
+// tokenOf returns the token that a request is about, and the client that sent it.
+func (s *Server) tokenOf(w http.ResponseWriter, r *http.Request) (value string, c *client, refused *oauthError) {
+	form, refused := readForm(w, r)
+	if refused != nil {
+		return "", nil, refused
 	}
+	if c, refused = s.authenticate(r, form); refused != nil {
+		return "", nil, refused
+	}
+	if value = form.Get("token"); value == "" {
+		return "", nil, refuse("invalid_request", "token is missing")
+	}
+	return value, c, nil
 }
 
 // RevokeToken revokes a token, whichever client it was issued to.
@@ -71,21 +79,12 @@ type introspection struct {
 // serveIntrospect answers a confidential client for every token, and a public
 // client for its own.
 func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
-	form, refused := readForm(w, r)
+	value, c, refused := s.tokenOf(w, r)
 	if refused != nil {
 		writeError(w, refused)
 		return
 	}
-	c, refused := s.authenticate(r, form)
-	switch {
-	case refused != nil:
-		writeError(w, refused)
-		return
-	case form.Get("token") == "":
-		writeError(w, refuse("invalid_request", "token is missing"))
-		return
-	}
-	answer := s.introspect(form.Get("token"))
+	answer := s.introspect(value)
 	if c.isPublic() && answer.ClientID != c.id {
 		answer = introspection{}
 	}

@@ -176,9 +176,6 @@ func scalar(s Setting, value *yaml.Node) (string, error) {
 	return JoinList(list), nil
 }
 
-// Path returns the path of the file.
-func (f *File) Path() string { return f.path }
-
 // Names returns the names of the profiles, in order.
 func (f *File) Names() []string {
 	names := make([]string, 0, len(f.profiles))

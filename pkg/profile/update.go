@@ -24,13 +24,7 @@ const (
 // writers lose no change. If change returns an error, the file is not written.
 // Errors are Diagnoses: CONFIG_INVALID, CONFIG_INSECURE or CONFIG_UNWRITABLE.
 func Update(ctx context.Context, path string, change func(*File) error) error {
-	if path == "" {
-		return &diagnosis.Diagnosis{ID: diagnosis.ConfigUnwritable, Got: diagnosis.Values{"no home directory"}}
-	}
-	// A symbolic link remains a link: configuration files are often stored
-	// elsewhere.
-	target := resolved(path)
-	unlock, err := lock(ctx, target)
+	target, unlock, err := open(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -53,15 +47,23 @@ func Update(ctx context.Context, path string, change func(*File) error) error {
 	return write(target, after)
 }
 
+// open locks a profile file, and returns the path of the file that is written: a
+// symbolic link remains a link, because configuration files are often stored
+// elsewhere.
+func open(ctx context.Context, path string) (target string, unlock func(), err error) {
+	if path == "" {
+		return "", nil, &diagnosis.Diagnosis{ID: diagnosis.ConfigUnwritable, Got: diagnosis.Values{"no home directory"}}
+	}
+	target = resolved(path)
+	unlock, err = lock(ctx, target)
+	return target, unlock, err
+}
+
 // Writable reports whether [Update] could write the file, so that a login can
 // check it in advance. It changes nothing, except that it creates the
 // directory. Errors are Diagnoses.
 func Writable(ctx context.Context, path string) error {
-	if path == "" {
-		return &diagnosis.Diagnosis{ID: diagnosis.ConfigUnwritable, Got: diagnosis.Values{"no home directory"}}
-	}
-	target := resolved(path)
-	unlock, err := lock(ctx, target)
+	target, unlock, err := open(ctx, path)
 	if err != nil {
 		return err
 	}
