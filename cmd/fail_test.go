@@ -49,10 +49,10 @@ func TestErrorOfEveryCommandIsAnObject(t *testing.T) {
 
 // A hint does not suggest the command that has failed, if it would only fail again.
 func TestHintIsNotTheCommandThatFailed(t *testing.T) {
-	entry, _ := diagnosis.Lookup(diagnosis.KeyUnknown)
+	entry, _ := diagnosis.Lookup(diagnosis.KidUnknown)
 	everyCommand(testRoot(), func(cmd *cobra.Command) {
 		env := &Env{failed: cmd, Getenv: func(string) string { return "" }}
-		hint, _ := env.hintFor(&diagnosis.Diagnosis{ID: diagnosis.KeyUnknown})
+		hint, _ := env.hintFor(&diagnosis.Diagnosis{ID: diagnosis.KidUnknown})
 		if isSame := cmd.CommandPath() == "oauthctl jwks show"; isSame != (hint == entry.Fix) || isSame == strings.Contains(hint, "oauthctl jwks show") {
 			t.Errorf("%s: %s", cmd.CommandPath(), hint)
 		}

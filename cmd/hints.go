@@ -136,11 +136,11 @@ func (c hintContext) tokenHint() string {
 		return "if the payload is not a set of claims, verify it with --jws"
 	case diagnosis.AlgNotAllowed:
 		return "if the algorithm is meant to be used, add it with --alg or in the policy's algorithms"
-	case diagnosis.TypeRefused:
+	case diagnosis.TypRefused:
 		return "to accept such tokens on purpose, give their typ with --typ or their kind with --accept"
 	case diagnosis.IDTokenAsAccess:
 		return "send the access token of the same response; for an issuer whose access tokens look like this, --accept id_token"
-	case diagnosis.AlgMismatch, diagnosis.KeyUnknown:
+	case diagnosis.AlgMismatch, diagnosis.KidUnknown:
 		return "compare the token's iss, alg and kid with the keys: " + c.showKeys()
 	case diagnosis.HSTokenNoSecret:
 		return "give the secret with --secret-file, or let the issuer sign with RS256, ES256 or EdDSA"
@@ -150,11 +150,11 @@ func (c hintContext) tokenHint() string {
 		return "get a new token: " + c.run("token", "--refresh")
 	case diagnosis.NotYetValid, diagnosis.ClockSkew:
 		return "compare the clocks of this machine and of the issuer; --leeway allows for a difference"
-	case diagnosis.IssuerSlash:
+	case diagnosis.IssSlash:
 		return "use the issuer as its metadata writes it, if that is the server you mean: " + c.run("discover", first(c.Got, "URL"))
-	case diagnosis.AudienceMissing, diagnosis.AudienceMismatch:
+	case diagnosis.AudMissing, diagnosis.AudMismatch:
 		return "log in for this API with --audience or --resource, or expect the audience that the issuer uses"
-	case diagnosis.EntraAudienceForm:
+	case diagnosis.EntraAudForm:
 		return "expect both forms: repeat --audience, or list both in the policy"
 	case diagnosis.ClaimMissing:
 		return "have the issuer add the claim, or do not require it with --require"
@@ -167,7 +167,7 @@ func (c hintContext) tokenHint() string {
 		return "say what is expected, for instance with --audience"
 	case diagnosis.DPoPMissing:
 		return "`oauthctl call` sends a proof for a session of `oauthctl login --dpop`"
-	case diagnosis.TypeUnknown:
+	case diagnosis.TypUnknown:
 		return "configure the expected type with --typ if it has to be exact"
 	case diagnosis.TrustUnknown:
 		if len(c.Got) == 1 {
@@ -266,13 +266,13 @@ func (c hintContext) serverHint() string {
 		return "try again later; -v shows what the server answers"
 	case diagnosis.StateMismatch, diagnosis.NonceMismatch:
 		return "log in again and finish in the browser window that opens: " + c.run("login")
-	case diagnosis.IssuerParam, diagnosis.MetadataInvalid:
+	case diagnosis.IssParam, diagnosis.MetadataInvalid:
 		return "see each check of the metadata: " + c.run("discover")
 	case diagnosis.IDTokenMissing:
 		return "leave openid out of --scope, or fix the server's client registration"
 	case diagnosis.SubjectChanged:
 		return c.run("logout") + ", then " + c.run("login")
-	case diagnosis.RegistrationInvalid, diagnosis.NoRegistrationPath, diagnosis.RegistrationRefused:
+	case diagnosis.DCRInvalid, diagnosis.NoRegistrationPath, diagnosis.DCRRefused:
 		return "create a native or desktop client in the server's console, then " + c.run("login", "--client-id", "ID")
 	case diagnosis.EndpointMoved:
 		return "if the move is known to be right, begin a new session: " + c.run("login")
@@ -283,7 +283,7 @@ func (c hintContext) serverHint() string {
 			return "if that server is the API's: " + c.run("login", at.Issuer, "--api", at.API)
 		}
 		return "use the issuer's or the API's exact URL; `oauthctl discover URL` shows each place that was tried"
-	case diagnosis.DiscoveryMismatch:
+	case diagnosis.IssDiscoveryMismatch:
 		return "if the metadata is that of the issuer you mean: " + c.run("profile", "set", "issuer="+first(c.Got, "ISSUER"), "metadata_url=URL") + ", then " + c.run("login")
 	case diagnosis.ClientRefused:
 		return "check --client-id, the secret and --auth-method against the server's registration"

@@ -39,7 +39,7 @@ func TestRefusalHints(t *testing.T) {
 		"a code that ran out":     {refused(diagnosis.LoginRequired, "expired_token", "", oauth.Request{Endpoint: oauth.TokenEndpoint}), ""},
 		"no proof":                {refused(diagnosis.RequestRefused, "invalid_dpop_proof", "", oauth.Request{}), "login --dpop"},
 		"a wrong proof":           {refused(diagnosis.RequestRefused, "invalid_dpop_proof", "", oauth.Request{Proof: true}), ""},
-		"clocks":                  {&diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid, Err: &oauth.ClockError{Err: &diagnosis.Diagnosis{ID: diagnosis.IssuedInFuture}}}, "compare the clocks"},
+		"clocks":                  {&diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid, Err: &oauth.ClockError{Err: &diagnosis.Diagnosis{ID: diagnosis.IatInFuture}}}, "compare the clocks"},
 		"clocks that differ":      {&diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid, Err: &oauth.ClockError{Clock: behind, Err: &diagnosis.Diagnosis{ID: diagnosis.Expired}}}, "set the clock"},
 		"clocks that agree":       {&diagnosis.Diagnosis{ID: diagnosis.IDTokenInvalid, Err: &oauth.ClockError{Clock: oauth.ServerClock{Known: true}, Err: &diagnosis.Diagnosis{ID: diagnosis.Expired}}}, "report it to the server's operator"},
 		"a code, clocks differ":   {late(diagnosis.GrantInvalid, code), "2 m behind this machine's"},

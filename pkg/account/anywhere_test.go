@@ -299,7 +299,7 @@ func TestErrorsForAForgottenClient(t *testing.T) {
 // The metadata can be at another URL if the profile has it; the expected issuer
 // does not change.
 func TestMetadataElsewhere(t *testing.T) {
-	for issuer, want := range map[string]diagnosis.ID{"https://tenant.example/policy": "", "https://other.example": diagnosis.DiscoveryMismatch} {
+	for issuer, want := range map[string]diagnosis.ID{"https://tenant.example/policy": "", "https://other.example": diagnosis.IssDiscoveryMismatch} {
 		h, r := newHome(t), newRigged(t)
 		r.metadata["issuer"] = "https://tenant.example/policy"
 		r.metadata["scopes_supported"], r.metadata["authorization_response_iss_parameter_supported"] = []string{"api"}, false

@@ -128,7 +128,7 @@ func rotated(s *session.Session, answer *oauth.TokenResponse) *session.Session {
 // than before. Then the access token must not be used (OpenID Connect Core,
 // section 12.2).
 func otherUser(err error) bool {
-	for _, id := range []diagnosis.ID{diagnosis.SubjectChanged, diagnosis.IssuerMismatch, diagnosis.IssuerSlash, diagnosis.IssuerHost, diagnosis.AudienceMismatch, diagnosis.AudienceMissing, diagnosis.AudienceInvalid, diagnosis.SignatureInvalid} {
+	for _, id := range []diagnosis.ID{diagnosis.SubjectChanged, diagnosis.IssMismatch, diagnosis.IssSlash, diagnosis.IssHost, diagnosis.AudMismatch, diagnosis.AudMissing, diagnosis.AudInvalid, diagnosis.SignatureInvalid} {
 		for e := err; e != nil; {
 			var d *diagnosis.Diagnosis
 			if !errors.As(e, &d) {

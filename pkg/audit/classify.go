@@ -111,9 +111,9 @@ func classifyRefusal(c *Case, s Seen) Outcome {
 	r := s.Answer
 	switch {
 	case r.isServerError() && c.Group == GroupForm:
-		return Outcome{Fail, diagnosis.RefusalServerError, describe(r)}
+		return Outcome{Fail, diagnosis.Refusal5xx, describe(r)}
 	case r.isServerError():
-		return Outcome{Inconclusive, diagnosis.RefusalServerError, describe(r)}
+		return Outcome{Inconclusive, diagnosis.Refusal5xx, describe(r)}
 	case c.Name == "head" && s.Anonymous.Status == http.StatusOK:
 		return inconclusive("HEAD has no body, and the API refuses with 200")
 	case c.accepts(s):

@@ -288,7 +288,7 @@ func (x *asking) finding(cell *cell, o Outcome) (Finding, bool) {
 		Sent: c.Change, Expected: c.Expected(), Got: x.evidence(cell), Rule: c.Clause, Fix: c.Fix,
 	}
 	switch {
-	case o.ID == diagnosis.RefusalServerError:
+	case o.ID == diagnosis.Refusal5xx:
 		f.Class, f.Headline, f.Fix = Reply, "the API fails instead of refusing a token", fixForm
 	case cell.fetched:
 		f.Headline, f.Got = "the API fetches a URL that a token contains", o.Reason

@@ -244,7 +244,7 @@ func refusalOf(code string) diagnosis.ID {
 	case "login_required", "consent_required", "interaction_required":
 		return diagnosis.LoginRequired
 	case "invalid_client_metadata", "invalid_redirect_uri":
-		return diagnosis.RegistrationRefused
+		return diagnosis.DCRRefused
 	case "use_dpop_nonce":
 		return diagnosis.DPoPNonce
 	case "invalid_dpop_proof":

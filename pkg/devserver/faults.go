@@ -83,15 +83,15 @@ const (
 
 var endpointFaults = []Fault{
 	{FaultRotate, "", "", "each token is signed with a new key, which is published in addition to the previous one"},
-	{FaultSameKidNewKey, "", diagnosis.KeyChanged, "from the second request on, the key set has another key with the same kid"},
+	{FaultSameKidNewKey, "", diagnosis.KidSameKeyChanged, "from the second request on, the key set has another key with the same kid"},
 	{FaultJWKS500, "", diagnosis.KeysUnavailable, "the key set returns 500"},
 	{FaultJWKSHang, "", diagnosis.KeysUnavailable, "the key set never responds"},
 	{FaultJWKSSlow, "DURATION", "", "the key set responds after that time"},
 	{FaultEmptyJWKS, "", diagnosis.KeySetEmpty, "the key set has no keys"},
 	{FaultBadKeyInSet, "", "", "the key set has a broken key before the valid one"},
 	{FaultWrongState, "", diagnosis.StateMismatch, "the redirect has another state"},
-	{FaultWrongIssParam, "", diagnosis.IssuerParam, "the redirect has another issuer"},
-	{FaultNoIssParam, "", diagnosis.IssuerParam, "the redirect has no issuer, although the metadata announces one"},
+	{FaultWrongIssParam, "", diagnosis.IssParam, "the redirect has another issuer"},
+	{FaultNoIssParam, "", diagnosis.IssParam, "the redirect has no issuer, although the metadata announces one"},
 	{FaultWrongNonce, "", diagnosis.NonceMismatch, "the ID token has another nonce"},
 	{FaultRedirectMismatch, "", diagnosis.RedirectMismatch, "the redirect URI counts as not registered: the user sees an error page, and the client receives no response"},
 	{FaultConsentDenied, "", diagnosis.AccessDenied, "the consent of the user counts as a denial"},
@@ -105,7 +105,7 @@ var endpointFaults = []Fault{
 	{FaultNoRefreshRotation, "", "", "a refresh token stays valid and no new one is issued"},
 	{FaultReusedRefresh, "", diagnosis.GrantInvalid, "every refresh token counts as already used"},
 	{FaultDPoPNonce, "", "", "DPoP proofs need the server's nonce, which it sends if it is missing"},
-	{FaultDiscoveryIssuerMismatch, "", diagnosis.DiscoveryMismatch, "the metadata has another issuer"},
+	{FaultDiscoveryIssuerMismatch, "", diagnosis.IssDiscoveryMismatch, "the metadata has another issuer"},
 }
 
 // faultSet holds the active faults by name, with their values.

@@ -58,7 +58,7 @@ var apiAudits = []Entry{
 		"Write Bearer, then parameters as name=\"value\" separated by commas. Omit error if the request had no token.",
 	},
 	{
-		RefusalServerError, Unsafe, "the API fails with 5xx instead of refusing the token",
+		Refusal5xx, Unsafe, "the API fails with 5xx instead of refusing the token",
 		"The token caused an error in the program. Monitoring counts it as an outage, and anyone can repeat it.",
 		"Catch the errors of the token library and return 401.",
 	},

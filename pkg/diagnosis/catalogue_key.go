@@ -28,7 +28,7 @@ var tokenKeys = []Entry{
 		"Configure the shared secret, or have the issuer sign with RS256, ES256 or EdDSA (Auth0: the API's signing algorithm; Supabase: asymmetric JWT keys).",
 	},
 	{
-		KeyUnknown, Rejected, "the key that the token names is not in the key set",
+		KidUnknown, Rejected, "the key that the token names is not in the key set",
 		"The issuer's key set has no key with this kid, even after it was fetched again (RFC 7515, section 4.1.4); for a token without kid, no key with a certificate that has the thumbprint in x5t#S256 or x5t (sections 4.1.7 and 4.1.8). Either the token is from another issuer, or the issuer has removed the key.",
 		"Compare the token's iss with the configured issuer, and its kid or thumbprint with those of the key set.",
 	},
@@ -53,7 +53,7 @@ var tokenKeys = []Entry{
 		"The issuer must publish the matching certificate, or remove x5c.",
 	},
 	{
-		KeyChanged, Rejected, "the key set now has another key with the same kid",
+		KidSameKeyChanged, Rejected, "the key set now has another key with the same kid",
 		"The key with this kid does not verify the signature, and the issuer has since published a different key with the same kid.",
 		"Get a new token. The issuer should use a new kid for each new key.",
 	},

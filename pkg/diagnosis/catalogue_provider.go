@@ -13,7 +13,7 @@ var tokenProviders = []Entry{
 		"Configure the issuer of version 2, https://login.microsoftonline.com/TENANT-ID/v2.0.",
 	},
 	{
-		EntraTemplate, Rejected, "the configured issuer is not an issuer but a template for all tenants",
+		EntraTenantIssuer, Rejected, "the configured issuer is not an issuer but a template for all tenants",
 		"In the metadata of /common, /organizations and /consumers, Microsoft Entra ID has a placeholder instead of an issuer. Each token has the issuer of its own tenant.",
 		"Configure the issuer of each tenant that you accept, https://login.microsoftonline.com/TENANT-ID/v2.0.",
 	},
@@ -23,22 +23,22 @@ var tokenProviders = []Entry{
 		"Request a scope of your own API, for example api://ID/.default, instead of one of Graph's.",
 	},
 	{
-		EntraAudienceForm, Rejected, "the audience is the same application in another form",
+		EntraAudForm, Rejected, "the audience is the same application in another form",
 		"Depending on the token's version, Microsoft Entra ID identifies an API by its GUID or by its application ID URI, api://GUID.",
 		"Accept both forms: configure both as audiences.",
 	},
 	{
-		KeycloakAudience, Rejected, "the Keycloak token has no audience for this API",
+		KCAudAccount, Rejected, "the Keycloak token has no audience for this API",
 		"Without an Audience mapper, an access token of Keycloak has the audience account or none. An API that accepts account accepts every token of the realm.",
 		"Add an Audience mapper for this API to a client scope of the client, or use resource indicators if the server supports them (RFC 8707).",
 	},
 	{
-		CognitoNoAudience, Rejected, "access tokens of Amazon Cognito have no audience",
+		CognitoNoAud, Rejected, "access tokens of Amazon Cognito have no audience",
 		"They have client_id instead. The ID token has an audience, but it is not for APIs.",
 		"In the policy, set the audience to none, require the client_id with a claim rule, and require the scopes of the resource server.",
 	},
 	{
-		OktaOrgServer, Rejected, "the token is from Okta's org authorization server, whose tokens are only for Okta",
+		OktaOrgAS, Rejected, "the token is from Okta's org authorization server, whose tokens are only for Okta",
 		"Access tokens of the org authorization server (an issuer without a path) are for Okta's own APIs. Other APIs cannot verify them.",
 		"Use a custom authorization server, such as https://ORG.okta.com/oauth2/default, and its audience.",
 	},

@@ -116,7 +116,7 @@ var requests = []Entry{
 		"Create a native or desktop client there, and configure its client id.",
 	},
 	{
-		RegistrationRefused, Usage, "the server refused to register a client",
+		DCRRefused, Usage, "the server refused to register a client",
 		"The server has a registration endpoint, but it does not allow this request (RFC 7591, section 3.2.2).",
 		"Create a client in the server's console, and configure its client id.",
 	},
@@ -171,7 +171,7 @@ var requests = []Entry{
 		"If the server has the endpoint, configure it: authorization_endpoint, token_endpoint or device_authorization_endpoint in the profile.",
 	},
 	{
-		ParameterReserved, Usage, "the parameter cannot be overridden",
+		ParamReserved, Usage, "the parameter cannot be overridden",
 		"state, nonce, code_challenge and similar parameters protect the login and cannot be overridden.",
 		"Remove the parameter. scope, audience, resource, prompt, login_hint, max_age and acr_values have options of their own.",
 	},

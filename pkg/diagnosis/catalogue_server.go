@@ -77,7 +77,7 @@ var serverResponses = []Entry{
 		"Log in again, and finish in the browser window that opens.",
 	},
 	{
-		IssuerParam, Unsafe, "the response comes from another authorization server",
+		IssParam, Unsafe, "the response comes from another authorization server",
 		"The iss parameter of the response is not the issuer of this login, or is missing although the server's metadata promises it (RFC 9207, section 2.4). The code was not sent anywhere.",
 		"Stop here and check the issuer. If it is correct, report this to the server's operator.",
 	},
@@ -102,7 +102,7 @@ var serverResponses = []Entry{
 		"Log out and log in again. If it fails again, report this to the server's operator.",
 	},
 	{
-		DiscoveryMismatch, Unsafe, "the metadata is for another issuer",
+		IssDiscoveryMismatch, Unsafe, "the metadata is for another issuer",
 		"The issuer in the metadata must be identical to the URL that it was requested for (RFC 8414, section 3.3; OpenID Connect Discovery, section 4.3).",
 		"If the metadata has the issuer that you expect, log in with exactly that URL. Otherwise stop here.",
 	},
@@ -112,7 +112,7 @@ var serverResponses = []Entry{
 		"Report this to the server's operator.",
 	},
 	{
-		ResourceMismatch, Unsafe, "the protected resource metadata is for another resource",
+		PRMResourceMismatch, Unsafe, "the protected resource metadata is for another resource",
 		"The resource must be the URL that the metadata was requested for; otherwise a server could obtain tokens for another API (RFC 9728, section 3.3).",
 		"The API's owner must set resource to the URL of the API.",
 	},
@@ -127,7 +127,7 @@ var serverResponses = []Entry{
 		"Check the endpoint in the server's metadata. Some proxies return a page of their own.",
 	},
 	{
-		RegistrationInvalid, Unsafe, "the response of the registration endpoint is not valid",
+		DCRInvalid, Unsafe, "the response of the registration endpoint is not valid",
 		"The response to a registration must be a JSON object with client_id (RFC 7591, section 3.2.1).",
 		"Check the registration endpoint in the metadata, or create a client in the server's console and configure its client id.",
 	},

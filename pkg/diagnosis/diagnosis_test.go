@@ -9,6 +9,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -41,14 +42,14 @@ func TestCatalogue(t *testing.T) {
 }
 
 func TestDiagnosisIsAnError(t *testing.T) {
-	d := &diagnosis.Diagnosis{ID: diagnosis.IssuerSlash, Expected: diagnosis.Values{"a/"}, Got: diagnosis.Values{"a"}, Err: io.EOF}
+	d := &diagnosis.Diagnosis{ID: diagnosis.IssSlash, Expected: diagnosis.Values{"a/"}, Got: diagnosis.Values{"a"}, Err: io.EOF}
 	err := fmt.Errorf("verify: %w", d)
 
 	var got *diagnosis.Diagnosis
 	if !errors.As(err, &got) || got.Kind() != diagnosis.Rejected || got.Kind().ExitCode() != 3 {
 		t.Errorf("errors.As found %+v", got)
 	}
-	if !errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.IssuerSlash}) || !errors.Is(err, io.EOF) {
+	if !errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.IssSlash}) || !errors.Is(err, io.EOF) {
 		t.Error("errors.Is does not find the id or the cause")
 	}
 	if errors.Is(err, &diagnosis.Diagnosis{ID: diagnosis.Expired}) {
@@ -58,7 +59,7 @@ func TestDiagnosisIsAnError(t *testing.T) {
 
 func ExampleDiagnosis() {
 	err := &diagnosis.Diagnosis{
-		ID:       diagnosis.AudienceMismatch,
+		ID:       diagnosis.AudMismatch,
 		Expected: diagnosis.Values{"https://api.example.com"},
 		Got:      diagnosis.Values{"https://other.example.com"},
 	}
@@ -67,6 +68,36 @@ func ExampleDiagnosis() {
 	// Output:
 	// the token is for another audience: expected https://api.example.com, got https://other.example.com
 	// AUD_MISMATCH 3
+}
+
+// A constant has the name of its id: KidUnknown is KID_UNKNOWN, so that a program
+// and its log say the same.
+func TestConstantsHaveTheNamesOfTheirIDs(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "ids.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		for i, name := range spec.Names {
+			id, err := strconv.Unquote(spec.Values[i].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.ToUpper(name.Name) != strings.ReplaceAll(id, "_", "") {
+				t.Errorf("%s is the constant of %s", name.Name, id)
+			}
+			checked++
+		}
+		return true
+	})
+	if checked != len(diagnosis.All()) {
+		t.Errorf("%d constants checked", checked)
+	}
 }
 
 // TestCatalogueHasEveryID reads the constants of ids.go.

@@ -75,7 +75,7 @@ func TestShortenKeepsCharactersWhole(t *testing.T) {
 }
 
 func TestDiagnosisInALog(t *testing.T) {
-	full := diagnosis.Diagnosis{ID: diagnosis.AudienceMismatch, Expected: diagnosis.Values{"a", "b"}, Got: diagnosis.None, Err: errors.New("below")}
+	full := diagnosis.Diagnosis{ID: diagnosis.AudMismatch, Expected: diagnosis.Values{"a", "b"}, Got: diagnosis.None, Err: errors.New("below")}
 	tests := map[string]struct {
 		value any
 		want  string

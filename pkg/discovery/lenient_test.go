@@ -155,13 +155,13 @@ func TestFindServerAt(t *testing.T) {
 	}{
 		"the same":               {"https://i.example/x", "https://i.example/x", ""},
 		"a tenant":               {"https://i.example/{tenantid}/v2.0", "https://i.example/3f-7/v2.0", ""},
-		"another issuer":         {"https://i.example/y", "https://i.example/x", diagnosis.DiscoveryMismatch},
-		"a slash":                {"https://i.example/x/", "https://i.example/x", diagnosis.IssuerSlash},
-		"two segments":           {"https://i.example/{tenantid}/v2.0", "https://i.example/a/b/v2.0", diagnosis.DiscoveryMismatch},
-		"no tenant":              {"https://i.example/{tenantid}/v2.0", "https://i.example//v2.0", diagnosis.DiscoveryMismatch},
+		"another issuer":         {"https://i.example/y", "https://i.example/x", diagnosis.IssDiscoveryMismatch},
+		"a slash":                {"https://i.example/x/", "https://i.example/x", diagnosis.IssSlash},
+		"two segments":           {"https://i.example/{tenantid}/v2.0", "https://i.example/a/b/v2.0", diagnosis.IssDiscoveryMismatch},
+		"no tenant":              {"https://i.example/{tenantid}/v2.0", "https://i.example//v2.0", diagnosis.IssDiscoveryMismatch},
 		"the template itself":    {"https://i.example/{tenantid}/v2.0", "https://i.example/{tenantid}/v2.0", ""},
-		"another host's tenant":  {"https://i.example/{tenantid}/v2.0", "https://o.example/a/v2.0", diagnosis.DiscoveryMismatch},
-		"a template in our name": {"https://i.example/a/v2.0", "https://i.example/{tenantid}/v2.0", diagnosis.DiscoveryMismatch},
+		"another host's tenant":  {"https://i.example/{tenantid}/v2.0", "https://o.example/a/v2.0", diagnosis.IssDiscoveryMismatch},
+		"a template in our name": {"https://i.example/a/v2.0", "https://i.example/{tenantid}/v2.0", diagnosis.IssDiscoveryMismatch},
 	} {
 		place := site{"/p/.well-known/openid-configuration": doc(`{"issuer":"` + tt.metadata + `"}`)}.start(t) + "/p/.well-known/openid-configuration"
 		server, trail, err := discovery.FindServerAt(t.Context(), client(t), place, tt.issuer)
@@ -191,8 +191,8 @@ func TestDocumentURL(t *testing.T) {
 		"OpenID":             {"/t/1" + serverOIDC, "BASE/t/1", ""},
 		"OpenID inserted":    {serverOIDC + "/t/1", "BASE/t/1", ""},
 		"a slash":            {serverOIDC, "BASE/", ""},
-		"another issuer":     {serverOIDC, "https://evil.example", diagnosis.DiscoveryMismatch},
-		"another path":       {"/t/1" + serverOIDC, "BASE/t/2", diagnosis.DiscoveryMismatch},
+		"another issuer":     {serverOIDC, "https://evil.example", diagnosis.IssDiscoveryMismatch},
+		"another path":       {"/t/1" + serverOIDC, "BASE/t/2", diagnosis.IssDiscoveryMismatch},
 	} {
 		base := site{tt.path: of(tt.issuer)}.start(t)
 		for from, find := range map[string]func() (*discovery.Server, error){

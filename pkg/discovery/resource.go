@@ -279,7 +279,7 @@ func ParseResource(data []byte, api string, where Place) (*Resource, error) {
 	}
 	// Some APIs list several resources; such a document is not about this one.
 	if v := d.members["resource"]; len(v) > 0 && v.Kind() != '"' {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.ResourceMismatch, Expected: diagnosis.Values{"resource " + diagnosis.Quote(api)}, Got: diagnosis.Values{"a resource that is not a string"}}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.PRMResourceMismatch, Expected: diagnosis.Values{"resource " + diagnosis.Quote(api)}, Got: diagnosis.Values{"a resource that is not a string"}}
 	}
 	r := &Resource{Raw: jsontext.Value(data).Clone(), Resource: d.text("resource"), AuthorizationServers: d.list("authorization_servers")}
 	if d.problems != nil {
@@ -304,7 +304,7 @@ func ParseResource(data []byte, api string, where Place) (*Resource, error) {
 }
 
 func sameResource(got, api string, where Place) error {
-	d := &diagnosis.Diagnosis{ID: diagnosis.ResourceMismatch, Expected: diagnosis.Values{api}, Got: diagnosis.Values{got}}
+	d := &diagnosis.Diagnosis{ID: diagnosis.PRMResourceMismatch, Expected: diagnosis.Values{api}, Got: diagnosis.Values{got}}
 	if got == "" {
 		d.Got = diagnosis.Values{"no resource"}
 		return d

@@ -379,11 +379,11 @@ func sameIssuer(got, asked string) error {
 		return nil
 	}
 	d := &diagnosis.Diagnosis{
-		ID: diagnosis.DiscoveryMismatch, As: diagnosis.Unsafe,
+		ID: diagnosis.IssDiscoveryMismatch, As: diagnosis.Unsafe,
 		Expected: diagnosis.Values{asked}, Got: diagnosis.Values{got},
 	}
 	if got == asked+"/" || got+"/" == asked {
-		d.ID = diagnosis.IssuerSlash
+		d.ID = diagnosis.IssSlash
 	}
 	return d
 }

@@ -256,7 +256,7 @@ func (e *examination) resourceMetadata(ctx context.Context) finding {
 	switch d := (*diagnosis.Diagnosis)(nil); {
 	case e.resource != nil:
 		return passed("found at " + e.pathOf(e.trail[len(e.trail)-1].URL))
-	case errors.As(e.resourceErr, &member), errors.As(e.resourceErr, &d) && d.ID == diagnosis.ResourceMismatch:
+	case errors.As(e.resourceErr, &member), errors.As(e.resourceErr, &d) && d.ID == diagnosis.PRMResourceMismatch:
 		return passed("found") // the next rungs report what is wrong with it
 	case isNotFound(e.resourceErr) && e.configured(profile.Issuer) != "":
 		return noted("none; the issuer is configured in the profile")
@@ -288,7 +288,7 @@ func (e *examination) lastRequest(trail discovery.Trail) *Request {
 // resourceName checks that resource in the metadata is the URL.
 func (e *examination) resourceName(context.Context) finding {
 	var d *diagnosis.Diagnosis
-	if errors.As(e.resourceErr, &d) && d.ID == diagnosis.ResourceMismatch {
+	if errors.As(e.resourceErr, &d) && d.ID == diagnosis.PRMResourceMismatch {
 		return failedWith(e.resourceErr, e.lastRequest(e.trail)).fixedBy("publish the resource exactly as clients write the URL: " + e.config.URL)
 	}
 	if e.resource == nil {
@@ -299,7 +299,7 @@ func (e *examination) resourceName(context.Context) finding {
 	case e.resource.Resource == e.config.URL:
 		return passed("identical to the URL")
 	case strings.TrimSuffix(e.resource.Resource, "/") == strings.TrimSuffix(e.config.URL, "/"):
-		f.status, f.id, f.text = Warning, diagnosis.ResourceMismatch, "the resource and the URL differ by one slash"
+		f.status, f.id, f.text = Warning, diagnosis.PRMResourceMismatch, "the resource and the URL differ by one slash"
 		return f.fixedBy("write both the same way: clients send the resource to the authorization server, which uses it as the audience of the token")
 	}
 	f.status, f.text = Note, "the URL is below the resource "+e.resource.Resource

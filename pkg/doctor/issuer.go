@@ -66,7 +66,7 @@ func (e *examination) aboutIssuer() bool {
 		d      *diagnosis.Diagnosis
 		member *discovery.Problem
 	)
-	return errors.As(e.serverErr, &d) && slices.Contains([]diagnosis.ID{diagnosis.DiscoveryMismatch, diagnosis.IssuerSlash}, d.ID) ||
+	return errors.As(e.serverErr, &d) && slices.Contains([]diagnosis.ID{diagnosis.IssDiscoveryMismatch, diagnosis.IssSlash}, d.ID) ||
 		errors.As(e.serverErr, &member)
 }
 
@@ -137,7 +137,7 @@ func (e *examination) issParameter(context.Context) finding {
 		return passed("announced")
 	}
 	f := noted("not announced, so a client with several servers cannot see which one sent a response")
-	f.id, f.request = diagnosis.IssuerParam, e.lastRequest(e.serverTrail)
+	f.id, f.request = diagnosis.IssParam, e.lastRequest(e.serverTrail)
 	return f.fixedBy("add iss to the authorization response and authorization_response_iss_parameter_supported to the metadata")
 }
 

@@ -46,10 +46,10 @@ var table = []Case{
 	{"bad-signature", "with one changed bit in the signature", diagnosis.SignatureInvalid, false, false, func(d *Draft) { d.finish = spoilSignature }},
 	{"stripped-signature", "without its signature", diagnosis.SignatureInvalid, false, false, func(d *Draft) { d.finish = stripSignature }},
 	{"foreign-key", "signed with another key under the real kid", diagnosis.SignatureInvalid, false, false, func(d *Draft) { d.finish = signAsAttacker }},
-	{"unknown-kid", "signed with a key that is not published", diagnosis.KeyUnknown, false, false, func(d *Draft) { d.finish = signUnderOwnKid }},
-	{"jwk-header", "signed with a key that its own header contains", diagnosis.KeyUnknown, false, false, func(d *Draft) { d.finish = embedKey }},
-	{"jku-header", "signed with a key at a URL that its own header gives", diagnosis.KeyUnknown, false, false, func(d *Draft) { d.finish = pointToKey }},
-	{"x5c-header", "signed with a key whose certificate its own header contains", diagnosis.KeyUnknown, false, false, func(d *Draft) { d.finish = embedCertificate }},
+	{"unknown-kid", "signed with a key that is not published", diagnosis.KidUnknown, false, false, func(d *Draft) { d.finish = signUnderOwnKid }},
+	{"jwk-header", "signed with a key that its own header contains", diagnosis.KidUnknown, false, false, func(d *Draft) { d.finish = embedKey }},
+	{"jku-header", "signed with a key at a URL that its own header gives", diagnosis.KidUnknown, false, false, func(d *Draft) { d.finish = pointToKey }},
+	{"x5c-header", "signed with a key whose certificate its own header contains", diagnosis.KidUnknown, false, false, func(d *Draft) { d.finish = embedCertificate }},
 	{"kid-path", "whose kid is the path of an empty file, signed with an empty secret", diagnosis.HSTokenNoSecret, false, false, func(d *Draft) {
 		d.Header["kid"] = "../../../../../../dev/null"
 		d.finish = signWithSecret("HS256", nil)
@@ -66,16 +66,16 @@ var table = []Case{
 	{"alg-confusion-der", "signed with HS256 and the public key (DER) as the secret", diagnosis.HSTokenNoSecret, false, false, func(d *Draft) { d.finish = confuse(publicDER) }},
 	{"alg-confusion-jwk", "signed with HS256 and the public key (JWK) as the secret", diagnosis.HSTokenNoSecret, false, false, func(d *Draft) { d.finish = confuse(publicJWK) }},
 
-	{"wrong-issuer", "of another issuer", diagnosis.IssuerMismatch, true, false, func(d *Draft) { d.Claims["iss"] = otherIssuer }},
-	{"issuer-suffix", "whose issuer only begins with the right one", diagnosis.IssuerMismatch, true, false, func(d *Draft) {
+	{"wrong-issuer", "of another issuer", diagnosis.IssMismatch, true, false, func(d *Draft) { d.Claims["iss"] = otherIssuer }},
+	{"issuer-suffix", "whose issuer only begins with the right one", diagnosis.IssMismatch, true, false, func(d *Draft) {
 		d.Claims["iss"] = strings.TrimSuffix(d.text("iss"), "/") + ".example"
 	}},
-	{"sibling-issuer", "of another tenant of the same issuer", diagnosis.IssuerMismatch, true, false, func(d *Draft) {
+	{"sibling-issuer", "of another tenant of the same issuer", diagnosis.IssMismatch, true, false, func(d *Draft) {
 		d.Claims["iss"] = siblingOf(d.text("iss"))
 		d.finish = signAsSibling
 	}},
-	{"no-issuer", "without an issuer", diagnosis.IssuerMissing, true, false, func(d *Draft) { delete(d.Claims, "iss") }},
-	{"issuer-slash", "whose issuer has one slash more or less at the end", diagnosis.IssuerSlash, true, false, func(d *Draft) {
+	{"no-issuer", "without an issuer", diagnosis.IssMissing, true, false, func(d *Draft) { delete(d.Claims, "iss") }},
+	{"issuer-slash", "whose issuer has one slash more or less at the end", diagnosis.IssSlash, true, false, func(d *Draft) {
 		iss := d.text("iss")
 		if trimmed, ok := strings.CutSuffix(iss, "/"); ok {
 			d.Claims["iss"] = trimmed
@@ -84,17 +84,17 @@ var table = []Case{
 		d.Claims["iss"] = iss + "/"
 	}},
 
-	{"wrong-audience", "for another API", diagnosis.AudienceMismatch, true, false, func(d *Draft) { d.Claims["aud"] = otherAPI }},
-	{"audience-suffix", "whose audience only begins with the right one", diagnosis.AudienceMismatch, true, false, func(d *Draft) { d.Claims["aud"] = d.audience() + ".example" }},
-	{"audience-inside", "whose audience only contains the right one", diagnosis.AudienceMismatch, true, false, func(d *Draft) {
+	{"wrong-audience", "for another API", diagnosis.AudMismatch, true, false, func(d *Draft) { d.Claims["aud"] = otherAPI }},
+	{"audience-suffix", "whose audience only begins with the right one", diagnosis.AudMismatch, true, false, func(d *Draft) { d.Claims["aud"] = d.audience() + ".example" }},
+	{"audience-inside", "whose audience only contains the right one", diagnosis.AudMismatch, true, false, func(d *Draft) {
 		d.Claims["aud"] = otherAPI + "/" + d.audience()
 	}},
-	{"no-audience", "without an audience", diagnosis.AudienceMissing, true, false, func(d *Draft) { delete(d.Claims, "aud") }},
+	{"no-audience", "without an audience", diagnosis.AudMissing, true, false, func(d *Draft) { delete(d.Claims, "aud") }},
 
 	{"expired", "that expired two hours ago", diagnosis.Expired, true, false, func(d *Draft) { d.expire(2 * time.Hour) }},
 	{"expired-30m", "that expired 30 minutes ago", diagnosis.Expired, true, false, func(d *Draft) { d.expire(30 * time.Minute) }},
 	{"expired-6m", "that expired 6 minutes ago", diagnosis.Expired, true, false, func(d *Draft) { d.expire(6 * time.Minute) }},
-	{"no-expiry", "that never expires", diagnosis.ExpiryMissing, true, false, func(d *Draft) { delete(d.Claims, "exp") }},
+	{"no-expiry", "that never expires", diagnosis.ExpMissing, true, false, func(d *Draft) { delete(d.Claims, "exp") }},
 	{"not-yet-valid", "that becomes valid in two hours", diagnosis.NotYetValid, true, false, func(d *Draft) {
 		d.Claims["nbf"] = d.seconds("iat") + int64((2 * time.Hour).Seconds())
 		d.shift(2*time.Hour, "exp")

@@ -105,7 +105,7 @@ func TestKeysByCertificate(t *testing.T) {
 		"both: the stronger one counts": {set: full, query: jwks.Query{X5T: b.x5t, X5TS256: a.x5tS256}, want: []*certifiedKey{a}, fit: 1, by: "x5t#S256"},
 		"only the weaker one is known":  {set: full, query: jwks.Query{X5T: b.x5t, X5TS256: b.x5tS256}, want: []*certifiedKey{b}, fit: 1, by: "x5t"},
 		"a kid decides":                 {set: full, query: jwks.Query{KeyID: "a", X5T: b.x5t}, want: []*certifiedKey{a}, fit: 1, by: "kid"},
-		"an unknown kid stays unknown":  {set: keySetOf(a.with("x5t", a.x5t)), query: jwks.Query{KeyID: "c", X5T: a.x5t}, id: diagnosis.KeyUnknown, text: "expected a, got c"},
+		"an unknown kid stays unknown":  {set: keySetOf(a.with("x5t", a.x5t)), query: jwks.Query{KeyID: "c", X5T: a.x5t}, id: diagnosis.KidUnknown, text: "expected a, got c"},
 		"keys without kid":              {set: keySetOf(anonymous(plain), anonymous(a), anonymous(b)), query: jwks.Query{KeyID: "c", X5T: a.x5t}, want: []*certifiedKey{a}, fit: 1, by: "x5t"},
 		"keys without kid, not named":   {set: keySetOf(anonymous(a), anonymous(b)), query: jwks.Query{KeyID: "c", X5T: "x"}, want: []*certifiedKey{a, b}, fit: 2},
 		"neither kid nor thumbprint":    {set: full, want: []*certifiedKey{plain, a, b, other}, fit: 4},
@@ -113,9 +113,9 @@ func TestKeysByCertificate(t *testing.T) {
 		"no key has a certificate":      {set: keySetOf(many...), query: jwks.Query{X5T: a.x5t}, fit: 6},
 		"six without kid":               {set: keySetOf(many...), fit: 6},
 		"one certificate, two keys":     {set: keySetOf(a.with("x5t", "same"), b.with("x5t", "same")), query: jwks.Query{X5T: "same"}, want: []*certifiedKey{a, b}, fit: 2, by: "x5t"},
-		"it names no key":               {set: keySetOf(a.with("x5t", a.x5t), b.with("x5t", b.x5t)), query: jwks.Query{X5T: "gone"}, id: diagnosis.KeyUnknown, text: "expected x5t " + a.x5t + " or x5t " + b.x5t + ", got x5t gone"},
-		"neither of them names a key":   {set: keySetOf(a.with("x5t", a.x5t)), query: jwks.Query{X5T: "gone", X5TS256: "gone too"}, id: diagnosis.KeyUnknown, text: "got x5t#S256 gone too, x5t gone"},
-		"SHA-1 in the wrong member":     {set: keySetOf(a.with("x5t", a.x5t)), query: jwks.Query{X5TS256: a.x5t}, id: diagnosis.KeyUnknown, text: "got x5t#S256 " + a.x5t},
+		"it names no key":               {set: keySetOf(a.with("x5t", a.x5t), b.with("x5t", b.x5t)), query: jwks.Query{X5T: "gone"}, id: diagnosis.KidUnknown, text: "expected x5t " + a.x5t + " or x5t " + b.x5t + ", got x5t gone"},
+		"neither of them names a key":   {set: keySetOf(a.with("x5t", a.x5t)), query: jwks.Query{X5T: "gone", X5TS256: "gone too"}, id: diagnosis.KidUnknown, text: "got x5t#S256 gone too, x5t gone"},
+		"SHA-1 in the wrong member":     {set: keySetOf(a.with("x5t", a.x5t)), query: jwks.Query{X5TS256: a.x5t}, id: diagnosis.KidUnknown, text: "got x5t#S256 " + a.x5t},
 		"it names a key of another alg": {set: full, query: jwks.Query{X5T: ed.x5t}, id: diagnosis.AlgMismatch, text: "EdDSA"},
 		"only a key of another alg":     {set: keySetOf(ed.with("x5t", ed.x5t)), query: jwks.Query{X5T: ed.x5t}, id: diagnosis.AlgMismatch, text: "EdDSA"},
 		"it names a skipped key":        {set: keySetOf(weak, a.with("x5t", a.x5t)), query: jwks.Query{X5T: "weak-x5t"}, id: diagnosis.KeyRefused, text: "1024 bits"},
@@ -174,10 +174,10 @@ func TestRemoteFetchesForThumbprint(t *testing.T) {
 	want(jwks.Query{X5TS256: next.x5tS256}, "") // the rotation is noticed
 	want(jwks.Query{X5T: next.x5t}, "")
 	e.wantFetches(2)
-	want(jwks.Query{X5T: "forged"}, diagnosis.KeyUnknown) // the second token of the bucket
+	want(jwks.Query{X5T: "forged"}, diagnosis.KidUnknown) // the second token of the bucket
 	e.wantFetches(3)
 	for i := range 100 {
-		want(jwks.Query{X5T: fmt.Sprint("forged ", i)}, diagnosis.KeyUnknown)
+		want(jwks.Query{X5T: fmt.Sprint("forged ", i)}, diagnosis.KidUnknown)
 	}
 	e.wantFetches(3)
 	want(jwks.Query{X5T: old.x5t}, "")
@@ -188,5 +188,5 @@ func TestRemoteFetchesForThumbprint(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(jwks.Query{X5T: "renewed"}, "")
-	want(jwks.Query{X5T: old.x5t}, diagnosis.KeyUnknown)
+	want(jwks.Query{X5T: old.x5t}, diagnosis.KidUnknown)
 }

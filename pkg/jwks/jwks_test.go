@@ -199,7 +199,7 @@ func TestSetKeys(t *testing.T) {
 		"key without kid":            {jwks.NewSet(ed, nameless), "any", "ES256", []*jwks.Key{nameless}, ""},
 		"secret":                     {jwks.NewSet(secret), "any", "HS256", []*jwks.Key{secret}, ""},
 		"at most four":               {jwks.NewSet(key("ES256"), key("ES256"), key("ES256"), key("ES256"), key("ES256")), "", "ES256", nil, ""},
-		"unknown kid":                {set, "other", "ES256", nil, diagnosis.KeyUnknown},
+		"unknown kid":                {set, "other", "ES256", nil, diagnosis.KidUnknown},
 		"alg not the key's":          {set, ec.ID(), "EdDSA", nil, diagnosis.AlgMismatch},
 		"HS with public keys":        {set, ec.ID(), "HS256", nil, diagnosis.HSTokenNoSecret},
 		"empty set":                  {jwks.NewSet(), "x", "ES256", nil, diagnosis.KeySetEmpty},

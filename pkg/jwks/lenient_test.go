@@ -136,13 +136,13 @@ func TestWhyNoKey(t *testing.T) {
 		"skipped: misspelt alg": {strings.Replace(good, `"ES256"`, `"ES-256"`, 1), "good", "ES256", diagnosis.KeyRefused, "ES-256"},
 		"skipped: number":       {strings.Replace(good, `"good"`, `7`, 1) + "," + nameless, "7", "ES256", "", ""},
 		"skipped: number only":  {strings.Replace(good, `"good"`, `7`, 1), "7", "ES256", diagnosis.KeyRefused, "expected kid to be a string"},
-		"another kid":           {good, "other", "ES256", diagnosis.KeyUnknown, "expected good, got other"},
-		"another kid, nameless": {good + "," + nameless, "other", "RS256", diagnosis.KeyUnknown, "expected good, got other"},
+		"another kid":           {good, "other", "ES256", diagnosis.KidUnknown, "expected good, got other"},
+		"another kid, nameless": {good + "," + nameless, "other", "RS256", diagnosis.KidUnknown, "expected good, got other"},
 		"nameless, other alg":   {nameless, "any", "RS256", diagnosis.AlgMismatch, "ES256"},
 		"nameless, its alg":     {nameless, "any", "ES256", "", ""},
 		"no kid, other alg":     {good, "", "RS256", diagnosis.AlgMismatch, "ES256"},
 		"all skipped":           {weak, "other", "RS256", diagnosis.KeySetEmpty, "1024 bits"},
-		"many kids":             {kids(t, 9), "other", "ES256", diagnosis.KeyUnknown, "k0 or k1 or k2 or k3 or k4 or 4 more"},
+		"many kids":             {kids(t, 9), "other", "ES256", diagnosis.KidUnknown, "k0 or k1 or k2 or k3 or k4 or 4 more"},
 	} {
 		set, err := jwks.Parse([]byte(`{"keys":[` + tt.keys + `]}`))
 		if err != nil {

@@ -211,7 +211,7 @@ func (r *Remote) Former(kid string) *Key {
 // worthAsking reports whether a newer set could have the key.
 func worthAsking(err error) bool {
 	var d *diagnosis.Diagnosis
-	return errors.As(err, &d) && slices.Contains([]diagnosis.ID{diagnosis.KeyUnknown, diagnosis.KeyRefused, diagnosis.KeySetEmpty, diagnosis.AlgMismatch}, d.ID)
+	return errors.As(err, &d) && slices.Contains([]diagnosis.ID{diagnosis.KidUnknown, diagnosis.KeyRefused, diagnosis.KeySetEmpty, diagnosis.AlgMismatch}, d.ID)
 }
 
 // get returns the current set, and refreshes it in the background or before

@@ -230,16 +230,16 @@ func TestRotationAfterForgedKids(t *testing.T) {
 	e.publish("max-age=3600", old)
 	r := e.remote()
 	e.want(r, old.ID(), "")
-	e.want(r, "forged", diagnosis.KeyUnknown)
+	e.want(r, "forged", diagnosis.KidUnknown)
 	e.wantFetches(2)
-	e.want(r, "forged", diagnosis.KeyUnknown) // remembered
+	e.want(r, "forged", diagnosis.KidUnknown) // remembered
 	e.wantFetches(2)
 	e.publish("max-age=3600", next)
 	e.want(r, next.ID(), "") // at once after one forged kid
 	e.wantFetches(3)
-	e.want(r, old.ID(), diagnosis.KeyUnknown) // a removed key stops working
+	e.want(r, old.ID(), diagnosis.KidUnknown) // a removed key stops working
 	for i := range 1000 {
-		e.want(r, fmt.Sprint("forged", i), diagnosis.KeyUnknown)
+		e.want(r, fmt.Sprint("forged", i), diagnosis.KidUnknown)
 	}
 	e.wantFetches(3) // the bucket is empty and nobody waits for it
 	if r.State().Refused == 0 {

@@ -202,7 +202,7 @@ func (s *Set) noKey(q *Query) error {
 	if called || len(names) == 0 || q.KeyID != "" && len(known) == 0 || q.KeyID == "" && !fits {
 		return &diagnosis.Diagnosis{ID: diagnosis.AlgMismatch, Expected: diagnosis.Values{s.offers(names, called)}, Got: diagnosis.Values{"alg " + q.Algorithm}}
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.KeyUnknown, Expected: known, Got: texts(names)}
+	return &diagnosis.Diagnosis{ID: diagnosis.KidUnknown, Expected: known, Got: texts(names)}
 }
 
 func allSkipped(n int) string {

@@ -52,7 +52,7 @@ func TestFloodOfForgedKids(t *testing.T) {
 	for worker := range 50 {
 		group.Go(func() {
 			for i := range 200 {
-				e.want(r, fmt.Sprint("forged", worker, "-", i), diagnosis.KeyUnknown)
+				e.want(r, fmt.Sprint("forged", worker, "-", i), diagnosis.KidUnknown)
 				e.want(r, old.ID(), "")
 			}
 		})
@@ -62,7 +62,7 @@ func TestFloodOfForgedKids(t *testing.T) {
 		t.Errorf("%d fetches for 10,000 forged kids, want at most 2", got-1)
 	}
 	e.publish("max-age=3600", old, next)
-	e.want(r, "forged once more", diagnosis.KeyUnknown)
+	e.want(r, "forged once more", diagnosis.KidUnknown)
 	e.pass(10 * time.Second)
 	e.want(r, next.ID(), "")
 	e.want(r, old.ID(), "")
@@ -114,7 +114,7 @@ func TestUnknownKidWhileItHangs(t *testing.T) {
 	var group sync.WaitGroup
 	began := time.Now()
 	for i := range 100 {
-		group.Go(func() { e.want(r, fmt.Sprint("forged", i), diagnosis.KeyUnknown) })
+		group.Go(func() { e.want(r, fmt.Sprint("forged", i), diagnosis.KidUnknown) })
 	}
 	for range 100 {
 		e.want(r, key.ID(), "")

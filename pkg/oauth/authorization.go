@@ -153,7 +153,7 @@ func extra(all []param, more url.Values) ([]param, error) {
 	for _, name := range sorted(more) {
 		set := slices.ContainsFunc(all, func(p param) bool { return p.name == name })
 		if set || isReserved(name) {
-			return nil, &diagnosis.Diagnosis{ID: diagnosis.ParameterReserved, Got: diagnosis.Values{name}}
+			return nil, &diagnosis.Diagnosis{ID: diagnosis.ParamReserved, Got: diagnosis.Values{name}}
 		}
 		for _, value := range more[name] {
 			all = append(all, param{name, secret.New(value)})

@@ -60,7 +60,7 @@ func aboutTime(err error) bool {
 			return false
 		}
 		switch d.ID {
-		case diagnosis.Expired, diagnosis.NotYetValid, diagnosis.IssuedInFuture, diagnosis.ClockSkew:
+		case diagnosis.Expired, diagnosis.NotYetValid, diagnosis.IatInFuture, diagnosis.ClockSkew:
 			return true
 		}
 		err = d.Err

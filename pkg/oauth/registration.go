@@ -187,7 +187,7 @@ func parseRegistered(res *answer) (*Registered, error) {
 	} {
 		s, err := res.text(m.name)
 		if err != nil || m.name == "client_id" && s == "" {
-			return nil, fmt.Errorf("oauth: register: %w", &diagnosis.Diagnosis{ID: diagnosis.RegistrationInvalid, Expected: diagnosis.Values{m.name + ", a string"}, Got: res.what(m.name)})
+			return nil, fmt.Errorf("oauth: register: %w", &diagnosis.Diagnosis{ID: diagnosis.DCRInvalid, Expected: diagnosis.Values{m.name + ", a string"}, Got: res.what(m.name)})
 		}
 		m.to(s)
 	}
@@ -211,12 +211,12 @@ func registrationRefused(err error, res *answer) error {
 	if errors.As(err, &d) && d.Kind() == diagnosis.Unavailable {
 		return err
 	}
-	refused := &diagnosis.Diagnosis{ID: diagnosis.RegistrationRefused, Got: diagnosis.Values{fmt.Sprintf("status %d with %s", res.Status, res.kind())}}
+	refused := &diagnosis.Diagnosis{ID: diagnosis.DCRRefused, Got: diagnosis.Values{fmt.Sprintf("status %d with %s", res.Status, res.kind())}}
 	var answered *Error
 	if errors.As(err, &answered) {
 		refused.Got, refused.Err = nil, answered
 	} else if res.Status < 300 {
-		refused.ID = diagnosis.RegistrationInvalid
+		refused.ID = diagnosis.DCRInvalid
 	}
 	return fmt.Errorf("oauth: register: %w", refused)
 }

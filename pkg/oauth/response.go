@@ -107,7 +107,7 @@ func (r *AuthorizationRequest) isCut(v url.Values) bool {
 func (r *AuthorizationRequest) issuerFits(iss []string) bool { return r.checkIssuer(iss) == nil }
 
 func (r *AuthorizationRequest) checkIssuer(iss []string) error {
-	d := &diagnosis.Diagnosis{ID: diagnosis.IssuerParam, Expected: diagnosis.Values{"iss " + diagnosis.Quote(r.issuer)}}
+	d := &diagnosis.Diagnosis{ID: diagnosis.IssParam, Expected: diagnosis.Values{"iss " + diagnosis.Quote(r.issuer)}}
 	switch {
 	case len(iss) == 0 && !r.issAnnounced:
 		return nil

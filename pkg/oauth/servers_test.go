@@ -258,9 +258,9 @@ func TestRegisterReduced(t *testing.T) {
 		"the refresh token grant":  {has("grant_types", "refresh_token"), nil, 2, ""},
 		"application_type":         {has("application_type", "native"), nil, 2, ""},
 		"client_secret_post":       {has("token_endpoint_auth_method", oauth.AuthSecretPost), []string{oauth.AuthSecretPost}, 2, ""},
-		"a public client":          {has("token_endpoint_auth_method", oauth.AuthNone), []string{oauth.AuthNone}, 2, diagnosis.RegistrationRefused},
-		"whatever it is":           {func(map[string]any) bool { return true }, nil, 2, diagnosis.RegistrationRefused},
-		"the authorization itself": {has("grant_types", "authorization_code"), nil, 2, diagnosis.RegistrationRefused},
+		"a public client":          {has("token_endpoint_auth_method", oauth.AuthNone), []string{oauth.AuthNone}, 2, diagnosis.DCRRefused},
+		"whatever it is":           {func(map[string]any) bool { return true }, nil, 2, diagnosis.DCRRefused},
+		"the authorization itself": {has("grant_types", "authorization_code"), nil, 2, diagnosis.DCRRefused},
 	} {
 		sent, deny, c.Server.TokenEndpointAuthMethodsSupported = nil, tt.deny, tt.announced
 		_, err := oauth.Register(t.Context(), c.HTTP, c.Server, wanted)

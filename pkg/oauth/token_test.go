@@ -219,7 +219,7 @@ func TestGrants(t *testing.T) {
 		})
 	}
 	_, err := c.Token(t.Context(), oauth.Refresh(secret.New("r"), nil, nil).With(url.Values{"refresh_token": {"x"}}))
-	refused(t, err, diagnosis.ParameterReserved)
+	refused(t, err, diagnosis.ParamReserved)
 }
 
 func TestErrorIsTyped(t *testing.T) {

@@ -203,8 +203,8 @@ func TestVerifier(t *testing.T) {
 		want   diagnosis.ID // "" means good
 	}{
 		"good":              {"issuer: a\naudience: [b, c]" + routes, map[string]any{"iss": "a", "aud": "c"}, ""},
-		"another issuer":    {"issuer: a\naudience: b" + routes, map[string]any{"iss": "x", "aud": "b"}, diagnosis.IssuerMismatch},
-		"another audience":  {"issuer: a\naudience: b" + routes, map[string]any{"iss": "a", "aud": "x"}, diagnosis.AudienceMismatch},
+		"another issuer":    {"issuer: a\naudience: b" + routes, map[string]any{"iss": "x", "aud": "b"}, diagnosis.IssMismatch},
+		"another audience":  {"issuer: a\naudience: b" + routes, map[string]any{"iss": "a", "aud": "x"}, diagnosis.AudMismatch},
 		"algorithm allowed": {"issuer: a\naudience: b\nalgorithms: [RS256, ES256]" + routes, map[string]any{"iss": "a", "aud": "b"}, ""},
 		"algorithm not":     {"issuer: a\naudience: b\nalgorithms: RS256" + routes, map[string]any{"iss": "a", "aud": "b"}, diagnosis.AlgNotAllowed},
 		"a named client":    {"issuer: a\naudience: none" + routes, map[string]any{"iss": "a", "client_id": "other"}, ""},

@@ -53,8 +53,8 @@ func TestSeveralIssuers(t *testing.T) {
 		"the second":                  {"https://b.example", map[string]any{"iss": "https://b.example", "azp": "app"}, ""},
 		"the second with an ID token": {"https://b.example", map[string]any{"iss": "https://b.example", "client_id": "app", "at_hash": "x"}, ""},
 		"another client":              {"https://b.example", map[string]any{"iss": "https://b.example", "azp": "other"}, diagnosis.ClaimInvalid},
-		"the other's key":             {"https://b.example", map[string]any{"iss": "https://a.example", "aud": "api-a"}, diagnosis.KeyUnknown},
-		"not listed":                  {"https://a.example", map[string]any{"iss": "https://c.example", "aud": "api-a"}, diagnosis.IssuerMismatch},
+		"the other's key":             {"https://b.example", map[string]any{"iss": "https://a.example", "aud": "api-a"}, diagnosis.KidUnknown},
+		"not listed":                  {"https://a.example", map[string]any{"iss": "https://c.example", "aud": "api-a"}, diagnosis.IssMismatch},
 	} {
 		tt.claims["exp"] = time.Now().Add(time.Minute).Unix()
 		raw, err := token.Sign(keys[tt.key], "JWT", tt.claims)

@@ -33,7 +33,7 @@ func TestEveryDiagnosis(t *testing.T) {
 			t.Errorf("%s: code %q", e.ID, p.Code)
 		}
 	}
-	if p := problem.Of(&diagnosis.Diagnosis{ID: diagnosis.IssuerSlash, As: diagnosis.Unsafe}); p.Status != 503 {
+	if p := problem.Of(&diagnosis.Diagnosis{ID: diagnosis.IssSlash, As: diagnosis.Unsafe}); p.Status != 503 {
 		t.Errorf("a fault of the server has status %d", p.Status)
 	}
 }

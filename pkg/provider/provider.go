@@ -87,22 +87,22 @@ type rule struct {
 // catalogue.
 var rules = []rule{
 	{
-		diagnosis.EntraTemplate,
-		[]diagnosis.ID{diagnosis.IssuerMismatch, diagnosis.IssuerSlash},
+		diagnosis.EntraTenantIssuer,
+		[]diagnosis.ID{diagnosis.IssMismatch, diagnosis.IssSlash},
 		func(c Case) bool {
 			return isEntraIssuer(c.text("iss")) && slices.ContainsFunc(c.Expected, func(e string) bool { return isEntraIssuer(e) && isEntraTemplate(e) })
 		},
 	},
 	{
 		diagnosis.EntraV1Token,
-		[]diagnosis.ID{diagnosis.IssuerMismatch},
+		[]diagnosis.ID{diagnosis.IssMismatch},
 		func(c Case) bool {
 			return isEntraVersion1(c.text("iss")) && slices.ContainsFunc(c.Expected, isEntraVersion2)
 		},
 	},
 	{
 		diagnosis.EntraV2Token,
-		[]diagnosis.ID{diagnosis.IssuerMismatch},
+		[]diagnosis.ID{diagnosis.IssMismatch},
 		func(c Case) bool {
 			return isEntraVersion2(c.text("iss")) && slices.ContainsFunc(c.Expected, isEntraVersion1)
 		},
@@ -116,7 +116,7 @@ var rules = []rule{
 	},
 	{
 		diagnosis.EntraGraphToken,
-		[]diagnosis.ID{diagnosis.SignatureInvalid, diagnosis.AudienceMismatch, diagnosis.AudienceSlash},
+		[]diagnosis.ID{diagnosis.SignatureInvalid, diagnosis.AudMismatch, diagnosis.AudSlash},
 		func(c Case) bool {
 			return slices.ContainsFunc(c.audience(), func(a string) bool {
 				return a == "00000003-0000-0000-c000-000000000000" || strings.TrimSuffix(a, "/") == "https://graph.microsoft.com"
@@ -124,8 +124,8 @@ var rules = []rule{
 		},
 	},
 	{
-		diagnosis.EntraAudienceForm,
-		[]diagnosis.ID{diagnosis.AudienceMismatch},
+		diagnosis.EntraAudForm,
+		[]diagnosis.ID{diagnosis.AudMismatch},
 		func(c Case) bool {
 			return isEntraIssuer(c.text("iss")) && slices.ContainsFunc(c.audience(), func(a string) bool {
 				return slices.Contains(c.Expected, "api://"+a) || slices.Contains(c.Expected, strings.TrimPrefix(a, "api://"))
@@ -133,8 +133,8 @@ var rules = []rule{
 		},
 	},
 	{
-		diagnosis.KeycloakAudience,
-		[]diagnosis.ID{diagnosis.AudienceMismatch, diagnosis.AudienceMissing},
+		diagnosis.KCAudAccount,
+		[]diagnosis.ID{diagnosis.AudMismatch, diagnosis.AudMissing},
 		func(c Case) bool {
 			foreign := func(a string) bool { return !slices.Contains(keycloakClients, a) }
 			return isKeycloakIssuer(c.text("iss")) && !slices.ContainsFunc(c.audience(), foreign)
@@ -147,13 +147,13 @@ var rules = []rule{
 		func(c Case) bool { return slices.Contains([]string{"Refresh", "Offline"}, c.text("typ")) },
 	},
 	{
-		diagnosis.CognitoNoAudience,
-		[]diagnosis.ID{diagnosis.AudienceMissing},
+		diagnosis.CognitoNoAud,
+		[]diagnosis.ID{diagnosis.AudMissing},
 		func(c Case) bool { return strings.HasPrefix(c.text("iss"), "https://cognito-idp.") },
 	},
 	{
-		diagnosis.OktaOrgServer,
-		[]diagnosis.ID{diagnosis.SignatureInvalid, diagnosis.KeyUnknown, diagnosis.IssuerMismatch, diagnosis.AudienceMismatch},
+		diagnosis.OktaOrgAS,
+		[]diagnosis.ID{diagnosis.SignatureInvalid, diagnosis.KidUnknown, diagnosis.IssMismatch, diagnosis.AudMismatch},
 		func(c Case) bool {
 			u, err := url.Parse(c.text("iss"))
 			return err == nil && strings.HasSuffix(u.Hostname(), ".okta.com") && strings.Trim(u.Path, "/") == ""

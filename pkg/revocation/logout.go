@@ -90,7 +90,7 @@ func (l *Logout) receive(w http.ResponseWriter, r *http.Request) (*token.Token, 
 		return nil, err
 	}
 	if t.Kind() != token.KindLogoutToken || !saysLogout(t) {
-		return nil, &diagnosis.Diagnosis{ID: diagnosis.TypeRefused, Expected: diagnosis.Text("a logout token, whose events have " + logoutEvent), Got: diagnosis.Text(t.Kind().String())}
+		return nil, &diagnosis.Diagnosis{ID: diagnosis.TypRefused, Expected: diagnosis.Text("a logout token, whose events have " + logoutEvent), Got: diagnosis.Text(t.Kind().String())}
 	}
 	if _, has := t.ClaimJSON("nonce"); has { // it may be an ID token
 		return nil, invalidClaim("no nonce")

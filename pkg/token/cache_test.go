@@ -62,11 +62,11 @@ func TestCache(t *testing.T) {
 			return raw
 		}, ""},
 		"expired":            {func(c *time.Time, _ *keySet) string { *c = c.Add(time.Hour); return raw }, diagnosis.Expired},
-		"the clock set back": {func(c *time.Time, _ *keySet) string { *c = c.Add(-time.Hour); return raw }, diagnosis.IssuedInFuture},
+		"the clock set back": {func(c *time.Time, _ *keySet) string { *c = c.Add(-time.Hour); return raw }, diagnosis.IatInFuture},
 		"the key removed": {func(_ *time.Time, k *keySet) string {
 			k.change(jwks.NewSet(other.Public()), nil)
 			return raw
-		}, diagnosis.KeyUnknown},
+		}, diagnosis.KidUnknown},
 		"another key of that kid": {func(_ *time.Time, k *keySet) string {
 			k.change(jwks.NewSet(sameKid.Public()), nil)
 			return raw
@@ -175,8 +175,8 @@ func TestCacheOfWrappedSet(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				if got, err := v.Verify(t.Context(), raw); idOf(err) != diagnosis.KeyChanged {
-					t.Errorf("Verify = %v, %v, want %s", got, err, diagnosis.KeyChanged)
+				if got, err := v.Verify(t.Context(), raw); idOf(err) != diagnosis.KidSameKeyChanged {
+					t.Errorf("Verify = %v, %v, want %s", got, err, diagnosis.KidSameKeyChanged)
 				}
 			}
 		})

@@ -132,7 +132,7 @@ func TestThumbprintChoosesTheKey(t *testing.T) {
 		"neither, the sixth": {sixth, nil, diagnosis.SignatureInvalid, nil, "a signature by one of the 4 keys that were tried, of 6 that fit; the token has no kid"},
 		"another's":          {keys[0], map[string]any{"x5t": x5t}, diagnosis.SignatureInvalid, nil, `a signature by key "k6", chosen by x5t`},
 		"not in the set":     {newKey(t, "ES256"), map[string]any{"x5t#S256": x5tS256}, diagnosis.SignatureInvalid, nil, `a signature by key "k6", chosen by x5t#S256`},
-		"it names no key":    {sixth, map[string]any{"x5t": "gone"}, diagnosis.KeyUnknown, nil, "got x5t gone"},
+		"it names no key":    {sixth, map[string]any{"x5t": "gone"}, diagnosis.KidUnknown, nil, "got x5t gone"},
 		"no string":          {sixth, map[string]any{"x5t": 5}, diagnosis.HeaderInvalid, nil, "expected x5t to be a string, got 5"},
 		"misspelt":           {sixth, map[string]any{"x5t#s256": x5tS256}, diagnosis.MemberCase, nil, "expected x5t#S256, got x5t#s256"},
 		"misspelt, SHA-1":    {sixth, map[string]any{"X5T": x5t}, diagnosis.MemberCase, nil, "expected x5t, got X5T"},
@@ -212,8 +212,8 @@ func TestCacheOfTokensWithThumbprint(t *testing.T) {
 			}
 		}
 		keys.change(after, nil)
-		if _, err := v.Verify(t.Context(), raw("first")); idOf(err) != diagnosis.KeyUnknown {
-			t.Errorf("%s: %v after the change, want %s", name, err, diagnosis.KeyUnknown)
+		if _, err := v.Verify(t.Context(), raw("first")); idOf(err) != diagnosis.KidUnknown {
+			t.Errorf("%s: %v after the change, want %s", name, err, diagnosis.KidUnknown)
 		}
 		if _, err := v.Verify(t.Context(), raw("second")); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -45,18 +45,18 @@ func (e *expectation) checkIssuer(t *Token, _ time.Time) *diagnosis.Diagnosis {
 	}
 	text := t.lookup("iss")
 	got, ok := unquote(text)
-	id := diagnosis.IssuerMismatch
+	id := diagnosis.IssMismatch
 	switch {
 	case got == e.issuer:
 		return nil
 	case text == "":
-		return &diagnosis.Diagnosis{ID: diagnosis.IssuerMissing, Expected: diagnosis.Values{e.issuer}, Got: diagnosis.None}
+		return &diagnosis.Diagnosis{ID: diagnosis.IssMissing, Expected: diagnosis.Values{e.issuer}, Got: diagnosis.None}
 	case !ok:
 		return &diagnosis.Diagnosis{ID: diagnosis.ClaimInvalid, Expected: diagnosis.Values{"iss to be a string"}, Got: diagnosis.FromJSON(text)}
 	case sameButSlash(got, e.issuer):
-		id = diagnosis.IssuerSlash
+		id = diagnosis.IssSlash
 	case samePath(got, e.issuer):
-		id = diagnosis.IssuerHost
+		id = diagnosis.IssHost
 	}
 	return &diagnosis.Diagnosis{ID: id, Expected: diagnosis.Values{e.issuer}, Got: diagnosis.Values{got}}
 }
@@ -86,18 +86,18 @@ func (e *expectation) checkAudience(t *Token, _ time.Time) *diagnosis.Diagnosis 
 	if isList && meant {
 		return nil
 	}
-	d := &diagnosis.Diagnosis{ID: diagnosis.AudienceMismatch, Expected: diagnosis.Values(e.audience), Got: t.Audience()}
+	d := &diagnosis.Diagnosis{ID: diagnosis.AudMismatch, Expected: diagnosis.Values(e.audience), Got: t.Audience()}
 	switch {
 	case text == "":
-		d.ID, d.Got = diagnosis.AudienceMissing, diagnosis.None
+		d.ID, d.Got = diagnosis.AudMissing, diagnosis.None
 	case !isList:
-		d.ID, d.Expected, d.Got = diagnosis.AudienceInvalid, diagnosis.Values{"a string or a list of strings"}, diagnosis.FromJSON(text)
+		d.ID, d.Expected, d.Got = diagnosis.AudInvalid, diagnosis.Values{"a string or a list of strings"}, diagnosis.FromJSON(text)
 	case len(d.Got) == 0:
-		d.ID, d.Got = diagnosis.AudienceMissing, diagnosis.FromJSON(text)
+		d.ID, d.Got = diagnosis.AudMissing, diagnosis.FromJSON(text)
 	case slices.ContainsFunc(d.Got, func(a string) bool {
 		return slices.ContainsFunc(e.audience, func(b string) bool { return sameButSlash(a, b) })
 	}):
-		d.ID = diagnosis.AudienceSlash
+		d.ID = diagnosis.AudSlash
 	}
 	return d
 }
@@ -108,7 +108,7 @@ func (e *expectation) checkExpiry(t *Token, now time.Time) *diagnosis.Diagnosis 
 	case d != nil:
 		return d
 	case at.IsZero():
-		return &diagnosis.Diagnosis{ID: diagnosis.ExpiryMissing, Expected: diagnosis.Values{"exp"}, Got: diagnosis.None}
+		return &diagnosis.Diagnosis{ID: diagnosis.ExpMissing, Expected: diagnosis.Values{"exp"}, Got: diagnosis.None}
 	case !now.Before(at.Add(e.expiryLeeway)):
 		found, current := stamps(at, now)
 		d := &diagnosis.Diagnosis{
@@ -127,7 +127,7 @@ func (e *expectation) checkNotBefore(t *Token, now time.Time) *diagnosis.Diagnos
 }
 
 func (e *expectation) checkIssuedAt(t *Token, now time.Time) *diagnosis.Diagnosis {
-	return e.checkNotAhead(t, "iat", now, diagnosis.IssuedInFuture)
+	return e.checkNotAhead(t, "iat", now, diagnosis.IatInFuture)
 }
 
 // skewLimit is how far in the future a time may be for a clock error to be
@@ -171,7 +171,7 @@ func date(t *Token, name string) (time.Time, *diagnosis.Diagnosis) {
 		return time.Time{}, &diagnosis.Diagnosis{ID: diagnosis.TimeInvalid, Expected: diagnosis.Values{name + " as a number of seconds"}, Got: diagnosis.FromJSON(text)}
 	case seconds >= 1e12: // as milliseconds, every date since 2001
 		return time.Time{}, &diagnosis.Diagnosis{
-			ID: diagnosis.TimeInMilliseconds, Expected: diagnosis.Values{name + " as a number of seconds"},
+			ID: diagnosis.TimeInMS, Expected: diagnosis.Values{name + " as a number of seconds"},
 			Got: diagnosis.Values{text + ", which is " + stamp(unixTime(seconds/1000)) + " in milliseconds"},
 		}
 	}

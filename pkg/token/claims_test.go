@@ -63,19 +63,19 @@ func TestExpectedAndFoundDiffer(t *testing.T) {
 		id     diagnosis.ID
 		got    string
 	}{
-		"no aud":                  {map[string]any{"aud": nil}, diagnosis.AudienceMissing, "none"},
-		"aud []":                  {map[string]any{"aud": []string{}}, diagnosis.AudienceMissing, "[]"},
-		`aud ""`:                  {map[string]any{"aud": ""}, diagnosis.AudienceMismatch, `""`},
-		`aud [""]`:                {map[string]any{"aud": []string{""}}, diagnosis.AudienceMismatch, `""`},
-		"aud with none":           {map[string]any{"aud": "none"}, diagnosis.AudienceMismatch, `"none"`},
-		"aud with a space":        {map[string]any{"aud": "https://api.example.com x"}, diagnosis.AudienceMismatch, "https://api.example.com x"},
+		"no aud":                  {map[string]any{"aud": nil}, diagnosis.AudMissing, "none"},
+		"aud []":                  {map[string]any{"aud": []string{}}, diagnosis.AudMissing, "[]"},
+		`aud ""`:                  {map[string]any{"aud": ""}, diagnosis.AudMismatch, `""`},
+		`aud [""]`:                {map[string]any{"aud": []string{""}}, diagnosis.AudMismatch, `""`},
+		"aud with none":           {map[string]any{"aud": "none"}, diagnosis.AudMismatch, `"none"`},
+		"aud with a space":        {map[string]any{"aud": "https://api.example.com x"}, diagnosis.AudMismatch, "https://api.example.com x"},
 		"nbf 100 s ahead":         {map[string]any{"nbf": at(100 * time.Second)}, diagnosis.ClockSkew, "in 1 m 40 s"},
 		"nbf just beyond":         {map[string]any{"nbf": at(60*time.Second + 100*time.Millisecond)}, diagnosis.ClockSkew, "in 1 m"},
 		"exp 1 h 59 min ago":      {map[string]any{"exp": at(-119 * time.Minute)}, diagnosis.Expired, "1 h 59 m ago"},
 		"exp this moment":         {map[string]any{"exp": at(0)}, diagnosis.Expired, "0 s ago"},
 		"exp a little ago":        {map[string]any{"exp": at(-100 * time.Millisecond)}, diagnosis.Expired, "0 s ago"},
-		"milliseconds":            {map[string]any{"exp": 1795521600000}, diagnosis.TimeInMilliseconds, "2026-11-24T12:00:00Z in milliseconds"},
-		"milliseconds since 2001": {map[string]any{"exp": 1000000000000}, diagnosis.TimeInMilliseconds, "2001-09-09"},
+		"milliseconds":            {map[string]any{"exp": 1795521600000}, diagnosis.TimeInMS, "2026-11-24T12:00:00Z in milliseconds"},
+		"milliseconds since 2001": {map[string]any{"exp": 1000000000000}, diagnosis.TimeInMS, "2001-09-09"},
 	} {
 		_, err := verifier(t, token.Options{}, key).Verify(t.Context(), sign(t, key, "at+jwt", claims(tt.change)))
 		d, _ := err.(*diagnosis.Diagnosis)
@@ -157,10 +157,10 @@ func TestProviderCasesAreInTheReport(t *testing.T) {
 		want   diagnosis.ID
 		check  string
 	}{
-		"Cognito":    {"https://cognito-idp.eu-west-1.amazonaws.com/p", key, map[string]any{"aud": nil}, diagnosis.CognitoNoAudience, "audience"},
-		"Keycloak":   {"https://id.example/realms/a", key, map[string]any{"aud": []string{"account", "broker"}}, diagnosis.KeycloakAudience, "audience"},
+		"Cognito":    {"https://cognito-idp.eu-west-1.amazonaws.com/p", key, map[string]any{"aud": nil}, diagnosis.CognitoNoAud, "audience"},
+		"Keycloak":   {"https://id.example/realms/a", key, map[string]any{"aud": []string{"account", "broker"}}, diagnosis.KCAudAccount, "audience"},
 		"Entra's v1": {"https://login.microsoftonline.com/t/v2.0", key, map[string]any{"iss": "https://sts.windows.net/t/"}, diagnosis.EntraV1Token, "issuer"},
-		"Okta's own": {"https://acme.okta.com", other, nil, diagnosis.OktaOrgServer, "key"},
+		"Okta's own": {"https://acme.okta.com", other, nil, diagnosis.OktaOrgAS, "key"},
 	} {
 		change := map[string]any{"iss": tt.issuer}
 		for n, v := range tt.change {
@@ -189,7 +189,7 @@ func TestUnverifiedClaimsAreReported(t *testing.T) {
 	key, staging := newKey(t, "ES256"), newKey(t, "ES256")
 	raw := sign(t, staging, "at+jwt", claims(map[string]any{"iss": "https://staging.example"}))
 	report := verifier(t, token.Options{}, key).Report(t.Context(), raw)
-	if idOf(report.Err()) != diagnosis.KeyUnknown || len(report.Unverified) != 1 || report.Unverified[0].ID != diagnosis.IssuerMismatch || report.Unverified[0].Got.String() != "https://staging.example" {
+	if idOf(report.Err()) != diagnosis.KidUnknown || len(report.Unverified) != 1 || report.Unverified[0].ID != diagnosis.IssMismatch || report.Unverified[0].Got.String() != "https://staging.example" {
 		t.Errorf("%v, %+v", report.Err(), report.Unverified)
 	}
 	if report.Read == nil || report.Read.Issuer() != "https://staging.example" || report.Token != nil || report.Claims != nil {

@@ -177,9 +177,9 @@ func (f *forge) times() {
 		f.add(name, "main.json", f.es256(claimsText(keycloak, change)), id, o...)
 	}
 	for value, id := range map[string]diagnosis.ID{
-		"": diagnosis.ExpiryMissing, "null": diagnosis.TimeInvalid, "0": diagnosis.TimeInvalid, "-0": diagnosis.TimeInvalid, "-1": diagnosis.TimeInvalid, "-1795522200": diagnosis.TimeInvalid, `"1795522200"`: diagnosis.TimeInvalid, `"soon"`: diagnosis.TimeInvalid, `""`: diagnosis.TimeInvalid,
+		"": diagnosis.ExpMissing, "null": diagnosis.TimeInvalid, "0": diagnosis.TimeInvalid, "-0": diagnosis.TimeInvalid, "-1": diagnosis.TimeInvalid, "-1795522200": diagnosis.TimeInvalid, `"1795522200"`: diagnosis.TimeInvalid, `"soon"`: diagnosis.TimeInvalid, `""`: diagnosis.TimeInvalid,
 		"true": diagnosis.TimeInvalid, "[1795522200]": diagnosis.TimeInvalid, "{}": diagnosis.TimeInvalid, "1e400": diagnosis.TimeInvalid, "-1e400": diagnosis.TimeInvalid, "1e300": diagnosis.TimeInvalid, "99999999999999999999": diagnosis.TimeInvalid,
-		"1795522200000": diagnosis.TimeInMilliseconds, "1795522200000.5": diagnosis.TimeInMilliseconds, "1795522200000000": diagnosis.TimeInvalid, "253402300799": "", "1000": diagnosis.Expired, "1e-5": diagnosis.Expired, "1.5": diagnosis.Expired,
+		"1795522200000": diagnosis.TimeInMS, "1795522200000.5": diagnosis.TimeInMS, "1795522200000000": diagnosis.TimeInvalid, "253402300799": "", "1000": diagnosis.Expired, "1e-5": diagnosis.Expired, "1.5": diagnosis.Expired,
 		"1795522200.75": "", "1.7955222e9": "", "1795522200.0": "", "1795522200e0": "", "9999999999": "",
 	} {
 		times("exp "+map[bool]string{true: "missing", false: value}[value == ""], "exp="+value, id)
@@ -208,7 +208,7 @@ func (f *forge) times() {
 		{"iat", 60, 0, ""},
 		{"iat", 61, 0, diagnosis.ClockSkew},
 		{"iat", 300, 0, diagnosis.ClockSkew},
-		{"iat", 301, 0, diagnosis.IssuedInFuture},
+		{"iat", 301, 0, diagnosis.IatInFuture},
 		{"iat", 100, 120, ""},
 		{"iat", 121, 120, diagnosis.ClockSkew},
 	} {
@@ -223,7 +223,7 @@ func (f *forge) times() {
 		for _, value := range []string{"null", "0", "-1", `"1795521600"`, "false", "[]", "1e400"} {
 			times(name+" "+value, name+"="+value, diagnosis.TimeInvalid)
 		}
-		times(name+" in milliseconds", name+"=1795521540000", diagnosis.TimeInMilliseconds)
+		times(name+" in milliseconds", name+"=1795521540000", diagnosis.TimeInMS)
 		times(name+" missing", name+"=", "")
 	}
 }
@@ -242,29 +242,29 @@ func (f *forge) parties() {
 		f.add(name, "main.json", f.es256(claimsText(keycloak, change)), id, o...)
 	}
 	for value, id := range map[string]diagnosis.ID{
-		`"` + realm + `"`: "", `"https:\/\/auth.example.com\u002frealms\/acme"`: "", "": diagnosis.IssuerMissing, `"` + realm + `/"`: diagnosis.IssuerSlash,
-		`"http://auth.example.com/realms/acme"`: diagnosis.IssuerHost, `"http://localhost:8080/realms/acme"`: diagnosis.IssuerHost, `"https://auth.example.com:8443/realms/acme"`: diagnosis.IssuerHost, `"https://auth.forger.example/realms/acme"`: diagnosis.IssuerHost,
-		`"https://auth.example.com/realms/other"`: diagnosis.IssuerMismatch, `"https://auth.example.com/realms/Acme"`: diagnosis.IssuerMismatch, `"https://auth.example.com/realms/acme.forger.example"`: diagnosis.IssuerMismatch, `"https://auth.example.com"`: diagnosis.IssuerMismatch,
-		`"https://forger.example"`: diagnosis.IssuerMismatch, `" ` + realm + `"`: diagnosis.IssuerMismatch, `"` + realm + ` "`: diagnosis.IssuerMismatch, `"` + realm + `\u0000"`: diagnosis.IssuerMismatch, `"` + realm + `?x"`: diagnosis.IssuerMismatch, `""`: diagnosis.IssuerMismatch,
+		`"` + realm + `"`: "", `"https:\/\/auth.example.com\u002frealms\/acme"`: "", "": diagnosis.IssMissing, `"` + realm + `/"`: diagnosis.IssSlash,
+		`"http://auth.example.com/realms/acme"`: diagnosis.IssHost, `"http://localhost:8080/realms/acme"`: diagnosis.IssHost, `"https://auth.example.com:8443/realms/acme"`: diagnosis.IssHost, `"https://auth.forger.example/realms/acme"`: diagnosis.IssHost,
+		`"https://auth.example.com/realms/other"`: diagnosis.IssMismatch, `"https://auth.example.com/realms/Acme"`: diagnosis.IssMismatch, `"https://auth.example.com/realms/acme.forger.example"`: diagnosis.IssMismatch, `"https://auth.example.com"`: diagnosis.IssMismatch,
+		`"https://forger.example"`: diagnosis.IssMismatch, `" ` + realm + `"`: diagnosis.IssMismatch, `"` + realm + ` "`: diagnosis.IssMismatch, `"` + realm + `\u0000"`: diagnosis.IssMismatch, `"` + realm + `?x"`: diagnosis.IssMismatch, `""`: diagnosis.IssMismatch,
 		"null": diagnosis.ClaimInvalid, "1": diagnosis.ClaimInvalid, `["` + realm + `"]`: diagnosis.ClaimInvalid, "{}": diagnosis.ClaimInvalid, "true": diagnosis.ClaimInvalid,
 	} {
 		claim("iss="+value, id)
 	}
 	for value, id := range map[string]diagnosis.ID{
-		`"https://api.example.com"`: "", `["x","https://api.example.com"]`: "", `["https:\/\/api.example.com"]`: "", "": diagnosis.KeycloakAudience,
-		`"https://other.example.com"`: diagnosis.AudienceMismatch, `["a","b"]`: diagnosis.AudienceMismatch, "[]": diagnosis.KeycloakAudience, `""`: diagnosis.AudienceMismatch, `"https://api.example.com/"`: diagnosis.AudienceSlash, `"https://API.example.com"`: diagnosis.AudienceMismatch,
-		`"https://api.example.com.forger.example"`: diagnosis.AudienceMismatch, `"https://api.example.co"`: diagnosis.AudienceMismatch, `"https://api.example.com https://other.example.com"`: diagnosis.AudienceMismatch, `"*"`: diagnosis.AudienceMismatch,
-		"1": diagnosis.AudienceInvalid, "null": diagnosis.AudienceInvalid, `{"https://api.example.com":true}`: diagnosis.AudienceInvalid, `["https://api.example.com",1]`: diagnosis.AudienceInvalid, `["https://api.example.com",null]`: diagnosis.AudienceInvalid, `[["https://api.example.com"]]`: diagnosis.AudienceInvalid, "true": diagnosis.AudienceInvalid,
+		`"https://api.example.com"`: "", `["x","https://api.example.com"]`: "", `["https:\/\/api.example.com"]`: "", "": diagnosis.KCAudAccount,
+		`"https://other.example.com"`: diagnosis.AudMismatch, `["a","b"]`: diagnosis.AudMismatch, "[]": diagnosis.KCAudAccount, `""`: diagnosis.AudMismatch, `"https://api.example.com/"`: diagnosis.AudSlash, `"https://API.example.com"`: diagnosis.AudMismatch,
+		`"https://api.example.com.forger.example"`: diagnosis.AudMismatch, `"https://api.example.co"`: diagnosis.AudMismatch, `"https://api.example.com https://other.example.com"`: diagnosis.AudMismatch, `"*"`: diagnosis.AudMismatch,
+		"1": diagnosis.AudInvalid, "null": diagnosis.AudInvalid, `{"https://api.example.com":true}`: diagnosis.AudInvalid, `["https://api.example.com",1]`: diagnosis.AudInvalid, `["https://api.example.com",null]`: diagnosis.AudInvalid, `[["https://api.example.com"]]`: diagnosis.AudInvalid, "true": diagnosis.AudInvalid,
 	} {
 		claim("aud="+value, id)
 	}
 	elsewhere := corpusOptions{Issuer: "https://auth.example.com"}
 	for _, aud := range []string{"aud=", "aud=[]"} {
-		f.add(aud+" elsewhere", "main.json", f.es256(claimsText(keycloak, aud, `iss="https://auth.example.com"`)), diagnosis.AudienceMissing, elsewhere)
+		f.add(aud+" elsewhere", "main.json", f.es256(claimsText(keycloak, aud, `iss="https://auth.example.com"`)), diagnosis.AudMissing, elsewhere)
 	}
 	two := corpusOptions{Audience: []string{"https://new.example.com", audience}}
 	claim(`aud="https://new.example.com"`, "", two)
-	claim(`aud="https://old.example.com"`, diagnosis.AudienceMismatch, two)
+	claim(`aud="https://old.example.com"`, diagnosis.AudMismatch, two)
 	skip := corpusOptions{SkipAudience: true, ClientIDs: []string{"web"}}
 	claim("aud=", "", skip)
 	claim(`client_id="other"`, diagnosis.ClaimInvalid, skip)
@@ -301,30 +301,30 @@ func (f *forge) kinds() {
 		"JWT ", "text/jwt", "token-introspection+jwt", "oauth-authz-req+jwt", "kb+jwt", "dc+sd-jwt", "entity-statement+jwt", "vc+ld+json",
 		"dpop+jwt", "DPoP+JWT", "application/dpop+jwt", "Application/DPOP+JWT", "logout+jwt", "application/logout+jwt", "statuslist+jwt", "application/statuslist+jwt", "secevent+jwt", "application/secevent+jwt",
 	} {
-		typ(other, diagnosis.TypeRefused)
+		typ(other, diagnosis.TypRefused)
 	}
 	exact := corpusOptions{Types: []string{"at+jwt"}}
 	typ("application/at+jwt", "", exact)
-	typ("JWT", diagnosis.TypeRefused, exact)
-	typ("at+jwt2", diagnosis.TypeRefused, exact)
+	typ("JWT", diagnosis.TypRefused, exact)
+	typ("at+jwt2", diagnosis.TypRefused, exact)
 	typ("dpop+jwt", "", corpusOptions{Types: []string{"dpop+jwt"}})
 	typ("at+jwt", "", corpusOptions{RFC9068: true})
-	typ("JWT", diagnosis.TypeRefused, corpusOptions{RFC9068: true})
-	typ("", diagnosis.TypeRefused, corpusOptions{RFC9068: true})
+	typ("JWT", diagnosis.TypRefused, corpusOptions{RFC9068: true})
+	typ("", diagnosis.TypRefused, corpusOptions{RFC9068: true})
 	f.add("no typ", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak)), "")
-	f.add("no typ, exact", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak)), diagnosis.TypeRefused, exact)
+	f.add("no typ, exact", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak)), diagnosis.TypRefused, exact)
 	f.add("ID token of another client", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1","typ":"JWT"}`, claimsText(keycloak, `aud="web"`, `nonce="n-0S6_WzA2Mj"`, `at_hash="77QmUPtjPfzWtF2AnpK9RQ"`, "scope=")), diagnosis.IDTokenAsAccess)
 	f.add("ID token of Cognito", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, `aud="57cbishk"`, `token_use="id"`)), diagnosis.IDTokenAsAccess)
-	f.add("a security event without typ", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, "exp=", `events={"https://schemas.openid.net/secevent/caep/event-type/session-revoked":{}}`)), diagnosis.TypeRefused)
+	f.add("a security event without typ", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, "exp=", `events={"https://schemas.openid.net/secevent/caep/event-type/session-revoked":{}}`)), diagnosis.TypRefused)
 	for name, change := range map[string]string{"token_use": `token_use="id"`, "c_hash": `c_hash="x"`, "at_hash": `at_hash="x"`, "typ ID": `typ="ID"`} {
 		f.add("ID token for this audience, "+name, "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1","typ":"JWT"}`, claimsText(keycloak, change)), diagnosis.IDTokenAsAccess)
 	}
 	f.add("ID token for this audience, nonce", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, `nonce="n"`, "scope=", "typ=")), diagnosis.IDTokenAsAccess)
-	uses := map[string]diagnosis.ID{"Refresh": diagnosis.RefreshTokenAsAccess, "Offline": diagnosis.RefreshTokenAsAccess, "Logout": diagnosis.TypeRefused}
+	uses := map[string]diagnosis.ID{"Refresh": diagnosis.RefreshTokenAsAccess, "Offline": diagnosis.RefreshTokenAsAccess, "Logout": diagnosis.TypRefused}
 	for _, use := range []string{"Refresh", "Offline", "Logout"} {
 		f.add("Keycloak's "+use, "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1","typ":"JWT"}`, claimsText(keycloak, `typ="`+use+`"`)), uses[use])
 	}
-	f.add("a logout token without typ", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, `events={"http://schemas.openid.net/event/backchannel-logout":{}}`)), diagnosis.TypeRefused)
+	f.add("a logout token without typ", "main.json", f.jwt("ES256", "ec", `{"alg":"ES256","kid":"ec-1"}`, claimsText(keycloak, `events={"http://schemas.openid.net/event/backchannel-logout":{}}`)), diagnosis.TypRefused)
 	for name, changes := range map[string][]string{
 		"nonce and a scope": {`nonce="n"`, "typ="}, "nonce and typ Bearer": {`nonce="n"`, `typ="Bearer"`, "scope="}, "typ Bearer": {`typ="Bearer"`},
 		"typ DPoP": {`typ="DPoP"`}, "token_use access": {`token_use="access"`, "scope="},

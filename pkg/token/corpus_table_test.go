@@ -303,7 +303,7 @@ func (f *forge) trust() {
 		"jwk": `"jwk":` + key, "jku": `"jku":"https://forger.example/jwks.json"`, "x5u": `"x5u":"https://forger.example/cert.pem"`,
 		"x5c": `"x5c":["MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA"]`, "x5t": `"x5t":"qeR2lcyRHyvBKiq2gGWUFyzfSvQ"`,
 	} {
-		for kid, id := range map[string]diagnosis.ID{`"kid":"ec-1",`: diagnosis.SignatureInvalid, "": diagnosis.SignatureInvalid, `"kid":"forger-1",`: diagnosis.KeyUnknown} {
+		for kid, id := range map[string]diagnosis.ID{`"kid":"ec-1",`: diagnosis.SignatureInvalid, "": diagnosis.SignatureInvalid, `"kid":"forger-1",`: diagnosis.KidUnknown} {
 			header := `{"alg":"ES256",` + kid + member + `}`
 			f.add(strings.TrimSpace(name+" of the forger "+strings.Trim(kid, ",")), "main.json", f.jwt("ES256", "ec-forger", header, claimsText(keycloak)), id)
 		}
@@ -448,7 +448,7 @@ func (f *forge) keyChoice() {
 	f.add("no kid, signed by a stranger", "main.json", sign("ec-forger", noKid), diagnosis.SignatureInvalid)
 	f.add("no kid, and no key fits", "ec.json", f.jwt("EdDSA", "ed", `{"alg":"EdDSA"}`, claims), diagnosis.AlgMismatch)
 	for _, kid := range []string{"ec-2", "EC-1", "ec-1 ", "../../../../dev/null", "' OR 1=1 --", "https://forger.example/key", "ec-1\\u0000"} {
-		f.add("unknown kid "+kid, "main.json", sign("ec", `{"alg":"ES256","kid":"`+kid+`"}`), diagnosis.KeyUnknown)
+		f.add("unknown kid "+kid, "main.json", sign("ec", `{"alg":"ES256","kid":"`+kid+`"}`), diagnosis.KidUnknown)
 	}
 	f.add("an empty set", "empty.json", sign("ec", usualHeader), diagnosis.KeySetEmpty)
 	same := map[string]any{"kid": "ec-1"}

@@ -184,9 +184,9 @@ func TestCorpus(t *testing.T) {
 // notInCorpus are the ids of pkg/token and pkg/jwks that no token of the corpus
 // can fire.
 var notInCorpus = map[string]string{
-	"NotChecked": "only an Inspector that was given less than Strict demands fires it: TestInspectorTellsWhatWasNotChecked",
-	"Revoked":    "only an introspection response fires it: TestResponsesReadOneWay",
-	"KeyChanged": "only a key set that has changed fires it: TestKeyOfTheSameName",
+	"NotChecked":        "only an Inspector that was given less than Strict demands fires it: TestInspectorTellsWhatWasNotChecked",
+	"Revoked":           "only an introspection response fires it: TestResponsesReadOneWay",
+	"KidSameKeyChanged": "only a key set that has changed fires it: TestKeyOfTheSameName",
 }
 
 // TestCorpusFiresEveryID reads the packages' source for the ids they name.

@@ -32,10 +32,10 @@ var whyRefused = map[diagnosis.ID]string{
 	diagnosis.SignatureInvalid:     "the salt of PSS must be as long as the hash (RFC 7518, section 3.5)",
 	diagnosis.TimeInvalid:          "a time must be a positive number of seconds; null, zero and negative times are mistakes, and would be treated as no limit",
 	diagnosis.IDTokenAsAccess:      "an ID token is for a client, even if its audience is the API (RFC 8725, section 3.12)",
-	diagnosis.TimeInMilliseconds:   "a time in milliseconds is 50,000 years in the future, so the token would never expire",
+	diagnosis.TimeInMS:             "a time in milliseconds is 50,000 years in the future, so the token would never expire",
 	diagnosis.TokenTooLarge:        "no real token has a header of more than 8 KiB, and parsing it takes time before the signature is checked",
 	diagnosis.RefreshTokenAsAccess: "a refresh token is for the authorization server, and is valid for longer than an access token (RFC 6749, section 1.5)",
-	diagnosis.TypeRefused:          "a logout token or a proof of possession is not an access token, even if the same issuer signed it (RFC 8725, section 3.11)",
+	diagnosis.TypRefused:           "a logout token or a proof of possession is not an access token, even if the same issuer signed it (RFC 8725, section 3.11)",
 }
 
 // whyAccepted holds, for tokens of the corpus that golang-jwt or go-jose refuses, why

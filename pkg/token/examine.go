@@ -87,7 +87,7 @@ func (x *examination) fail(check checkNumber, err error) bool {
 // failKey is fail for the key. An issuer that is not trusted has no keys.
 func (x *examination) failKey(err error) bool {
 	var d *diagnosis.Diagnosis
-	if errors.As(err, &d) && (d.ID == diagnosis.IssuerMismatch || d.ID == diagnosis.IssuerMissing || d.ID == diagnosis.IssuerSlash && d.As == 0) {
+	if errors.As(err, &d) && (d.ID == diagnosis.IssMismatch || d.ID == diagnosis.IssMissing || d.ID == diagnosis.IssSlash && d.As == 0) {
 		return x.fail(checkIssuer, d)
 	}
 	return x.fail(checkKey, err)
@@ -194,7 +194,7 @@ func (j *checker) reassigned(w *workspace, t *Token, err error) error {
 	if k == nil || !k.Fits(a.name) || !errors.As(err, &d) || d.ID != diagnosis.SignatureInvalid || !a.check(a, w, k) {
 		return err
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.KeyChanged, Expected: d.Expected, Got: diagnosis.Values{"one by the previous key with kid " + diagnosis.Quote(t.header.query.KeyID) + " named before"}}
+	return &diagnosis.Diagnosis{ID: diagnosis.KidSameKeyChanged, Expected: d.Expected, Got: diagnosis.Values{"one by the previous key with kid " + diagnosis.Quote(t.header.query.KeyID) + " named before"}}
 }
 
 // readUnverified parses the claims of a token that failed verification, to
@@ -241,7 +241,7 @@ func (j *checker) checkType(t *Token) error {
 				return nil
 			}
 		}
-		return &diagnosis.Diagnosis{ID: diagnosis.TypeRefused, Expected: diagnosis.Values{"typ " + strings.Join(j.options.Types, " or ")}, Got: diagnosis.Values{typ}}
+		return &diagnosis.Diagnosis{ID: diagnosis.TypRefused, Expected: diagnosis.Values{"typ " + strings.Join(j.options.Types, " or ")}, Got: diagnosis.Values{typ}}
 	}
 	if j.options.OpaquePayload {
 		return nil
@@ -253,7 +253,7 @@ func (j *checker) checkType(t *Token) error {
 	if slices.Contains(j.options.Accept, t.header.kind) {
 		return nil
 	}
-	return &diagnosis.Diagnosis{ID: diagnosis.TypeRefused, Expected: diagnosis.Values{"at+jwt", "JWT", "no typ"}, Got: diagnosis.Values{typ}}
+	return &diagnosis.Diagnosis{ID: diagnosis.TypRefused, Expected: diagnosis.Values{"at+jwt", "JWT", "no typ"}, Got: diagnosis.Values{typ}}
 }
 
 // checkKind determines the purpose of the token from its claims if its typ does
@@ -266,7 +266,7 @@ func (j *checker) checkKind(t *Token) *diagnosis.Diagnosis {
 	if kind == KindUnknown || kind == KindAccessToken || slices.Contains(j.options.Accept, kind) {
 		return nil
 	}
-	id := diagnosis.TypeRefused
+	id := diagnosis.TypRefused
 	switch kind {
 	case KindIDToken:
 		id = diagnosis.IDTokenAsAccess

@@ -43,7 +43,7 @@ func FuzzDecode(f *testing.F) {
 // do not matter.
 var whyRefusedByForm = []diagnosis.ID{
 	diagnosis.CritUnsupported, diagnosis.DuplicateMember, diagnosis.HeaderInvalid, diagnosis.Malformed, diagnosis.MemberCase,
-	diagnosis.PayloadInvalid, diagnosis.TimeInvalid, diagnosis.TimeInMilliseconds, diagnosis.TokenTooLarge, diagnosis.TypeRefused, diagnosis.IDTokenAsAccess, diagnosis.RefreshTokenAsAccess,
+	diagnosis.PayloadInvalid, diagnosis.TimeInvalid, diagnosis.TimeInMS, diagnosis.TokenTooLarge, diagnosis.TypRefused, diagnosis.IDTokenAsAccess, diagnosis.RefreshTokenAsAccess,
 }
 
 // FuzzVerify puts signed tokens of any header and payload, with anything spliced

@@ -97,7 +97,7 @@ func TestIssuerKeysSayWhatIsWrong(t *testing.T) {
 		t.Errorf("Ready = %v, %+v", err, keys.State())
 	}
 	other := token.NewIssuerKeys(s.URL+"/", jwks.RemoteOptions{})
-	if _, err := other.Keys(t.Context(), jwks.Query{Algorithm: "ES256"}); idOf(err) != diagnosis.IssuerSlash {
+	if _, err := other.Keys(t.Context(), jwks.Query{Algorithm: "ES256"}); idOf(err) != diagnosis.IssSlash {
 		t.Errorf("another issuer: %v", err)
 	}
 	s.noKeys.Store(false)
@@ -167,14 +167,14 @@ func TestJoin(t *testing.T) {
 	}{
 		"the first":                     {signed(prod.key, prod.name, prod.name+"/api"), ""},
 		"the second":                    {signed(staging.key, staging.name, staging.name+"/api"), ""},
-		"the other's audience":          {signed(staging.key, staging.name, prod.name+"/api"), diagnosis.AudienceMismatch},
-		"the other's key":               {signed(staging.key, prod.name, prod.name+"/api"), diagnosis.KeyUnknown},
-		"not on the list":               {signed(forger, "https://other.example", prod.name+"/api"), diagnosis.IssuerMismatch},
-		"one slash more":                {signed(prod.key, prod.name+"/", prod.name+"/api"), diagnosis.IssuerSlash},
-		"an issuer that is no string":   {signed(prod.key, 7, prod.name+"/api"), diagnosis.IssuerMismatch},
-		"no issuer":                     {signed(prod.key, nil, prod.name+"/api"), diagnosis.IssuerMismatch},
+		"the other's audience":          {signed(staging.key, staging.name, prod.name+"/api"), diagnosis.AudMismatch},
+		"the other's key":               {signed(staging.key, prod.name, prod.name+"/api"), diagnosis.KidUnknown},
+		"not on the list":               {signed(forger, "https://other.example", prod.name+"/api"), diagnosis.IssMismatch},
+		"one slash more":                {signed(prod.key, prod.name+"/", prod.name+"/api"), diagnosis.IssSlash},
+		"an issuer that is no string":   {signed(prod.key, 7, prod.name+"/api"), diagnosis.IssMismatch},
+		"no issuer":                     {signed(prod.key, nil, prod.name+"/api"), diagnosis.IssMismatch},
 		"malformed":                     {"a.b", diagnosis.Malformed},
-		"signed by none of the issuers": {signed(forger, prod.name, prod.name+"/api"), diagnosis.KeyUnknown},
+		"signed by none of the issuers": {signed(forger, prod.name, prod.name+"/api"), diagnosis.KidUnknown},
 	} {
 		for range 2 { // the second time from the cache
 			if _, err := v.Verify(t.Context(), tt.raw); idOf(err) != tt.want {

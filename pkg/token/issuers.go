@@ -69,12 +69,12 @@ func (all *joined[T]) choose(raw string) (one T, d *diagnosis.Diagnosis) {
 	if one, ok := all.byIssuer[issuer]; ok {
 		return one, nil
 	}
-	d = &diagnosis.Diagnosis{ID: diagnosis.IssuerMismatch, Expected: all.issuers, Got: diagnosis.FromJSON(claimed)}
+	d = &diagnosis.Diagnosis{ID: diagnosis.IssMismatch, Expected: all.issuers, Got: diagnosis.FromJSON(claimed)}
 	switch {
 	case claimed == "":
-		d.ID = diagnosis.IssuerMissing
+		d.ID = diagnosis.IssMissing
 	case slices.ContainsFunc(all.issuers, func(i string) bool { return sameButSlash(i, issuer) }):
-		d.ID = diagnosis.IssuerSlash
+		d.ID = diagnosis.IssSlash
 	}
 	return one, explained(t, d)
 }

@@ -32,7 +32,7 @@ func TestOtherTypesAreRefused(t *testing.T) {
 	for _, typ := range types {
 		for _, form := range []string{typ, "application/" + typ, strings.ToUpper(typ), "Application/" + typ, typ + ";v=1", " " + typ, typ + "\t"} {
 			raw := sign(t, key, form, claims(nil))
-			if _, err := v.Verify(t.Context(), raw); idOf(err) != diagnosis.TypeRefused {
+			if _, err := v.Verify(t.Context(), raw); idOf(err) != diagnosis.TypRefused {
 				t.Errorf("typ %q: %v", form, err)
 			}
 		}
@@ -65,9 +65,9 @@ func TestKindByClaims(t *testing.T) {
 		"nonce alone":           {change{"nonce": "x", "scope": nil}, diagnosis.IDTokenAsAccess, "id_token"},
 		"Keycloak's refresh":    {change{"typ": "Refresh"}, diagnosis.RefreshTokenAsAccess, ""},
 		"Keycloak's offline":    {change{"typ": "Offline"}, diagnosis.RefreshTokenAsAccess, ""},
-		"Keycloak's logout":     {change{"typ": "Logout"}, diagnosis.TypeRefused, "logout_token"},
-		"back-channel logout":   {events("http://schemas.openid.net/event/backchannel-logout"), diagnosis.TypeRefused, "logout_token"},
-		"security event":        {events("https://schemas.openid.net/secevent/risc/event-type/account-disabled"), diagnosis.TypeRefused, "security_event"},
+		"Keycloak's logout":     {change{"typ": "Logout"}, diagnosis.TypRefused, "logout_token"},
+		"back-channel logout":   {events("http://schemas.openid.net/event/backchannel-logout"), diagnosis.TypRefused, "logout_token"},
+		"security event":        {events("https://schemas.openid.net/secevent/risc/event-type/account-disabled"), diagnosis.TypRefused, "security_event"},
 		"Hydra's refresh":       {change{"token_use": "refresh_token"}, diagnosis.RefreshTokenAsAccess, ""},
 		"Simple JWT's refresh":  {change{"token_type": "refresh"}, diagnosis.RefreshTokenAsAccess, ""},
 		"a token type's URI":    {change{"token_type": "urn:ietf:params:oauth:token-type:id_token"}, diagnosis.IDTokenAsAccess, "id_token"},

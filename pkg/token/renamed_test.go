@@ -47,7 +47,7 @@ func TestKeyOfTheSameName(t *testing.T) {
 	published.Store(jwks.NewSet(second.Public()))
 	clock = clock.Add(time.Hour)
 	want(second, "")
-	want(first, diagnosis.KeyChanged)
+	want(first, diagnosis.KidSameKeyChanged)
 	want(stranger, diagnosis.SignatureInvalid)
 }
 

@@ -72,7 +72,7 @@ func (v vector) expected(t *testing.T) (before, after diagnosis.ID) {
 		return diagnosis.PayloadInvalid, diagnosis.PayloadInvalid
 	case v.Kind == "dpop":
 		// A proof has iat in place of exp; pkg/dpop judges it as a proof.
-		return diagnosis.ExpiryMissing, diagnosis.ExpiryMissing
+		return diagnosis.ExpMissing, diagnosis.ExpMissing
 	case v.ClaimsExpired:
 		return "", diagnosis.Expired
 	}
@@ -116,7 +116,7 @@ func TestVectors(t *testing.T) {
 // A proof is no access token, though its signature is good.
 func TestVectorsOfProofsAreRefused(t *testing.T) {
 	for _, v := range readVectors(t) {
-		if report := v.report(t, v.Token, token.Options{}); v.Kind == "dpop" && idOf(report.Err()) != diagnosis.TypeRefused {
+		if report := v.report(t, v.Token, token.Options{}); v.Kind == "dpop" && idOf(report.Err()) != diagnosis.TypRefused {
 			t.Errorf("%s: %v", v.ID, report.Err())
 		}
 	}

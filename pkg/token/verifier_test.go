@@ -90,7 +90,7 @@ func TestEveryAlgorithm(t *testing.T) {
 			if _, err := verifier(t, token.Options{}, key).Verify(t.Context(), tampered); idOf(err) != diagnosis.SignatureInvalid && idOf(err) != diagnosis.Malformed {
 				t.Errorf("tampered: %v", err)
 			}
-			if _, err := verifier(t, token.Options{}, newKey(t, alg)).Verify(t.Context(), raw); idOf(err) != diagnosis.KeyUnknown {
+			if _, err := verifier(t, token.Options{}, newKey(t, alg)).Verify(t.Context(), raw); idOf(err) != diagnosis.KidUnknown {
 				t.Errorf("another key: %v", err)
 			}
 		})
@@ -109,7 +109,7 @@ func TestClaims(t *testing.T) {
 		"good":                         {},
 		"typ at+jwt":                   {typ: "at+jwt"},
 		"typ of a vendor":              {typ: "vnd"},
-		"typ with a suffix":            {typ: "vnd+jwt", want: diagnosis.TypeRefused},
+		"typ with a suffix":            {typ: "vnd+jwt", want: diagnosis.TypRefused},
 		"audience in a list":           {change: map[string]any{"aud": []string{"x", audience}}},
 		"fraction in exp":              {change: map[string]any{"exp": float64(at(time.Minute)) + 0.5}},
 		"iat within the leeway":        {change: map[string]any{"iat": at(50 * time.Second)}},
@@ -117,27 +117,27 @@ func TestClaims(t *testing.T) {
 		"rfc9068":                      {typ: "at+jwt", o: token.Options{RFC9068: true}},
 		"required":                     {change: map[string]any{"tenant": map[string]any{"id": 1}}, o: token.Options{Require: []string{"tenant.id"}}},
 		"expired":                      {change: map[string]any{"exp": at(-time.Second)}, want: diagnosis.Expired},
-		"exp missing":                  {change: map[string]any{"exp": nil}, want: diagnosis.ExpiryMissing},
+		"exp missing":                  {change: map[string]any{"exp": nil}, want: diagnosis.ExpMissing},
 		"exp text":                     {change: map[string]any{"exp": "soon"}, want: diagnosis.TimeInvalid},
 		"exp zero":                     {change: map[string]any{"exp": 0}, want: diagnosis.TimeInvalid},
 		"exp negative":                 {change: map[string]any{"exp": -1}, want: diagnosis.TimeInvalid},
-		"exp in ms":                    {change: map[string]any{"exp": now.UnixMilli()}, want: diagnosis.TimeInMilliseconds},
+		"exp in ms":                    {change: map[string]any{"exp": now.UnixMilli()}, want: diagnosis.TimeInMS},
 		"iat a clock ahead":            {change: map[string]any{"iat": at(2 * time.Minute)}, want: diagnosis.ClockSkew},
-		"iat in the future":            {change: map[string]any{"iat": at(time.Hour), "exp": at(2 * time.Hour)}, want: diagnosis.IssuedInFuture},
+		"iat in the future":            {change: map[string]any{"iat": at(time.Hour), "exp": at(2 * time.Hour)}, want: diagnosis.IatInFuture},
 		"nbf in the future":            {change: map[string]any{"nbf": at(time.Hour)}, want: diagnosis.NotYetValid},
-		"other issuer":                 {change: map[string]any{"iss": "https://evil.example.com"}, want: diagnosis.IssuerMismatch},
-		"issuer with slash":            {change: map[string]any{"iss": issuer + "/"}, want: diagnosis.IssuerSlash},
-		"issuer missing":               {change: map[string]any{"iss": nil}, want: diagnosis.IssuerMissing},
+		"other issuer":                 {change: map[string]any{"iss": "https://evil.example.com"}, want: diagnosis.IssMismatch},
+		"issuer with slash":            {change: map[string]any{"iss": issuer + "/"}, want: diagnosis.IssSlash},
+		"issuer missing":               {change: map[string]any{"iss": nil}, want: diagnosis.IssMissing},
 		"issuer a number":              {change: map[string]any{"iss": 1}, want: diagnosis.ClaimInvalid},
-		"other audience":               {change: map[string]any{"aud": "https://other.example.com"}, want: diagnosis.AudienceMismatch},
-		"audience prefix":              {change: map[string]any{"aud": audience + "/"}, want: diagnosis.AudienceSlash},
-		"audience missing":             {change: map[string]any{"aud": nil}, want: diagnosis.AudienceMissing},
-		"audience a number":            {change: map[string]any{"aud": 1}, want: diagnosis.AudienceInvalid},
-		"audience with null":           {change: map[string]any{"aud": []any{audience, nil}}, want: diagnosis.AudienceInvalid},
+		"other audience":               {change: map[string]any{"aud": "https://other.example.com"}, want: diagnosis.AudMismatch},
+		"audience prefix":              {change: map[string]any{"aud": audience + "/"}, want: diagnosis.AudSlash},
+		"audience missing":             {change: map[string]any{"aud": nil}, want: diagnosis.AudMissing},
+		"audience a number":            {change: map[string]any{"aud": 1}, want: diagnosis.AudInvalid},
+		"audience with null":           {change: map[string]any{"aud": []any{audience, nil}}, want: diagnosis.AudInvalid},
 		"ID token":                     {change: map[string]any{"aud": "app", "nonce": "n", "scope": nil}, want: diagnosis.IDTokenAsAccess},
-		"DPoP proof":                   {typ: "dpop+jwt", want: diagnosis.TypeRefused},
-		"logout token":                 {typ: "application/LOGOUT+jwt", want: diagnosis.TypeRefused},
-		"typ exact":                    {typ: "JWT", o: token.Options{Types: []string{"at+jwt"}}, want: diagnosis.TypeRefused},
+		"DPoP proof":                   {typ: "dpop+jwt", want: diagnosis.TypRefused},
+		"logout token":                 {typ: "application/LOGOUT+jwt", want: diagnosis.TypRefused},
+		"typ exact":                    {typ: "JWT", o: token.Options{Types: []string{"at+jwt"}}, want: diagnosis.TypRefused},
 		"rfc9068 without jti":          {typ: "at+jwt", change: map[string]any{"jti": nil}, o: token.Options{RFC9068: true}, want: diagnosis.ClaimMissing},
 		"required missing":             {o: token.Options{Require: []string{"tenant.id"}}, want: diagnosis.ClaimMissing},
 		"algorithm not allowed":        {o: token.Options{Algorithms: []string{"RS256"}}, want: diagnosis.AlgNotAllowed},
@@ -213,7 +213,7 @@ func TestShapes(t *testing.T) {
 		"unknown algorithm":     {header(`{"alg":"XS256"}`), diagnosis.AlgUnsupported},
 		"HS256 with public key": {header(`{"alg":"HS256"}`), diagnosis.HSTokenNoSecret},
 		"RS256 with an EC key":  {header(`{"alg":"RS256"}`), diagnosis.AlgMismatch},
-		"unknown kid":           {header(`{"alg":"ES256","kid":"other"}`), diagnosis.KeyUnknown},
+		"unknown kid":           {header(`{"alg":"ES256","kid":"other"}`), diagnosis.KidUnknown},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

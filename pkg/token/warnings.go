@@ -34,7 +34,7 @@ func (t *Token) warnOfHeader() *diagnosis.Diagnosis {
 	case strings.EqualFold(t.header.query.Algorithm, "none"):
 		return &diagnosis.Diagnosis{ID: diagnosis.AlgNone}
 	case t.header.kind == KindOther || t.header.kind == KindForeign:
-		return &diagnosis.Diagnosis{ID: diagnosis.TypeUnknown, Got: diagnosis.Values{t.header.typ}}
+		return &diagnosis.Diagnosis{ID: diagnosis.TypUnknown, Got: diagnosis.Values{t.header.typ}}
 	}
 	return nil
 }
@@ -42,9 +42,9 @@ func (t *Token) warnOfHeader() *diagnosis.Diagnosis {
 func (t *Token) warnOfAudience() *diagnosis.Diagnosis {
 	switch {
 	case !t.has("aud"):
-		return &diagnosis.Diagnosis{ID: diagnosis.AudienceMissing}
+		return &diagnosis.Diagnosis{ID: diagnosis.AudMissing}
 	case t.Audience() == nil:
-		return &diagnosis.Diagnosis{ID: diagnosis.AudienceInvalid, Got: diagnosis.FromJSON(t.lookup("aud"))}
+		return &diagnosis.Diagnosis{ID: diagnosis.AudInvalid, Got: diagnosis.FromJSON(t.lookup("aud"))}
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (t *Token) warnOfBinding() *diagnosis.Diagnosis {
 	if !t.has("cnf") {
 		return nil
 	}
-	d := &diagnosis.Diagnosis{ID: diagnosis.TokenIsBound}
+	d := &diagnosis.Diagnosis{ID: diagnosis.BoundToken}
 	value, _ := t.Claim("cnf")
 	members, _ := value.(map[string]any)
 	for name := range members {

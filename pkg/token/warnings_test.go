@@ -27,13 +27,13 @@ func TestWarnings(t *testing.T) {
 		"password":               {change: map[string]any{"Password": "hunter2"}, want: map[diagnosis.ID]string{diagnosis.SecretInToken: "Password"}},
 		"card number":            {change: map[string]any{"n": []string{"4111 1111 1111 1111"}}, want: map[diagnosis.ID]string{diagnosis.SecretInToken: "n"}},
 		"lives long":             {change: map[string]any{"iat": now.Unix(), "exp": now.Unix() + 90000}, want: map[diagnosis.ID]string{diagnosis.LongLived: "1 d 1 h"}},
-		"a vendor's type":        {typ: "vnd", want: map[diagnosis.ID]string{diagnosis.TypeUnknown: `vnd`}},
-		"no audience":            {change: map[string]any{"aud": nil}, want: map[diagnosis.ID]string{diagnosis.AudienceMissing: ""}},
-		"audience of a bad type": {change: map[string]any{"aud": 1}, want: map[diagnosis.ID]string{diagnosis.AudienceInvalid: "1"}},
-		"milliseconds":           {change: map[string]any{"iat": nil, "exp": now.UnixMilli()}, want: map[diagnosis.ID]string{diagnosis.TimeInMilliseconds: "1795521600000, which is 2026-11-24T12:00:00Z in milliseconds"}},
+		"a vendor's type":        {typ: "vnd", want: map[diagnosis.ID]string{diagnosis.TypUnknown: `vnd`}},
+		"no audience":            {change: map[string]any{"aud": nil}, want: map[diagnosis.ID]string{diagnosis.AudMissing: ""}},
+		"audience of a bad type": {change: map[string]any{"aud": 1}, want: map[diagnosis.ID]string{diagnosis.AudInvalid: "1"}},
+		"milliseconds":           {change: map[string]any{"iat": nil, "exp": now.UnixMilli()}, want: map[diagnosis.ID]string{diagnosis.TimeInMS: "1795521600000, which is 2026-11-24T12:00:00Z in milliseconds"}},
 		"never expires":          {change: map[string]any{"exp": 253402300799}, want: map[diagnosis.ID]string{diagnosis.LongLived: "until 9999-12-31T23:59:59Z"}},
 		"for Microsoft Graph":    {change: map[string]any{"aud": "https://graph.microsoft.com"}, want: map[diagnosis.ID]string{diagnosis.EntraGraphToken: ""}},
-		"of Okta itself":         {change: map[string]any{"iss": "https://acme.okta.com"}, want: map[diagnosis.ID]string{diagnosis.OktaOrgServer: ""}},
+		"of Okta itself":         {change: map[string]any{"iss": "https://acme.okta.com"}, want: map[diagnosis.ID]string{diagnosis.OktaOrgAS: ""}},
 		"of an Okta server":      {change: map[string]any{"iss": "https://acme.okta.com/oauth2/default"}, want: map[diagnosis.ID]string{}},
 	}
 	for name, tt := range tests {
