@@ -149,8 +149,8 @@ func OnRefusal(f func(*http.Request, *diagnosis.Diagnosis)) Option {
 	return func(g *gate) { g.refused = f }
 }
 
-// RefusalBody makes the body of refusals, for an API whose errors have a format of
-// their own. The status and the headers that clients need stay as they are.
+// RefusalBody creates the body of refusals, for an API whose errors have a different
+// format. It does not change the status and the headers.
 func RefusalBody(encode func(*http.Request, problem.Problem) (contentType string, body []byte)) Option {
 	mustHave(encode != nil, "RefusalBody needs a function")
 	return func(g *gate) { g.body = encode }

@@ -33,7 +33,7 @@ type Candidates struct {
 	By string
 }
 
-// keyName is what a header can call a key: the parameter and its value.
+// keyName is a name of a key in a header: the parameter and its value.
 type keyName struct{ parameter, value string }
 
 // String returns the value for a kid, otherwise both.
@@ -44,8 +44,8 @@ func (n keyName) String() string {
 	return n.parameter + " " + n.value
 }
 
-// names returns what the header calls the key. A kid decides alone; of the
-// thumbprints, the stronger one is first.
+// names returns the names of the key in the header. If there is a kid, it is the
+// only one. Of two thumbprints, the stronger one is first.
 func (q *Query) names() []keyName {
 	if q.KeyID != "" {
 		return []keyName{{"kid", q.KeyID}}
@@ -72,7 +72,7 @@ type choice struct {
 	alg string
 }
 
-// pool holds keys by what selects them.
+// pool holds keys by the values that select them.
 type pool struct {
 	certified map[choice]*Candidates
 	fitting   map[string]*Candidates // by alg
@@ -107,7 +107,7 @@ func add[K comparable](to map[K]*Candidates, under K, k *Key, by string) {
 	c.Fit++
 }
 
-// byCertificate returns the keys with the certificate that the header names.
+// byCertificate returns the keys whose certificate has the thumbprint in the header.
 func (p *pool) byCertificate(q *Query) *Candidates {
 	for _, n := range q.thumbprints() {
 		if found := p.certified[choice{n, q.Algorithm}]; found != nil {
@@ -117,7 +117,7 @@ func (p *pool) byCertificate(q *Query) *Candidates {
 	return nil
 }
 
-// find returns the keys to try, nil if no key is called so or fits.
+// find returns the keys to try, or nil if no key has this name or fits.
 func (s *Set) find(q *Query) *Candidates {
 	if q.KeyID != "" {
 		if found := s.byID[idChoice{q.KeyID, q.Algorithm}]; found != nil {
@@ -137,11 +137,11 @@ func (s *Set) find(q *Query) *Candidates {
 	if found := s.all.byCertificate(q); found != nil || s.has(q.names()) {
 		return found
 	}
-	// The certificate may be that of any key of which none is known.
+	// It may be the certificate of any key whose certificate is unknown.
 	return s.all.bare[q.Algorithm]
 }
 
-// names returns what a header may call the key.
+// names returns the names that a header can have for the key.
 func (k *Key) names() []keyName {
 	if k.id == "" {
 		return k.certificates
@@ -149,12 +149,12 @@ func (k *Key) names() []keyName {
 	return append([]keyName{{"kid", k.id}}, k.certificates...)
 }
 
-// has reports whether one of the names is that of a key.
+// has reports whether a key has one of the names.
 func (s *Set) has(names []keyName) bool {
 	return slices.ContainsFunc(names, func(n keyName) bool { return s.names[n] })
 }
 
-// isCalled reports whether one of the names is a name of the key.
+// isCalled reports whether the key has one of the names.
 func (k *Key) isCalled(names []keyName) bool {
 	return slices.ContainsFunc(k.names(), func(n keyName) bool { return slices.Contains(names, n) })
 }
@@ -191,7 +191,7 @@ func certificatesOf(key jsontext.Value) []keyName {
 	return names
 }
 
-// skip adds a key that cannot be used, and notes under each of its names why.
+// skip adds a key that cannot be used, and stores the reason for each of its names.
 func (s *Set) skip(i int, key jsontext.Value, reason error) {
 	skipped := Skipped{i, kidOf(key), reason}
 	s.skipped = append(s.skipped, skipped)

@@ -52,7 +52,7 @@ type Key struct {
 // Diagnoses of kind Advice.
 func (k *Key) Warnings() []*diagnosis.Diagnosis { return slices.Clone(k.warnings) }
 
-// ID returns the key's kid, "" if it has none.
+// ID returns the key's kid, or "".
 func (k *Key) ID() string { return k.id }
 
 // Type returns the key type (RFC 7518, section 6.1): RSA, EC, OKP or oct.
@@ -71,12 +71,12 @@ func (k *Key) Algorithms() []string { return slices.Clone(k.algorithms) }
 // type and curve match, and it has no other alg.
 func (k *Key) Fits(alg string) bool { return slices.Contains(k.algorithms, alg) }
 
-// Public returns the *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey; nil
+// Public returns the *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey, or nil
 // for a shared secret.
 func (k *Key) Public() crypto.PublicKey { return k.public }
 
-// Secret returns a shared secret's bytes, which the caller must not change; nil
-// for a public key.
+// Secret returns the bytes of a shared secret, which the caller must not change, or
+// nil for a public key.
 func (k *Key) Secret() []byte {
 	if k.secret == nil {
 		return nil
@@ -84,8 +84,8 @@ func (k *Key) Secret() []byte {
 	return *k.secret
 }
 
-// Thumbprint returns the key's SHA-256 thumbprint in base64url (RFC 7638), ""
-// for a shared secret, whose thumbprint would help to guess it.
+// Thumbprint returns the key's SHA-256 thumbprint in base64url (RFC 7638). It returns
+// "" for a shared secret, because the thumbprint would help to guess the secret.
 func (k *Key) Thumbprint() string {
 	if k.public == nil {
 		return ""
@@ -153,7 +153,7 @@ func publicKey(public crypto.PublicKey, id, alg string) (*Key, error) {
 	return k, nil
 }
 
-// jwk are the members of a JSON Web Key that count here.
+// jwk holds the members of a JSON Web Key that are used.
 type jwk struct {
 	Kty    string   `json:"kty,omitempty"`
 	Use    string   `json:"use,omitempty"`
@@ -300,8 +300,8 @@ func (k *Key) members() jwk {
 	return m
 }
 
-// MarshalJSON writes the key's public members (RFC 7517). A shared secret is
-// not published: it errs.
+// MarshalJSON writes the key's public members (RFC 7517). It returns an error for a
+// shared secret, which must not be published.
 func (k *Key) MarshalJSON() ([]byte, error) {
 	if k.public == nil {
 		return nil, errors.New("a shared secret is never published")

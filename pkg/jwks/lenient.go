@@ -12,11 +12,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A key set is split by a reader that looks only for the ends of values, so that
-// whatever is wrong within one member or one key concerns nothing next to it. Each
-// key is then read strictly.
+// A key set is split by a parser that looks only for the ends of values, so that an
+// error in one member or one key does not affect the others. Then each key is parsed
+// strictly.
 
-// rawMember is a member of a JSON object whose value was not looked at.
+// rawMember is a member of a JSON object whose value was not parsed.
 type rawMember struct {
 	name  string
 	value jsontext.Value
@@ -92,7 +92,7 @@ func (s *scanner) space() {
 	}
 }
 
-// accept passes over white space and c, and reports whether c was there.
+// accept skips white space and c, and reports whether c was there.
 func (s *scanner) accept(c byte) bool {
 	s.space()
 	if s.at < len(s.data) && s.data[s.at] == c {
@@ -120,7 +120,7 @@ func (s *scanner) text() jsontext.Value {
 	return nil
 }
 
-// value returns a value of any kind, nil if it does not end.
+// value returns a value of any kind, or nil if it is incomplete.
 func (s *scanner) value() jsontext.Value {
 	s.space()
 	start, depth := s.at, 0
@@ -154,7 +154,7 @@ func (s *scanner) value() jsontext.Value {
 	return nil
 }
 
-// literal is a number, true, false or null that ends here.
+// literal returns a number, true, false or null.
 func (s *scanner) literal(start int) jsontext.Value {
 	if start == s.at {
 		return nil
@@ -162,8 +162,8 @@ func (s *scanner) literal(start int) jsontext.Value {
 	return bytes.TrimRight(s.data[start:s.at], " \t\r\n")
 }
 
-// decodeText returns a file in UTF-8 without a byte order mark. Windows programs
-// write UTF-16 and a mark in front.
+// decodeText returns a file as UTF-8 without a byte order mark. Windows programs
+// write UTF-16 with a byte order mark.
 func decodeText(data []byte) []byte {
 	var order binary.ByteOrder = binary.LittleEndian
 	switch {

@@ -17,7 +17,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// PrivateKey is a key that signs. It prints nothing of itself.
+// PrivateKey is a key that signs. Printing it shows only its kind and kid.
 type PrivateKey struct {
 	public    *Key
 	algorithm string
@@ -180,8 +180,8 @@ func (p *PrivateKey) MarshalPEM() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// MarshalPEM writes the public key as SubjectPublicKeyInfo in PEM. A shared
-// secret is not written: it errs.
+// MarshalPEM writes the public key as SubjectPublicKeyInfo in PEM. It returns an error
+// for a shared secret.
 func (k *Key) MarshalPEM() ([]byte, error) {
 	if k.public == nil {
 		return nil, errors.New("a shared secret is never published")

@@ -10,11 +10,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// Exposed returns the keys that an issuer must not publish as they are, each with
-// a Diagnosis KEY_REFUSED: a private or secret member (RFC 7517, section 9.2), a
-// kid that another key of the same type has too (RFC 7517, section 4.5), an RSA
-// key below 2048 bits (RFC 7518, section 3.3). A key of a kind that is only not
-// supported here is not among them. Only a set that was read by [Parse] has any.
+// Exposed returns the keys that an issuer must not publish like this, each with a
+// Diagnosis KEY_REFUSED: a private or secret member (RFC 7517, section 9.2), the kid
+// of another key of the same type (RFC 7517, section 4.5), or an RSA key below 2048
+// bits (RFC 7518, section 3.3). It does not return keys of unsupported types. It
+// returns nil for a set that is not from [Parse].
 func (s *Set) Exposed() []Skipped { return slices.Clone(s.exposed) }
 
 // secretMembers are the private members of a JWK (RFC 7518, sections 6.2.2,

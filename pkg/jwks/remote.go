@@ -18,11 +18,11 @@ import (
 // The contract of a [Remote], in numbers.
 const (
 	minFresh     = 10 * time.Second // minimum for Cache-Control
-	maxFresh     = 24 * time.Hour   // ceiling for Cache-Control
+	maxFresh     = 24 * time.Hour   // maximum for Cache-Control
 	defaultFresh = 5 * time.Minute  // without Cache-Control
-	defaultStale = 24 * time.Hour   // how long old keys serve when the endpoint fails
+	defaultStale = 24 * time.Hour   // how long old keys are used while the endpoint fails
 
-	unknownBurst  = 2                      // refetches for unknown kids at once
+	unknownBurst  = 2                      // fetches for unknown kids in a row
 	unknownRefill = 10 * time.Second       // until one more is allowed
 	missingFor    = 10 * time.Second       // how long a missing kid is cached
 	maxMissing    = 256                    // number of cached missing kids
@@ -30,7 +30,7 @@ const (
 	fetchTimeout  = 10 * time.Second       // for one fetch
 	firstPatience = 3 * time.Second        // how long a lookup waits for the first set
 	askPatience   = 2 * time.Second        // maximum wait for a set that may have the kid
-	patience      = 250 * time.Millisecond // how long one waits otherwise, and once the endpoint was too slow
+	patience      = 250 * time.Millisecond // how long a lookup waits otherwise, and after the endpoint was too slow
 )
 
 // RemoteOptions are the options of a [Remote]; the zero value is the safe
@@ -51,11 +51,11 @@ type RemoteOptions struct {
 //     hours, and 5 minutes by default. At a random time between 50 and 90 % of
 //     that, it is refreshed in the background, so that the instances of an API do
 //     not fetch at the same time. Meanwhile the old set is used.
-//   - A kid or thumbprint that is not in the set causes a fetch, limited by a
-//     bucket of 2 tokens that refills by one every 10 seconds. If the bucket is
-//     empty, the key is unknown, and the set is fetched when the bucket has refilled. Callers wait
-//     at most 2 seconds for a fetch in progress. So a rotation is noticed
-//     immediately after one forged kid, and within 10 seconds after a flood of them.
+//   - A kid or thumbprint that is not in the set causes a fetch: at most two in a
+//     row, and then one every 10 seconds. If the limit is reached, the key is
+//     unknown, and the set is fetched when the limit allows it. Callers wait at most
+//     2 seconds for a fetch in progress. So a rotation is noticed immediately after
+//     one forged kid, and within 10 seconds after a flood of them.
 //   - If the endpoint fails or hangs, or returns no key set or no usable key, the
 //     last valid set is used for up to MaxStale, and callers wait at most 250 ms.
 //     After that, or if there never was a valid set, the error is KEYS_UNAVAILABLE
@@ -101,10 +101,10 @@ type State struct {
 	Keys       int       // usable keys of that set
 	Skipped    int       // keys of that set that are not usable
 	Fetches    uint64    // requests sent
-	Failures   uint64    // of those, how many brought no set
-	Refused    uint64    // lookups that found the bucket empty
+	Failures   uint64    // requests that returned no usable set
+	Refused    uint64    // lookups for which the limit of fetches was reached
 	Generation uint64    // number of sets that differed from the previous one
-	LastError  error     // of the last fetch, nil if it went well
+	LastError  error     // the error of the last fetch, or nil
 }
 
 // NewRemote returns the key set at rawURL. Nothing is fetched yet.
@@ -172,9 +172,8 @@ func (r *Remote) Ready(ctx context.Context) error {
 	return err
 }
 
-// Keys returns the keys to try for a token, like [Set.Keys]. If the key that the
-// token names is not in the set, the set is fetched again, within the limits of
-// the contract.
+// Keys returns the keys to try for a token, like [Set.Keys]. If the token's key is
+// not in the set, the set is fetched again, within the limits of the contract.
 func (r *Remote) Keys(ctx context.Context, q Query) (Candidates, error) {
 	c, err := r.get(ctx, firstPatience)
 	if err != nil {
@@ -189,7 +188,7 @@ func (r *Remote) Keys(ctx context.Context, q Query) (Candidates, error) {
 	case next == nil && ctx.Err() != nil:
 		return Candidates{}, ctx.Err()
 	case next == nil:
-		return Candidates{}, err // the old set still speaks
+		return Candidates{}, err // the error is that of the old set
 	}
 	keys, err = next.set.Keys(ctx, q)
 	if err != nil {
@@ -271,7 +270,7 @@ func (r *Remote) newer(ctx context.Context, c *snapshot, seen uint64) *snapshot 
 	return c
 }
 
-// mayTry spaces fetches out while the endpoint fails.
+// mayTry limits the rate of fetches while the endpoint fails.
 func (r *Remote) mayTry(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,11 +15,11 @@ import (
 )
 
 // ParseSecret reads a file with a shared secret for HS256, HS384 and HS512: a JWK
-// of type oct (RFC 7518, section 6.4), or else the secret itself. The line break
-// that an editor adds at the end of a text is not part of the secret; bytes that
-// are not text are taken as they are. It returns a Diagnosis KEY_REFUSED for a
-// secret that is too short, and for a public or private key: whoever has the
-// public key could sign with it.
+// of type oct (RFC 7518, section 6.4), or the secret itself. The line break that an
+// editor adds at the end of a text is not part of the secret; binary data is used
+// unchanged. It returns a Diagnosis KEY_REFUSED for a secret that is too short, and
+// for a public or private key, because everyone who has the public key could sign
+// with it.
 func ParseSecret(data []byte) (*Key, error) {
 	text := bytes.TrimSpace(decodeText(data))
 	if block := pemBlock(text); block != nil {
@@ -83,7 +83,7 @@ func secretOfJWK(data jsontext.Value) (*Key, error) {
 	return secretKey(secret, m.Kid, m.Alg)
 }
 
-// withoutLineBreak cuts one line break at the end of a text.
+// withoutLineBreak removes one line break at the end of a text.
 func withoutLineBreak(data []byte) []byte {
 	text := bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
 	printable := func(r rune) bool { return unicode.IsPrint(r) || r == '\n' || r == '\r' || r == '\t' }

@@ -18,8 +18,8 @@ const (
 	MaxBytes = 1 << 20
 	MaxKeys  = 100
 
-	// MaxCandidates is how many keys are tried for one token at most, so that a
-	// token without kid cannot multiply the work.
+	// MaxCandidates is the maximum number of keys that are tried for one token, so
+	// that a token without kid cannot multiply the work.
 	MaxCandidates = 4
 )
 
@@ -39,7 +39,7 @@ type Set struct {
 // Skipped is a key of a set that could not be used.
 type Skipped struct {
 	Index  int    // position in the set, from 0
-	ID     string // its kid, "" if it has none or it could not be read
+	ID     string // its kid, or "" if it has none or it could not be read
 	Reason error  // a Diagnosis
 }
 
@@ -151,7 +151,7 @@ func (s *Set) Generation() uint64 { return 0 }
 // Former returns nil: a kid never changes its key.
 func (s *Set) Former(string) *Key { return nil }
 
-// Ready returns nil: the keys are at hand.
+// Ready returns nil, because the keys need not be fetched.
 func (s *Set) Ready(context.Context) error { return nil }
 
 // State returns the number of keys; nothing was fetched.
@@ -171,7 +171,7 @@ func (s *Set) MarshalJSON() ([]byte, error) {
 // none or no certificate of a key is known, those that fit its alg. A key
 // without a kid matches every kid. Errors are Diagnoses of kind Rejected:
 // KEY_SET_EMPTY, KID_UNKNOWN, ALG_MISMATCH, HS_TOKEN_NO_SECRET, and KEY_REFUSED
-// if the key that the token names was skipped.
+// if the token's key was skipped.
 func (s *Set) Keys(_ context.Context, q Query) (Candidates, error) {
 	if found := s.find(&q); found != nil {
 		return *found, nil
@@ -219,8 +219,8 @@ func (s *Set) hasSecret() bool {
 	return slices.ContainsFunc(s.keys, func(k *Key) bool { return k.kty == "oct" })
 }
 
-// offers returns the algorithms of the keys with one of the names, or else of all
-// keys.
+// offers returns the algorithms of the keys with one of the names or, if there are
+// none, of all keys.
 func (s *Set) offers(names []keyName, called bool) string {
 	var algorithms []string
 	for _, k := range s.keys {

@@ -99,7 +99,7 @@ func (r *Remote) schedule(now time.Time) {
 		switch {
 		case r.closed:
 		case r.tokens == 0:
-			// A lookup has fetched first; later ones wait for the next turn.
+			// A lookup has fetched the set first.
 			r.schedule(now)
 		default:
 			r.tokens--
@@ -109,7 +109,7 @@ func (r *Remote) schedule(now time.Time) {
 	})
 }
 
-// fingerprint differs for each alg and name of a key.
+// fingerprint returns a value that differs for each alg and name of a key.
 func fingerprint(q *Query) [sha256.Size]byte {
 	text := []byte(q.Algorithm)
 	for _, n := range q.names() {

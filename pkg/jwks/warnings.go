@@ -60,8 +60,8 @@ func hasROCA(n *big.Int) bool {
 	return true
 }
 
-// smallPrimes returns the odd primes up to 167, which every key size of that
-// library is built with.
+// smallPrimes returns the odd primes up to 167. The faulty library uses them for every
+// key size.
 func smallPrimes() []int {
 	var primes []int
 	for n := 3; n <= 167; n += 2 {

@@ -29,8 +29,8 @@ type chunk struct {
 // Batch verifies the lines of r on all cores and writes the results to w in the
 // order of the lines. Verify appends the result of one line to out; it is
 // called by several goroutines at once. Memory does not grow with the number of
-// lines. A line that is longer than a token may be is cut, so that it is still
-// too long.
+// lines. A line that is longer than the maximum length of a token is cut, but is
+// still too long to be accepted.
 //
 // Batch ends early with the error of the context, of r or of w.
 func Batch(ctx context.Context, r io.Reader, w io.Writer, verify func(out []byte, line string) []byte) error {

@@ -7,7 +7,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// signers names the keys that were tried without success.
+// signers describes the keys that were tried without success.
 func signers(c *jwks.Candidates, h *header) string {
 	n := len(c.Keys)
 	switch {
@@ -21,8 +21,8 @@ func signers(c *jwks.Candidates, h *header) string {
 	return fmt.Sprintf("one of the %d keys that fit%s", n, whyThese(c, h))
 }
 
-// chosenKey says which key is used and why: the kid of the token, or else what
-// chose the key in its place.
+// chosenKey describes which key is used and why: the kid of the token, or another
+// header parameter that selected the key.
 func chosenKey(c *jwks.Candidates, h *header, tried int) string {
 	n, fit := len(c.Keys), max(len(c.Keys), c.Fit)
 	switch {
@@ -40,7 +40,7 @@ func chosenKey(c *jwks.Candidates, h *header, tried int) string {
 	return fmt.Sprintf("%s, number %d of %d keys that fit%s", keyName(c.Keys[tried-1]), tried, fit, whyThese(c, h))
 }
 
-// whyThese says why there are several candidates.
+// whyThese returns why there are several candidates.
 func whyThese(c *jwks.Candidates, h *header) string {
 	q := &h.query
 	switch {

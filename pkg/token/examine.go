@@ -61,7 +61,7 @@ type examination struct {
 	thorough   bool // continue after a failed claim, and parse the claims of a forged token
 	token      *Token
 	keys       jwks.Candidates
-	tried      int // how many of the keys were tried; the last one verified the signature
+	tried      int // the number of keys that were tried; the last one verified the signature
 	passed     checkSet
 	failed     []fault
 	read       *Token  // the parsed token, if a check before the claims failed
@@ -70,7 +70,7 @@ type examination struct {
 	at         time.Time
 }
 
-// fail notes the result of a check, and reports whether it failed.
+// fail stores the result of a check, and reports whether it failed.
 func (x *examination) fail(check checkNumber, err error) bool {
 	if err == nil {
 		x.passed |= 1 << check
@@ -84,7 +84,8 @@ func (x *examination) fail(check checkNumber, err error) bool {
 	return true
 }
 
-// failKey is fail for the key. An issuer that is not trusted has no keys.
+// failKey is like fail, for the check of the key. An issuer that is not trusted has
+// no keys.
 func (x *examination) failKey(err error) bool {
 	var d *diagnosis.Diagnosis
 	if errors.As(err, &d) && (d.ID == diagnosis.IssMismatch || d.ID == diagnosis.IssMissing || d.ID == diagnosis.IssSlash && d.As == 0) {
@@ -197,9 +198,9 @@ func (j *checker) reassigned(w *workspace, t *Token, err error) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.KidSameKeyChanged, Expected: d.Expected, Got: diagnosis.Values{"one by the previous key with kid " + diagnosis.Quote(t.header.query.KeyID) + " named before"}}
 }
 
-// readUnverified parses the claims of a token that failed verification, to
-// report what they would have failed and to find provider-specific cases. They
-// decide nothing.
+// readUnverified parses the claims of a token that failed verification, to report
+// which checks they would have failed and to find provider-specific cases. The
+// claims do not change the result.
 func (j *checker) readUnverified(w *workspace, p parts, x *examination) {
 	if x.token == nil || j.options.OpaquePayload || !x.thorough && !concernsProvider(x.failed) {
 		return

@@ -73,7 +73,8 @@ func pastedForm(raw string) string {
 	return ""
 }
 
-// opaqueForm returns what a token is by its prefix, nil if it has none of these.
+// opaqueForm returns the kind of an opaque token by its prefix, or nil if it has
+// none of the known prefixes.
 func opaqueForm(raw string) *diagnosis.Diagnosis {
 	for i := range opaqueForms {
 		if f := &opaqueForms[i]; strings.HasPrefix(raw, f.prefix) {
@@ -83,7 +84,7 @@ func opaqueForm(raw string) *diagnosis.Diagnosis {
 	return nil
 }
 
-// notJWT says what a string is that is not three parts joined by dots.
+// notJWT describes a string that is not three parts joined by dots.
 func notJWT(raw string) error {
 	if d := opaqueForm(raw); d != nil {
 		return d
@@ -157,7 +158,7 @@ func paddedForm(header string) error {
 	}
 }
 
-// notCompact says what a JSON document is.
+// notCompact describes a JSON document that is not a JWT in compact form.
 func notCompact(text string, malformed, unsupported func(string) error) error {
 	var document map[string]any
 	if err := json.Unmarshal([]byte(text), &document); err != nil {

@@ -48,6 +48,6 @@ func (h *headers) put(encoded string, t *Token) {
 	if len(encoded) > maxRememberedSize || h.get(encoded) != nil {
 		return
 	}
-	encoded = strings.Clone(encoded) // otherwise it would keep the whole token in memory
+	encoded = strings.Clone(encoded) // a substring would keep the whole token in memory
 	h.slot(encoded).Store(&knownHeader{encoded, t.headerJSON, t.header})
 }

@@ -90,7 +90,7 @@ func (j *checker) examineResponse(raw secret.String, response []byte, x *examina
 	}
 	x.token = t
 	if x.fail(checkActive, checkIsActive(t)) {
-		return // the rest of the response is not reliable then
+		return // then the rest of the response is not reliable
 	}
 	x.passed |= 1 << checkType // unless the claims show another kind
 	named := t.has("iss")

@@ -37,7 +37,7 @@ func NewIssuerVerifier(issuer string, audience []string, o Options) (*Verifier, 
 
 // IssuerKeys is the key set of an issuer. It is found with the issuer's metadata
 // when it is first needed, and then behaves like a [jwks.Remote]. While the
-// metadata cannot be fetched, there is one attempt a second, whatever the number
+// metadata cannot be fetched, there is at most one attempt per second, for any number
 // of tokens. It is safe for concurrent use.
 type IssuerKeys struct {
 	issuer  string

@@ -57,8 +57,8 @@ func join[T any](list []T, of func(T) (j *checker, isJoined bool)) (*joined[T], 
 	return all, nil
 }
 
-// choose returns the one for the issuer in the token. A token that cannot be
-// parsed is verified by the first, which returns the reason.
+// choose returns the verifier for the issuer in the token. A token that cannot be
+// parsed is passed to the first verifier, which returns the reason.
 func (all *joined[T]) choose(raw string) (one T, d *diagnosis.Diagnosis) {
 	t, err := Decode(raw)
 	if err != nil {

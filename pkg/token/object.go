@@ -59,7 +59,8 @@ func (w *workspace) readObject(data []byte, text string, id diagnosis.ID) ([]mem
 	return members, nil
 }
 
-// readAnyObject reads what scanObject leaves, and says what is wrong with it.
+// readAnyObject reads an object that scanObject does not support, and returns an
+// error that describes an invalid one.
 func (w *workspace) readAnyObject(data []byte, text string, id diagnosis.ID) ([]member, error) {
 	w.input = *bytes.NewBuffer(data)
 	w.decoder.Reset(&w.input)

@@ -129,8 +129,9 @@ var (
 	registeredClaims  = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "scp", "client_id", "azp", "cnf", "nonce", "at_hash", "auth_time", "acr", "amr"}
 )
 
-// misspelt returns the first name that differs from a registered one only in
-// case, as Unicode folds it: some parsers treat the long s as an s.
+// misspelt returns the first name that differs from a registered one only in letter
+// case. It uses Unicode case folding, because some parsers treat the long s (ſ) as
+// an s.
 func misspelt(members []member, registered []string) (name, meant string) {
 	for _, m := range members {
 		if isLower(m.name) && m.name != "x5t#s256" {

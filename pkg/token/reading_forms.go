@@ -65,14 +65,14 @@ func isTwo(text string) bool {
 	return len(lines) > 1 && strings.HasPrefix(lines[0], "eyJ") && strings.Count(lines[0], ".") >= 2 && strings.HasPrefix(lines[1], "eyJ")
 }
 
-// dropLabel takes away the name of a header field, the authorization scheme, and
-// the name of a variable.
+// dropLabel removes the name of a header, the authorization scheme, and the name of
+// a variable.
 func (r *Reading) dropLabel(text string) string {
 	for _, label := range []string{"authorization:", "dpop:", "bearer", "dpop", "token:", "export ", "access_token:", "access_token=", "id_token=", "token=", "oauthctl_token="} {
 		if len(text) > len(label) && strings.EqualFold(text[:len(label)], label) {
 			rest := strings.TrimSpace(text[len(label):])
 			if last := label[len(label)-1]; last != ':' && last != '=' && last != ' ' && rest == text[len(label):] {
-				continue // the word is the beginning of another one
+				continue // the word is only the beginning of a longer word
 			}
 			if last := label[len(label)-1]; last == '=' && strings.Contains(rest, "&") {
 				continue // a form
@@ -84,7 +84,7 @@ func (r *Reading) dropLabel(text string) string {
 	return text
 }
 
-// invisible are characters that are copied along with a text and are not seen.
+// invisible lists invisible characters that are often copied together with a text.
 var invisible = map[rune]string{
 	'\u00a0': "no-break space", '\u00ad': "soft hyphen", '\u200b': "zero-width space", '\u200c': "zero-width non-joiner", '\u200d': "zero-width joiner",
 	'\u200e': "left-to-right mark", '\u200f': "right-to-left mark", '\u2060': "word joiner", '\ufeff': "byte order mark",
@@ -111,7 +111,7 @@ func decodeUTF16(text string) (string, bool) {
 	if len(text) < 4 {
 		return text, false
 	}
-	var low int // where the low byte of a unit is
+	var low int // the position of the low byte in a unit
 	switch {
 	case strings.HasPrefix(text, "\xff\xfe"), text[1] == 0 && text[3] == 0:
 		low = 0
@@ -127,12 +127,12 @@ func decodeUTF16(text string) (string, bool) {
 	return strings.TrimPrefix(string(utf16.Decode(units)), "\ufeff"), true
 }
 
-// tokenNames are the parameters and members that hold a token, the most wanted
-// first.
+// tokenNames lists the parameters and members that contain a token, in the order in
+// which they are looked for.
 var tokenNames = []string{"access_token", "id_token", "logout_token", "token", "assertion", "subject_token", "refresh_token"}
 
-// ofForm returns the token of a form body, a query or the fragment of a URL, and
-// the parameter's name.
+// ofForm returns the token in a form body, a query or the fragment of a URL, and the
+// parameter's name.
 func ofForm(text string) (token, name string) {
 	if !strings.Contains(text, "=") || strings.HasSuffix(text, "=") && !strings.Contains(text, "&") {
 		return "", ""
@@ -151,7 +151,7 @@ func ofForm(text string) (token, name string) {
 }
 
 // readJSON reads a JSON object: a token in JSON serialization, or an object that
-// holds one.
+// contains a token.
 func (r *Reading) readJSON(text string) {
 	members := readLeniently([]byte(text))
 	value := func(name string) string {
@@ -181,7 +181,8 @@ func (r *Reading) readJSON(text string) {
 	}
 }
 
-// readSignatures reads a JWS in JSON; of several signatures the first.
+// readSignatures reads a JWS in JSON. If it has several signatures, the first is
+// used.
 func (r *Reading) readSignatures(payload, protected, signature string, several jsontext.Value) {
 	if several != nil {
 		d := jsontext.NewDecoder(strings.NewReader(string(several)), tolerant()...)
@@ -207,8 +208,8 @@ func (r *Reading) readDisclosures(text string) {
 	}
 }
 
-// readPASETO shows the claims of a PASETO of purpose public, which are followed by
-// the signature; any other text is left alone.
+// readPASETO reads the claims of a PASETO with the purpose public, which are followed
+// by the signature. It ignores any other text.
 func (r *Reading) readPASETO(text string) {
 	sizes := map[string]int{"v1.public": 256, "v2.public": 64, "v3.public": 96, "v4.public": 64}
 	parts := strings.SplitN(text, ".", 4)

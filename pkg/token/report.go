@@ -71,8 +71,8 @@ type KeyInfo struct {
 	ID        string `json:"kid,omitempty"`
 	Type      string `json:"kty"`
 	Algorithm string `json:"alg"`
-	// ChosenBy is the header parameter that chose the key: kid, x5t#S256 or x5t.
-	// It is "" if the header names no key, so that each that fits was tried.
+	// ChosenBy is the header parameter that selected the key: kid, x5t#S256 or x5t. It
+	// is "" if the header has none of these; then all keys that fit were tried.
 	ChosenBy string `json:"chosen_by,omitempty"`
 	Tried    int    `json:"tried"` // number of keys that were tried, this one included
 }
@@ -245,8 +245,8 @@ func failedCheck(f fault) Check {
 	return Check{f.check.String(), Failed, f.diagnosis.Expected, f.diagnosis.Got, f.diagnosis.ID, f.diagnosis.Summary()}
 }
 
-// found returns the value that a passed check has found, or nil if it says
-// nothing.
+// found returns the value that a passed check has found, or nil if the value is of no
+// interest.
 func (j *checker) found(x *examination, c checkNumber) diagnosis.Values {
 	t := x.token
 	switch c {

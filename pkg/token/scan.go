@@ -9,12 +9,12 @@ import (
 // maxScanned is the number of names in one object that scanObject accepts.
 const maxScanned = 32
 
-// scanObject is the short way through a JSON object such as most tokens have: it
-// appends the members of text, which is data as a string, to list. It reports
-// false for what it does not read: an escape, a control character, more than
-// maxScanned names in an object, a duplicate name, or anything that is not valid.
-// That is left to the strict reader of all JSON, which accepts everything that
-// this function accepts, with the same members (FuzzScanObject).
+// scanObject is a fast parser for the JSON objects of most tokens. It appends the
+// members of text, which is data as a string, to list. It returns false for an
+// object that it does not support: one with an escape, a control character, more
+// than maxScanned names in an object, a duplicate name, or a syntax error. Use the
+// strict parser for these. That parser accepts everything that this function
+// accepts, with the same members (FuzzScanObject).
 func scanObject(data []byte, text string, list []member) ([]member, bool) {
 	i := spaceEnd(text, 0)
 	if !isPlain(data) || i == len(text) || text[i] != '{' {
@@ -55,8 +55,8 @@ func isPlain(data []byte) bool {
 	for ; i+8 <= len(data); i += 8 {
 		x := binary.LittleEndian.Uint64(data[i:])
 		seen |= x
-		// The high bit of a byte is set if it is below a space, or a backslash. A
-		// borrow from the byte before can set it too, so what is found is looked at.
+		// The high bit of a byte is set if the byte is less than a space, or a backslash.
+		// A borrow from the previous byte can also set it, so each match is checked.
 		below, backslash := x-' '*ones, (x^'\\'*ones)-ones
 		if (below|backslash)&^x&highs != 0 && !isPlainText(data[i:i+8]) {
 			return false
@@ -77,7 +77,7 @@ func isPlainText(data []byte) bool {
 	return true
 }
 
-// spaceEnd returns the place after the spaces that begin at i.
+// spaceEnd returns the index after the spaces that begin at i.
 func spaceEnd(text string, i int) int {
 	for i < len(text) && text[i] == ' ' {
 		i++
@@ -85,8 +85,8 @@ func spaceEnd(text string, i int) int {
 	return i
 }
 
-// scanString returns the place after the string that begins at i, -1 if none
-// does.
+// scanString returns the index after the string that begins at i, or -1 if there is
+// none.
 func scanString(text string, i int) int {
 	if i >= len(text) || text[i] != '"' {
 		return -1
@@ -98,8 +98,8 @@ func scanString(text string, i int) int {
 	return i + n + 2
 }
 
-// scanName returns the place after the name that begins at i, and where its value
-// begins, -1 if there is none.
+// scanName returns the index after the name that begins at i, and the index of its
+// value, or -1 if there is none.
 func scanName(text string, i int) (end, value int) {
 	if end = scanString(text, i); end < 0 {
 		return end, -1
@@ -110,8 +110,8 @@ func scanName(text string, i int) (end, value int) {
 	return end, spaceEnd(text, i+1)
 }
 
-// scanValue returns the place after the value that begins at i, -1 if none does;
-// an object or a list there is at the given level.
+// scanValue returns the index after the value that begins at i, or -1 if there is
+// none. Level is the depth of an object or a list at i.
 func scanValue(text string, i, level int) int {
 	if i >= len(text) {
 		return -1
@@ -182,8 +182,8 @@ func scanNested(text string, i, level int) int {
 	return -1
 }
 
-// scanNumber returns the place after the number that begins at i (RFC 8259,
-// section 6), -1 if none does.
+// scanNumber returns the index after the number that begins at i (RFC 8259, section
+// 6), or -1 if there is none.
 func scanNumber(text string, i int) int {
 	if text[i] == '-' {
 		i++

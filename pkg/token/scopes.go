@@ -46,7 +46,8 @@ func (t *Token) claimHasScope(name, scope string) bool {
 	return (text != "" || strings.IndexByte(name, '.') >= 0) && slices.Contains(t.claimScopes(name), scope)
 }
 
-// unescaped returns the string that a JSON text is, if it is one without escapes.
+// unescaped returns the value of a JSON string without escapes, and whether the text
+// is one.
 func unescaped(text string) (string, bool) {
 	if text == "" || text[0] != '"' || strings.IndexByte(text, '\\') >= 0 {
 		return "", false
@@ -54,7 +55,7 @@ func unescaped(text string) (string, bool) {
 	return text[1 : len(text)-1], true
 }
 
-// claimScopes are the scopes in one claim: a string separated by spaces, or a
+// claimScopes returns the scopes in one claim: a string separated by spaces, or a
 // list.
 func (t *Token) claimScopes(name string) []string {
 	if words, ok := unescaped(t.lookup(name)); ok {

@@ -63,7 +63,7 @@ func unsupported(alg string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.AlgUnsupported, Expected: jwks.Algorithms(), Got: diagnosis.Values{alg}}
 }
 
-// verifySignature returns how many of the keys it took to find the one that
+// verifySignature returns the number of keys that it tried, including the one that
 // verifies the signature.
 func (w *workspace) verifySignature(c *jwks.Candidates, h *header, p parts) (tried int, err error) {
 	if w.signature, err = decodePart(w.signature[:0], "signature", p.signature); err != nil {
