@@ -155,7 +155,7 @@ func (o *auditOptions) addTokenFlags(f *pflag.FlagSet) {
 
 func (o *auditOptions) addSafetyFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.iOwn, "i-own", "", "allow requests to this `HOST`, which you have permission to test")
-	f.StringVar(&o.unsafe, "unsafe", "", "send methods that change data: `MODE` dry sends invalid requests, real valid ones")
+	oneOf(f, &o.unsafe, "unsafe", []string{string(audit.Dry), string(audit.Real)}, "send methods that change data: `MODE` dry sends invalid requests, real valid ones")
 	f.Float64Var(&o.rate, "rate", 0, "send at most `N` requests per second (default 10; no limit on loopback)")
 }
 
@@ -333,8 +333,6 @@ func (o *auditOptions) check() error {
 		return usage("--client-id needs --client-secret-file")
 	case o.openapi == "" && o.policy == "" && len(o.operation) == 0:
 		return &usageError{what: "missing the operations of the API", hint: `give --openapi FILE, --policy FILE, or --operation "GET /items=items:read"`}
-	case !slices.Contains([]string{"", string(audit.Dry), string(audit.Real)}, o.unsafe):
-		return usage("--unsafe: expected dry or real, got %q", o.unsafe)
 	case o.minCoverage < 0 || o.minCoverage > 100:
 		return usage("--min-coverage: expected a number from 0 to 100, got %d", o.minCoverage)
 	case o.rate < 0 || o.rotation < 0:

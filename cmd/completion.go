@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/oauthctl/oauthctl/pkg/account"
-	"github.com/oauthctl/oauthctl/pkg/audit"
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/profile"
@@ -80,7 +79,10 @@ func completeValues(env *Env, cmd *cobra.Command) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		value := valueName(f)
 		f.Usage = flagText(f)
-		values, fixed := table[path+" "+f.Name]
+		values, fixed := valuesFor(f)
+		if !fixed {
+			values, fixed = table[path+" "+f.Name]
+		}
 		if !fixed {
 			values, fixed = table[f.Name]
 		}
@@ -102,7 +104,17 @@ func completeValues(env *Env, cmd *cobra.Command) {
 	}
 }
 
-// flagValues lists the values of flags by the flag's name, or by a command's path
+// valuesFor returns the values of a flag that oneOf defined.
+func valuesFor(f *pflag.Flag) ([]string, bool) {
+	value := f.Value
+	if strict, ok := value.(*strictValue); ok {
+		value = strict.Value
+	}
+	c, ok := value.(choice)
+	return c.values, ok
+}
+
+// flagValues lists the values of other flags by the flag's name, or by a command's path
 // and the flag's name where the command accepts others.
 func flagValues() map[string][]string {
 	var faults []string
@@ -114,27 +126,20 @@ func flagValues() map[string][]string {
 		faults = append(faults, name+"\t"+f.Effect)
 	}
 	return map[string][]string{
-		"format":      tokenFormatNames(),
 		"store":       account.StoreKinds(),
-		"print":       printable(),
 		"auth-method": account.Choices(profile.AuthMethod),
 		"prompt":      {"none", "login", "consent", "select_account"},
 		"fault":       faults,
-		"to":          {"pem", "jwk"},
 		"accept":      {"id_token", "logout_token", "security_event"},
-		"unsafe":      {string(audit.Dry), string(audit.Real)},
-		"log":         {"all", "refusals", "off"},
 
 		"forward-auth":         gateways(),
-		"introspect":           {"opaque", "all"},
 		"subject-token-type":   {"access_token", "refresh_token", "id_token", "jwt"},
 		"actor-token-type":     {"access_token", "refresh_token", "id_token", "jwt"},
 		"requested-token-type": {"access_token", "refresh_token", "id_token", "jwt", "id-jag"},
 
-		"login grant-type":    account.GrantTypes(),
-		"exchange grant-type": {grantExchange, grantJWTBearer},
-		"login provider":      provider.PresetNames(),
-		"dev provider":        devserver.Providers(),
+		"login grant-type": account.GrantTypes(),
+		"login provider":   provider.PresetNames(),
+		"dev provider":     devserver.Providers(),
 
 		"verify alg":        jwks.Algorithms(),
 		"check alg":         jwks.Algorithms(),
@@ -142,10 +147,7 @@ func flagValues() map[string][]string {
 		"dev alg":           jwks.PublicKeyAlgorithms(),
 		"audit alg":         jwks.PublicKeyAlgorithms(),
 
-		"dev pkce":                 {"required", "optional"},
-		"dev refresh-token-format": {"opaque", "jwt"},
-		"dev refresh-tokens":       {string(devserver.RefreshWithOfflineAccess), string(devserver.RefreshAlways), string(devserver.RefreshNever)},
-		"dev auto-approve":         {"alice", "bob"},
+		"dev auto-approve": {"alice", "bob"},
 	}
 }
 

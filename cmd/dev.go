@@ -120,11 +120,12 @@ func (o *devIssuing) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.accessTTL, "access-token-ttl", 5*time.Minute, "lifetime of access tokens")
 	f.DurationVar(&o.idTTL, "id-token-ttl", 5*time.Minute, "lifetime of ID tokens")
 	f.DurationVar(&o.refreshTTL, "refresh-token-ttl", 720*time.Hour, "lifetime of refresh tokens")
-	f.StringVar(&o.refreshTokens, "refresh-tokens", string(devserver.RefreshWithOfflineAccess), "`WHEN` to issue refresh tokens: offline_access (if that scope is requested), always or never")
-	f.StringVar(&o.refreshFormat, "refresh-token-format", "opaque", "`FORMAT` of refresh tokens: opaque, or jwt for clients that read them (keycloak-js)")
+	o.refreshTokens, o.refreshFormat, o.pkce = string(devserver.RefreshWithOfflineAccess), "opaque", "required"
+	oneOf(f, &o.refreshTokens, "refresh-tokens", []string{string(devserver.RefreshWithOfflineAccess), string(devserver.RefreshAlways), string(devserver.RefreshNever)}, "`WHEN` to issue refresh tokens: offline_access (if that scope is requested), always or never")
+	oneOf(f, &o.refreshFormat, "refresh-token-format", []string{"opaque", "jwt"}, "`FORMAT` of refresh tokens: opaque, or jwt for clients that read them (keycloak-js)")
 	f.DurationVar(&o.reuseGrace, "refresh-reuse-grace", 0, "accept a used refresh token again for this time")
 	f.StringVar(&o.alg, "alg", "", "signature `ALGORITHM` (default ES256; older clients may need RS256)")
-	f.StringVar(&o.pkce, "pkce", "required", "`WHEN` PKCE is required: required (always), or optional for clients with a secret")
+	oneOf(f, &o.pkce, "pkce", []string{"required", "optional"}, "`WHEN` PKCE is required: required (always), or optional for clients with a secret")
 	f.BoolVar(&o.anyRedirectURI, "any-redirect-uri", false, "accept http redirect URIs on any host, and any private-use scheme")
 	f.BoolVar(&o.insecureDocuments, "insecure-client-documents", false, "also fetch client id metadata documents over http and from private addresses")
 	f.StringArrayVar(&o.trust, "trust", nil, "accept tokens of another issuer as subject tokens and assertions: `ISSUER=KEYS`, a URL or a file (repeatable)")
@@ -332,23 +333,9 @@ func (o *devOptions) bind(flag, address string) (net.Listener, error) {
 func (o *devOptions) config(env *Env) (devserver.Config, error) {
 	c := devserver.Config{
 		Resources: o.resources, Scopes: o.scopes, AccessTokenTTL: o.accessTTL, IDTokenTTL: o.idTTL, RefreshTokenTTL: o.refreshTTL,
-		RefreshTokens: devserver.RefreshTokens(o.refreshTokens), RefreshReuseGrace: o.reuseGrace, Provider: o.provider, Algorithm: o.alg,
+		RefreshTokens: devserver.RefreshTokens(o.refreshTokens), RefreshReuseGrace: o.reuseGrace, OptionalPKCE: o.pkce == "optional", JWTRefreshTokens: o.refreshFormat == "jwt", Provider: o.provider, Algorithm: o.alg,
 		AnyRedirectURI: o.anyRedirectURI, InsecureClientDocuments: o.insecureDocuments, Faults: o.faults,
 		Seed: o.seed, State: o.state, Console: o.console, Now: env.Now,
-	}
-	switch o.pkce {
-	case "", "required":
-	case "optional":
-		c.OptionalPKCE = true
-	default:
-		return c, usage("--pkce: expected required or optional, got %q", o.pkce)
-	}
-	switch o.refreshFormat {
-	case "", "opaque":
-	case "jwt":
-		c.JWTRefreshTokens = true
-	default:
-		return c, usage("--refresh-token-format: expected opaque or jwt, got %q", o.refreshFormat)
 	}
 	if o.autoApprove != "" && o.autoApprove != "false" {
 		c.AutoApprove, c.AutoUser = true, o.autoApprove

@@ -72,7 +72,8 @@ func (o *exchangeOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.actorToken, "actor-token", "", "`TOKEN` of the party that acts for the subject")
 	f.StringVar(&o.actorTokenType, "actor-token-type", "", "`TYPE` of the actor token, like --subject-token-type")
 	f.StringVar(&o.requestedType, "requested-token-type", "", "`TYPE` of the new token: access_token, refresh_token, id_token, jwt, id-jag or a URI (default: the server's choice)")
-	f.StringVar(&o.grantType, "grant-type", grantExchange, "`GRANT`: token-exchange or jwt-bearer")
+	o.grantType = grantExchange
+	oneOf(f, &o.grantType, "grant-type", []string{grantExchange, grantJWTBearer}, "`GRANT`: token-exchange or jwt-bearer")
 	f.StringVar(&o.assertion, "assertion", "", "the JWT for --grant-type jwt-bearer, a `TOKEN`")
 	f.StringArrayVar(&o.param, "param", nil, "add the parameter `NAME=VALUE` to the request (repeatable)")
 }
@@ -84,8 +85,6 @@ func (o *exchangeOptions) check() error {
 		return &usageError{what: "--assertion: a token exchange has none", hint: "--subject-token TOKEN, or --grant-type jwt-bearer"}
 	case o.grantType == grantExchange:
 		return nil
-	case o.grantType != grantJWTBearer:
-		return usage("--grant-type: expected %s or %s, got %q", grantExchange, grantJWTBearer, o.grantType)
 	case o.assertion == "":
 		return &usageError{what: "--grant-type jwt-bearer needs an assertion", hint: "--assertion @FILE, or - for standard input"}
 	case o.subjectToken != "" || o.actorToken != "" || o.subjectTokenType != "" || o.actorTokenType != "" || o.requestedType != "":

@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -46,6 +48,39 @@ func (v *strictValue) Set(text string) error {
 	v.given = true
 	return v.Value.Set(text)
 }
+
+// choice is the value of a flag that has one of several values, which completion
+// offers.
+type choice struct {
+	value  *string
+	values []string
+}
+
+// oneOf defines a flag that has one of several values, by default the value that p
+// points to.
+func oneOf(f *pflag.FlagSet, p *string, name string, values []string, usage string) {
+	f.Var(choice{p, values}, name, usage)
+}
+
+// Set implements [pflag.Value].
+func (c choice) Set(text string) error {
+	if !slices.Contains(c.values, text) {
+		return fmt.Errorf("expected %s, got %s", choices(c.values), diagnosis.Quote(text))
+	}
+	*c.value = text
+	return nil
+}
+
+// String implements [pflag.Value].
+func (c choice) String() string {
+	if c.value == nil {
+		return ""
+	}
+	return *c.value
+}
+
+// Type implements [pflag.Value].
+func (c choice) Type() string { return "string" }
 
 // makeStrict makes the flags of a command and of those below it strict.
 func makeStrict(cmd *cobra.Command) {

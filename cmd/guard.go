@@ -110,7 +110,9 @@ func (o *guardOptions) addRevocationFlags(f *pflag.FlagSet) {
 }
 
 func (o *guardOptions) addLogFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.log, "log", "all", "`WHICH` requests to log: all, refusals or off")
+	logs, _ := loggable()
+	o.log = logs[0]
+	oneOf(f, &o.log, "log", logs, "`WHICH` requests to log: all, refusals or off")
 	f.StringVar(&o.service, "service", "", "`NAME` of this guard in its log")
 	f.StringVar(&o.adminListen, "admin-listen", "", "serve /healthz, /readyz and /metrics at this `ADDRESS`")
 }

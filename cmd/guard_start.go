@@ -40,9 +40,7 @@ func (env *Env) newGuardian(o guardOptions, store *redis.Store) (*guardian, erro
 		PassHost: o.upstream.passHost, Ready: map[string]func(context.Context) error{},
 	}
 	c.Verifier.Now = env.Now
-	if c.Requests, err = o.requests(); err != nil {
-		return nil, err
-	}
+	c.Requests = o.requests()
 	if o.gateway == "" {
 		if c.Upstream, c.Transport, err = o.upstream.open(); err != nil {
 			return nil, err
@@ -116,16 +114,14 @@ func (o guardOptions) check() error {
 	return o.limits.check()
 }
 
-func (o guardOptions) requests() (guard.Requests, error) {
-	switch o.log {
-	case "all":
-		return guard.LogAll, nil
-	case "refusals":
-		return guard.LogRefusals, nil
-	case "off":
-		return guard.LogNone, nil
-	}
-	return 0, usage("--log: expected all, refusals or off, got %q", o.log)
+// loggable returns the values of --log, and what each means.
+func loggable() ([]string, []guard.Requests) {
+	return []string{"all", "refusals", "off"}, []guard.Requests{guard.LogAll, guard.LogRefusals, guard.LogNone}
+}
+
+func (o guardOptions) requests() guard.Requests {
+	names, requests := loggable()
+	return requests[slices.Index(names, o.log)]
 }
 
 func (env *Env) loadPolicy(flag, file string) (*policy.Policy, error) {

@@ -42,7 +42,7 @@ func (t *guardTokenFlags) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&t.dpop, "dpop", false, "accept tokens bound to a key, with a proof (RFC 9449); needs --resource")
 	f.BoolVar(&t.requireBound, "require-bound", false, "refuse tokens that are not bound to a key or certificate")
 	f.StringVar(&t.certificateHeader, "client-cert-header", "", "accept tokens bound to the certificate that a --trusted-proxy sends in this `HEADER`: Client-Cert (RFC 9440) or X-Forwarded-Client-Cert")
-	f.StringVar(&t.introspect, "introspect", "", "ask the issuer about `WHICH` tokens (RFC 7662): opaque or all")
+	oneOf(f, &t.introspect, "introspect", []string{"opaque", "all"}, "ask the issuer about `WHICH` tokens (RFC 7662): opaque or all")
 	f.StringVar(&t.introspectClientID, "introspect-client-id", "", "client `ID` of the API for --introspect")
 	f.StringVar(&t.introspectSecretFile, "introspect-secret-file", "", "secret of that client, a `FILE` (default: $"+variableIntrospectSecret+")")
 	f.StringVar(&t.introspectEndpoint, "introspect-endpoint", "", "introspection endpoint `URL` (default: from the issuer's metadata)")
@@ -103,8 +103,6 @@ func (t guardTokenFlags) fillIntrospection(env *Env, c *guard.Config) error {
 		return &usageError{what: "the flags --introspect-… need --introspect", hint: "--introspect opaque"}
 	case t.introspect == "":
 		return nil
-	case t.introspect != "opaque" && t.introspect != "all":
-		return usage("--introspect: expected opaque or all, got %q", t.introspect)
 	case t.introspectClientID == "":
 		return &usageError{what: "--introspect needs the API's own client", hint: "--introspect-client-id ID, with the secret in $" + variableIntrospectSecret}
 	}

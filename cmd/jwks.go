@@ -9,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
-	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
@@ -160,7 +159,7 @@ func newJWKSConvert(env *Env) *cobra.Command {
 		Args: between(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error { return runJWKSConvert(env, args[0], to) },
 	}
-	cmd.Flags().StringVar(&to, "to", "", "`FORM` to convert to: pem or jwk")
+	oneOf(cmd.Flags(), &to, "to", []string{"pem", "jwk"}, "`FORM` to convert to: pem or jwk")
 	return cmd
 }
 
@@ -187,7 +186,7 @@ func runJWKSConvert(env *Env, path, to string) error {
 		}
 		return env.printJSON(jsontext.Value(data))
 	}
-	return usage("--to: expected pem or jwk, got %s", diagnosis.Quote(to))
+	return usage("missing --to, with pem or jwk")
 }
 
 // readPublicKey reads a key from a file, or from standard input for "-".

@@ -111,7 +111,7 @@ func (o *loginOptions) addCommonFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.api, "api", "", "base `URL` of the API, to which call appends paths")
 	f.StringVar(&o.keepIn, "store", "", "`STORE`: where to store the session: auto (default), keyring, file or memory")
 	f.BoolVar(&o.dpop, "dpop", false, "bind the tokens to a key of this session (RFC 9449)")
-	f.StringVar(&o.print, "print", "", "`WHAT`: print access_token, id_token or response to stdout")
+	oneOf(f, &o.print, "print", []string{"access_token", "id_token", "response"}, "`WHAT`: print access_token, id_token or response to stdout")
 	f.StringVar(&o.report, "report", "", "write the requests and responses to `FILE` for a bug report, with labels in place of secrets")
 }
 
@@ -139,9 +139,6 @@ func (o *loginOptions) addBrowserFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.listen, "listen", "", "listen on this `ADDRESS` instead of the redirect URI's")
 	f.DurationVar(&o.timeout, "login-timeout", 5*time.Minute, "maximum wait for the login")
 }
-
-// printable are the values of --print.
-func printable() []string { return []string{"access_token", "id_token", "response"} }
 
 // grant returns the grant that the flags name, "" for the profile's.
 func (o *loginOptions) grant() (string, error) {
@@ -212,9 +209,6 @@ func (o *loginOptions) fits(grant string) error {
 }
 
 func runLogin(ctx context.Context, env *Env, o loginOptions) error {
-	if o.print != "" && !slices.Contains(printable(), o.print) {
-		return usage("--print: expected %s, got %q", strings.Join(printable(), ", "), o.print)
-	}
 	if o.print != "" && env.global.wantsJSON() {
 		return usage("--print cannot be combined with --json or --jq")
 	}

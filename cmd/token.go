@@ -51,7 +51,8 @@ profile's API, or to --allow-origin.`,
 	f := cmd.Flags()
 	f.DurationVar(&o.minTTL, "min-ttl", 0, "refresh the token if it is valid for less than this (default: a fifth of its lifetime, at most 1m)")
 	f.BoolVar(&o.refresh, "refresh", false, "always refresh the token")
-	f.StringVar(&o.format, "format", "raw", "print the token in this `FORMAT`: "+choices(tokenFormatNames()))
+	o.format = "raw"
+	oneOf(f, &o.format, "format", tokenFormatNames(), "print the token in this `FORMAT`: "+choices(tokenFormatNames()))
 	f.BoolVar(&o.id, "id-token", false, "print the ID token of the login instead of the access token")
 	f.StringVar(&o.variable, "env", variableToken, "`NAME` of the variable in the formats env, fish and powershell")
 	f.StringVar(&o.username, "username", "oauth2", "user `NAME` in the formats git, docker and netrc")
@@ -60,14 +61,12 @@ profile's API, or to --allow-origin.`,
 }
 
 func runToken(ctx context.Context, env *Env, o tokenOptions) error {
-	format, known := tokenFormatNamed(o.format)
+	format := tokenFormatNamed(o.format)
 	o.id = o.id || format.id
-	if env.global.wantsJSON() && known && !format.isJSON {
-		format, _ = tokenFormatNamed("json")
+	if env.global.wantsJSON() && !format.isJSON {
+		format = tokenFormatNamed("json")
 	}
 	switch {
-	case !known:
-		return usage("--format: expected %s, got %q", strings.Join(tokenFormatNames(), ", "), o.format)
 	case o.minTTL < 0:
 		return usage("--min-ttl: expected a duration such as 60s, got %s", o.minTTL)
 	case !isVariable(o.variable):

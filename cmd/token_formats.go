@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -52,14 +53,9 @@ func tokenFormatNames() []string {
 	return names
 }
 
-// tokenFormatNamed returns the row of a format, and whether it exists.
-func tokenFormatNamed(name string) (tokenFormat, bool) {
-	for _, f := range tokenFormats() {
-		if f.name == name {
-			return f, true
-		}
-	}
-	return tokenFormat{}, false
+// tokenFormatNamed returns the row of a format.
+func tokenFormatNamed(name string) tokenFormat {
+	return tokenFormats()[slices.Index(tokenFormatNames(), name)]
 }
 
 func printRaw(env *Env, _ tokenOptions, t *usableToken) error {
