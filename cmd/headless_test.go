@@ -117,7 +117,7 @@ func TestLoginWithoutTerminalOrBrowser(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	start := time.Now()
 	code := w.run("login", w.api)
-	for _, way := range []string{"--device", "pasted", "ssh -L"} {
+	for _, way := range []string{"--device", "paste the redirect URL", "ssh -L"} {
 		if !strings.Contains(w.stderr.String(), way) {
 			t.Errorf("%s is not named:\n%s", way, &w.stderr)
 		}
