@@ -77,7 +77,8 @@ func (o *verifyOptions) addInputFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.opaque, "jws", false, "treat the payload as opaque bytes; check only the header and the signature")
 }
 
-// checkOpaque refuses to expect claims of a payload that has none.
+// checkOpaque refuses flags about claims together with --jws, whose payload has
+// none.
 func (o *verifyOptions) checkOpaque() error {
 	if o.opaque && (o.audience != nil || o.require != nil || o.rfc9068 || o.leeway != 0 || o.at != "") {
 		return usage("--jws checks no claims: it cannot be combined with --audience, --require, --rfc9068, --leeway and --at")
@@ -114,8 +115,8 @@ func (o *verifyingOptions) withSecretForm(env *Env, err error, raw secret.String
 	return err
 }
 
-// withIssuerFirst returns the report's error. Where the token claims another
-// issuer than expected, that is the first thing to look at, whatever failed.
+// withIssuerFirst returns the report's error. If the token claims another issuer
+// than the expected one, a hint says so, since that explains most other errors.
 func withIssuerFirst(report *token.Report) error {
 	err := report.Err()
 	d, ok := errors.AsType[*diagnosis.Diagnosis](err)
@@ -127,13 +128,13 @@ func withIssuerFirst(report *token.Report) error {
 	return withHint(err, "the token claims to be from "+iss.Got.String()+" (not verified), expected "+iss.Expected.Or())
 }
 
-// The ends of verify and check, as JSON has them.
+// The status values of verify and check in JSON.
 const (
 	statusValid     = "valid"
 	statusPublic    = "public"    // the route needs no token
-	statusDenied    = "denied"    // valid, and does not allow the operation
+	statusDenied    = "denied"    // valid, but does not allow the operation
 	statusInvalid   = "invalid"   // rejected
-	statusUnchecked = "unchecked" // nothing was found out
+	statusUnchecked = "unchecked" // could not be checked
 )
 
 func statusOf(failure error) string {
@@ -149,10 +150,10 @@ func statusOf(failure error) string {
 	return statusUnchecked
 }
 
-// shownReport is what verify and check print with --json, whatever happened.
+// shownReport is what verify and check print with --json, also after an error.
 type shownReport struct {
 	Status string `json:"status"`
-	Valid  *bool  `json:"valid,omitzero"` // absent unless that was found out, and the operation allowed
+	Valid  *bool  `json:"valid,omitzero"` // absent if it could not be checked, or if the operation is not allowed
 	token.Report
 	Error *failure `json:"error,omitempty"`
 }
@@ -172,7 +173,8 @@ func (env *Env) shownReport(report *token.Report, status string, failure error) 
 	return shown
 }
 
-// failedReport is the report of verify or check where there is none.
+// failedReport returns what verify and check print with --json if they failed
+// before there was a report.
 func failedReport(env *Env, f failure) (io.Writer, any) {
 	return env.Stdout, shownReport{Status: statusUnchecked, Report: token.Report{Checks: []token.Check{}}, Error: &f}
 }
@@ -220,7 +222,7 @@ func alreadyPrinted(failure error) error {
 	return nil
 }
 
-// showChecks prints one line a check, with what differed below it.
+// showChecks prints a line for each check, and below it what differed.
 func showChecks(s *screen, checks []token.Check) {
 	width := 0
 	for _, c := range checks {

@@ -19,8 +19,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// runVerifyBatch verifies one token a line. One line of output answers each, in
-// order: valid, or the id of the first failure; with --json the whole report.
+// runVerifyBatch verifies the token in each line of the input. It prints a line
+// for each, in the same order: valid, or the id of the first failure; with --json
+// the whole report.
 func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 	if env.global.jq != "" {
 		return usage("--jq cannot be combined with --batch; pipe the output of --json to jq")
@@ -48,10 +49,11 @@ func runVerifyBatch(ctx context.Context, env *Env, o verifyOptions) error {
 	return b.summary(env)
 }
 
-// errNotAll ends a batch whose lines say what is wrong.
+// errNotAll is the error of a batch in which not every token is valid; the reasons
+// are in the lines of the output.
 var errNotAll = errors.New("not every token is valid")
 
-// batch counts what came of the tokens.
+// batch verifies tokens and counts the results.
 type batch struct {
 	ctx       context.Context
 	env       *Env
@@ -90,7 +92,7 @@ func (b *batch) open(path string) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// countingReader adds what was read to a number.
+// countingReader counts the bytes that were read.
 type countingReader struct {
 	io.Reader
 	read *atomic.Int64
@@ -114,10 +116,10 @@ func (b *batch) verify(out []byte, line string) []byte {
 	report := b.inspector.Report(b.ctx, line)
 	failure := withIssuerFirst(report)
 	b.count(failure)
-	// The texts in it were read strictly: nothing is named twice.
+	// The parts of the report were read strictly, so no member occurs twice.
 	data, err := json.Marshal(b.env.shownReport(report, statusOf(failure), failure), jsontext.AllowDuplicateNames(true))
 	if err != nil {
-		data = nil // a report of texts that were read can be written
+		data = nil // cannot happen: all parts of the report were read as JSON
 	}
 	if text := string(data); !isClean(text) {
 		data = []byte(escapeJSON(text))
@@ -125,7 +127,7 @@ func (b *batch) verify(out []byte, line string) []byte {
 	return append(append(out, data...), '\n')
 }
 
-// count takes a failure into the sums and returns its short line.
+// count counts the result of a token and returns its line of the output.
 func (b *batch) count(failure error) string {
 	b.verified.Add(1)
 	if failure == nil {
@@ -171,8 +173,8 @@ func (b *batch) summary(env *Env) error {
 
 func notAll(kind diagnosis.Kind) error { return printedError{exitError{errNotAll, kind.ExitCode()}} }
 
-// progress is how far the batch is: the tokens that were verified, and the part
-// of the file that was read.
+// progress returns the number of tokens that were verified and the part of the
+// file that was read.
 func (b *batch) progress() string {
 	text := fmt.Sprintf("%d tokens", b.verified.Load())
 	if b.size > 0 {
@@ -181,7 +183,7 @@ func (b *batch) progress() string {
 	return text
 }
 
-// showProgress shows on stderr how far a batch is, where a person is watching and
+// showProgress shows the progress of a batch on stderr, if that is a terminal and
 // the results go elsewhere.
 func (env *Env) showProgress(b *batch) (stop func()) {
 	if env.global.quiet || !env.IsTerminal(env.Stderr) || env.IsTerminal(env.Stdout) {

@@ -58,9 +58,9 @@ func (o *verifyingOptions) addKeyFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.secretFile, "secret-file", "", "use the shared secret in `FILE` for HS256, HS384 or HS512, - for standard input")
 }
 
-// inspector returns what verifies as the flags and the profile say. The token is
-// needed only to name its issuer in a hint; nothing it says is believed. Nothing
-// is requested before the token was found to be a JWT.
+// inspector returns the inspector for the flags and the profile. The token is
+// needed only to name its issuer in a hint; none of its content is trusted. No
+// request is sent before the token is known to be a JWT.
 func (env *Env) inspector(o verifyingOptions, raw secret.String) (*token.Inspector, error) {
 	p, err := env.profile()
 	if err == nil {
@@ -154,8 +154,8 @@ func checkAlgorithmFlag(alg string) error {
 	return wrong
 }
 
-// checkIssuerFlag refuses the URL of the metadata, which many consoles show in
-// place of the issuer.
+// checkIssuerFlag refuses the URL of the metadata, which many consoles show
+// instead of the issuer.
 func checkIssuerFlag(issuer string) error {
 	before, after, found := strings.Cut(issuer, "/.well-known/")
 	if !found {
@@ -181,9 +181,9 @@ func (o *verifyingOptions) keysFlags() []string {
 	return given
 }
 
-// flagKeys returns the keys of a flag, nil without one. They are for every issuer,
-// and standard input can be read only once. A URL is requested when the first
-// token needs it.
+// flagKeys returns the keys of a flag, or nil if none was given. They are used for
+// every issuer, because standard input can be read only once. A URL is requested
+// when the first token needs it.
 func (env *Env) flagKeys(o verifyingOptions) (token.KeySet, error) {
 	switch given := o.keysFlags(); {
 	case len(given) > 1:
@@ -265,8 +265,8 @@ func (k waitingKeys) Keys(ctx context.Context, q jwks.Query) (jwks.Candidates, e
 	return k.KeySet.Keys(ctx, q)
 }
 
-// keySetFault returns the error underneath KEYS_UNAVAILABLE if trying again does
-// not help, so that a script does not try for ever; otherwise err.
+// keySetFault returns the error that KEYS_UNAVAILABLE wraps if a new try cannot
+// help, so that a script does not repeat it forever; otherwise err.
 func keySetFault(err error) error {
 	var unavailable, cause *diagnosis.Diagnosis
 	if errors.As(err, &unavailable) && errors.As(unavailable.Err, &cause) && cause.Kind() == diagnosis.Usage {
@@ -284,8 +284,9 @@ func (k noTrust) Keys(context.Context, jwks.Query) (jwks.Candidates, error) {
 func (noTrust) Generation() uint64      { return 0 }
 func (noTrust) Former(string) *jwks.Key { return nil }
 
-// trustUnknown names the token's own issuer; it is never contacted unless the
-// user says so, since anyone can write an issuer into a token.
+// trustUnknown returns the error that names the token's issuer. That issuer is
+// never contacted unless the user gives it, since anyone can write any issuer
+// into a token.
 func trustUnknown(raw secret.String) error {
 	d := &diagnosis.Diagnosis{ID: diagnosis.TrustUnknown}
 	decoded, err := token.Decode(raw.Reveal())
@@ -296,8 +297,8 @@ func trustUnknown(raw secret.String) error {
 	return d
 }
 
-// isURL reports whether text is an http or https URL; schemes compare without
-// case.
+// isURL reports whether text is an http or https URL; upper and lower case of the
+// scheme do not matter.
 func isURL(text string) bool {
 	scheme, _, ok := strings.Cut(text, "://")
 	return ok && (strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http"))

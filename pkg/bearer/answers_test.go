@@ -20,7 +20,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// answerTest is one request as it goes over the wire, and what comes back.
+// answerTest is one request as the client sends it, and the expected answer.
 type answerTest struct {
 	target  string   // "" means /items
 	fields  []string // header field lines
@@ -32,7 +32,7 @@ type answerTest struct {
 	id      diagnosis.ID
 }
 
-// wants is a challenge of the fixture's API with an error.
+// wants returns the challenge of the fixture's API with an error.
 func wants(code, description, scope string) []challenge.Param {
 	all := []challenge.Param{{Name: "realm", Value: "items"}}
 	if code != "" {
@@ -70,7 +70,7 @@ func (a answerTest) with(options ...bearer.Option) answerTest { a.options = opti
 
 func good(fields ...string) answerTest { return answerTest{fields: fields, status: 200} }
 
-// goodRequests are the positive controls of the table.
+// goodRequests are the requests of the table that are accepted.
 func goodRequests(raw string) map[string]answerTest {
 	const field = "Authorization: Bearer "
 	return map[string]answerTest{
@@ -85,7 +85,7 @@ func goodRequests(raw string) map[string]answerTest {
 	}
 }
 
-// refusedRequests are the rows of the answers table.
+// refusedRequests are the requests of the table that are refused.
 func refusedRequests(t *testing.T, f *fixture) map[string]answerTest {
 	raw := f.token(t, nil)
 	field := "Authorization: Bearer " + raw
@@ -147,8 +147,8 @@ func refusedRequests(t *testing.T, f *fixture) map[string]answerTest {
 	}
 }
 
-// TestAnswers holds the answers table over HTTP, byte by byte as a client may
-// send a request.
+// TestAnswers sends each request of the answers table over HTTP, byte by byte
+// as a client may send it.
 func TestAnswers(t *testing.T) {
 	f := newFixture(t, "ES256")
 	raw := f.token(t, nil)
@@ -178,7 +178,7 @@ func TestAnswers(t *testing.T) {
 			if strings.Contains(shown, canary) {
 				t.Errorf("the answer shows a value of the token: %s", shown)
 			}
-			// The last part is enough to know the token by.
+			// The last part is enough to recognize the token.
 			signature := raw[strings.LastIndex(raw, ".")+1:]
 			if all := shown + o.log.String(); strings.Contains(all, signature) {
 				t.Errorf("the token itself is shown: %s", all)
@@ -227,8 +227,8 @@ func checkBody(t *testing.T, body string, tt answerTest) {
 	}
 }
 
-// exchange sends a request over a connection of its own. The handler behind
-// fails the test if it runs for a request that is to be refused.
+// exchange sends a request over a connection of its own. The handler behind the
+// middleware fails the test if it is called for a request that must be refused.
 func (f *fixture) exchange(t *testing.T, tt answerTest) (*http.Response, string, *told) {
 	t.Helper()
 	verifier := f.verifier
@@ -270,7 +270,7 @@ func (f *fixture) exchange(t *testing.T, tt answerTest) (*http.Response, string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The server's handler has returned, so what it told can be read.
+	// The server's handler has returned, so what it logged can be read.
 	server.Close()
 	return res, string(body), o
 }

@@ -22,7 +22,7 @@ const (
 	issuer   = "https://auth.example.com"
 	audience = "https://api.example.com"
 	metadata = "https://api.example.com/.well-known/oauth-protected-resource"
-	// canary stands in claims that no answer may show.
+	// canary is in claims that no answer may show.
 	canary = "canary-3f9a"
 )
 
@@ -63,12 +63,12 @@ func (f *fixture) token(t testing.TB, change map[string]any) string {
 	return raw
 }
 
-// revoked says that everything is, or that it cannot tell.
+// revoked answers that every token is revoked, or with its error.
 type revoked struct{ err error }
 
 func (r revoked) Revoked(context.Context, *token.Token) (bool, error) { return r.err == nil, r.err }
 
-// away is a key set that cannot be had.
+// away is a key set whose server cannot be reached.
 type away struct{}
 
 func (away) Keys(context.Context, jwks.Query) (jwks.Candidates, error) {
@@ -79,7 +79,7 @@ func (away) Generation() uint64 { return 0 }
 
 func (away) Former(string) *jwks.Key { return nil }
 
-// told is what the hook and the log were told.
+// told records what the hook and the log received.
 type told struct {
 	diagnosis *diagnosis.Diagnosis
 	token     bool // whether there was a good one
@@ -96,7 +96,7 @@ func (o *told) options() []bearer.Option {
 	}
 }
 
-// items is the API behind: it answers 200 with the subject.
+// items is the handler behind the middleware: it answers 200 with the subject.
 func items(w http.ResponseWriter, r *http.Request) {
 	if t, ok := bearer.FromContext(r.Context()); ok {
 		_, _ = w.Write([]byte(t.Subject()))
@@ -185,7 +185,8 @@ func TestRequireScope(t *testing.T) {
 	}
 }
 
-// Each handler sees claims of its own, whatever another one did with them.
+// Each handler gets its own copy of the claims, even if another handler has
+// changed its copy.
 func TestClaimsAreImmutable(t *testing.T) {
 	f := newFixture(t, "ES256")
 	h := bearer.Require(f.verifier)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

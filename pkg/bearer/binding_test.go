@@ -36,8 +36,8 @@ func newProver(t *testing.T) *dpop.Prover {
 	return p
 }
 
-// TestDPoP holds the scheme DPoP (RFC 9449, section 7) against requests that
-// differ from a good one in one thing.
+// TestDPoP sends requests with the scheme DPoP (RFC 9449, section 7) that
+// differ from a valid one in one detail.
 func TestDPoP(t *testing.T) {
 	f := newFixture(t, "ES256")
 	mine, other := newProver(t), newProver(t)
@@ -143,7 +143,8 @@ func TestDPoPNonce(t *testing.T) {
 	}
 }
 
-// A replay store that is away can judge nothing.
+// While the replay store cannot be reached, a proof is neither accepted nor
+// refused as used.
 func TestDPoPReplayUnknown(t *testing.T) {
 	f := newFixture(t, "ES256")
 	prover := newProver(t)
@@ -167,8 +168,8 @@ func TestDPoPReplayUnknown(t *testing.T) {
 	}
 }
 
-// TestMutualTLS asks a real TLS server with a client certificate, another one
-// and none (RFC 8705, section 3).
+// TestMutualTLS sends requests to a real TLS server with the right client
+// certificate, with another one and without one (RFC 8705, section 3).
 func TestMutualTLS(t *testing.T) {
 	f := newFixture(t, "ES256")
 	mine, other := newCertificate(t), newCertificate(t)

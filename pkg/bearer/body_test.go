@@ -12,7 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// An API chooses the body of refusals, and nothing else of them.
+// An API can choose the body of a refusal, but not its status and header.
 func TestRefusalBody(t *testing.T) {
 	key, err := jwks.Generate("ES256")
 	if err != nil {

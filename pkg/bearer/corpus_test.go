@@ -118,12 +118,12 @@ func (c corpusCase) verifier(t *testing.T, f corpusFile) (*token.Verifier, error
 	return v, nil
 }
 
-// token68 is what may stand after a scheme (RFC 9110, section 11.2); beyond it a
-// field of HTTP does not hold a token.
+// token68 is the syntax of what follows a scheme (RFC 9110, section 11.2); HTTP
+// does not allow anything else in a token there.
 var token68 = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 
-// answer is what a request with the token gets. White space around a token is
-// HTTP's own, so it is gone before the token is looked at.
+// answer returns the answer to a request with the token. White space around a
+// token is removed by HTTP before the token is read.
 func (c corpusCase) answer(good map[string]bool) (status int, id diagnosis.ID) {
 	raw := strings.Repeat(c.Token, max(1, c.Repeat))
 	bare := strings.Trim(raw, " \t")
@@ -140,7 +140,7 @@ func (c corpusCase) answer(good map[string]bool) (status int, id diagnosis.ID) {
 func TestCorpus(t *testing.T) {
 	var current atomic.Pointer[http.Handler]
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*current.Load()).ServeHTTP(w, r) }))
-	// The largest token of the corpus is to reach the middleware.
+	// The largest token of the corpus must reach the middleware.
 	server.Config.MaxHeaderBytes = 2 << 20
 	server.Start()
 	defer server.Close()
@@ -153,7 +153,7 @@ func TestCorpus(t *testing.T) {
 		for _, c := range f.Cases {
 			v, err := c.verifier(t, f)
 			if err != nil {
-				// Without a key there is no middleware to ask.
+				// Without a key no middleware can be made.
 				if idOfError(err) != c.ID {
 					t.Errorf("%s/%s: %v", file, c.Name, err)
 				}
@@ -177,8 +177,8 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// send carries a token over a connection, or hands it to the middleware where no
-// client and no server would carry it.
+// send sends a token over a connection, or calls the middleware directly if no
+// client or server would transport the token.
 func send(t *testing.T, server *httptest.Server, h http.Handler, raw string) (int, diagnosis.ID) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/items", nil)

@@ -10,7 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// BenchmarkHandler tells what the middleware adds to the verifier alone.
+// BenchmarkHandler measures what the middleware costs in addition to the
+// verifier.
 func BenchmarkHandler(b *testing.B) {
 	for _, alg := range []string{"ES256", "RS256", "EdDSA"} {
 		f := newFixture(b, alg)
@@ -39,7 +40,8 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
-// BenchmarkHandlerAgain tells what a token costs that the verifier remembers.
+// BenchmarkHandlerAgain measures the cost of a token that is in the verifier's
+// cache.
 func BenchmarkHandlerAgain(b *testing.B) {
 	f := newFixture(b, "ES256")
 	v, err := token.NewVerifier(issuer, []string{audience}, jwks.NewSet(f.key.Public()), token.Options{CacheTokens: 100})

@@ -85,7 +85,7 @@ routes:
 	// 401 /api/items true
 }
 
-// What the middleware would answer, without a server.
+// What the middleware would answer, without running a server.
 func ExampleDecide() {
 	key, err := jwks.Generate("ES256")
 	if err != nil {
@@ -100,7 +100,7 @@ func ExampleDecide() {
 	// Output: 401 CREDENTIALS_MISSING items:read
 }
 
-// Tokens that are no JWTs, verified by asking their server as the API's own
+// Tokens that are not JWTs, verified by introspection with the API's own
 // client.
 func ExampleRequire_opaque() {
 	client := &oauth.Client{
@@ -120,8 +120,8 @@ func ExampleRequire_opaque() {
 }
 
 // An API that ends TLS itself and accepts only tokens that are bound to the
-// client's certificate; verified tokens are remembered, and keys serve for an
-// hour while the issuer is away.
+// client's certificate; verified tokens are cached, and the keys are used for
+// an hour while the issuer cannot be reached.
 func ExampleMutualTLS() {
 	keys := jwks.NewRemote("https://auth.example.com/jwks", jwks.RemoteOptions{MaxStale: time.Hour})
 	verifier, err := token.NewVerifier("https://auth.example.com", []string{"https://api.example.com"}, keys, token.Options{CacheTokens: 10_000})

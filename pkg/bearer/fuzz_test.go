@@ -9,8 +9,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/bearer"
 )
 
-// Whatever stands in a header or a query, only the one good token in its one
-// place lets a request through, and each refusal is one of the table's.
+// Whatever a header or a query contains, only the one good token in the one
+// right place lets a request through, and each refusal is one of the table's.
 func FuzzCredentials(f *testing.F) {
 	x := newFixture(f, "EdDSA")
 	raw := x.token(f, nil)

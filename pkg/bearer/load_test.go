@@ -64,7 +64,7 @@ func (s *issuerServer) set(keys *jwks.Set, mode string) {
 	s.keys, s.mode = keys, mode
 }
 
-// before counts the fetches until then.
+// before counts the fetches before a time.
 func (s *issuerServer) before(then time.Time) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,13 +102,13 @@ func (l *load) ask(raw string) int {
 	return w.Code
 }
 
-// figures are what came of one phase.
+// figures are the results of one phase.
 type figures struct {
 	asked, passed int
 	p50, p99, max time.Duration
 }
 
-// drive asks rate times a second, whether or not answers come.
+// drive calls ask rate times a second, without waiting for the answers.
 func drive(rate int, span time.Duration, ask func() int) figures {
 	const tick = 5 * time.Millisecond
 	var group sync.WaitGroup
@@ -171,8 +171,8 @@ func TestLoadKeyOutage(t *testing.T) {
 	}
 }
 
-// 10,000 tokens a second name kids that nobody has, 5,000 of them; half way the
-// issuer rotates its key.
+// 10,000 tokens a second name 5,000 unknown kids; half way the issuer rotates
+// its key.
 func TestLoadUnknownKids(t *testing.T) {
 	f, next, forger := newFixture(t, "ES256"), newFixture(t, "ES256"), newFixture(t, "EdDSA")
 	l := newLoad(t, jwks.NewSet(f.key.Public()), 3600)

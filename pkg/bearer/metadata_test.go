@@ -55,7 +55,8 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// What an API serves and says in its challenge must lead our own client to it.
+// Our own client must find the metadata from what an API serves and writes in
+// its challenge.
 func TestMetadataIsFound(t *testing.T) {
 	f := newFixture(t, "ES256")
 	for _, path := range []string{"", "/v1"} {

@@ -14,7 +14,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// counting is a replay store that counts what it is asked.
+// counting is a replay store that counts its calls.
 type counting struct{ used int }
 
 func (c *counting) Use(context.Context, string, time.Time) (bool, error) {
@@ -26,7 +26,7 @@ type revokes bool
 
 func (r revokes) Revoked(context.Context, *token.Token) (bool, error) { return bool(r), nil }
 
-// The proof of a token that is revoked takes no room in the replay store.
+// The proof of a revoked token is not stored in the replay store.
 func TestRevokedBeforeProof(t *testing.T) {
 	key, err := jwks.Generate("ES256")
 	if err != nil {

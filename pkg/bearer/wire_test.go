@@ -11,12 +11,12 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// never says that nothing was revoked.
+// never answers that no token is revoked.
 type never struct{}
 
 func (never) Revoked(context.Context, *token.Token) (bool, error) { return false, nil }
 
-// watched notes whether a body was read.
+// watched records whether a body was read.
 type watched struct {
 	io.ReadCloser
 	read bool
@@ -27,7 +27,7 @@ func (w *watched) Read(p []byte) (int, error) {
 	return w.ReadCloser.Read(p)
 }
 
-// A refused HEAD request gets the header of the answer and no body.
+// A refused HEAD request is answered with a header and no body.
 func TestHeadHasNoBody(t *testing.T) {
 	f := newFixture(t, "ES256")
 	h := bearer.Require(f.verifier)(http.HandlerFunc(items))
@@ -38,7 +38,7 @@ func TestHeadHasNoBody(t *testing.T) {
 	}
 }
 
-// The middleware stands beside others: what they set stays.
+// Other middleware may set header fields too: those are kept.
 func TestOtherHeadersStay(t *testing.T) {
 	f := newFixture(t, "ES256")
 	guarded := bearer.Require(f.verifier)(http.HandlerFunc(items))

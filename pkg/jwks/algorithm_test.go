@@ -8,7 +8,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// Each algorithm of the table has a key that fits it; no other name is one.
+// Each algorithm of the table has a matching key; no other name is an
+// algorithm.
 func TestAlgorithms(t *testing.T) {
 	for _, name := range jwks.Algorithms() {
 		a, ok := jwks.LookupAlgorithm(name)

@@ -20,7 +20,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// certifiedKey is a key with a certificate, and the members that can publish it.
+// certifiedKey is a key with a certificate, and the members of a JWK that can
+// contain it.
 type certifiedKey struct {
 	jwk          map[string]any
 	x5c          string
@@ -55,7 +56,8 @@ func newCertifiedKey(t *testing.T, alg, kid string) *certifiedKey {
 	return c
 }
 
-// with returns the JWK with more members, given as name, value, name, value.
+// with returns the JWK with additional members, given as name, value, name,
+// value.
 func (c *certifiedKey) with(members ...any) string {
 	all := map[string]any{}
 	for name, value := range c.jwk {
@@ -73,9 +75,9 @@ func (c *certifiedKey) with(members ...any) string {
 
 func keySetOf(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
 
-// A token without kid chooses its key by the thumbprint of a certificate, wherever
-// the key set has it: in x5t#S256, in x5t or in x5c. A token with a kid is not
-// affected.
+// For a token without kid, the key is chosen by the thumbprint of a
+// certificate, whether the key set has it in x5t#S256, x5t or x5c. A token with
+// a kid is not affected.
 func TestKeysByCertificate(t *testing.T) {
 	a, b, other := newCertifiedKey(t, "ES256", "a"), newCertifiedKey(t, "ES256", "b"), newCertifiedKey(t, "ES256", "")
 	ed := newCertifiedKey(t, "EdDSA", "ed")
@@ -152,8 +154,9 @@ func TestKeysByCertificate(t *testing.T) {
 	}
 }
 
-// A thumbprint that a key set at a URL does not have causes a fetch like a kid,
-// from the same bucket, and is remembered as missing by itself.
+// A thumbprint that the key set at a URL does not contain causes a fetch, as a
+// kid does, limited by the same bucket; it is stored as missing separately from
+// kids.
 func TestRemoteFetchesForThumbprint(t *testing.T) {
 	e := newEndpoint(t)
 	publish := func(keys ...string) {
@@ -181,7 +184,7 @@ func TestRemoteFetchesForThumbprint(t *testing.T) {
 	}
 	e.wantFetches(3)
 	want(jwks.Query{X5T: old.x5t}, "")
-	// The same key with a new certificate is found under its new name only.
+	// The same key with a new certificate is found only by its new thumbprint.
 	publish(old.with("x5t", "renewed"))
 	e.pass(time.Hour)
 	if _, err := r.Set(t.Context()); err != nil {

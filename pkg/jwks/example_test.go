@@ -40,8 +40,8 @@ func ExampleRemote() {
 	// 1 fetch
 }
 
-// While the endpoint is away the stored keys serve for MaxStale, and then no more:
-// an API answers 503, not 401.
+// While the endpoint cannot be reached, the stored keys are used for MaxStale,
+// and no longer: then an API answers 503, not 401.
 func ExampleRemoteOptions() {
 	key, err := jwks.Generate("ES256")
 	if err != nil {

@@ -25,7 +25,8 @@ func idOf(err error) diagnosis.ID {
 	return ""
 }
 
-// Thumbprints of RFC 7638 3.1, RFC 8037 A.3 and RFC 9449 6.1.
+// The thumbprints of RFC 7638, section 3.1, RFC 8037, appendix A.3, and RFC
+// 9449, section 6.1.
 func TestThumbprint(t *testing.T) {
 	data, err := os.ReadFile("testdata/thumbprints.json")
 	if err != nil {

@@ -234,7 +234,7 @@ func (m *jwk) public() (crypto.PublicKey, error) {
 		}
 		return ed25519.PublicKey(x), nil
 	case "oct":
-		return nil, refused("a public key", "a shared secret (kty oct), which no key set may hold")
+		return nil, refused("a public key", "a shared secret (kty oct), which must not be in a key set")
 	}
 	return nil, refused("kty RSA, EC or OKP", m.Kty)
 }

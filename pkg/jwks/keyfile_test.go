@@ -39,8 +39,9 @@ func certified(t *testing.T) (*jwks.Key, string) {
 	return key, base64.StdEncoding.EncodeToString(der)
 }
 
-// rocaKey returns a JWK whose modulus is a power of 65537 modulo each small prime,
-// as CVE-2017-15361 has it. It is no product of two primes, which is not looked at.
+// rocaKey returns a JWK whose modulus is a power of 65537 modulo each small
+// prime, as in CVE-2017-15361. It is not a product of two primes, but that is
+// not checked.
 func rocaKey() string {
 	product := big.NewInt(1)
 	for n := int64(3); n <= 167; n += 2 {
@@ -57,7 +58,7 @@ func rocaKey() string {
 	return `{"kty":"RSA","e":"AQAB","n":"` + base64.RawURLEncoding.EncodeToString(n.Bytes()) + `"}`
 }
 
-// The forms in which users have keys are one key.
+// Each form in which users have a key gives the same key.
 func TestKeyFiles(t *testing.T) {
 	private, err := jwks.Generate("ES256")
 	if err != nil {
@@ -120,7 +121,8 @@ func TestKeyFiles(t *testing.T) {
 	}
 }
 
-// What is no key is named, and only a key that must not be used is KEY_REFUSED.
+// The error says what a file without a key contains; only a key that must not
+// be used is KEY_REFUSED.
 func TestNoKeyFile(t *testing.T) {
 	for file, want := range map[string]string{
 		"":                                    "got nothing",

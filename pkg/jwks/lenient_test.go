@@ -26,8 +26,8 @@ func jwkOf(t *testing.T, kid string) string {
 	return strings.Trim(string(data), "{}")
 }
 
-// Whatever is wrong with one key or with another member, the other keys are used,
-// in a file and at a URL.
+// If one key or another member is invalid, the other keys are still used, in a
+// file and at a URL.
 func TestOneBadKey(t *testing.T) {
 	good := "{" + jwkOf(t, "good") + "}"
 	x := jwkOf(t, "bad")
@@ -90,7 +90,8 @@ func utf16Text(text string) string {
 	return string(data)
 }
 
-// What is not a key set is named, and is the configuration's fault.
+// The error says what a text that is not a key set is, and it is an error of
+// the configuration.
 func TestNoKeySet(t *testing.T) {
 	for document, want := range map[string]string{
 		"":                          "got nothing",
@@ -119,8 +120,8 @@ func TestNoKeySet(t *testing.T) {
 	}
 }
 
-// A kid whose key is there and cannot be used is not unknown, and a key without a
-// kid does not make every kid unknown.
+// A kid whose key exists but cannot be used is not reported as unknown, and one
+// key without a kid does not make every kid unknown.
 func TestWhyNoKey(t *testing.T) {
 	good := "{" + jwkOf(t, "good") + "}"
 	nameless := "{" + strings.Replace(jwkOf(t, "x"), `"kid":"x",`, "", 1) + "}"
@@ -164,8 +165,9 @@ func kids(t *testing.T, n int) string {
 	return strings.Join(keys, ",")
 }
 
-// An answer that stays the same when it is asked for again is the configuration's
-// fault; what may pass is not. Both name the URL, and an API answers 503 to both.
+// An answer that would be the same again is an error of the configuration; a
+// temporary one is not. Both errors name the URL, and an API answers 503 to
+// both.
 func TestAnswersOfTheKeyEndpoint(t *testing.T) {
 	status := func(code int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
@@ -211,7 +213,7 @@ func wantCause(t *testing.T, name string, answer http.HandlerFunc, want diagnosi
 	}
 }
 
-// causeOf returns the Diagnosis under the first one.
+// causeOf returns the Diagnosis that the first one wraps.
 func causeOf(err error) *diagnosis.Diagnosis {
 	var first, second *diagnosis.Diagnosis
 	if !errors.As(err, &first) || !errors.As(first.Err, &second) {
@@ -220,7 +222,7 @@ func causeOf(err error) *diagnosis.Diagnosis {
 	return second
 }
 
-// What is odd about a key that can be used is a warning.
+// A key that can be used but is unusual causes a warning.
 func TestKeyWarnings(t *testing.T) {
 	key, certificate := certified(t)
 	_, other := certified(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// allocated returns how many bytes f takes from the heap in all.
+// allocated returns how many bytes f allocates on the heap in total.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -24,7 +24,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// A set beyond the limits is refused before it takes memory.
+// A set over the limits is refused before much memory is allocated for it.
 func TestLargeSets(t *testing.T) {
 	good := strings.TrimPrefix(strings.TrimSuffix(string(mustMarshal(t, newPublic(t))), "]}"), `{"keys":[`)
 	set := func(n int, key string) []byte {
@@ -53,7 +53,7 @@ func TestLargeSets(t *testing.T) {
 	}
 }
 
-// The same over HTTP: what is too large is not read to its end.
+// The same over HTTP: an answer that is too large is not read to its end.
 func TestLargeSetOverHTTP(t *testing.T) {
 	e := newEndpoint(t)
 	key := newPublic(t)

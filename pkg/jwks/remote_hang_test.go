@@ -11,8 +11,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// An endpoint that hangs, when the set is past its time, holds up the requests
-// of one moment and then nobody; once it answers again its keys are taken.
+// If the endpoint hangs when the set has expired, only the requests that arrive
+// at that moment wait; as soon as it answers again, its keys are used.
 func TestRemoteHangs(t *testing.T) {
 	first, second := generate(t), generate(t)
 	var hangs atomic.Bool

@@ -23,8 +23,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// endpoint is a key endpoint whose answer can be changed, with a clock that can
-// be moved.
+// endpoint is a key endpoint with an answer that can be changed and a clock
+// that can be set.
 type endpoint struct {
 	t       *testing.T
 	server  *httptest.Server
@@ -132,9 +132,9 @@ func TestRemoteFetchesOnce(t *testing.T) {
 	}
 }
 
-// Requests that arrive together at a Remote without keys, or with keys past their
-// time, cause one fetch, whether it brings a set or fails. The clock stands still,
-// so no second fetch is due.
+// Requests that arrive at the same time at a Remote without keys, or with
+// expired keys, cause one fetch, whether or not it succeeds. The clock does not
+// advance, so no second fetch is due.
 func TestConcurrentRequestsShareOneFetch(t *testing.T) {
 	key := newPublic(t)
 	var fails atomic.Bool

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// The instances of an API that all fetched the key set at the same moment, as they
-// do after a rotation, do not fetch it at the same moment again. The simulation
-// moves its own clock; every renewal after the first moment is counted by the
-// tenth of a second.
+// The instances of an API that all fetched the key set at the same moment, as
+// they do after a rotation, do not all fetch it again at the same moment. The
+// simulation has its own clock; every renewal after the first moment is counted
+// by the tenth of a second.
 func TestRenewalsSpread(t *testing.T) {
 	const (
 		instances = 20_000
@@ -35,7 +35,8 @@ func TestRenewalsSpread(t *testing.T) {
 	} else {
 		t.Logf("the fullest tenth of a second has %.1f times the mean; %.2f fetches per instance and period", ratio, float64(fetches)/instances/periods)
 	}
-	// The positive control: in step, as with a fixed share of the time.
+	// The positive control: all at the same moment, as with a fixed fraction of
+	// the time.
 	if ratio, _ := fullest(func() time.Duration { return fresh * 8 / 10 }); ratio < 100 {
 		t.Errorf("the simulation does not see instances in step: %.1f times the mean", ratio)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// A secret is what the file holds, but for the line break that an editor adds to a
-// text. A key that others know is not a secret.
+// A secret is the content of the file without the line break that an editor
+// adds to a text. A key that is publicly known is not accepted as a secret.
 func TestParseSecret(t *testing.T) {
 	random := bytes.Repeat([]byte{0xff, 0x01}, 16)
 	text := strings.Repeat("secret 7", 5)
@@ -60,7 +60,8 @@ func TestParseSecret(t *testing.T) {
 	}
 }
 
-// A secret that was stored in an encoding is found, to explain a signature.
+// A secret that was stored in an encoding is decoded, to explain a wrong
+// signature.
 func TestEncodedSecrets(t *testing.T) {
 	secret := []byte("thirty-two bytes, or a few more?\xfb\xff\xfe")
 	for encoding, text := range map[string]string{

@@ -13,8 +13,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// A rotation is met by many requests at once: the first asks, and the others wait
-// for its answer instead of being refused.
+// After a rotation many requests arrive at once: the first one fetches the key
+// set, and the others wait for it and are not refused.
 func TestRotationUnderLoad(t *testing.T) {
 	e := newEndpoint(t)
 	old, next := newPublic(t), newPublic(t)
@@ -40,8 +40,9 @@ func TestRotationUnderLoad(t *testing.T) {
 	e.wantFetches(2)
 }
 
-// Many forge kids at the same time: the endpoint is asked no more often than the
-// bucket allows, and a rotation is taken as soon as it has refilled.
+// Many forged kids at the same time: the endpoint is asked no more often than
+// the bucket allows, and a rotation is found as soon as the bucket has
+// refilled.
 func TestFloodOfForgedKids(t *testing.T) {
 	e := newEndpoint(t)
 	old, next := newPublic(t), newPublic(t)
@@ -68,8 +69,8 @@ func TestFloodOfForgedKids(t *testing.T) {
 	e.want(r, old.ID(), "")
 }
 
-// An endpoint that hangs from the start holds up the requests of one moment; those
-// after it are told at once that the keys cannot be had.
+// If the endpoint hangs from the start, only the requests of the first moment
+// wait; those after them fail at once, because there are no keys.
 func TestColdStartHangs(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)
@@ -99,8 +100,8 @@ func TestColdStartHangs(t *testing.T) {
 	})
 }
 
-// A fetch for an unknown kid that hangs holds nobody up for long, and requests
-// with known kids not at all.
+// A fetch for an unknown kid that hangs delays its request only briefly, and
+// requests with known kids not at all.
 func TestUnknownKidWhileItHangs(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)
@@ -148,7 +149,7 @@ func TestFormer(t *testing.T) {
 	}
 }
 
-// renamed returns a public key of that kid.
+// renamed returns a public key with that kid.
 func renamed(t *testing.T, kid string) *jwks.Key {
 	t.Helper()
 	data, err := mustGenerate(t).MarshalJWK()

@@ -17,7 +17,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// keySet is a set that changes, as one at a URL does.
+// keySet is a set that can change, like one at a URL.
 type keySet struct {
 	mu         sync.Mutex
 	set        *jwks.Set
@@ -47,7 +47,8 @@ func (s *keySet) change(set *jwks.Set, err error) {
 	s.generation.Add(1)
 }
 
-// A remembered token is judged as if it were not: whatever time, keys and text do.
+// A cached token is verified with the same result as without the cache, after
+// any change of the time, the keys and its text.
 func TestCache(t *testing.T) {
 	key, other := newKey(t, "ES256"), newKey(t, "ES256")
 	sameKid := named(t, newKey(t, "ES256"), key.ID())
@@ -100,7 +101,7 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// counting wraps a key set, as a program does that counts lookups.
+// counting wraps a key set, like a program that counts the lookups.
 type counting struct {
 	token.KeySet
 	lookups atomic.Int64
@@ -111,7 +112,7 @@ func (c *counting) Keys(ctx context.Context, q jwks.Query) (jwks.Candidates, err
 	return c.KeySet.Keys(ctx, q)
 }
 
-// both asks one set and then another.
+// both asks one key set and then another.
 type both struct{ first, second token.KeySet }
 
 func (b both) Keys(ctx context.Context, q jwks.Query) (jwks.Candidates, error) {
@@ -130,9 +131,9 @@ func (b both) Former(kid string) *jwks.Key {
 	return b.second.Former(kid)
 }
 
-// The issuer gives a kid to another key: a verifier with a cache refuses the
-// tokens of the former key, and explains it, also when the key set is wrapped in
-// another one. The same verifier accepts them as long as nothing changes.
+// The issuer gives a kid to another key: a verifier with a cache then refuses
+// the tokens of the former key and explains why, also if the key set is wrapped
+// in another one. As long as nothing changes, the same verifier accepts them.
 func TestCacheOfWrappedSet(t *testing.T) {
 	first := newKey(t, "ES256")
 	second, fixed := named(t, newKey(t, "ES256"), first.ID()), newKey(t, "ES256")
@@ -183,7 +184,7 @@ func TestCacheOfWrappedSet(t *testing.T) {
 	}
 }
 
-// named returns key under another kid.
+// named returns the key with another kid.
 func named(t *testing.T, key *jwks.PrivateKey, kid string) *jwks.PrivateKey {
 	t.Helper()
 	data, err := key.MarshalJWK()
@@ -197,8 +198,9 @@ func named(t *testing.T, key *jwks.PrivateKey, kid string) *jwks.PrivateKey {
 	return renamed
 }
 
-// A hit costs no signature check, yet asks the key set, which is renewed by being
-// asked; what was refused is judged each time.
+// A token from the cache needs no signature check but still asks the key set,
+// which renews itself when it is asked; a refused token is verified again each
+// time.
 func TestCacheHits(t *testing.T) {
 	key := newKey(t, "ES256")
 	keys := &keySet{set: jwks.NewSet(key.Public())}
@@ -228,7 +230,7 @@ func TestCacheHits(t *testing.T) {
 	}
 }
 
-// Whatever goes on at once, no token is taken for another.
+// With many calls at the same time, no token gets the result of another.
 func TestCacheAtOnce(t *testing.T) {
 	key := newKey(t, "EdDSA")
 	keys := &keySet{set: jwks.NewSet(key.Public())}

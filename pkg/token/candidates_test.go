@@ -19,8 +19,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// The message says which keys were tried: the one that the token names, the only
-// one, or as many as are tried for a token without kid.
+// The message says which keys were tried: the one that the token names, the
+// only one, or as many as are tried for a token without kid.
 func TestWhichKeysWereTried(t *testing.T) {
 	signer := newKey(t, "ES256")
 	for name, tt := range map[string]struct {
@@ -79,7 +79,7 @@ func certificateOf(t *testing.T, key *jwks.PrivateKey) []byte {
 	return der
 }
 
-// publishedWith returns the JWK of a key with other members in place of its kid.
+// publishedWith returns the JWK of a key with other members instead of its kid.
 func publishedWith(t *testing.T, key *jwks.PrivateKey, members string) string {
 	t.Helper()
 	data, err := key.Public().MarshalJSON()
@@ -98,10 +98,11 @@ func parseSet(t *testing.T, keys ...string) *jwks.Set {
 	return set
 }
 
-// Of six keys that fit, a thumbprint in the header chooses one: the token of the
-// sixth is verified, although only four keys are tried without a thumbprint. It
-// replaces no check: a token that another key signed is refused, and so is one
-// whose thumbprint names no key. The report says how the key was chosen.
+// Six keys fit, and a thumbprint in the header chooses one: the token of the
+// sixth is verified, although only four keys are tried without a thumbprint. No
+// other check is left out: a token that another key signed is refused, and so
+// is one whose thumbprint matches no key. The report says how the key was
+// chosen.
 func TestThumbprintChoosesTheKey(t *testing.T) {
 	var (
 		keys []*jwks.PrivateKey
@@ -114,7 +115,8 @@ func TestThumbprintChoosesTheKey(t *testing.T) {
 	}
 	set := parseSet(t, jwk...)
 	sixth := keys[5]
-	// The certificate in the set is found by its digest, whoever computes it.
+	// The certificate in the set is found by its digest, even if the set does
+	// not contain the digest.
 	der := certificateIn(t, jwk[5])
 	weak, strong := sha1.Sum(der), sha256.Sum256(der)
 	x5t, x5tS256 := base64.RawURLEncoding.EncodeToString(weak[:]), base64.RawURLEncoding.EncodeToString(strong[:])
@@ -182,9 +184,9 @@ func certificateIn(t *testing.T, jwk string) []byte {
 	return der
 }
 
-// The certificate of a key is replaced, and with it the name under which tokens
-// choose the key: a token that was accepted and cached under the former name is
-// refused from then on, also where the set is wrapped.
+// The certificate of a key is replaced, and with it the thumbprint by which
+// tokens choose the key: a token that was accepted and cached with the former
+// thumbprint is then refused, also if the set is wrapped.
 func TestCacheOfTokensWithThumbprint(t *testing.T) {
 	key, other := newKey(t, "ES256"), newKey(t, "ES256")
 	before := parseSet(t, publishedWith(t, key, `"x5t":"first"`), publishedWith(t, other, `"x5t":"other"`))

@@ -11,7 +11,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// The profile of RFC 9068 requires claims that say something.
+// The profile of RFC 9068 requires claims that are not empty.
 func TestRFC9068RequiresEachClaim(t *testing.T) {
 	key := newKey(t, "ES256")
 	in, err := token.NewInspector("", nil, jwks.NewSet(key.Public()), token.Options{RFC9068: true, Now: func() time.Time { return now }})
@@ -38,7 +38,7 @@ func TestRFC9068RequiresEachClaim(t *testing.T) {
 	}
 }
 
-func TestRequiredClaimsSaySomething(t *testing.T) {
+func TestRequiredClaimsAreNotEmpty(t *testing.T) {
 	key := newKey(t, "ES256")
 	v := verifier(t, token.Options{Require: []string{"x"}}, key)
 	for want, values := range map[diagnosis.ID][]any{
@@ -54,7 +54,8 @@ func TestRequiredClaimsSaySomething(t *testing.T) {
 	}
 }
 
-// No pair of expected and found reads alike, and none is empty.
+// In every failed check the texts of expected and found differ, and neither is
+// empty.
 func TestExpectedAndFoundDiffer(t *testing.T) {
 	key := newKey(t, "ES256")
 	at := func(d time.Duration) float64 { return float64(now.Add(d).UnixNano()) / 1e9 }
@@ -100,8 +101,8 @@ func TestExpectedAndFoundDiffer(t *testing.T) {
 	}
 }
 
-// Verify, Report and Check say the same, with every option, with a cache and
-// without one.
+// Verify, Report and Check give the same result, with every option, with and
+// without a cache.
 func TestEveryFormGivesTheSameResult(t *testing.T) {
 	key := newKey(t, "ES256")
 	set := jwks.NewSet(key.Public())
@@ -134,7 +135,8 @@ func TestEveryFormGivesTheSameResult(t *testing.T) {
 					if idOf(err) != idOf(report.Err()) || report.Valid != (err == nil) {
 						t.Errorf("%s, %s: Verify says %v, Report %v", name, of, err, report.Err())
 					}
-					// An inspector has no say without an audience, which is not this.
+					// If the audience is skipped, an inspector reports it as
+					// not checked, so the results are not compared.
 					if got := in.Check(context.Background(), raw); !o.InsecureSkipAudience && idOf(got) != idOf(err) {
 						t.Errorf("%s, %s: Verify says %v, Check %v", name, of, err, got)
 					}
@@ -147,7 +149,7 @@ func TestEveryFormGivesTheSameResult(t *testing.T) {
 	}
 }
 
-// One fault has one id, also where it is a provider's case.
+// One failure has one id, also if it is typical of a provider.
 func TestProviderCasesAreInTheReport(t *testing.T) {
 	key, other := newKey(t, "ES256"), newKey(t, "ES256")
 	for name, tt := range map[string]struct {
@@ -184,7 +186,7 @@ func TestProviderCasesAreInTheReport(t *testing.T) {
 	}
 }
 
-// What a token claims is reported also if no key vouches for it.
+// A token's claims are reported even if no key confirms them.
 func TestUnverifiedClaimsAreReported(t *testing.T) {
 	key, staging := newKey(t, "ES256"), newKey(t, "ES256")
 	raw := sign(t, staging, "at+jwt", claims(map[string]any{"iss": "https://staging.example"}))

@@ -97,8 +97,8 @@ func (f *forge) rsaSignatures(claims string) {
 	f.add("PS256 as PKCS #1", "main.json", f.jwt("RS256", "rsa", `{"alg":"PS256","kid":"rsa-1"}`, claims), diagnosis.SignatureInvalid)
 }
 
-// saltless signs by RSASSA-PSS without any salt (RFC 8017, section 9.1.1), which
-// the library cannot be asked for.
+// saltless signs with RSASSA-PSS without a salt (RFC 8017, section 9.1.1),
+// which crypto/rsa does not offer.
 func saltless(key *rsa.PrivateKey, hash crypto.Hash, sum []byte) []byte {
 	h := hash.New()
 	h.Write(append(make([]byte, 8), sum...))
@@ -228,7 +228,7 @@ func (f *forge) times() {
 	}
 }
 
-// parties are issuer, audience and client.
+// parties makes tokens with other issuers, audiences and clients.
 func (f *forge) parties() {
 	f.begin("parties", "issuer, audience, client and the claims that are required")
 	claim := func(change string, id diagnosis.ID, o ...corpusOptions) {
@@ -283,7 +283,7 @@ func (f *forge) parties() {
 	claim(`jti="1"`, "", corpusOptions{RFC9068: true})
 }
 
-// kinds are JWTs of other kinds, signed with the same key.
+// kinds makes JWTs of other kinds, signed with the same key.
 func (f *forge) kinds() {
 	f.begin("kinds", "typ and what it says of the kind of token")
 	typ := func(typ string, id diagnosis.ID, o ...corpusOptions) {

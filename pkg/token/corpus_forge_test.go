@@ -31,8 +31,8 @@ import (
 
 var update = flag.Bool("update", false, "write the corpus anew from its table")
 
-// forge makes the tokens and key sets of the corpus, the same ones each time. It
-// signs what no library would.
+// forge makes the tokens and key sets of the corpus, the same ones each time,
+// including signatures that no library would make.
 type forge struct {
 	t      *testing.T
 	keys   map[string]crypto.Signer
@@ -100,13 +100,13 @@ func (f *forge) write(path string, data []byte) {
 	}
 }
 
-// begin opens a group of cases.
+// begin starts a group of cases.
 func (f *forge) begin(group, about string) {
 	f.group = group
 	f.groups[group] = &corpusFile{About: about, Now: now, Issuer: realm, Audience: []string{audience}}
 }
 
-// add appends a case to the group; an empty id is a positive control.
+// add adds a case to the group; an empty id is a positive control.
 func (f *forge) add(name, keys, raw string, id diagnosis.ID, options ...corpusOptions) {
 	c := corpusCase{Name: name, Token: raw, Keys: keys, Result: "valid", ID: id}
 	if id != "" {
@@ -119,7 +119,7 @@ func (f *forge) add(name, keys, raw string, id diagnosis.ID, options ...corpusOp
 	g.Cases = append(g.Cases, c)
 }
 
-// jwt signs a header and a payload, whatever they are.
+// jwt signs a header and a payload, also invalid ones.
 func (f *forge) jwt(alg, key, header, payload string) string {
 	signed := part(header) + "." + part(payload)
 	return signed + "." + f.seal(alg, key, signed)
@@ -130,7 +130,7 @@ func (f *forge) seal(alg, key, signed string) string {
 	return base64.RawURLEncoding.EncodeToString(f.sign(alg, key, signed))
 }
 
-// es256 is a token of the usual header and a payload.
+// es256 returns a token with the usual header and a payload.
 func (f *forge) es256(payload string) string { return f.jwt("ES256", "ec", usualHeader, payload) }
 
 // hashOf returns the hash that an algorithm names.
@@ -144,8 +144,8 @@ func hashOf(alg string) crypto.Hash {
 	return crypto.SHA256
 }
 
-// sign signs by the letters of the algorithm, whether or not the key fits it. It
-// is deterministic, so that the corpus can be made again.
+// sign signs with the algorithm of that name, whether or not the key fits it.
+// It is deterministic, so that the corpus can be made again.
 func (f *forge) sign(alg, key, signed string) []byte {
 	h := hashOf(alg)
 	if strings.HasPrefix(alg, "HS") {
@@ -179,8 +179,8 @@ func (f *forge) sign(alg, key, signed string) []byte {
 	return out
 }
 
-// pss signs with a salt of that size, drawn from a source that is always the
-// same.
+// pss signs with a salt of that size, from a source that always gives the same
+// bytes.
 func (f *forge) pss(k *rsa.PrivateKey, h crypto.Hash, sum []byte, salt int) []byte {
 	source := mathrand.NewChaCha8([32]byte([]byte("the corpus is the same each time")))
 	out, err := rsa.SignPSS(source, k, h, sum, &rsa.PSSOptions{SaltLength: salt})
@@ -203,7 +203,8 @@ func (f *forge) ecdsa(k *ecdsa.PrivateKey, h crypto.Hash, sum []byte) (r, s *big
 	return r, new(big.Int).SetBytes(rest[2:])
 }
 
-// jwk writes the public members of a key with others set or, by null, left out.
+// jwk returns the public members of a key with some changed or, with null, left
+// out.
 func (f *forge) jwk(key string, change map[string]any) map[string]any {
 	b64 := base64.RawURLEncoding.EncodeToString
 	var m map[string]any
@@ -255,7 +256,7 @@ func (f *forge) pem(key string) string {
 }
 
 // TestCorpusIsWhatItsTableSays makes the corpus again and compares it with the
-// files; with -update it writes them.
+// files; with -update it writes the files.
 func TestCorpusIsWhatItsTableSays(t *testing.T) {
 	f := newForge(t)
 	f.allGroups()
@@ -298,7 +299,7 @@ func TestCorpusIsWhatItsTableSays(t *testing.T) {
 	}
 }
 
-// claimsText writes claims in order, with changes "name=JSON"; "name=" leaves
+// claimsText returns claims in order, with changes "name=JSON"; "name=" leaves
 // the claim out.
 func claimsText(base []string, changes ...string) string {
 	all := append([]string(nil), base...)

@@ -18,7 +18,7 @@ const (
 	corpusSecret = "corpus-secret-of-64-bytes-for-HS256-HS384-HS512-never-use-it-ok!"
 )
 
-// keycloak are the claims that most cases start from.
+// keycloak has the claims that most cases start from.
 var keycloak = []string{
 	`iss="` + realm + `"`, `aud=["https://api.example.com","account"]`, `sub="6f0d8f6c-2d2e-4d0a-9a0e-0d9c3f2b7a11"`,
 	`exp=1795522200`, `iat=1795521540`, `auth_time=1795521000`, `jti="onrtac:7d3f3a52-3f0e-4b5e-8d0a-f1c5d4a7e2b9"`, `typ="Bearer"`,
@@ -27,7 +27,7 @@ var keycloak = []string{
 	`scope="openid profile items:read"`, `email_verified=true`, `preferred_username="alice"`,
 }
 
-// allGroups makes every case of the corpus.
+// allGroups makes all cases of the corpus.
 func (f *forge) allGroups() {
 	f.keySets()
 	f.vendors()
@@ -56,7 +56,7 @@ func (f *forge) keySets() {
 	f.files["ec.pem"] = f.pem("ec")
 }
 
-// vendors are tokens as well-known servers write them: the positive controls.
+// vendors makes tokens as well-known servers issue them: the positive controls.
 func (f *forge) vendors() {
 	f.begin("vendors", "good tokens as well-known servers write them, and in every algorithm")
 	good := func(name, typ string, claims []string, o corpusOptions) {
@@ -162,7 +162,8 @@ func (f *forge) structure() {
 	bad("full-width dots", strings.ReplaceAll(good, ".", "．"), diagnosis.OpaqueToken)
 }
 
-// encoding has each fault signed for, so that only the fault speaks against it.
+// encoding makes tokens with one error in the encoding each, all correctly
+// signed, so that the error is the only reason to refuse them.
 func (f *forge) encoding() {
 	f.begin("encoding", "base64url that another reader would repair; header and payload are signed as they stand")
 	head, body := part(usualHeader), part(claimsText(keycloak))
@@ -195,7 +196,7 @@ func (f *forge) encoding() {
 	oddBody := part(claimsText(keycloak, `name="~~~???>>>ü"`))
 	signed("another alphabet in the payload", head, foreign.Replace(oddBody))
 	for i := range 100 {
-		// A signature that has letters in which the alphabets differ.
+		// A signature that contains letters in which the alphabets differ.
 		raw := f.es256(claimsText(keycloak, fmt.Sprintf(`jti="%d"`, i)))
 		at := strings.LastIndexByte(raw, '.')
 		if changed := raw[:at] + foreign.Replace(raw[at:]); changed != raw {
@@ -294,8 +295,9 @@ func (f *forge) header() {
 	}
 }
 
-// trust are headers that bring their own key. The forger signed what is refused;
-// beside each, the issuer signed the same header.
+// trust makes headers that contain their own key. The refused tokens are signed
+// by an attacker; next to each one is a token with the same header that the
+// issuer signed.
 func (f *forge) trust() {
 	f.begin("trust", "headers that name or hold a key: none is followed or believed")
 	key := string(f.marshal(f.jwk("ec-forger", map[string]any{"kid": nil})))
@@ -423,8 +425,8 @@ func (f *forge) keyRules() {
 	f.add("one JWK", "ec.jwk", es, "")
 }
 
-// unitExponent is what anybody can sign for a key whose exponent is 1: the
-// padded digest is its own signature.
+// unitExponent makes a token that anyone can sign for a key with exponent 1:
+// the padded digest is its own signature.
 func (f *forge) unitExponent(claims string) string {
 	signed := part(`{"alg":"RS256","kid":"rsa-1"}`) + "." + part(claims)
 	h := hashOf("RS256").New()
@@ -435,7 +437,7 @@ func (f *forge) unitExponent(claims string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(append(append(padded, 0), tail...))
 }
 
-// keyChoice is which key of a set is tried.
+// keyChoice makes tokens that differ in which key of a set is tried.
 func (f *forge) keyChoice() {
 	f.begin("choice", "which keys of a set are tried for a token")
 	claims := claimsText(keycloak)

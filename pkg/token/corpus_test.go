@@ -24,12 +24,12 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// corpusDir holds the corpus: one file for each group of tokens, keys/ with the
-// key sets they are judged by, private/ with the keys that signed them. All of
+// corpusDir contains the corpus: one file for each group of tokens, keys/ with
+// the key sets to verify them, private/ with the keys that signed them. All of
 // it is written by TestCorpusIsWhatItsTableSays -update.
 const corpusDir = "testdata/corpus"
 
-// corpusFile is a group of tokens and what they are held against.
+// corpusFile is a group of tokens and what is expected of them.
 type corpusFile struct {
 	About    string       `json:"about"`
 	Now      time.Time    `json:"now"`
@@ -107,7 +107,7 @@ func corpusKeys(name string) (*jwks.Set, error) {
 	return jwks.NewSet(key), nil
 }
 
-// corpusExpectation returns what a case is held against.
+// corpusExpectation returns what is expected of a case's token.
 func corpusExpectation(f corpusFile, c corpusCase) (issuer string, audience []string, o token.Options) {
 	issuer, audience = f.Issuer, f.Audience
 	if c.Options.Issuer != "" {
@@ -126,7 +126,7 @@ func corpusExpectation(f corpusFile, c corpusCase) (issuer string, audience []st
 	}
 }
 
-// results returns the result of a case from each function that verifies a token.
+// results returns the result of each function that verifies a token for a case.
 func results(tb testing.TB, f corpusFile, c corpusCase) map[string]error {
 	tb.Helper()
 	keys, err := corpusKeys(c.Keys)
@@ -181,15 +181,15 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// notInCorpus are the ids of pkg/token and pkg/jwks that no token of the corpus
-// can fire.
+// notInCorpus has the ids of pkg/token and pkg/jwks that no token of the corpus
+// can cause.
 var notInCorpus = map[string]string{
-	"NotChecked":        "only an Inspector that was given less than Strict demands fires it: TestInspectorTellsWhatWasNotChecked",
+	"NotChecked":        "only an Inspector that was given less than Strict demands fires it: TestInspectorReportsWhatWasNotChecked",
 	"Revoked":           "only an introspection response fires it: TestResponsesReadOneWay",
 	"KidSameKeyChanged": "only a key set that has changed fires it: TestKeyOfTheSameName",
 }
 
-// TestCorpusFiresEveryID reads the packages' source for the ids they name.
+// TestCorpusFiresEveryID searches the packages' source for the ids they use.
 func TestCorpusFiresEveryID(t *testing.T) {
 	fired := map[diagnosis.ID]bool{}
 	for _, f := range readCorpus(t) {
@@ -222,7 +222,7 @@ func TestCorpusFiresEveryID(t *testing.T) {
 	}
 }
 
-// constantsOf returns the string constants of a file by their names.
+// constantsOf returns the string constants of a file by name.
 func constantsOf(t *testing.T, file string) map[string]diagnosis.ID {
 	t.Helper()
 	parsed, err := parser.ParseFile(gotoken.NewFileSet(), file, nil, 0)
@@ -271,8 +271,8 @@ func idsNamedIn(t *testing.T, dir string) map[string]bool {
 	return named
 }
 
-// TestTokenCausesNoRequest has tokens point at a server by all the ways there
-// are, and counts what arrives.
+// TestTokenCausesNoRequest verifies tokens that refer to a server in every
+// possible way, and counts the requests that arrive.
 func TestTokenCausesNoRequest(t *testing.T) {
 	forger := newKey(t, "ES256")
 	published, err := json.Marshal(jwks.NewSet(forger.Public()))

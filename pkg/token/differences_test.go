@@ -16,8 +16,8 @@ import (
 // differencesFile is written by TestDifferences -update.
 const differencesFile = "../../docs/differences.md"
 
-// whyRefused holds, for each id, why tokens are refused that golang-jwt or go-jose
-// accepts. For any other id, both libraries must refuse the token too.
+// whyRefused has, for each id, why tokens are refused that golang-jwt or
+// go-jose accepts. For any other id, both libraries must refuse the token too.
 var whyRefused = map[diagnosis.ID]string{
 	diagnosis.AlgMismatch:          "a JWK with an alg can be used with this algorithm only (RFC 7517, section 4.4)",
 	diagnosis.CritUnsupported:      "crit lists extensions that a verifier must support, and this one supports none; with b64=false the signature is over different bytes (RFC 7515, section 4.1.11; RFC 7797)",
@@ -38,8 +38,8 @@ var whyRefused = map[diagnosis.ID]string{
 	diagnosis.TypRefused:           "a logout token or a proof of possession is not an access token, even if the same issuer signed it (RFC 8725, section 3.11)",
 }
 
-// whyAccepted holds, for tokens of the corpus that golang-jwt or go-jose refuses, why
-// they are accepted.
+// whyAccepted has, for tokens of the corpus that golang-jwt or go-jose refuses,
+// why they are accepted.
 var whyAccepted = map[string]string{
 	"algorithm/Ed25519 with a JWK of Ed25519": nameOfEd25519, "algorithm/Ed25519 with a JWK of EdDSA": nameOfEd25519, "vendors/Ed25519": nameOfEd25519,
 	"choice/an empty kid in the token": noKid, "choice/no kid in the token": noKid, "choice/no kid in the set": noKid, "choice/no kid anywhere": noKid, "algorithm/RS256 with a JWK of RS256, no kid": noKid,
@@ -126,8 +126,8 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
-// trialOf returns a case in a form that the other libraries can verify. It returns
-// false for options that they do not have.
+// trialOf returns a case in a form that the other libraries can verify. It
+// returns false for options that they do not have.
 func trialOf(f corpusFile, c corpusCase) (trial, bool) {
 	o := c.Options
 	if o.Types != nil || o.Require != nil || o.ClientIDs != nil || o.RFC9068 || o.SkipAudience {

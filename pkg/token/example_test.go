@@ -11,7 +11,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// Issuer and audience are arguments: there is no token that is good for everybody.
+// Issuer and audience are arguments: no token is valid for every API.
 func ExampleVerifier() {
 	key, err := jwks.Generate("ES256")
 	if err != nil {
@@ -41,7 +41,7 @@ func ExampleVerifier() {
 	// AUD_MISMATCH
 }
 
-// An API starts whether or not its issuer can be reached.
+// An API starts even if its issuer cannot be reached.
 func ExampleNewIssuerVerifier() {
 	verifier, err := token.NewIssuerVerifier("https://auth.example.com", []string{"https://api.example.com"}, token.Options{})
 	if err != nil {
@@ -79,7 +79,7 @@ func ExampleToken_UnmarshalClaims() {
 	// Output: alice 7
 }
 
-// Each issuer of a closed list is verified by its own keys.
+// A token of each issuer in a closed list is verified with that issuer's keys.
 func ExampleJoin() {
 	var verifiers []*token.Verifier
 	for _, issuer := range []string{"https://auth.example.com", "https://partner.example"} {

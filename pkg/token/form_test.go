@@ -9,8 +9,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// What was pasted is named, so that a user knows what to leave out.
-func TestWhatIsPastedIsNamed(t *testing.T) {
+// The error says what was pasted, so that a user knows what to leave out.
+func TestPastedTextIsNamed(t *testing.T) {
 	good := sign(t, newKey(t, "ES256"), "at+jwt", claims(nil))
 	for raw, want := range map[string]string{
 		"Bearer " + good: "the name of a scheme", "bearer " + good: "the name of a scheme", `"` + good + `"`: "in quotes", "'" + good + "'": "in quotes",

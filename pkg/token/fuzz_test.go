@@ -39,16 +39,16 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// whyRefusedByForm are the ids of whyRefused for which the key and its choice
-// do not matter.
+// whyRefusedByForm are the ids of whyRefused that do not depend on the key and
+// its choice.
 var whyRefusedByForm = []diagnosis.ID{
 	diagnosis.CritUnsupported, diagnosis.DuplicateMember, diagnosis.HeaderInvalid, diagnosis.Malformed, diagnosis.MemberCase,
 	diagnosis.PayloadInvalid, diagnosis.TimeInvalid, diagnosis.TimeInMS, diagnosis.TokenTooLarge, diagnosis.TypRefused, diagnosis.IDTokenAsAccess, diagnosis.RefreshTokenAsAccess,
 }
 
-// FuzzVerify puts signed tokens of any header and payload, with anything spliced
-// into the text that is signed, to this verifier, golang-jwt and go-jose. What
-// they disagree about must have a reason in docs/differences.md, and Verify,
+// FuzzVerify verifies signed tokens with any header and payload, and with
+// anything inserted into the signed text, with this verifier, golang-jwt and
+// go-jose. If they disagree, docs/differences.md must have the reason; Verify,
 // Report and the cache must agree.
 func FuzzVerify(f *testing.F) {
 	seed := make([]byte, ed25519.SeedSize)
@@ -62,7 +62,7 @@ func FuzzVerify(f *testing.F) {
 			if c.Repeat > 0 || len(c.Token) > 4096 {
 				continue
 			}
-			// The same header and payload, but for the key that signs here.
+			// The same header and payload, signed with the key of this test.
 			head, rest, _ := strings.Cut(c.Token, ".")
 			body, _, _ := strings.Cut(rest, ".")
 			header, _ := base64.RawURLEncoding.DecodeString(head)
@@ -108,7 +108,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// judge asks every way to judge a token here.
+// judge verifies a token with every function of this package.
 func (x trial) judge(t *testing.T) error {
 	t.Helper()
 	o := token.Options{Leeway: x.leeway, Now: func() time.Time { return x.now }, CacheTokens: 2}
@@ -130,8 +130,9 @@ func (x trial) judge(t *testing.T) error {
 	return first
 }
 
-// onTheEdge reports whether a time is within two seconds of where it decides:
-// the others drop fractions and let the very second pass.
+// onTheEdge reports whether a time of the token is within two seconds of the
+// moment that decides: the other libraries ignore fractions and accept the
+// exact second.
 func onTheEdge(raw string) bool {
 	got, err := token.Decode(raw)
 	if err != nil {

@@ -32,8 +32,8 @@ func responseInspector(t *testing.T, issuer string, audience []string, o token.O
 	return i
 }
 
-// A response of an authorization server is held to what the claims of a JWT are
-// held to, with the same ids.
+// The same is expected of a response of an authorization server as of the
+// claims of a JWT, with the same ids.
 func TestResponsesAreVerifiedAsClaims(t *testing.T) {
 	type change = map[string]any
 	seconds := func(d time.Duration) int64 { return now.Add(d).Unix() }
@@ -98,8 +98,8 @@ func TestResponsesAreVerifiedAsClaims(t *testing.T) {
 	}
 }
 
-// What two readers could read differently is refused, and a token is active only
-// if the response says so.
+// A response that two programs could read differently is refused, and a token
+// is active only if the response says so.
 func TestResponsesReadOneWay(t *testing.T) {
 	const rest = `,"aud":"` + audience + `","sub":"alice","exp":99999999999}`
 	for name, tt := range map[string]struct {
@@ -131,7 +131,8 @@ func TestResponsesReadOneWay(t *testing.T) {
 	}
 }
 
-// A report names each check once; what the response does not say was not checked.
+// A report has each check once; a claim that the response does not contain is
+// reported as not checked.
 func TestResponseReport(t *testing.T) {
 	statuses := func(r *token.Report) map[string]token.Status {
 		all := map[string]token.Status{}

@@ -15,7 +15,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// issuerServer is an authorization server that can be away.
+// issuerServer is an authorization server that can be made unreachable.
 type issuerServer struct {
 	*httptest.Server
 	away     atomic.Bool
@@ -49,7 +49,8 @@ func newIssuerServer(t *testing.T, keys *jwks.Set) *issuerServer {
 	return s
 }
 
-// An API starts while its issuer is away, and verifies once it is there.
+// An API starts while its issuer cannot be reached, and verifies tokens as soon
+// as it can.
 func TestIssuerVerifierStartsWhileTheIssuerIsAway(t *testing.T) {
 	key := newKey(t, "ES256")
 	s := newIssuerServer(t, jwks.NewSet(key.Public()))
@@ -111,7 +112,7 @@ func TestIssuerKeysSayWhatIsWrong(t *testing.T) {
 	good.Close()
 }
 
-// A token that cannot be a JWT is refused before anything is requested.
+// A token that cannot be a JWT is refused before any request.
 func TestShapeComesBeforeTheNetwork(t *testing.T) {
 	s := newIssuerServer(t, jwks.NewSet(newKey(t, "ES256").Public()))
 	v, err := token.NewIssuerVerifier(s.URL, []string{audience}, token.Options{})

@@ -8,20 +8,21 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// registeredTypes are the types that end in +jwt of IANA's registry of media
-// types (November 2026), without at+jwt.
+// registeredTypes are the types ending in +jwt of IANA's registry of media
+// types (November 2026), except at+jwt.
 const registeredTypes = `dpop+jwt eat+jwt entity-statement+jwt explicit-registration-response+jwt jwk-set+jwt kb+jwt logout+jwt oauth-authz-req+jwt
 	provided-claims+jwt resolve-response+jwt secevent+jwt statuslist+jwt token-introspection+jwt trust-mark+jwt trust-mark-delegation+jwt
 	trust-mark-status-response+jwt vc+jwt vnd.ga4gh.passport+jwt vp+jwt`
 
-// draftTypes are those of OpenID's specifications, of drafts and of software.
+// draftTypes are types from OpenID's specifications, from drafts and from
+// software.
 const draftTypes = `atproto-client-attestation+jwt atproto-space-credential+jwt client-authentication+jwt command+jwt dc+sd-jwt example+sd-jwt
 	global-token-revocation+jwt gnap-binding+jws gnap-binding+jwsd id_token+jwt key-attestation+jwt keyattestation+jwt oauth-client-attestation+jwt
 	oauth-client-attestation-pop+jwt oauth-id-jag+jwt oauth-jar+jwt openid4vci-proof+jwt statuslist+cwt trust_mark+jwt txn_token+jwt txntoken+jwt
 	userinfo+jwt vc+ld+jwt vc+sd-jwt verifier-attestation+jwt vp+ld+jwt wallet-attestation+jwt wallet-instance-attestation+jwt wallet-unit-attestation+jwt
 	wimse-id+jwt wit+jwt wpt+jwt acme-invite+jwt order+jws`
 
-// TestOtherTypesAreRefused verifies tokens that are otherwise good.
+// TestOtherTypesAreRefused verifies tokens that are otherwise valid.
 func TestOtherTypesAreRefused(t *testing.T) {
 	key := newKey(t, "ES256")
 	v := verifier(t, token.Options{}, key)
@@ -47,8 +48,8 @@ func TestOtherTypesAreRefused(t *testing.T) {
 	}
 }
 
-// The kind is decided by the claims where typ does not say, and a caller can
-// accept a kind by its name.
+// If typ does not say which kind a token is, its claims decide, and a caller
+// can accept a kind by its name.
 func TestKindByClaims(t *testing.T) {
 	key := newKey(t, "ES256")
 	type change = map[string]any

@@ -10,8 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// What is too large is refused before it is read: judging it takes no memory to
-// speak of, however large it is.
+// A token that is too large is refused before it is read: that takes almost no
+// memory, for any size.
 func TestLargeTokens(t *testing.T) {
 	key := newKey(t, "ES256")
 	v := verifier(t, token.Options{}, key)

@@ -16,8 +16,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 )
 
-// trial is a token with what it is held against, as far as each library can be
-// told of it.
+// trial is a token and what is expected of it, as far as each library supports
+// it.
 type trial struct {
 	raw        string
 	issuer     string
@@ -38,8 +38,8 @@ func (x trial) allowed() []string {
 	return everyAlgorithm
 }
 
-// golangJWT asks golang-jwt with all its strictness on. It knows no key sets, so
-// it is given the keys that ours would choose.
+// golangJWT verifies with golang-jwt and all its strict options. It has no key
+// sets, so it gets the keys that our verifier would choose.
 func (x trial) golangJWT() error {
 	p := gojwt.NewParser(gojwt.WithValidMethods(x.allowed()), gojwt.WithIssuer(x.issuer), gojwt.WithAudience(x.audience...),
 		gojwt.WithExpirationRequired(), gojwt.WithIssuedAt(), gojwt.WithStrictDecoding(), gojwt.WithLeeway(x.leeway),
@@ -63,7 +63,7 @@ func (x trial) golangJWT() error {
 	return err
 }
 
-// goJose asks go-jose, which has a key set of its own.
+// goJose verifies with go-jose, which has its own key set.
 func (x trial) goJose() error {
 	var algorithms []jose.SignatureAlgorithm
 	for _, a := range x.allowed() {
@@ -90,7 +90,8 @@ func (x trial) goJose() error {
 	return claims.ValidateWithLeeway(josejwt.Expected{Issuer: x.issuer, AnyAudience: x.audience, Time: x.now}, leeway)
 }
 
-// joseKeys reads a key file of the corpus for go-jose, nil where it cannot.
+// joseKeys reads a key file of the corpus for go-jose; it returns nil if
+// go-jose cannot read the file.
 func joseKeys(name string) any {
 	data, err := os.ReadFile(filepath.Join(corpusDir, "keys", name))
 	if err != nil {

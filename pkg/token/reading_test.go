@@ -18,8 +18,8 @@ func encoded(parts ...string) string {
 	return strings.Join(parts, ".")
 }
 
-// Whatever a person pastes, what can be read is read, and each reason to refuse
-// it has the id that the strict reader gives.
+// Everything readable in a pasted text is read, and each reason to refuse it
+// has the id that the strict reader gives.
 func TestRead(t *testing.T) {
 	const header, claims = `{"alg":"ES256","kid":"k","typ":"JWT"}`, `{"iss":"i","sub":"alice","scope":"r"}`
 	good := encoded(header, claims, "signature")
@@ -128,8 +128,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// isOdd reports whether there is more than a missing signature, which only a
-// verifier sees.
+// isOdd reports whether there is another reason than a missing signature, which
+// only a verifier reports.
 func isOdd(r *token.Reading) bool {
 	return slices.ContainsFunc(r.Oddities, func(d *diagnosis.Diagnosis) bool { return d.ID != diagnosis.SignatureInvalid })
 }

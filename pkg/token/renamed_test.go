@@ -14,9 +14,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// An issuer gives the kid of its key to a new one: tokens of the new key are good
-// as soon as the set is renewed, and of those of the old key it can be told why
-// they are not. A forged one stays a forged one.
+// An issuer reuses the kid of its key for a new key: tokens of the new key are
+// valid as soon as the set is renewed, and the refusal of those of the old key
+// explains why. A forged token is still reported as forged.
 func TestKeyOfTheSameName(t *testing.T) {
 	first, second, stranger := keyNamed(t, "same"), keyNamed(t, "same"), keyNamed(t, "same")
 	var published atomic.Pointer[jwks.Set]
@@ -51,7 +51,7 @@ func TestKeyOfTheSameName(t *testing.T) {
 	want(stranger, diagnosis.SignatureInvalid)
 }
 
-// keyNamed returns a key of that kid.
+// keyNamed returns a key with that kid.
 func keyNamed(t *testing.T, kid string) *jwks.PrivateKey {
 	t.Helper()
 	data, err := newKey(t, "ES256").MarshalJWK()

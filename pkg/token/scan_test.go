@@ -8,7 +8,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// plainObjects are read the short way.
+// plainObjects are read by the fast reader.
 var plainObjects = []string{
 	`{}`, ` { } `, `{"a":1}`, `{ "a" : 1 , "b" : "x" }`, `{"a":[],"b":{},"c":[{}],"d":[1,"x",null]}`,
 	`{"a":-0.5e+10,"b":0,"c":1E2,"d":12345678901234567890}`, `{"":"","ä":"ö é 漢字 😀"}`, `{"a":true,"b":false,"c":null}`,
@@ -16,7 +16,7 @@ var plainObjects = []string{
 	`{"a":` + strings.Repeat("[", 31) + strings.Repeat("]", 31) + `}`,
 }
 
-// otherTexts are left to the strict reader: some are valid.
+// otherTexts are left to the strict reader: some of them are valid.
 var otherTexts = []string{
 	``, ` `, `[]`, `"a"`, `1`, `{`, `}`, `{]`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `{"a":1 "b":2}`, `{"a":1}}`, `{"a":1}x`, `{"a":1}{}`, `{a:1}`, `{'a':1}`,
 	`{"a":1,"a":2}`, `{"x":{"a":1,"a":2}}`, `{"x":[{"a":1,"b":2,"a":3}]}`, `{"a":01}`, `{"a":1.}`, `{"a":.5}`, `{"a":1e}`, `{"a":+1}`, `{"a":-}`, `{"a":--1}`,
@@ -57,8 +57,8 @@ func TestScanObject(t *testing.T) {
 	}
 }
 
-// Each byte at each place of an object, which the eight bytes that are looked at
-// together must not hide.
+// Each byte at each position of an object is found, although eight bytes are
+// examined together.
 func TestScanObjectFindsEachByte(t *testing.T) {
 	const plain = `{"issuer":"https://a.example/x","exp":1795522200,"aud":["a b","c"],"ok":true}`
 	for i := range len(plain) {
@@ -68,7 +68,8 @@ func TestScanObjectFindsEachByte(t *testing.T) {
 	}
 }
 
-// What the short way reads, the strict reader reads too, with the same members.
+// What the fast reader accepts, the strict reader accepts too, with the same
+// members.
 func FuzzScanObject(f *testing.F) {
 	for _, text := range append(plainObjects, otherTexts...) {
 		f.Add(text)

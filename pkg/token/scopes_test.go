@@ -11,8 +11,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// HasScope must be Scopes in short, however the claims are written.
-func TestHasScopeIsScopesInShort(t *testing.T) {
+// HasScope must agree with Scopes, for every way to write the claims.
+func TestHasScopeAgreesWithScopes(t *testing.T) {
 	key := newKey(t, "EdDSA")
 	values := []string{
 		`"a b"`, `"a\tb"`, `"a\u0020b"`, `"\u0061"`, `""`, `" "`, `["a","b"]`, `["a b"]`, `[1,"b"]`, `{"a":"b"}`, `null`, `1`, "\"a\u00a0b\"",
@@ -37,7 +37,7 @@ func TestHasScopeIsScopesInShort(t *testing.T) {
 	}
 }
 
-// A token can be handed on as it came, and shows itself to nobody by accident.
+// A token can be passed on unchanged, and is not shown in a log by accident.
 func TestRaw(t *testing.T) {
 	key := newKey(t, "EdDSA")
 	raw := sign(t, key, "", claims(nil))

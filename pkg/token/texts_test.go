@@ -10,7 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// A claim that says who asks and is not a string is refused, not read as missing.
+// A claim about the caller that is not a string is refused, not treated as
+// missing.
 func TestTextClaims(t *testing.T) {
 	key, err := jwks.Generate("ES256")
 	if err != nil {

@@ -37,8 +37,8 @@ func readVectors(t *testing.T) []vector {
 	return vectors
 }
 
-// keys returns the vector's key; a secret comes in by its own door, as it would
-// from a file.
+// keys returns the vector's key; a secret is made with SecretKey, since a JWK
+// with a secret is refused.
 func (v vector) keys(t *testing.T) *jwks.Set {
 	t.Helper()
 	var symmetric struct {
@@ -61,8 +61,8 @@ func (v vector) keys(t *testing.T) *jwks.Set {
 	return jwks.NewSet(key)
 }
 
-// expected returns what is said of the vector before and after its exp, or at any
-// time where it has none.
+// expected returns the expected result before and after the vector's exp, or at
+// any time if it has none.
 func (v vector) expected(t *testing.T) (before, after diagnosis.ID) {
 	t.Helper()
 	switch {
@@ -71,7 +71,7 @@ func (v vector) expected(t *testing.T) (before, after diagnosis.ID) {
 	case v.PayloadNotJSON:
 		return diagnosis.PayloadInvalid, diagnosis.PayloadInvalid
 	case v.Kind == "dpop":
-		// A proof has iat in place of exp; pkg/dpop judges it as a proof.
+		// A proof has iat instead of exp; pkg/dpop verifies it as a proof.
 		return diagnosis.ExpMissing, diagnosis.ExpMissing
 	case v.ClaimsExpired:
 		return "", diagnosis.Expired
@@ -93,7 +93,7 @@ func TestVectors(t *testing.T) {
 				o := token.Options{Now: func() time.Time { return time.Unix(at, 0) }}
 				if v.Kind == "dpop" {
 					o.Types = []string{"dpop+jwt"}
-					// Its iat is of a later year.
+					// Its iat is from a later year.
 					o.Now = func() time.Time { return time.Unix(1562262700, 0) }
 				}
 				report := v.report(t, v.Token, o)
@@ -113,7 +113,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// A proof is no access token, though its signature is good.
+// A proof is not an access token, although its signature is valid.
 func TestVectorsOfProofsAreRefused(t *testing.T) {
 	for _, v := range readVectors(t) {
 		if report := v.report(t, v.Token, token.Options{}); v.Kind == "dpop" && idOf(report.Err()) != diagnosis.TypRefused {
@@ -122,7 +122,8 @@ func TestVectorsOfProofsAreRefused(t *testing.T) {
 	}
 }
 
-// What is no claims set is good as a JWS where that is asked for.
+// A payload that is not a claims set is valid as a JWS if the caller asks for a
+// JWS.
 func TestVectorsAsJWS(t *testing.T) {
 	for _, v := range readVectors(t) {
 		report := v.report(t, v.Token, token.Options{OpaquePayload: true})
@@ -132,8 +133,8 @@ func TestVectorsAsJWS(t *testing.T) {
 	}
 }
 
-// report inspects, since the vectors name neither an issuer of ours nor an
-// audience.
+// report uses an inspector, since the vectors have neither an issuer nor an
+// audience that could be expected.
 func (v vector) report(t *testing.T, raw string, o token.Options) *token.Report {
 	t.Helper()
 	i, err := token.NewInspector("", nil, v.keys(t), o)

@@ -245,7 +245,7 @@ func TestSignatureComesFirst(t *testing.T) {
 	}
 }
 
-func TestInspectorTellsWhatWasNotChecked(t *testing.T) {
+func TestInspectorReportsWhatWasNotChecked(t *testing.T) {
 	key := newKey(t, "EdDSA")
 	raw := sign(t, key, "at+jwt", claims(nil))
 	for _, tt := range []struct {
@@ -292,7 +292,7 @@ func TestVerifierNeedsExpectations(t *testing.T) {
 	}
 }
 
-// away is a key set that cannot be had.
+// away is a key set whose server cannot be reached.
 type away struct{}
 
 func (away) Keys(context.Context, jwks.Query) (jwks.Candidates, error) {
@@ -303,7 +303,7 @@ func (away) Generation() uint64 { return 0 }
 
 func (away) Former(string) *jwks.Key { return nil }
 
-func TestKeysAway(t *testing.T) {
+func TestKeysUnreachable(t *testing.T) {
 	v, err := token.NewVerifier(issuer, []string{audience}, away{}, token.Options{})
 	if err != nil {
 		t.Fatal(err)
