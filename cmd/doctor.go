@@ -113,7 +113,7 @@ func (v *visit) settle(o doctorOptions) error {
 		return nil
 	}
 	fault := first.Fault()
-	v.exitCode = fault.Kind().ExitCode()
+	v.exitCode = exitCodeOf(fault.Kind())
 	return fault
 }
 

@@ -1,5 +1,7 @@
 package cmd
 
+import "github.com/oauthctl/oauthctl/pkg/diagnosis"
+
 // Exit codes. Scripts rely on them; `help exit-codes` and docs/exit-codes.md
 // are generated from the table below.
 const (
@@ -30,6 +32,32 @@ func (e exitCode) text() string {
 		return e.means
 	}
 	return e.means + " (" + e.details + ")"
+}
+
+// exitCodeOf is the exit code of a command that fails with a diagnosis of that
+// kind.
+func exitCodeOf(kind diagnosis.Kind) int {
+	switch kind {
+	case diagnosis.Advice:
+		return exitDone
+	case diagnosis.Usage:
+		return exitUsage
+	case diagnosis.Rejected:
+		return exitRejected
+	case diagnosis.Denied:
+		return exitDenied
+	case diagnosis.LoginNeeded:
+		return exitLogin
+	case diagnosis.Unavailable:
+		return exitUnavailable
+	case diagnosis.Unsafe:
+		return exitUnsafe
+	case diagnosis.Store:
+		return exitStore
+	case diagnosis.API:
+		return exitAPI
+	}
+	return exitUnexpected
 }
 
 func exitCodes() []exitCode {

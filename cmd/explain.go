@@ -46,7 +46,7 @@ type explanation struct {
 }
 
 func explanationOf(e diagnosis.Entry) explanation {
-	return explanation{e.ID, e.Summary, e.Meaning, e.Fix, e.Kind.ExitCode()}
+	return explanation{e.ID, e.Summary, e.Meaning, e.Fix, exitCodeOf(e.Kind)}
 }
 
 func runExplain(env *Env, id string) error {
@@ -100,7 +100,7 @@ func ending(k diagnosis.Kind) string {
 	if k == diagnosis.Advice {
 		return "a warning, no failure"
 	}
-	return fmt.Sprintf("exit code %d", k.ExitCode())
+	return fmt.Sprintf("exit code %d", exitCodeOf(k))
 }
 
 func (env *Env) listDiagnoses(entries []diagnosis.Entry) error {

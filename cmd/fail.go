@@ -223,7 +223,7 @@ func (env *Env) kindOf(err error) failure {
 		}
 		return failure{
 			ID: d.ID, Message: message, Expected: d.Expected, Got: d.Got, Hint: hint, commands: commands,
-			Retryable: d.Kind().Retryable() || mayRetry(err), ExitCode: d.Kind().ExitCode(),
+			Retryable: d.Kind().Retryable() || mayRetry(err), ExitCode: exitCodeOf(d.Kind()),
 		}
 	}
 	return failure{Message: err.Error(), ExitCode: exitUnexpected}

@@ -230,7 +230,7 @@ func diagnosisPage() string {
 	for _, e := range byID {
 		code := "warning"
 		if e.Kind != diagnosis.Advice {
-			code = fmt.Sprint(e.Kind.ExitCode())
+			code = fmt.Sprint(exitCodeOf(e.Kind))
 		}
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", e.ID, strings.ToLower(string(e.ID)), e.Summary, code)
 	}

@@ -171,7 +171,7 @@ func (b *batch) summary(env *Env) error {
 	return nil
 }
 
-func notAll(kind diagnosis.Kind) error { return printedError{exitError{errNotAll, kind.ExitCode()}} }
+func notAll(kind diagnosis.Kind) error { return printedError{exitError{errNotAll, exitCodeOf(kind)}} }
 
 // progress returns the number of tokens that were verified and the part of the
 // file that was read.

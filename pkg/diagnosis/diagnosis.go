@@ -17,25 +17,23 @@ import (
 // ID identifies a fault. It never changes once published, so scripts may compare it.
 type ID string
 
-// Kind groups faults by who can fix them. It determines the exit code of a command.
-type Kind int
+// Kind groups faults by who can fix them. It determines the exit code of a
+// command and the status of an HTTP response.
+type Kind string
 
-// The kinds, in the order of their exit codes.
+// The kinds.
 const (
-	Advice      Kind = 0 // worth knowing, no failure
-	Unexpected  Kind = 1 // unexpected: a bug
-	Usage       Kind = 2 // the command or its configuration
-	Rejected    Kind = 3 // the token is not valid; HTTP 401
-	Denied      Kind = 4 // the token is valid but does not allow this; HTTP 403
-	LoginNeeded Kind = 5 // the user has to log in
-	Unavailable Kind = 6 // could not be checked now; HTTP 503
-	Unsafe      Kind = 7 // a server's response failed a security check
-	Store       Kind = 8 // the token store failed
-	API         Kind = 9 // the API returned another error
+	Advice      Kind = "advice"       // worth knowing, no failure
+	Unexpected  Kind = "unexpected"   // a bug
+	Usage       Kind = "usage"        // the command or its configuration
+	Rejected    Kind = "rejected"     // the token is not valid; HTTP 401
+	Denied      Kind = "denied"       // the token is valid but does not allow this; HTTP 403
+	LoginNeeded Kind = "login_needed" // the user has to log in
+	Unavailable Kind = "unavailable"  // could not be checked now; HTTP 503
+	Unsafe      Kind = "unsafe"       // a server's response failed a security check
+	Store       Kind = "store"        // the token store failed
+	API         Kind = "api"          // the API returned another error
 )
-
-// ExitCode returns the exit code of a command that fails with a fault of this kind.
-func (k Kind) ExitCode() int { return int(k) }
 
 // Retryable reports whether the same command may succeed later unchanged.
 func (k Kind) Retryable() bool { return k == Unavailable }
@@ -100,7 +98,7 @@ func (d *Diagnosis) Unwrap() error { return d.Err }
 // so that errors.Is works with &Diagnosis{ID: Expired}.
 func (d *Diagnosis) Is(target error) bool {
 	t, ok := target.(*Diagnosis)
-	return ok && t.ID == d.ID && t.Expected == nil && t.Got == nil && t.Err == nil && t.As == 0
+	return ok && t.ID == d.ID && t.Expected == nil && t.Got == nil && t.Err == nil && t.As == ""
 }
 
 // LogValue implements [slog.LogValuer]. It returns the id, the summary and the
@@ -122,7 +120,7 @@ func (d Diagnosis) LogValue() slog.Value {
 // Kind returns As if it is set, otherwise the kind of the entry, or [Unexpected]
 // for an unknown id.
 func (d *Diagnosis) Kind() Kind {
-	if d.As != 0 {
+	if d.As != "" {
 		return d.As
 	}
 	if e, ok := Lookup(d.ID); ok {

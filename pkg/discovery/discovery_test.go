@@ -82,7 +82,7 @@ func kind(err error) diagnosis.Kind {
 	if errors.As(err, &d) {
 		return d.Kind()
 	}
-	return 0
+	return ""
 }
 
 const (
@@ -102,16 +102,16 @@ func TestFindServer(t *testing.T) {
 		kind   diagnosis.Kind
 		places int
 	}{
-		"RFC 8414 at the root":                {site{server8414: good}, "", "", 0, 1},
-		"OpenID at the root":                  {site{serverOIDC: good}, "", "", 0, 2},
-		"RFC 8414 inserted":                   {site{server8414 + "/t/1": tenant}, "/t/1", "", 0, 1},
-		"OpenID inserted":                     {site{serverOIDC + "/t/1": tenant}, "/t/1", "", 0, 2},
-		"OpenID appended":                     {site{"/t/1" + serverOIDC: tenant}, "/t/1", "", 0, 3},
-		"RFC 8414 appended":                   {site{"/t/1" + server8414: tenant}, "/t/1", "", 0, 4},
-		"redirect within the origin":          {site{server8414: {status: 302, location: "BASE/md"}, "/md": good}, "", "", 0, 1},
-		"front page for every path, then":     {site{"*": html, serverOIDC: good}, "", "", 0, 2},
-		"another issuer first, then this one": {site{server8414 + "/t/1": good, "/t/1" + serverOIDC: tenant}, "/t/1", "", 0, 3},
-		"issuer with its slash":               {site{server8414: doc(`{"issuer":"BASE/"}`)}, "/", "", 0, 1},
+		"RFC 8414 at the root":                {site{server8414: good}, "", "", "", 1},
+		"OpenID at the root":                  {site{serverOIDC: good}, "", "", "", 2},
+		"RFC 8414 inserted":                   {site{server8414 + "/t/1": tenant}, "/t/1", "", "", 1},
+		"OpenID inserted":                     {site{serverOIDC + "/t/1": tenant}, "/t/1", "", "", 2},
+		"OpenID appended":                     {site{"/t/1" + serverOIDC: tenant}, "/t/1", "", "", 3},
+		"RFC 8414 appended":                   {site{"/t/1" + server8414: tenant}, "/t/1", "", "", 4},
+		"redirect within the origin":          {site{server8414: {status: 302, location: "BASE/md"}, "/md": good}, "", "", "", 1},
+		"front page for every path, then":     {site{"*": html, serverOIDC: good}, "", "", "", 2},
+		"another issuer first, then this one": {site{server8414 + "/t/1": good, "/t/1" + serverOIDC: tenant}, "/t/1", "", "", 3},
+		"issuer with its slash":               {site{server8414: doc(`{"issuer":"BASE/"}`)}, "/", "", "", 1},
 
 		"a slash too much":    {site{server8414: doc(`{"issuer":"BASE/"}`)}, "", diagnosis.IssSlash, diagnosis.Unsafe, 2},
 		"a slash too little":  {site{serverOIDC: good}, "/", diagnosis.IssSlash, diagnosis.Unsafe, 2},
@@ -133,7 +133,7 @@ func TestFindServer(t *testing.T) {
 			issuer := tt.site.start(t) + tt.path
 			server, trail, err := discovery.FindServer(t.Context(), client(t), issuer)
 			if id(err) != tt.want || tt.want != "" && kind(err) != tt.kind {
-				t.Fatalf("got %v (%s, kind %d), want %q of kind %d\n%+v", err, id(err), kind(err), tt.want, tt.kind, trail)
+				t.Fatalf("got %v (%s, kind %s), want %q of kind %s\n%+v", err, id(err), kind(err), tt.want, tt.kind, trail)
 			}
 			if tt.want == "" && (err != nil || server.Issuer != issuer || len(server.Raw) == 0) {
 				t.Errorf("got %+v, %v", server, err)

@@ -19,7 +19,7 @@ type want struct {
 	rung   string
 	id     diagnosis.ID
 	owner  doctor.Owner
-	exit   int
+	kind   diagnosis.Kind
 	status doctor.Status // "" means Failed
 }
 
@@ -32,9 +32,15 @@ func faults() map[string]struct {
 		change func(*farm)
 		want   want
 	}
-	api := func(rung string, id diagnosis.ID, exit int) want { return want{rung, id, doctor.TheAPI, exit, ""} }
-	issuer := func(rung string, id diagnosis.ID, exit int) want { return want{rung, id, doctor.TheIssuer, exit, ""} }
-	you := func(rung string, id diagnosis.ID, exit int) want { return want{rung, id, doctor.You, exit, ""} }
+	api := func(rung string, id diagnosis.ID, kind diagnosis.Kind) want {
+		return want{rung, id, doctor.TheAPI, kind, ""}
+	}
+	issuer := func(rung string, id diagnosis.ID, kind diagnosis.Kind) want {
+		return want{rung, id, doctor.TheIssuer, kind, ""}
+	}
+	you := func(rung string, id diagnosis.ID, kind diagnosis.Kind) want {
+		return want{rung, id, doctor.You, kind, ""}
+	}
 	warning := func(w want) want { w.status = doctor.Warning; return w }
 	later := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
 	answers := func(status int) func(*farm) { return func(f *farm) { f.status = status } }
@@ -50,71 +56,71 @@ func faults() map[string]struct {
 	return map[string]fault{
 		"configuration": {func(f *farm) {
 			f.config.Local = []doctor.Local{{Err: &diagnosis.Diagnosis{ID: diagnosis.ConfigInvalid}, Blocks: true}}
-		}, you("0", diagnosis.ConfigInvalid, 2)},
-		"own clock":          {func(f *farm) { f.config.Now = func() time.Time { return time.Now().Add(time.Hour) } }, you("0", diagnosis.ClockSkew, 3)},
-		"nobody listens":     {func(f *farm) { f.api.Close() }, you("1", diagnosis.Unreachable, 6)},
-		"no answer":          {func(f *farm) { f.config.HTTP.Timeout = 50 * time.Millisecond; f.status = -1 }, you("1", diagnosis.Timeout, 6)},
-		"issuer is down":     {func(f *farm) { f.issuer.Close() }, you("1", diagnosis.Unreachable, 6)},
-		"https to http":      {func(f *farm) { f.config.URL = strings.Replace(f.config.URL, "http:", "https:", 1) }, you("2", diagnosis.TLSMissing, 6)},
-		"http, not loopback": {func(f *farm) { f.config.URL = "http://api.example.com/items" }, you("2", diagnosis.InsecureURL, 2)},
+		}, you("0", diagnosis.ConfigInvalid, diagnosis.Usage)},
+		"own clock":          {func(f *farm) { f.config.Now = func() time.Time { return time.Now().Add(time.Hour) } }, you("0", diagnosis.ClockSkew, diagnosis.Rejected)},
+		"nobody listens":     {func(f *farm) { f.api.Close() }, you("1", diagnosis.Unreachable, diagnosis.Unavailable)},
+		"no answer":          {func(f *farm) { f.config.HTTP.Timeout = 50 * time.Millisecond; f.status = -1 }, you("1", diagnosis.Timeout, diagnosis.Unavailable)},
+		"issuer is down":     {func(f *farm) { f.issuer.Close() }, you("1", diagnosis.Unreachable, diagnosis.Unavailable)},
+		"https to http":      {func(f *farm) { f.config.URL = strings.Replace(f.config.URL, "http:", "https:", 1) }, you("2", diagnosis.TLSMissing, diagnosis.Unavailable)},
+		"http, not loopback": {func(f *farm) { f.config.URL = "http://api.example.com/items" }, you("2", diagnosis.InsecureURL, diagnosis.Usage)},
 
-		"open":               {answers(200), api("3", diagnosis.NoTokenAccepted, 7)},
-		"login page":         {func(f *farm) { f.status, f.redirect = 302, "/login?next=x" }, api("3", diagnosis.RefusalStatus, 7)},
-		"403":                {answers(403), api("3", diagnosis.RefusalStatus, 7)},
-		"500":                {answers(500), api("3", diagnosis.ServerError, 6)},
-		"429":                {answers(429), api("3", diagnosis.RateLimited, 6)},
-		"no challenge":       {challenges(), api("4", diagnosis.ChallengeMissing, 7)},
-		"broken challenge":   {challenges(`Bearer realm="x`), api("4", diagnosis.ChallengeInvalid, 7)},
-		"Basic only":         {challenges(`Basic realm="x"`), api("4", diagnosis.ChallengeInvalid, 7)},
-		"relative metadata":  {challenges(`Bearer resource_metadata="/.well-known/x"`), api("4", diagnosis.ChallengeInvalid, 7)},
-		"empty metadata":     {challenges(`Bearer resource_metadata=""`), api("4", diagnosis.ChallengeInvalid, 7)},
-		"scope with quotes":  {challenges(`Bearer scope="a \"b\""`), api("4", diagnosis.ChallengeInvalid, 7)},
-		"error without need": {func(f *farm) { f.challenge[0] += `, error="invalid_token"` }, warning(api("4", diagnosis.ChallengeInvalid, 7))},
+		"open":               {answers(200), api("3", diagnosis.NoTokenAccepted, diagnosis.Unsafe)},
+		"login page":         {func(f *farm) { f.status, f.redirect = 302, "/login?next=x" }, api("3", diagnosis.RefusalStatus, diagnosis.Unsafe)},
+		"403":                {answers(403), api("3", diagnosis.RefusalStatus, diagnosis.Unsafe)},
+		"500":                {answers(500), api("3", diagnosis.ServerError, diagnosis.Unavailable)},
+		"429":                {answers(429), api("3", diagnosis.RateLimited, diagnosis.Unavailable)},
+		"no challenge":       {challenges(), api("4", diagnosis.ChallengeMissing, diagnosis.Unsafe)},
+		"broken challenge":   {challenges(`Bearer realm="x`), api("4", diagnosis.ChallengeInvalid, diagnosis.Unsafe)},
+		"Basic only":         {challenges(`Basic realm="x"`), api("4", diagnosis.ChallengeInvalid, diagnosis.Unsafe)},
+		"relative metadata":  {challenges(`Bearer resource_metadata="/.well-known/x"`), api("4", diagnosis.ChallengeInvalid, diagnosis.Unsafe)},
+		"empty metadata":     {challenges(`Bearer resource_metadata=""`), api("4", diagnosis.ChallengeInvalid, diagnosis.Unsafe)},
+		"scope with quotes":  {challenges(`Bearer scope="a \"b\""`), api("4", diagnosis.ChallengeInvalid, diagnosis.Unsafe)},
+		"error without need": {func(f *farm) { f.challenge[0] += `, error="invalid_token"` }, warning(api("4", diagnosis.ChallengeInvalid, diagnosis.Unsafe))},
 
-		"no metadata":       {func(f *farm) { f.prmStatus = 404 }, api("5", diagnosis.MetadataNotFound, 7)},
-		"broken metadata":   {func(f *farm) { f.prmText = `{"resource":` }, api("5", diagnosis.MetadataInvalid, 7)},
-		"metadata fails":    {func(f *farm) { f.prmStatus = 503 }, api("5", diagnosis.ServerError, 6)},
-		"other resource":    {prm("resource", "https://other.example/items"), api("6", diagnosis.PRMResourceMismatch, 7)},
-		"sibling resource":  {func(f *farm) { f.prm["resource"] = f.api.URL + "/item" }, api("6", diagnosis.PRMResourceMismatch, 7)},
-		"no server":         {prm("authorization_servers", []any{}), api("7", diagnosis.MetadataInvalid, 7)},
-		"server as text":    {prm("authorization_servers", "x"), api("7", diagnosis.MetadataInvalid, 7)},
-		"server by http":    {prm("authorization_servers", []any{"http://auth.example.com"}), api("7", diagnosis.InsecureEndpoint, 7)},
-		"slash of a root":   {func(f *farm) { f.path, f.config.URL, f.prm["resource"] = "/", f.api.URL, f.api.URL+"/" }, warning(api("6", diagnosis.PRMResourceMismatch, 7))},
-		"no issuer":         {func(f *farm) { f.metaStatus = 404 }, issuer("8", diagnosis.MetadataNotFound, 7)},
-		"issuer fails":      {func(f *farm) { f.metaStatus = 503 }, issuer("8", diagnosis.ServerError, 6)},
-		"other issuer":      {meta("issuer", "https://other.example"), issuer("9", diagnosis.IssDiscoveryMismatch, 7)},
-		"issuer unnamed":    {meta("issuer", nil), issuer("9", diagnosis.MetadataInvalid, 7)},
-		"issuer's slash":    {func(f *farm) { f.prm["authorization_servers"] = []any{f.issuer.URL + "/"} }, api("9", diagnosis.IssSlash, 7)},
-		"no token endpoint": {meta("token_endpoint", nil), issuer("10", diagnosis.MetadataInvalid, 7)},
-		"token by http":     {meta("token_endpoint", "http://auth.example.com/token"), issuer("10", diagnosis.InsecureEndpoint, 7)},
-		"no authorization":  {meta("authorization_endpoint", ""), issuer("10", diagnosis.MetadataInvalid, 7)},
-		"plain PKCE":        {meta("code_challenge_methods_supported", []any{"plain"}), issuer("11", diagnosis.PKCEDowngrade, 7)},
-		"PKCE unannounced":  {meta("code_challenge_methods_supported", nil), warning(issuer("11", diagnosis.PKCEDowngrade, 7))},
+		"no metadata":       {func(f *farm) { f.prmStatus = 404 }, api("5", diagnosis.MetadataNotFound, diagnosis.Unsafe)},
+		"broken metadata":   {func(f *farm) { f.prmText = `{"resource":` }, api("5", diagnosis.MetadataInvalid, diagnosis.Unsafe)},
+		"metadata fails":    {func(f *farm) { f.prmStatus = 503 }, api("5", diagnosis.ServerError, diagnosis.Unavailable)},
+		"other resource":    {prm("resource", "https://other.example/items"), api("6", diagnosis.PRMResourceMismatch, diagnosis.Unsafe)},
+		"sibling resource":  {func(f *farm) { f.prm["resource"] = f.api.URL + "/item" }, api("6", diagnosis.PRMResourceMismatch, diagnosis.Unsafe)},
+		"no server":         {prm("authorization_servers", []any{}), api("7", diagnosis.MetadataInvalid, diagnosis.Unsafe)},
+		"server as text":    {prm("authorization_servers", "x"), api("7", diagnosis.MetadataInvalid, diagnosis.Unsafe)},
+		"server by http":    {prm("authorization_servers", []any{"http://auth.example.com"}), api("7", diagnosis.InsecureEndpoint, diagnosis.Unsafe)},
+		"slash of a root":   {func(f *farm) { f.path, f.config.URL, f.prm["resource"] = "/", f.api.URL, f.api.URL+"/" }, warning(api("6", diagnosis.PRMResourceMismatch, diagnosis.Unsafe))},
+		"no issuer":         {func(f *farm) { f.metaStatus = 404 }, issuer("8", diagnosis.MetadataNotFound, diagnosis.Unsafe)},
+		"issuer fails":      {func(f *farm) { f.metaStatus = 503 }, issuer("8", diagnosis.ServerError, diagnosis.Unavailable)},
+		"other issuer":      {meta("issuer", "https://other.example"), issuer("9", diagnosis.IssDiscoveryMismatch, diagnosis.Unsafe)},
+		"issuer unnamed":    {meta("issuer", nil), issuer("9", diagnosis.MetadataInvalid, diagnosis.Unsafe)},
+		"issuer's slash":    {func(f *farm) { f.prm["authorization_servers"] = []any{f.issuer.URL + "/"} }, api("9", diagnosis.IssSlash, diagnosis.Unsafe)},
+		"no token endpoint": {meta("token_endpoint", nil), issuer("10", diagnosis.MetadataInvalid, diagnosis.Unsafe)},
+		"token by http":     {meta("token_endpoint", "http://auth.example.com/token"), issuer("10", diagnosis.InsecureEndpoint, diagnosis.Unsafe)},
+		"no authorization":  {meta("authorization_endpoint", ""), issuer("10", diagnosis.MetadataInvalid, diagnosis.Unsafe)},
+		"plain PKCE":        {meta("code_challenge_methods_supported", []any{"plain"}), issuer("11", diagnosis.PKCEDowngrade, diagnosis.Unsafe)},
+		"PKCE unannounced":  {meta("code_challenge_methods_supported", nil), warning(issuer("11", diagnosis.PKCEDowngrade, diagnosis.Unsafe))},
 
-		"no key set":        {func(f *farm) { f.keysStatus = 500 }, issuer("13", diagnosis.KeysUnavailable, 6)},
-		"no key":            {keys(`{"keys":[]}`), issuer("13", diagnosis.KeySetEmpty, 7)},
-		"key set is HTML":   {keys("<html>"), issuer("13", diagnosis.KeySetInvalid, 7)},
-		"private key":       {keys(`{"keys":[` + ec + `,"d":"AAAA"}]}`), issuer("13", diagnosis.KeyRefused, 7)},
-		"kid twice":         {keys(`{"keys":[` + ec + `},` + ec + `}]}`), issuer("13", diagnosis.KeyRefused, 7)},
-		"keys not stored":   {func(f *farm) { f.keysHeader.Set("Cache-Control", "no-store") }, warning(issuer("13", diagnosis.KeysUnavailable, 6))},
-		"API's clock":       {func(f *farm) { f.apiHeader.Set("Date", later(2*time.Hour)) }, api("14", diagnosis.ClockSkew, 3)},
-		"issuer's clock":    {func(f *farm) { f.issuerHeader.Set("Date", later(-time.Minute)) }, issuer("14", diagnosis.ClockSkew, 3)},
-		"no registration":   {meta("registration_endpoint", nil), you("15", diagnosis.NoRegistrationPath, 2)},
-		"scope not offered": {meta("scopes_supported", []any{"openid", "other"}), api("16", diagnosis.ScopeRefused, 7)},
-		"no grant":          {meta("grant_types_supported", []any{"implicit", "password"}), issuer("16", diagnosis.EndpointMissing, 7)},
+		"no key set":        {func(f *farm) { f.keysStatus = 500 }, issuer("13", diagnosis.KeysUnavailable, diagnosis.Unavailable)},
+		"no key":            {keys(`{"keys":[]}`), issuer("13", diagnosis.KeySetEmpty, diagnosis.Unsafe)},
+		"key set is HTML":   {keys("<html>"), issuer("13", diagnosis.KeySetInvalid, diagnosis.Unsafe)},
+		"private key":       {keys(`{"keys":[` + ec + `,"d":"AAAA"}]}`), issuer("13", diagnosis.KeyRefused, diagnosis.Unsafe)},
+		"kid twice":         {keys(`{"keys":[` + ec + `},` + ec + `}]}`), issuer("13", diagnosis.KeyRefused, diagnosis.Unsafe)},
+		"keys not stored":   {func(f *farm) { f.keysHeader.Set("Cache-Control", "no-store") }, warning(issuer("13", diagnosis.KeysUnavailable, diagnosis.Unavailable))},
+		"API's clock":       {func(f *farm) { f.apiHeader.Set("Date", later(2*time.Hour)) }, api("14", diagnosis.ClockSkew, diagnosis.Rejected)},
+		"issuer's clock":    {func(f *farm) { f.issuerHeader.Set("Date", later(-time.Minute)) }, issuer("14", diagnosis.ClockSkew, diagnosis.Rejected)},
+		"no registration":   {meta("registration_endpoint", nil), you("15", diagnosis.NoRegistrationPath, diagnosis.Usage)},
+		"scope not offered": {meta("scopes_supported", []any{"openid", "other"}), api("16", diagnosis.ScopeRefused, diagnosis.Unsafe)},
+		"no grant":          {meta("grant_types_supported", []any{"implicit", "password"}), issuer("16", diagnosis.EndpointMissing, diagnosis.Unsafe)},
 		"CORS in part": {func(f *farm) {
 			f.apiHeader.Set("Access-Control-Allow-Origin", "*")
 			f.preflight = http.Header{"Access-Control-Allow-Headers": {"authorization"}}
-		}, warning(api("17", diagnosis.CORSMissing, 7))},
-		"token page":         {func(f *farm) { f.config.Deep, f.tokenAnswer = true, "<html>" }, warning(issuer("20", diagnosis.TokenEndpointShape, 7))},
-		"token endpoint 404": {func(f *farm) { f.config.Deep, f.tokenStatus = true, 404 }, issuer("20", diagnosis.TokenEndpointShape, 7)},
+		}, warning(api("17", diagnosis.CORSMissing, diagnosis.Unsafe))},
+		"token page":         {func(f *farm) { f.config.Deep, f.tokenAnswer = true, "<html>" }, warning(issuer("20", diagnosis.TokenEndpointShape, diagnosis.Unsafe))},
+		"token endpoint 404": {func(f *farm) { f.config.Deep, f.tokenStatus = true, 404 }, issuer("20", diagnosis.TokenEndpointShape, diagnosis.Unsafe)},
 
-		"MCP page":        {mcp(func(f *farm) { f.getStatus, f.getType = 200, "text/html" }), api("M1", diagnosis.TransportInvalid, 7)},
-		"MCP, any origin": {mcp(func(f *farm) { f.open, f.anyOrigin = true, true }), api("M2", diagnosis.OriginAccepted, 7)},
+		"MCP page":        {mcp(func(f *farm) { f.getStatus, f.getType = 200, "text/html" }), api("M1", diagnosis.TransportInvalid, diagnosis.Unsafe)},
+		"MCP, any origin": {mcp(func(f *farm) { f.open, f.anyOrigin = true, true }), api("M2", diagnosis.OriginAccepted, diagnosis.Unsafe)},
 		"MCP, no scopes": {mcp(func(f *farm) {
 			f.prm["scopes_supported"] = nil
 			f.challenge = []string{`Bearer resource_metadata="` + f.api.URL + `/.well-known/oauth-protected-resource/items"`}
-		}), warning(api("M4", diagnosis.ScopeRefused, 7))},
+		}), warning(api("M4", diagnosis.ScopeRefused, diagnosis.Unsafe))},
 	}
 }
 
@@ -132,7 +138,7 @@ func TestExamineFindsTheFirstFault(t *testing.T) {
 			if first == nil {
 				t.Fatalf("nothing was found\n%s", lines(report))
 			}
-			got := want{first.Rung, first.ID, first.Owner, first.Fault().Kind().ExitCode(), first.Status}
+			got := want{first.Rung, first.ID, first.Owner, first.Fault().Kind(), first.Status}
 			if tt.want.status == "" {
 				tt.want.status = doctor.Failed
 			}

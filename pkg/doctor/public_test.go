@@ -71,7 +71,7 @@ func warnings(r *doctor.Report) []want {
 	var all []want
 	for _, x := range r.Results {
 		if x.Status == doctor.Failed || x.Status == doctor.Warning {
-			all = append(all, want{x.Rung, x.ID, x.Owner, x.Fault().Kind().ExitCode(), x.Status})
+			all = append(all, want{x.Rung, x.ID, x.Owner, x.Fault().Kind(), x.Status})
 		}
 	}
 	return all
@@ -97,8 +97,8 @@ func TestExamineClearText(t *testing.T) {
 			w.WriteHeader(status)
 		}
 	}
-	api := []want{{"2", diagnosis.InsecureURL, doctor.TheAPI, 7, doctor.Warning}}
-	issuer := []want{{"2", diagnosis.InsecureURL, doctor.TheIssuer, 7, doctor.Warning}}
+	api := []want{{"2", diagnosis.InsecureURL, doctor.TheAPI, diagnosis.Unsafe, doctor.Warning}}
+	issuer := []want{{"2", diagnosis.InsecureURL, doctor.TheIssuer, diagnosis.Unsafe, doctor.Warning}}
 	for name, tt := range map[string]struct {
 		clear map[string]http.HandlerFunc
 		want  []want
@@ -141,7 +141,7 @@ func TestExamineFamilies(t *testing.T) {
 	unknown := func(context.Context, *farm) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Err: &net.AddrError{Err: "no suitable address found", Addr: "api.example.com"}}
 	}
-	one := []want{{"1", diagnosis.Unreachable, doctor.Network, 6, doctor.Warning}}
+	one := []want{{"1", diagnosis.Unreachable, doctor.Network, diagnosis.Unavailable, doctor.Warning}}
 	for name, tt := range map[string]struct {
 		four, six func(context.Context, *farm) (net.Conn, error)
 		want      []want
@@ -184,7 +184,7 @@ func TestExamineSlowAnswer(t *testing.T) {
 			f.apiHeader.Set("Date", f.config.Now().UTC().Format(http.TimeFormat))
 		}
 		report, got := examine(t, f)
-		want := want{"1", diagnosis.Timeout, doctor.Network, 6, doctor.Warning}
+		want := want{"1", diagnosis.Timeout, doctor.Network, diagnosis.Unavailable, doctor.Warning}
 		if isSlow != (len(got) == 1 && got[0] == want) || !isSlow && got != nil {
 			t.Errorf("%s: %v\n%s", took, got, lines(report))
 		}

@@ -85,7 +85,7 @@ func TestExamineRecordingOfAPart(t *testing.T) {
 	}{
 		"nothing": {nil, nil, nil},
 		"all":     {kept.exchanges, []string{"refuses", "challenge", "resource metadata", "issuer", "key set", "token endpoint"}, nil},
-		"call":    {[]doctor.Exchange{called}, nil, []want{{"19", diagnosis.APIUnauthorized, doctor.TheAPI, 3, doctor.Failed}}},
+		"call":    {[]doctor.Exchange{called}, nil, []want{{"19", diagnosis.APIUnauthorized, doctor.TheAPI, diagnosis.Rejected, doctor.Failed}}},
 		"first":   {kept.exchanges[:1], []string{"refuses", "challenge"}, nil},
 	} {
 		report, err := doctor.Examine(t.Context(), doctor.Config{URL: f.config.URL, Recording: &doctor.Recording{Exchanges: tt.exchanges}})

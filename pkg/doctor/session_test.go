@@ -64,15 +64,15 @@ func TestExamineSession(t *testing.T) {
 	}{
 		"valid":                    {same, func(*farm) {}, want{}, true},
 		"not sent":                 {same, func(f *farm) { f.config.NoToken = true }, want{}, false},
-		"401":                      {same, func(f *farm) { f.withToken = 401 }, want{"19", diagnosis.APIUnauthorized, doctor.TheAPI, 3, doctor.Failed}, true},
-		"401, other audience":      {same, func(f *farm) { f.withToken, f.prm["resource"] = 401, f.api.URL }, want{"18", diagnosis.AudMismatch, doctor.You, 3, doctor.Failed}, true},
+		"401":                      {same, func(f *farm) { f.withToken = 401 }, want{"19", diagnosis.APIUnauthorized, doctor.TheAPI, diagnosis.Rejected, doctor.Failed}, true},
+		"401, other audience":      {same, func(f *farm) { f.withToken, f.prm["resource"] = 401, f.api.URL }, want{"18", diagnosis.AudMismatch, doctor.You, diagnosis.Rejected, doctor.Failed}, true},
 		"other audience, accepted": {same, func(f *farm) { f.prm["resource"] = f.api.URL }, want{}, true},
-		"403":                      {same, func(f *farm) { f.withToken = 403 }, want{"19", diagnosis.ScopeMissing, doctor.You, 4, doctor.Failed}, true},
+		"403":                      {same, func(f *farm) { f.withToken = 403 }, want{"19", diagnosis.ScopeMissing, doctor.You, diagnosis.Denied, doctor.Failed}, true},
 		"404":                      {same, func(f *farm) { f.withToken = 404 }, want{}, true},
-		"other key":                {same, func(f *farm) { f.keys = newFarm(f.t).keys }, want{"18", diagnosis.KidUnknown, doctor.You, 3, doctor.Failed}, false},
-		"expired":                  {func(s *session.Session) { s.ExpiresAt = time.Now().Add(-time.Minute) }, func(*farm) {}, want{"18", diagnosis.LoginRequired, doctor.You, 5, doctor.Failed}, false},
+		"other key":                {same, func(f *farm) { f.keys = newFarm(f.t).keys }, want{"18", diagnosis.KidUnknown, doctor.You, diagnosis.Rejected, doctor.Failed}, false},
+		"expired":                  {func(s *session.Session) { s.ExpiresAt = time.Now().Add(-time.Minute) }, func(*farm) {}, want{"18", diagnosis.LoginRequired, doctor.You, diagnosis.LoginNeeded, doctor.Failed}, false},
 		"refreshable":              {func(s *session.Session) { s.ExpiresAt, s.RefreshToken = time.Now().Add(-time.Minute), secret.New("r") }, func(*farm) {}, want{}, false},
-		"revoked":                  {func(s *session.Session) { s.Revoked = true }, func(*farm) {}, want{"18", diagnosis.LoginRequired, doctor.You, 5, doctor.Failed}, false},
+		"revoked":                  {func(s *session.Session) { s.Revoked = true }, func(*farm) {}, want{"18", diagnosis.LoginRequired, doctor.You, diagnosis.LoginNeeded, doctor.Failed}, false},
 		"other API":                {func(s *session.Session) { s.API = "https://other.example" }, func(*farm) {}, want{}, false},
 		"a client's document": {same, func(f *farm) {
 			delete(f.meta, "registration_endpoint")
@@ -82,8 +82,8 @@ func TestExamineSession(t *testing.T) {
 		"a document that the server does not take": {same, func(f *farm) {
 			delete(f.meta, "registration_endpoint")
 			f.profile(profile.Values{profile.ClientMetadataURL: "https://client.example/client.json"})
-		}, want{"15", diagnosis.NoRegistrationPath, doctor.You, 2, doctor.Failed}, false},
-		"other client": {func(s *session.Session) { s.ClientID = "d" }, func(*farm) {}, want{"18", diagnosis.SessionElsewhere, doctor.You, 5, doctor.Failed}, false},
+		}, want{"15", diagnosis.NoRegistrationPath, doctor.You, diagnosis.Usage, doctor.Failed}, false},
+		"other client": {func(s *session.Session) { s.ClientID = "d" }, func(*farm) {}, want{"18", diagnosis.SessionElsewhere, doctor.You, diagnosis.LoginNeeded, doctor.Failed}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -97,7 +97,7 @@ func TestExamineSession(t *testing.T) {
 			}
 			var got want
 			if first := report.First(true); first != nil {
-				got = want{first.Rung, first.ID, first.Owner, first.Fault().Kind().ExitCode(), first.Status}
+				got = want{first.Rung, first.ID, first.Owner, first.Fault().Kind(), first.Status}
 			}
 			if got != tt.want {
 				t.Errorf("got %v, want %v\n%s", got, tt.want, lines(report))

@@ -209,7 +209,7 @@ func wantCause(t *testing.T, name string, answer http.HandlerFunc, want diagnosi
 		}
 	}
 	if idOf(err) != diagnosis.KeysUnavailable || kind != want || !strings.Contains(err.Error(), e.server.URL) {
-		t.Errorf("%s: %v, kind %d, want %d and the URL", name, err, kind, want)
+		t.Errorf("%s: %v, kind %s, want %s and the URL", name, err, kind, want)
 	}
 }
 

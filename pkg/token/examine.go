@@ -88,7 +88,7 @@ func (x *examination) fail(check checkNumber, err error) bool {
 // no keys.
 func (x *examination) failKey(err error) bool {
 	var d *diagnosis.Diagnosis
-	if errors.As(err, &d) && (d.ID == diagnosis.IssMismatch || d.ID == diagnosis.IssMissing || d.ID == diagnosis.IssSlash && d.As == 0) {
+	if errors.As(err, &d) && (d.ID == diagnosis.IssMismatch || d.ID == diagnosis.IssMissing || d.ID == diagnosis.IssSlash && d.As == "") {
 		return x.fail(checkIssuer, d)
 	}
 	return x.fail(checkKey, err)
