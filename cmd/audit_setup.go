@@ -336,7 +336,7 @@ func (env *Env) requestedTokens(ctx context.Context, run *auditRun) (audit.Token
 	if err != nil {
 		return nil, err
 	}
-	server, _, err := discovery.FindServer(ctx, client, run.issuer)
+	server, err := discovery.FindServer(ctx, client, run.issuer)
 	if err != nil {
 		return nil, err
 	}

@@ -153,7 +153,7 @@ func (t guardTokenFlags) introspectionClient(env *Env, issuer string) (func(cont
 		server := &discovery.Server{Issuer: issuer, IntrospectionEndpoint: t.introspectEndpoint}
 		if t.introspectEndpoint == "" {
 			var err error
-			if server, _, err = discovery.FindServer(ctx, http, issuer); err != nil {
+			if server, err = discovery.FindServer(ctx, http, issuer); err != nil {
 				return nil, err
 			}
 		}

@@ -25,7 +25,7 @@ const deviceCode = "urn:ietf:params:oauth:grant-type:device_code"
 // interopMetadata reads the certified server's metadata like a command.
 func interopMetadata(t *testing.T, issuer string) *discovery.Server {
 	t.Helper()
-	server, trail, err := discovery.FindServer(t.Context(), nil, issuer)
+	server, trail, err := discovery.TraceServer(t.Context(), nil, issuer)
 	if err != nil {
 		t.Fatalf("%v\n%v", err, trail)
 	}

@@ -191,7 +191,7 @@ func (env *Env) fetchKeySet(ctx context.Context, from string) (*jwks.Set, error)
 	if err == nil || !errors.As(err, &d) || d.ID != diagnosis.KeySetInvalid {
 		return set, err
 	}
-	server, _, notFound := discovery.FindServer(ctx, client, issuerOf(from))
+	server, notFound := discovery.FindServer(ctx, client, issuerOf(from))
 	switch {
 	case notFound != nil:
 		return nil, err

@@ -226,7 +226,7 @@ func (a *Account) metadata(ctx context.Context, issuer string) (*discovery.Serve
 	if place := a.profile.Get(profile.MetadataURL); place != "" && a.profile.Get(profile.Issuer) == issuer {
 		return discovery.FindServerAt(ctx, a.http, place, issuer)
 	}
-	return discovery.FindServer(ctx, a.http, issuer)
+	return discovery.TraceServer(ctx, a.http, issuer)
 }
 
 // namedServer returns the server as configured in the profile.

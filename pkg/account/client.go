@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 	"github.com/oauthctl/oauthctl/pkg/discovery"
@@ -195,7 +196,7 @@ func (a *Account) proverOf(s *session.Session) (*dpop.Prover, error) {
 func newProofKey(server *discovery.Server) (secret.String, error) {
 	algorithm := "ES256"
 	for _, alg := range []string{"ES256", "EdDSA", "ES384", "ES512", "PS256", "RS256"} {
-		if discovery.Supports(server.DPoPSigningAlgValuesSupported, alg) {
+		if slices.Contains(server.DPoPSigningAlgValuesSupported, alg) {
 			algorithm = alg
 			break
 		}

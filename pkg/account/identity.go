@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -152,7 +153,7 @@ func (l *login) register(ctx context.Context, want wanted, redirectURI string) (
 	switch {
 	case l.grant.name == GrantDeviceCode:
 		wish.GrantTypes, wish.OptionalGrantTypes = append(wish.GrantTypes, oauth.GrantDeviceCode), []string{GrantAuthorizationCode}
-	case discovery.Supports(server.GrantTypesSupported, oauth.GrantDeviceCode):
+	case slices.Contains(server.GrantTypesSupported, oauth.GrantDeviceCode):
 		wish.GrantTypes, wish.OptionalGrantTypes = append(wish.GrantTypes, oauth.GrantDeviceCode), []string{oauth.GrantDeviceCode}
 	}
 	client, err := oauth.Register(ctx, l.http, server, wish)

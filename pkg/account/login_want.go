@@ -178,7 +178,7 @@ func offers(server *discovery.Server, scope string) bool {
 	if len(server.ScopesSupported) == 0 && scope == "openid" {
 		return len(server.IDTokenSigningAlgValuesSupported) > 0
 	}
-	return discovery.Supports(server.ScopesSupported, scope)
+	return slices.Contains(server.ScopesSupported, scope)
 }
 
 // chooseKey returns the key for bound tokens (RFC 9449), if this login or the

@@ -22,7 +22,7 @@ import (
 // client returns a client of package oauth for this server.
 func (d *desk) client(id string) *oauth.Client {
 	d.t.Helper()
-	server, _, err := discovery.FindServer(d.t.Context(), &safehttp.Client{}, d.issuer)
+	server, err := discovery.FindServer(d.t.Context(), &safehttp.Client{}, d.issuer)
 	if err != nil {
 		d.t.Fatal(err)
 	}

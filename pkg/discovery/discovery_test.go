@@ -131,7 +131,7 @@ func TestFindServer(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			issuer := tt.site.start(t) + tt.path
-			server, trail, err := discovery.FindServer(t.Context(), client(t), issuer)
+			server, trail, err := discovery.TraceServer(t.Context(), client(t), issuer)
 			if id(err) != tt.want || tt.want != "" && kind(err) != tt.kind {
 				t.Fatalf("got %v (%s, kind %s), want %q of kind %s\n%+v", err, id(err), kind(err), tt.want, tt.kind, trail)
 			}
@@ -147,7 +147,7 @@ func TestFindServer(t *testing.T) {
 
 func TestSlashShowsBothSpellings(t *testing.T) {
 	issuer := site{server8414: doc(`{"issuer":"BASE/"}`)}.start(t)
-	_, _, err := discovery.FindServer(t.Context(), client(t), issuer)
+	_, err := discovery.FindServer(t.Context(), client(t), issuer)
 	for _, want := range []string{"expected " + issuer + ",", "got " + issuer + "/"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not show %s", err, want)
@@ -161,7 +161,7 @@ func TestUnreachable(t *testing.T) {
 	closed.Close()
 	for name, find := range map[string]func() (discovery.Trail, error){
 		"server": func() (discovery.Trail, error) {
-			_, trail, err := discovery.FindServer(t.Context(), client(t), closed.URL+"/t")
+			_, trail, err := discovery.TraceServer(t.Context(), client(t), closed.URL+"/t")
 			return trail, err
 		},
 		"resource": func() (discovery.Trail, error) {
@@ -182,7 +182,7 @@ func TestUnreachable(t *testing.T) {
 
 func TestIssuerMustBeAnIssuer(t *testing.T) {
 	for _, bad := range []string{"", "auth.example.com", "http://auth.example.com", "https://a.example?x=1", "https://a.example#f", "https://a.example#", "https://u:p@a.example"} {
-		if _, trail, err := discovery.FindServer(t.Context(), nil, bad); kind(err) != diagnosis.Usage || len(trail) != 0 {
+		if _, trail, err := discovery.TraceServer(t.Context(), nil, bad); kind(err) != diagnosis.Usage || len(trail) != 0 {
 			t.Errorf("%q: got %v after %v, want a refusal before any request", bad, err, trail)
 		}
 	}

@@ -129,7 +129,7 @@ func TestRequiredEndpoints(t *testing.T) {
 			t.Errorf("%s: Find: %v, want %q\n%+v", name, err, tt.find, trail)
 		}
 		// Its keys can be used anyway.
-		server, _, err := discovery.FindServer(t.Context(), client(t), base)
+		server, err := discovery.FindServer(t.Context(), client(t), base)
 		if err != nil {
 			t.Errorf("%s: FindServer: %v", name, err)
 			continue
@@ -204,7 +204,7 @@ func TestDocumentURL(t *testing.T) {
 				return found.Server, nil
 			},
 			"FindServer": func() (*discovery.Server, error) {
-				server, _, err := discovery.FindServer(t.Context(), client(t), base+tt.path)
+				server, err := discovery.FindServer(t.Context(), client(t), base+tt.path)
 				return server, err
 			},
 		} {
@@ -355,7 +355,7 @@ func TestServerAtOrigin(t *testing.T) {
 // Each line of the trail has the reason why the URL cannot be used.
 func TestTrailNamesReasons(t *testing.T) {
 	base := site{server8414: doc(`{"issuer":"https://other.example"}`), serverOIDC: doc(`{"issuer":"BASE/"}`)}.start(t)
-	_, trail, _ := discovery.FindServer(t.Context(), client(t), base)
+	_, trail, _ := discovery.TraceServer(t.Context(), client(t), base)
 	if len(trail) != 2 || !strings.Contains(trail[0].Result, "other.example") || !strings.Contains(trail[1].Result, base+"/") {
 		t.Errorf("%+v", trail)
 	}
@@ -372,7 +372,7 @@ func TestTrailNamesReasons(t *testing.T) {
 		broken.URL:    "connection closed",
 		strings.Replace(base, "http://", "https://", 1): "not a TLS server; try http://",
 	} {
-		_, trail, err := discovery.FindServer(t.Context(), client(t), rawURL)
+		_, trail, err := discovery.TraceServer(t.Context(), client(t), rawURL)
 		if len(trail) == 0 || len(trail) > 1 && rawURL != broken.URL || !strings.Contains(trail[0].Result, want) {
 			t.Errorf("%s: %+v, %v, want %q", rawURL, trail, err, want)
 		}
@@ -382,7 +382,7 @@ func TestTrailNamesReasons(t *testing.T) {
 // An unknown host is reported as such for every resolver.
 func TestTrailNamesUnknownHosts(t *testing.T) {
 	c := &safehttp.Client{Transport: failing{&net.DNSError{Name: "auth.example", IsNotFound: true}}}
-	_, trail, err := discovery.FindServer(t.Context(), c, "https://auth.example")
+	_, trail, err := discovery.TraceServer(t.Context(), c, "https://auth.example")
 	if len(trail) != 1 || !strings.Contains(trail[0].Result, "no such host") {
 		t.Errorf("%+v, %v", trail, err)
 	}

@@ -56,11 +56,6 @@ type Server struct {
 	Raw jsontext.Value
 }
 
-// Supports reports whether list contains value. Most lists of the metadata are
-// optional, so an empty one does not mean that nothing is supported: check its
-// length first.
-func Supports(list []string, value string) bool { return slices.Contains(list, value) }
-
 // fields returns the endpoints by their metadata names.
 func (s *Server) fields() map[string]*string {
 	return map[string]*string{
@@ -155,12 +150,18 @@ func (s *Server) check() error {
 // both forms if the issuer has a path, and uses the first document whose issuer
 // is identical. Instead of the issuer, the URL of such a document is accepted.
 //
-// If client is nil, the zero client is used. The Trail lists each URL and its
-// result, even with an error. Errors are Diagnoses: ISS_DISCOVERY_MISMATCH, or
-// ISS_SLASH if only a trailing slash differs (both Unsafe), METADATA_INVALID,
-// METADATA_NOT_FOUND, INSECURE_URL, SERVER_ERROR, RATE_LIMITED and those of
-// safehttp.
-func FindServer(ctx context.Context, c *safehttp.Client, issuer string) (*Server, Trail, error) {
+// If client is nil, the zero client is used. Errors are Diagnoses:
+// ISS_DISCOVERY_MISMATCH, or ISS_SLASH if only a trailing slash differs (both
+// Unsafe), METADATA_INVALID, METADATA_NOT_FOUND, INSECURE_URL, SERVER_ERROR,
+// RATE_LIMITED and those of safehttp.
+func FindServer(ctx context.Context, c *safehttp.Client, issuer string) (*Server, error) {
+	server, _, err := TraceServer(ctx, c, issuer)
+	return server, err
+}
+
+// TraceServer is like [FindServer], and also returns each URL and its result, even
+// with an error.
+func TraceServer(ctx context.Context, c *safehttp.Client, issuer string) (*Server, Trail, error) {
 	f := finder{client: c}
 	server, err := f.server(ctx, issuer)
 	return server, f.trail, err
@@ -171,7 +172,7 @@ func FindServer(ctx context.Context, c *safehttp.Client, issuer string) (*Server
 // still be issuer; if it contains {tenantid}, as in Entra ID's documents for all
 // tenants, the issuer may have any one path segment there. The caller must trust
 // metadataURL as much as the issuer (RFC 8414, section 6.2). Results are those of
-// [FindServer].
+// [TraceServer].
 func FindServerAt(ctx context.Context, c *safehttp.Client, metadataURL, issuer string) (*Server, Trail, error) {
 	if _, err := checkIssuer(issuer); err != nil {
 		return nil, nil, err
@@ -330,7 +331,7 @@ func issuerOfDocument(u *url.URL) (issuer string, ok bool) {
 // ParseServer parses authorization server metadata that was found for issuer.
 // Its issuer must be identical, character for character (RFC 8414, section 3.3).
 // Other invalid members are reported in Problems. Errors are Diagnoses as of
-// [FindServer].
+// [TraceServer].
 func ParseServer(data []byte, issuer string) (*Server, error) {
 	return parseServer(data, func(got string) (string, error) { return got, sameIssuer(got, issuer) })
 }

@@ -53,7 +53,7 @@ func (e *examination) settleKind(ctx context.Context) {
 func (e *examination) seekServer(ctx context.Context, issuer string) {
 	if e.serverSought != issuer {
 		e.serverSought = issuer
-		e.server, e.serverTrail, e.serverErr = discovery.FindServer(ctx, e.config.HTTP, issuer)
+		e.server, e.serverTrail, e.serverErr = discovery.TraceServer(ctx, e.config.HTTP, issuer)
 	}
 }
 

@@ -78,7 +78,7 @@ func (e *examination) issuer(ctx context.Context) finding {
 	}
 	f := failedWith(e.serverErr, e.lastRequest(e.serverTrail))
 	if len(f.got) == 1 && originOf(f.got[0]) == originOf(e.issuerURL) && f.id != diagnosis.MetadataInvalid {
-		if server, _, err := discovery.FindServer(ctx, e.config.HTTP, f.got[0]); err == nil {
+		if server, err := discovery.FindServer(ctx, e.config.HTTP, f.got[0]); err == nil {
 			switch {
 			case e.issuerListed:
 				f.owner, f.fix = TheAPI, "list "+server.Issuer+" in authorization_servers, exactly as in the issuer's metadata"

@@ -170,7 +170,7 @@ func (k *IssuerKeys) recent() error {
 }
 
 func (k *IssuerKeys) find(ctx context.Context) (*jwks.Remote, error) {
-	server, _, err := discovery.FindServer(ctx, k.options.HTTP, k.issuer)
+	server, err := discovery.FindServer(ctx, k.options.HTTP, k.issuer)
 	if err == nil && server.JWKSURI == "" {
 		err = &diagnosis.Diagnosis{ID: diagnosis.TrustUnknown, Expected: diagnosis.Values{"a jwks_uri in the metadata of " + k.issuer}, Got: diagnosis.None}
 	}
