@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/oauthctl/oauthctl/pkg/account"
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
 	"github.com/oauthctl/oauthctl/pkg/profile"
@@ -126,20 +125,17 @@ func flagValues() map[string][]string {
 		faults = append(faults, name+"\t"+f.Effect)
 	}
 	return map[string][]string{
-		"store":       account.StoreKinds(),
-		"auth-method": account.Choices(profile.AuthMethod),
-		"prompt":      {"none", "login", "consent", "select_account"},
-		"fault":       faults,
-		"accept":      {"id_token", "logout_token", "security_event"},
+		"prompt": {"none", "login", "consent", "select_account"},
+		"fault":  faults,
+		"accept": {"id_token", "logout_token", "security_event"},
 
 		"forward-auth":         gateways(),
 		"subject-token-type":   {"access_token", "refresh_token", "id_token", "jwt"},
 		"actor-token-type":     {"access_token", "refresh_token", "id_token", "jwt"},
 		"requested-token-type": {"access_token", "refresh_token", "id_token", "jwt", "id-jag"},
 
-		"login grant-type": account.GrantTypes(),
-		"login provider":   provider.PresetNames(),
-		"dev provider":     devserver.Providers(),
+		"login provider": provider.PresetNames(),
+		"dev provider":   devserver.Providers(),
 
 		"verify alg":        jwks.Algorithms(),
 		"check alg":         jwks.Algorithms(),

@@ -103,7 +103,7 @@ func TestOfferedValuesAreAccepted(t *testing.T) {
 		"login store": {"--browser"}, "login provider": {"--browser"},
 		"guard forward-auth": {"--trusted-proxy", "127.0.0.1"},
 	}
-	for _, command := range []string{"login", "exchange"} {
+	for _, command := range []string{"login", "exchange", "introspect"} {
 		for _, method := range []string{"client_secret_basic", "client_secret_post", "client_secret_jwt"} {
 			more[command+" auth-method "+method] = []string{"--client-secret-file", secret}
 		}
@@ -112,7 +112,7 @@ func TestOfferedValuesAreAccepted(t *testing.T) {
 	// What is offered depends on the key.
 	ways := map[string][][]string{"sign": {{"--key", private}, {"--key", rsa}, {"--secret-file", secret}, {"--secret-file", "-"}}}
 	// Flags that accept any value, or whose value is checked only after a server has responded.
-	free := []string{"login auth-method", "introspect auth-method", "login prompt", "dev auto-approve", "exchange subject-token-type", "exchange actor-token-type", "exchange requested-token-type", "login subject-token-type"}
+	free := []string{"login prompt", "dev auto-approve", "exchange subject-token-type", "exchange actor-token-type", "exchange requested-token-type", "login subject-token-type"}
 	table := flagValues()
 	tested := map[string]bool{}
 	everyCommand(testRoot(), func(cmd *cobra.Command) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -40,7 +39,7 @@ type credentials struct {
 func (o *clientOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.clientID, "client-id", "", "client `ID` at the authorization server")
 	f.StringVar(&o.secretFile, "client-secret-file", "", "read the client's secret from `FILE`, - for standard input")
-	f.StringVar(&o.authMethod, "auth-method", "", "`METHOD`: how the client authenticates: none, client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt or tls_client_auth (with --client-cert)")
+	oneOf(f, &o.authMethod, "auth-method", account.Choices(profile.AuthMethod), "`METHOD`: how the client authenticates: none, client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt or tls_client_auth (with --client-cert)")
 	f.StringVar(&o.signingKey, "signing-key", "", "private key for private_key_jwt, a PEM or JWK `FILE`")
 	f.StringVar(&o.assertion, "client-assertion", "", "authenticate with this `TOKEN`: ci:github, ci:gitlab:NAME, @FILE, or - for standard input")
 }
@@ -52,9 +51,6 @@ func (o *clientOptions) given(env *Env) (profile.Values, credentials, error) {
 		profile.ClientID: o.clientID, profile.AuthMethod: o.authMethod, profile.SigningKey: absolute(o.signingKey),
 	}
 	var once credentials
-	if choices := account.Choices(profile.AuthMethod); o.authMethod != "" && !slices.Contains(choices, o.authMethod) {
-		return nil, once, usage("--auth-method: expected %s, got %q", strings.Join(choices, ", "), o.authMethod)
-	}
 	var err error
 	switch {
 	case o.secretFile == "-":

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -109,7 +108,7 @@ func (o *loginOptions) addCommonFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.audience, "audience", nil, "request a token for this `AUDIENCE` (repeatable)")
 	f.StringVar(&o.provider, "provider", "", "`PROVIDER`: log in at keycloak, auth0, okta, entra, google, github, gitlab or cognito")
 	f.StringVar(&o.api, "api", "", "base `URL` of the API, to which call appends paths")
-	f.StringVar(&o.keepIn, "store", "", "`STORE`: where to store the session: auto (default), keyring, file or memory")
+	oneOf(f, &o.keepIn, "store", account.Choices(profile.StoreKind), "`STORE`: where to store the session: auto (default), keyring, file or memory")
 	f.BoolVar(&o.dpop, "dpop", false, "bind the tokens to a key of this session (RFC 9449)")
 	oneOf(f, &o.print, "print", []string{"access_token", "id_token", "response"}, "`WHAT`: print access_token, id_token or response to stdout")
 	f.StringVar(&o.report, "report", "", "write the requests and responses to `FILE` for a bug report, with labels in place of secrets")
@@ -130,7 +129,7 @@ func (o *loginOptions) addRequestFlags(f *pflag.FlagSet) {
 
 func (o *loginOptions) addBrowserFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.device, "device", false, "log in on another device this time, like --grant-type device_code")
-	f.StringVar(&o.grantType, "grant-type", "", "`GRANT`: get the token by authorization_code (default), device_code, client_credentials, jwt-bearer or token-exchange")
+	oneOf(f, &o.grantType, "grant-type", account.Choices(profile.GrantType), "`GRANT`: get the token by authorization_code (default), device_code, client_credentials, jwt-bearer or token-exchange")
 	f.StringVar(&o.asserted, "assertion", "", "`TOKEN`: the JWT for --grant-type jwt-bearer: ci:github, ci:gitlab:NAME or @FILE")
 	f.StringVar(&o.subjectToken, "subject-token", "", "`TOKEN`: the token for --grant-type token-exchange: ci:github, ci:gitlab:NAME or @FILE")
 	f.StringVar(&o.subjectTokenType, "subject-token-type", "", "`TYPE` of the subject token: access_token, id_token, jwt or a URI (default access_token; jwt for the token of a CI job)")
@@ -147,8 +146,6 @@ func (o *loginOptions) grant() (string, error) {
 		return "", usage("--device cannot be combined with --grant-type %s", o.grantType)
 	case o.device:
 		return account.GrantDeviceCode, nil
-	case o.grantType != "" && !slices.Contains(account.GrantTypes(), o.grantType):
-		return "", usage("--grant-type: expected %s, got %q", strings.Join(account.GrantTypes(), ", "), o.grantType)
 	}
 	return o.grantType, nil
 }

@@ -207,8 +207,8 @@ func runProfileSet(ctx context.Context, env *Env, args []string) error {
 		case !row.Holds(value):
 			return &usageError{what: key + ": a profile never holds the secret itself", hint: "expected " + row.Form()}
 		}
-		if choices := account.Choices(row.Key); choices != nil && value != "" && !slices.Contains(choices, value) {
-			return usage("%s: expected %s, got %q", key, strings.Join(choices, ", "), diagnosis.Shorten(value, 200))
+		if values := account.Choices(row.Key); values != nil && value != "" && !slices.Contains(values, value) {
+			return usage("%s: expected %s, got %s", key, choices(values), diagnosis.Quote(value))
 		}
 		changes[row.Key] = value
 	}
