@@ -12,6 +12,7 @@ import (
 
 	"github.com/oauthctl/oauthctl/pkg/guard"
 	"github.com/oauthctl/oauthctl/pkg/jwks"
+	"github.com/oauthctl/oauthctl/pkg/policy"
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
@@ -105,6 +106,35 @@ func TestFileKeys(t *testing.T) {
 		}
 		if err := keys.Reload(); err == nil || status(second) != 200 {
 			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+}
+
+// The keys are those of the first policy. What would need others is refused; the
+// error names the issuers, and not where the keys are, which may hold a secret.
+func TestPolicyOfOtherKeysIsRefused(t *testing.T) {
+	f := newFixture(t, echo, nil)
+	text := func(second, jwks string) string {
+		return "issuers:\n- {issuer: " + issuer + ", audience: " + audience + "}\n- {issuer: " + second + ", audience: " + audience + ", jwks: " + jwks + "}\nroutes:\n  \"GET /a\": {}\n"
+	}
+	h, err := guard.New(guard.Config{
+		Policy: load(t, text("https://second.example", "https://keys.example/?key=s3cr3t")),
+		KeysOf: func(policy.Trust) (guard.KeySet, error) { return f.keys(), nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct{ text, want string }{
+		"the same":         {text("https://second.example", "https://keys.example/?key=s3cr3t"), ""},
+		"another issuer":   {text("https://third.example", "https://keys.example/?key=s3cr3t"), "https://second.example\" to \"" + issuer + ", https://third.example\""},
+		"another key set":  {text("https://second.example", "https://keys.example/?key=s3cr3t-2"), "jwks of the issuer \"https://second.example\" cannot change"},
+		"an issuer less":   {"issuer: " + issuer + "\naudience: " + audience + "\nroutes:\n  \"GET /a\": {}\n", "cannot change from"},
+		"the same again":   {text("https://second.example", "https://keys.example/?key=s3cr3t"), ""},
+		"only a new route": {text("https://second.example", "https://keys.example/?key=s3cr3t") + "  \"GET /b\": {}\n", ""},
+	} {
+		err := h.SetPolicy(load(t, tt.text))
+		if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "s3cr3t")) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
 	}
 }

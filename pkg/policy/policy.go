@@ -82,6 +82,8 @@ func (p *Policy) Verifier(keys token.KeySet, o token.Options) (*token.Verifier, 
 // VerifierOf is like [Policy.Verifier] for any number of issuers. Keys is called
 // once for each issuer and returns its key set. A token is verified with the keys
 // and settings of the issuer in its claim iss; tokens of other issuers are refused.
+// The options are those of the verifier only: for the clock of MaxAge, see
+// [Policy.WithClock].
 func (p *Policy) VerifierOf(keys func(Trust) (token.KeySet, error), o token.Options) (*token.Verifier, error) {
 	var all []*token.Verifier
 	for _, one := range p.Trusted {
