@@ -185,7 +185,7 @@ func (o *callOptions) addResponseFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.reconnect, "reconnect", false, "with --stream, reconnect with Last-Event-ID when the stream ends")
 	f.BoolVar(&o.graphql, "graphql", false, "fail if a GraphQL response has errors, even with status 200")
 	f.BoolVar(&o.time, "time", false, "print a timing breakdown to stderr")
-	f.StringVar(&o.report, "report", "", "write the requests and responses to `FILE` for a bug report, with labels in place of secrets")
+	f.StringVar(&o.report, "report", "", "write the requests and responses to `FILE` for a bug report, with labels instead of secrets")
 }
 
 func (o *callOptions) addRepeatFlags(f *pflag.FlagSet) {

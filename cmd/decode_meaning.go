@@ -31,7 +31,7 @@ func meanings() map[string]string {
 		"enc":                   "how the content is encrypted",
 		"zip":                   "how the content was compressed before it was encrypted",
 		"iss":                   "issuer: the authorization server; the API compares it with the one it trusts",
-		"sub":                   "subject: the user's id at the issuer, or the client's if no user takes part",
+		"sub":                   "subject: the user's id at the issuer, or the client's if there is no user",
 		"aud":                   "audience: the API that the token is for; every other API refuses it",
 		"exp":                   "when it expires, in seconds since 1970",
 		"nbf":                   "not valid before this time",

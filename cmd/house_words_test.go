@@ -24,6 +24,10 @@ func houseWords() map[string]string {
 		"by itself": "automatically", "judge": "verify", "judges": "verifies", "judged": "verified", "judging": "verifying", "mend": "fix", "mends": "fixes",
 		"lend": "add to requests", "lends": "adds to requests", "kin": "similar", "mint": "create, sign", "mints": "creates, signs", "minted": "created, signed",
 		"good once": "single-use", "stays behind": "is not sent", "made out to": "issued for", "passing reason": "transient failure",
+		"in place of": "instead of", "in vain": "without success", "as of no use": "as useless", "nobody": "no user, no request", "whoever": "anyone who",
+		"held against": "checked against, expected of", "stands on": "depends on, is on", "is away": "cannot be reached", "are away": "cannot be reached",
+		"came of": "resulted from", "far end": "server, peer", "goes along": "is sent too", "takes part": "is involved", "vouches": "confirms", "has no say": "is ignored",
+		"for ever": "forever, without a limit", "it errs": "it is wrong", "foreign": "another, unknown",
 	}
 }
 

@@ -111,7 +111,7 @@ func (o *loginOptions) addCommonFlags(f *pflag.FlagSet) {
 	oneOf(f, &o.keepIn, "store", account.Choices(profile.StoreKind), "`STORE`: where to store the session: auto (default), keyring, file or memory")
 	f.BoolVar(&o.dpop, "dpop", false, "bind the tokens to a key of this session (RFC 9449)")
 	oneOf(f, &o.print, "print", []string{"access_token", "id_token", "response"}, "`WHAT`: print access_token, id_token or response to stdout")
-	f.StringVar(&o.report, "report", "", "write the requests and responses to `FILE` for a bug report, with labels in place of secrets")
+	f.StringVar(&o.report, "report", "", "write the requests and responses to `FILE` for a bug report, with labels instead of secrets")
 }
 
 func (o *loginOptions) addRequestFlags(f *pflag.FlagSet) {

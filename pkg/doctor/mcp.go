@@ -93,9 +93,9 @@ func (e *examination) mcpOrigin(ctx context.Context) finding {
 	case a.status == http.StatusUnauthorized:
 		return noted("not tested: the server requires a token before it checks Origin")
 	case a.status >= 400:
-		return passed(statusText(a.status) + " to a foreign Origin")
+		return passed(statusText(a.status) + " to an Origin of another site")
 	}
-	f := failed(diagnosis.OriginAccepted, "a request with a foreign Origin is accepted", r)
+	f := failed(diagnosis.OriginAccepted, "a request with the Origin of another site is accepted", r)
 	f.expected, f.got = diagnosis.Values{"403"}, diagnosis.Values{statusText(a.status)}
 	return f
 }

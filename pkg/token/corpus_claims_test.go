@@ -144,7 +144,7 @@ func (f *forge) payload() {
 	bad("31 levels of objects", nested(`{"a":`, "}", 30), "")
 	bad("text of brackets", claimsText(keycloak, `x="`+strings.Repeat("[{", 40)+`"`), "")
 	bad("escapes", claimsText(keycloak, `n\u0061me="\u0041lice \ud83d\ude00 \"quoted\" \\ \/"`), "")
-	bad("numbers beyond float64 in a claim that nobody asked for", claimsText(keycloak, "balance=1e400", "id=123456789012345678901234567890"), "")
+	bad("numbers beyond float64 in a claim that is not requested", claimsText(keycloak, "balance=1e400", "id=123456789012345678901234567890"), "")
 	for name, payload := range map[string]string{
 		"33 levels": nested("[", "]", 32), "33 levels of objects": nested(`{"a":`, "}", 32), "40 levels mixed": nested(`[{"a":`, "}]", 20), "10,000 levels": nested("[", "]", 10000),
 		"BOM": "\ufeff" + good, "trailing object": good + "{}", "trailing letter": good + "x", "trailing NUL": good + "\x00", "trailing comma": good + ",", "two lines of JSON": good + "\n" + good,

@@ -47,7 +47,7 @@ var whyAccepted = map[string]string{
 	"choice/unknown and malformed keys next to a good one": "an invalid key is skipped and reported; the other keys can still be used",
 	"times/iat +60 s": clocks, "times/nbf +60 s": clocks,
 	"times/exp half a second ahead":                                   "exp can have a fraction, which is not rounded (RFC 7519, section 2)",
-	"payload/numbers beyond float64 in a claim that nobody asked for": "claims that are not checked are not parsed",
+	"payload/numbers beyond float64 in a claim that is not requested": "claims that are not checked are not parsed",
 	"trust/x5c ignored in a good token":                               "certificates in a token are ignored, so their content does not matter",
 }
 

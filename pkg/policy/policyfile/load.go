@@ -173,7 +173,7 @@ func (v values) readClaim(name string, n *yaml.Node) (rule policy.ClaimRule, err
 	err = members(n, []member{{"matches", func(n *yaml.Node) error {
 		found = true
 		if _, _, _, ok := cutVariable(n.Value); ok {
-			return at(n, "an expression cannot have a variable: list the values in place of it")
+			return at(n, "an expression cannot have a variable: list its values instead")
 		}
 		if rule, err = policy.ClaimMatches(name, n.Value); err != nil || n.Value == "" {
 			return at(n, "expected a regular expression, got %q", n.Value)
