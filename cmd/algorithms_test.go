@@ -39,7 +39,7 @@ func TestAlgorithmLists(t *testing.T) {
 			if err != nil {
 				return false
 			}
-			_, err = dpop.NewProver(key, time.Now)
+			_, err = dpop.NewProver(key, dpop.ProverOptions{Now: time.Now})
 			return err == nil
 		},
 	}

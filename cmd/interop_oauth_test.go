@@ -198,7 +198,7 @@ func interopClient(t *testing.T, server *discovery.Server) (*oauth.Client, recei
 	if err != nil {
 		t.Fatal(err)
 	}
-	prover, err := dpop.NewProver(key, nil)
+	prover, err := dpop.NewProver(key, dpop.ProverOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

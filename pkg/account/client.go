@@ -183,7 +183,7 @@ func (a *Account) proverOf(s *session.Session) (*dpop.Prover, error) {
 	if err != nil {
 		return nil, &diagnosis.Diagnosis{ID: diagnosis.StoreUnreadable, Expected: diagnosis.Values{"the key that the session's tokens are bound to"}, Got: diagnosis.Values{"something else"}}
 	}
-	prover, err := dpop.NewProver(key, a.config.Now)
+	prover, err := dpop.NewProver(key, dpop.ProverOptions{Now: a.config.Now})
 	if err != nil {
 		return nil, err
 	}

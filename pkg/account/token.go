@@ -224,7 +224,7 @@ const recentFor = time.Second
 // ORIGIN_REFUSED. A refresh or logout by another process is noticed within a
 // second.
 func (a *Account) TokenSource(allowOrigins ...string) apicall.TokenSource {
-	return apicall.Recent(&apiTokens{account: a, allowed: allowOrigins}, recentFor, a.config.Now)
+	return apicall.Recent(&apiTokens{account: a, allowed: allowOrigins}, apicall.RecentOptions{Age: recentFor, Now: a.config.Now})
 }
 
 type apiTokens struct {

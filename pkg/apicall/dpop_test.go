@@ -30,11 +30,11 @@ func TestDPoP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prover, err := dpop.NewProver(key, nil)
+	prover, err := dpop.NewProver(key, dpop.ProverOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier := &dpop.Verifier{Replay: dpop.NewMemory(100, nil), Nonce: func(n string) bool { return n == "fresh" }}
+	verifier := &dpop.Verifier{Replay: dpop.NewMemory(dpop.MemoryOptions{Limit: 100}), Nonce: func(n string) bool { return n == "fresh" }}
 	requests := 0
 	var api *receiver
 	api = newReceiver(t, func(w http.ResponseWriter, r *http.Request) {

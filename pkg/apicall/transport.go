@@ -88,15 +88,20 @@ func knownLength(req *http.Request) int64 {
 	return req.ContentLength
 }
 
-// Recent returns a source that calls source again only after age, or if a token
-// was rejected. It is for programs that send many requests a second. A change in
-// the store is noticed after age. Errors are not cached. If now is nil, it is
-// time.Now.
-func Recent(source TokenSource, age time.Duration, now func() time.Time) TokenSource {
-	if now == nil {
-		now = time.Now
+// RecentOptions are the options of [Recent].
+type RecentOptions struct {
+	Age time.Duration    // how long a token is used
+	Now func() time.Time // nil means time.Now
+}
+
+// Recent returns a source that calls source again only after the age, or if a
+// token was rejected. It is for programs that send many requests a second. A
+// change in the store is noticed after the age. Errors are not cached.
+func Recent(source TokenSource, o RecentOptions) TokenSource {
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	return &recent{source: source, age: age, now: now}
+	return &recent{source: source, age: o.Age, now: o.Now}
 }
 
 type recent struct {

@@ -77,7 +77,7 @@ func (c *counting) Token(context.Context, secret.String) (apicall.AccessToken, e
 func TestRecent(t *testing.T) {
 	now := time.Now()
 	var source counting
-	recent := apicall.Recent(&source, time.Second, func() time.Time { return now })
+	recent := apicall.Recent(&source, apicall.RecentOptions{Age: time.Second, Now: func() time.Time { return now }})
 	get := func(rejected secret.String) secret.String {
 		t.Helper()
 		token, err := recent.Token(t.Context(), rejected)

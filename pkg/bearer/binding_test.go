@@ -29,7 +29,7 @@ func newProver(t *testing.T) *dpop.Prover {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := dpop.NewProver(key, nil)
+	p, err := dpop.NewProver(key, dpop.ProverOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestDPoP(t *testing.T) {
 		"no token":               {"", nil, "", 401, "", diagnosis.CredentialsMissing},
 		"first use":              {"DPoP " + bound, once, "", 200, "", ""},
 	}
-	h := bearer.Require(f.verifier, bearer.DPoP(&dpop.Verifier{Replay: dpop.NewMemory(0, nil), Algorithms: []string{"ES256"}}, "https://api.example.com/base/"))(http.HandlerFunc(items))
+	h := bearer.Require(f.verifier, bearer.DPoP(&dpop.Verifier{Replay: dpop.NewMemory(dpop.MemoryOptions{}), Algorithms: []string{"ES256"}}, "https://api.example.com/base/"))(http.HandlerFunc(items))
 	ask := func(authorization string, proofs []string, path string) *httptest.ResponseRecorder {
 		if path == "" {
 			path = "/items"
@@ -117,7 +117,7 @@ func TestDPoPNonce(t *testing.T) {
 	f := newFixture(t, "ES256")
 	prover := newProver(t)
 	bound := f.token(t, map[string]any{"cnf": map[string]string{"jkt": prover.Thumbprint()}})
-	v := &dpop.Verifier{Replay: dpop.NewMemory(0, nil), Nonce: func(nonce string) bool { return nonce == "n1" }}
+	v := &dpop.Verifier{Replay: dpop.NewMemory(dpop.MemoryOptions{}), Nonce: func(nonce string) bool { return nonce == "n1" }}
 	h := bearer.Require(f.verifier, bearer.DPoP(v, audience), bearer.DPoPNonce(func() string { return "n1" }))(http.HandlerFunc(items))
 	ask := func() *httptest.ResponseRecorder {
 		proof, err := prover.Proof("GET", audience+"/items", secret.New(bound))
@@ -149,7 +149,7 @@ func TestDPoPReplayUnknown(t *testing.T) {
 	f := newFixture(t, "ES256")
 	prover := newProver(t)
 	bound := f.token(t, map[string]any{"cnf": map[string]string{"jkt": prover.Thumbprint()}})
-	full := dpop.NewMemory(1, nil)
+	full := dpop.NewMemory(dpop.MemoryOptions{Limit: 1})
 	if _, err := full.Use(t.Context(), "x", time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func TestRevokedBeforeProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prover, err := dpop.NewProver(proofKey, nil)
+	prover, err := dpop.NewProver(proofKey, dpop.ProverOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

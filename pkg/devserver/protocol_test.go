@@ -338,7 +338,7 @@ func TestBoundTokens(t *testing.T) {
 	for _, faults := range [][]string{nil, {"dpop-nonce"}} {
 		d := newDesk(t, devserver.Config{Faults: faults})
 		prover := func() *dpop.Prover {
-			p, err := dpop.NewProver(newKey(t), d.now)
+			p, err := dpop.NewProver(newKey(t), dpop.ProverOptions{Now: d.now})
 			if err != nil {
 				t.Fatal(err)
 			}

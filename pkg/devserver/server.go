@@ -78,7 +78,7 @@ func New(c Config) (*Server, error) {
 	if u, err := url.Parse(s.base); err == nil {
 		s.path = u.Path
 	}
-	s.used = dpop.NewMemory(0, s.now)
+	s.used = dpop.NewMemory(dpop.MemoryOptions{Now: s.now})
 	for _, prepare := range []func() error{s.addUsers, s.addKeys, s.addClients, s.addTrust, s.restore} {
 		if err := prepare(); err != nil {
 			return nil, fmt.Errorf("devserver: %w", err)

@@ -55,7 +55,7 @@ func TestVectors(t *testing.T) {
 		figure13 = jwk + "eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA"
 	)
 	then := func() time.Time { return time.Unix(1562262620, 0) }
-	v := &dpop.Verifier{Replay: dpop.NewMemory(0, then), Now: then}
+	v := &dpop.Verifier{Replay: dpop.NewMemory(dpop.MemoryOptions{Now: then}), Now: then}
 	got, err := v.Verify(t.Context(), dpop.Request{Method: "POST", URL: "https://server.example.com/token", Proofs: []string{figure2}})
 	if err != nil {
 		t.Fatalf("figure 2: %v", err)
@@ -214,7 +214,7 @@ func TestVerify(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			v := &dpop.Verifier{Replay: dpop.NewMemory(0, now), Now: now}
+			v := &dpop.Verifier{Replay: dpop.NewMemory(dpop.MemoryOptions{Now: now}), Now: now}
 			if tt.verifier != nil {
 				tt.verifier(v)
 			}
@@ -266,7 +266,7 @@ func prover(t *testing.T, alg string) *dpop.Prover {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := dpop.NewProver(key, now)
+	p, err := dpop.NewProver(key, dpop.ProverOptions{Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func TestProof(t *testing.T) {
 			if got := p.Thumbprint(); got != base64.RawURLEncoding.EncodeToString(sum) {
 				t.Errorf("thumbprint %s differs from go-jose's", got)
 			}
-			v := &dpop.Verifier{Replay: dpop.NewMemory(0, now), Now: now}
+			v := &dpop.Verifier{Replay: dpop.NewMemory(dpop.MemoryOptions{Now: now}), Now: now}
 			req := dpop.Request{Method: "GET", URL: "https://api.example/v1/a%2Fb?page=2", Proofs: []string{raw}, AccessToken: secret.New(canary), Thumbprint: p.Thumbprint()}
 			if _, err := v.Verify(t.Context(), req); err != nil {
 				t.Error(err)
@@ -354,7 +354,7 @@ func TestNonces(t *testing.T) {
 
 func TestMemory(t *testing.T) {
 	at := clock
-	m := dpop.NewMemory(2, func() time.Time { return at })
+	m := dpop.NewMemory(dpop.MemoryOptions{Limit: 2, Now: func() time.Time { return at }})
 	use := func(id string) bool {
 		t.Helper()
 		fresh, err := m.Use(t.Context(), id, at.Add(time.Minute))
@@ -376,7 +376,7 @@ func TestMemory(t *testing.T) {
 }
 
 func TestMemoryTogether(t *testing.T) {
-	m := dpop.NewMemory(0, now)
+	m := dpop.NewMemory(dpop.MemoryOptions{Now: now})
 	var fresh atomic.Int32
 	var wg sync.WaitGroup
 	for range 50 {
@@ -394,11 +394,11 @@ func TestMemoryTogether(t *testing.T) {
 
 func ExampleProver() {
 	key, _ := jwks.Generate("ES256")
-	p, _ := dpop.NewProver(key, nil)
+	p, _ := dpop.NewProver(key, dpop.ProverOptions{})
 	token := secret.New("an access token")
 	raw, _ := p.Proof("GET", "https://api.example/items", token)
 
-	v := &dpop.Verifier{Replay: dpop.NewMemory(0, nil)}
+	v := &dpop.Verifier{Replay: dpop.NewMemory(dpop.MemoryOptions{})}
 	req := dpop.Request{Method: "GET", URL: "https://api.example/items", Proofs: []string{raw}, AccessToken: token, Thumbprint: p.Thumbprint()}
 	_, err := v.Verify(context.Background(), req)
 	fmt.Println(err)
@@ -413,7 +413,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add("a.b.c", "GET", "https://api.example/")
 	f.Add("eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6Im5vbmUifQ.e30.", "POST", "/")
 	f.Fuzz(func(t *testing.T, raw, method, url string) {
-		v := &dpop.Verifier{Replay: dpop.NewMemory(0, now), Now: now}
+		v := &dpop.Verifier{Replay: dpop.NewMemory(dpop.MemoryOptions{Now: now}), Now: now}
 		if p, err := v.Verify(t.Context(), dpop.Request{Method: method, URL: url, Proofs: []string{raw}, AccessToken: secret.New("x"), Thumbprint: "y"}); err == nil {
 			t.Errorf("took %q: %+v", raw, p)
 		}

@@ -21,16 +21,21 @@ type Memory struct {
 	sweep time.Time      // when the next sweep is useful
 }
 
-// NewMemory returns a store for limit proofs that are valid at the same time.
-// If limit is 0, it is 100,000. If now is nil, the system clock is used.
-func NewMemory(limit int, now func() time.Time) *Memory {
-	if limit <= 0 {
-		limit = 100_000
+// MemoryOptions are the options of a [Memory].
+type MemoryOptions struct {
+	Limit int              // of proofs that are valid at the same time; 0 means 100,000
+	Now   func() time.Time // nil means time.Now
+}
+
+// NewMemory returns an empty store.
+func NewMemory(o MemoryOptions) *Memory {
+	if o.Limit <= 0 {
+		o.Limit = 100_000
 	}
-	if now == nil {
-		now = time.Now
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	return &Memory{limit: limit, now: now, used: map[string]time.Time{}, keys: map[string]int{}}
+	return &Memory{limit: o.Limit, now: o.Now, used: map[string]time.Time{}, keys: map[string]int{}}
 }
 
 var (

@@ -12,7 +12,7 @@ import (
 // expired proofs are removed.
 func TestMemoryByKey(t *testing.T) {
 	now := time.Now()
-	m := dpop.NewMemory(100, func() time.Time { return now })
+	m := dpop.NewMemory(dpop.MemoryOptions{Limit: 100, Now: func() time.Time { return now }})
 	use := func(key string, i int) error {
 		_, err := m.Use(t.Context(), fmt.Sprintf("%s.%d", key, i), now.Add(time.Minute))
 		return err

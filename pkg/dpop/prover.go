@@ -42,11 +42,16 @@ type Prover struct {
 	nonces map[string]string // by origin
 }
 
+// ProverOptions are the options of a [Prover].
+type ProverOptions struct {
+	Now func() time.Time // nil means time.Now
+}
+
 // NewProver returns a Prover that signs with the algorithm of key, which must
-// be asymmetric. If now is nil, the system clock is used.
-func NewProver(key *jwks.PrivateKey, now func() time.Time) (*Prover, error) {
-	if now == nil {
-		now = time.Now
+// be asymmetric.
+func NewProver(key *jwks.PrivateKey, o ProverOptions) (*Prover, error) {
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	alg := key.Algorithm()
 	if !signsProofs(alg) {
@@ -57,7 +62,7 @@ func NewProver(key *jwks.PrivateKey, now func() time.Time) (*Prover, error) {
 		return nil, fmt.Errorf("dpop: %w", err)
 	}
 	header := map[string]any{"typ": proofType, "alg": alg, "jwk": public}
-	return &Prover{key: key, header: header, now: now, nonces: map[string]string{}}, nil
+	return &Prover{key: key, header: header, now: o.Now, nonces: map[string]string{}}, nil
 }
 
 type proofClaims struct {

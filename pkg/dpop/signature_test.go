@@ -58,7 +58,7 @@ func TestSignatureRules(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			v := &dpop.Verifier{Replay: dpop.NewMemory(0, now), Now: now}
+			v := &dpop.Verifier{Replay: dpop.NewMemory(dpop.MemoryOptions{Now: now}), Now: now}
 			_, err = v.Verify(t.Context(), dpop.Request{Method: "GET", URL: "https://api.example/", Proofs: []string{signed + "." + encode(signature)}})
 			refused(t, err, tt.want)
 		})

@@ -102,7 +102,7 @@ func (oneToken) Token(context.Context, secret.String) (apicall.AccessToken, erro
 func costProxy(address string) (http.Handler, error) {
 	c := &apicall.Client{
 		HTTP: &safehttp.Client{Secrets: &secret.Scrubber{}}, API: os.Getenv("GUARD_COST_API"),
-		Source: apicall.Recent(oneToken{}, time.Second, nil),
+		Source: apicall.Recent(oneToken{}, apicall.RecentOptions{Age: time.Second}),
 	}
 	return apicall.NewProxy(c, address, apicall.ProxyOptions{Open: true})
 }

@@ -20,7 +20,7 @@ func (c *Config) AcceptDPoP(replay ReplayStore) error {
 		return errors.New("guard: DPoP needs the public URL of the API")
 	}
 	if replay == nil {
-		replay = dpop.NewMemory(0, c.Verifier.Now)
+		replay = dpop.NewMemory(dpop.MemoryOptions{Now: c.Verifier.Now})
 	}
 	c.Bearer = append(c.Bearer, bearer.DPoP(&dpop.Verifier{Replay: replay, Now: c.Verifier.Now}, u.Scheme+"://"+u.Host))
 	c.Metadata.DPoPSigningAlgValuesSupported = []string{"ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA", "Ed25519"}

@@ -311,7 +311,7 @@ func TestMetadataOfDetails(t *testing.T) {
 }
 
 func TestRevocation(t *testing.T) {
-	revoked := revocation.NewMemory(0, nil)
+	revoked := revocation.NewMemory(revocation.MemoryOptions{})
 	f := newFixture(t, echo, func(c *guard.Config) { c.Revocation = revoked })
 	bearer := "Authorization: Bearer " + f.token(nil)
 	if res, _ := f.send("GET /api/items", bearer); res.StatusCode != 200 {

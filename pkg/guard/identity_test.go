@@ -169,7 +169,7 @@ func TestLogSwitch(t *testing.T) {
 // A gateway asks about each request before it forwards it. The request that it
 // describes is checked, and other clients cannot ask.
 func TestForwardAuth(t *testing.T) {
-	revoked := revocation.NewMemory(0, nil)
+	revoked := revocation.NewMemory(revocation.MemoryOptions{})
 	local := func(c *guard.Config) {
 		c.TrustedProxies, c.Revocation, c.Upstream = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, revoked, nil
 	}

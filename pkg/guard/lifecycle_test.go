@@ -45,7 +45,7 @@ func TestStreamsAreCheckedAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := &away{Memory: revocation.NewMemory(0, nil)}
+			a := &away{Memory: revocation.NewMemory(revocation.MemoryOptions{})}
 			f := newFixture(t, stream, func(c *guard.Config) { c.Revocation, c.Recheck = a, 20*time.Millisecond })
 			header := ""
 			if tt.path == "/socket" {

@@ -39,7 +39,7 @@ func TestLogoutBehindGateways(t *testing.T) {
 		"any":                           {guard.AnyGateway, "GET", "/auth", []string{"X-Forwarded-Method: POST", "X-Forwarded-Uri: /_logout"}, false},
 	}
 	for name, tt := range checks {
-		store := revocation.NewMemory(0, nil)
+		store := revocation.NewMemory(revocation.MemoryOptions{})
 		f := newFixture(t, echo, func(c *guard.Config) {
 			c.Revocation, c.Logout = store, &guard.Logout{Path: "/_logout", ClientIDs: []string{"web"}, Store: store}
 			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
@@ -94,7 +94,7 @@ func TestLogoutBehindGateways(t *testing.T) {
 // without the headers of a check.
 func TestLogoutThroughARouteOfTheGateway(t *testing.T) {
 	for gateway, want := range map[guard.Gateway]int{guard.Nginx: 200, guard.Traefik: 200, guard.Caddy: 200, guard.AnyGateway: 200, guard.Envoy: 401} {
-		store := revocation.NewMemory(0, nil)
+		store := revocation.NewMemory(revocation.MemoryOptions{})
 		f := newFixture(t, echo, func(c *guard.Config) {
 			c.Revocation, c.Logout = store, &guard.Logout{Path: "/_logout", ClientIDs: []string{"web"}, Store: store}
 			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}

@@ -36,7 +36,7 @@ func (f *fixture) logoutToken(change map[string]any) string {
 // tokens revoke nothing, and no other path accepts a logout token.
 func TestBackChannelLogout(t *testing.T) {
 	f := newFixture(t, echo, func(c *guard.Config) {
-		store := revocation.NewMemory(0, nil)
+		store := revocation.NewMemory(revocation.MemoryOptions{})
 		c.Revocation, c.Logout = store, &guard.Logout{Path: "/_logout", ClientIDs: []string{"web"}, Store: store}
 		c.Policy = load(t, routes+"  \"POST /other\": {public: true}\n")
 	})
@@ -90,7 +90,7 @@ func TestBackChannelLogout(t *testing.T) {
 func TestBackChannelLogoutOfSeveralIssuers(t *testing.T) {
 	f := newFixture(t, echo, nil)
 	g := newFixture(t, echo, nil)
-	store := revocation.NewMemory(0, nil)
+	store := revocation.NewMemory(revocation.MemoryOptions{})
 	h, err := guard.New(guard.Config{
 		Policy: load(t, "issuers:\n- {issuer: "+issuer+", audience: "+audience+"}\n- {issuer: https://second.example, audience: "+audience+"}\nroutes:\n  \"GET /a\": {}\n"),
 		KeysOf: func(one policy.Trust) (guard.KeySet, error) {

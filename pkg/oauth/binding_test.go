@@ -32,7 +32,7 @@ type binding struct {
 }
 
 func newBinding(nonce string) *binding {
-	b := &binding{tokenType: "DPoP", verifier: dpop.Verifier{Replay: dpop.NewMemory(0, now), Now: now}}
+	b := &binding{tokenType: "DPoP", verifier: dpop.Verifier{Replay: dpop.NewMemory(dpop.MemoryOptions{Now: now}), Now: now}}
 	if nonce != "" {
 		b.verifier.Nonce = func(n string) bool { return n == nonce }
 	}
@@ -88,7 +88,7 @@ func TestDPoP(t *testing.T) {
 			server := newBinding(tt.nonce)
 			server.tokenType, server.silent = tt.tokenType, tt.nonce == "silent"
 			c := client(t, server.ServeHTTP)
-			if c.DPoP, err = dpop.NewProver(key, now); err != nil {
+			if c.DPoP, err = dpop.NewProver(key, dpop.ProverOptions{Now: now}); err != nil {
 				t.Fatal(err)
 			}
 			r, sent := authorization(t, c, oauth.AuthorizationParams{})
@@ -123,7 +123,7 @@ func TestUserinfoLearnsTheNonce(t *testing.T) {
 	}
 	server := newBinding("fresh")
 	c := client(t, server.ServeHTTP)
-	if c.DPoP, err = dpop.NewProver(key, now); err != nil {
+	if c.DPoP, err = dpop.NewProver(key, dpop.ProverOptions{Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	server.bound = c.DPoP.Thumbprint()

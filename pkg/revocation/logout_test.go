@@ -31,7 +31,7 @@ func newIDP(t *testing.T, store revocation.Revoker) *idp {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &idp{t: t, key: key, store: revocation.NewMemory(0, nil)}
+	i := &idp{t: t, key: key, store: revocation.NewMemory(revocation.MemoryOptions{})}
 	if store == nil {
 		store = i.store
 	}

@@ -35,16 +35,21 @@ type Memory struct {
 
 type record struct{ cutoff, until int64 }
 
-// NewMemory returns a store for limit entries. If limit is 0, it is a million.
-// If now is nil, the system clock is used.
-func NewMemory(limit int, now func() time.Time) *Memory {
-	if limit <= 0 {
-		limit = defaultLimit
+// MemoryOptions are the options of a [Memory].
+type MemoryOptions struct {
+	Limit int              // of entries; 0 means a million
+	Now   func() time.Time // nil means time.Now
+}
+
+// NewMemory returns an empty store.
+func NewMemory(o MemoryOptions) *Memory {
+	if o.Limit <= 0 {
+		o.Limit = defaultLimit
 	}
-	if now == nil {
-		now = time.Now
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	return &Memory{limit: limit, now: now, entries: map[Key]record{}, slots: map[int64][]Key{}}
+	return &Memory{limit: o.Limit, now: o.Now, entries: map[Key]record{}, slots: map[int64][]Key{}}
 }
 
 // Revoke adds an entry. A later cut-off replaces an earlier one, but not the

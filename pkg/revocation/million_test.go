@@ -20,7 +20,7 @@ func TestMillion(t *testing.T) {
 		n /= 10
 	}
 	c := &clock{at: start}
-	m := revocation.NewMemory(n, c.now)
+	m := revocation.NewMemory(revocation.MemoryOptions{Limit: n, Now: c.now})
 	before := heap()
 	for i := range n {
 		expiry := start.Add(time.Duration(i%900+1) * time.Second)

@@ -100,7 +100,7 @@ func TestEntries(t *testing.T) {
 		"texts that run together":        {revocation.ID(issuer+"1", "", time.Time{}), good, false},
 	}
 	for name, tt := range tests {
-		m := revocation.NewMemory(0, (&clock{at: start}).now)
+		m := revocation.NewMemory(revocation.MemoryOptions{Now: (&clock{at: start}).now})
 		if err := m.Revoke(t.Context(), tt.entry); err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func TestEntries(t *testing.T) {
 func TestOtherSignature(t *testing.T) {
 	key := newKey(t, "ES256")
 	tok := signed(t, key, map[string]any{"jti": nil})
-	m := revocation.NewMemory(0, (&clock{at: start}).now)
+	m := revocation.NewMemory(revocation.MemoryOptions{Now: (&clock{at: start}).now})
 	if err := m.Revoke(t.Context(), revocation.Token(tok)); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestOtherSignature(t *testing.T) {
 
 func TestCutoffsNeverMoveBack(t *testing.T) {
 	tok := signed(t, newKey(t, "EdDSA"), nil)
-	m := revocation.NewMemory(0, (&clock{at: start}).now)
+	m := revocation.NewMemory(revocation.MemoryOptions{Now: (&clock{at: start}).now})
 	for _, at := range []time.Time{start.Add(time.Minute), start.Add(-time.Minute)} {
 		if err := m.Revoke(t.Context(), revocation.Subject(issuer, "alice", at)); err != nil {
 			t.Fatal(err)
@@ -144,7 +144,7 @@ func TestCutoffsNeverMoveBack(t *testing.T) {
 func TestMemoryForgets(t *testing.T) {
 	c := &clock{at: start}
 	key := newKey(t, "EdDSA")
-	m := revocation.NewMemory(10, c.now)
+	m := revocation.NewMemory(revocation.MemoryOptions{Limit: 10, Now: c.now})
 	tok := signed(t, key, nil)
 	for i := range 10 {
 		if err := m.Revoke(t.Context(), revocation.ID(issuer, fmt.Sprint(i), start.Add(5*time.Minute))); err != nil {
@@ -176,7 +176,7 @@ func TestMemoryForgets(t *testing.T) {
 // With concurrent calls, a revoked token is refused from then on.
 func TestMemoryAtOnce(t *testing.T) {
 	key := newKey(t, "EdDSA")
-	m := revocation.NewMemory(0, (&clock{at: start}).now)
+	m := revocation.NewMemory(revocation.MemoryOptions{Now: (&clock{at: start}).now})
 	var group sync.WaitGroup
 	for i := range 8 {
 		mine := signed(t, key, map[string]any{"jti": fmt.Sprint("mine-", i)})
@@ -201,7 +201,7 @@ func ExampleMemory() {
 	raw, _ := token.Sign(key, "at+jwt", map[string]any{"iss": issuer, "sub": "alice", "iat": time.Now().Unix() - 5, "exp": time.Now().Unix() + 300})
 	t, _ := token.Decode(raw) // an API has it from bearer.FromContext
 
-	revoked := revocation.NewMemory(0, nil) // for bearer.Revocation
+	revoked := revocation.NewMemory(revocation.MemoryOptions{}) // for bearer.Revocation
 	before, _ := revoked.Revoked(context.Background(), t)
 	_ = revoked.Revoke(context.Background(), revocation.Subject(issuer, "alice", time.Now()))
 	after, _ := revoked.Revoked(context.Background(), t)

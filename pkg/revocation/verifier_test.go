@@ -146,7 +146,7 @@ func TestCovering(t *testing.T) {
 	key := newKey(t, "EdDSA")
 	for ahead, want := range map[time.Duration]bool{-time.Hour: true, 0: true, 20 * time.Second: true, 60 * time.Second: true, 61 * time.Second: false} {
 		for name, e := range map[string]revocation.Entry{"subject": revocation.Subject(issuer, "alice", start), "session": revocation.Session(issuer, "s1", start)} {
-			m := revocation.NewMemory(0, (&clock{at: start}).now)
+			m := revocation.NewMemory(revocation.MemoryOptions{Now: (&clock{at: start}).now})
 			if err := m.Revoke(t.Context(), e.Covering(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
