@@ -60,8 +60,8 @@ func Load(path string) (*File, error) {
 	return parsed, nil
 }
 
-// ReadCredential reads a file with a secret, a key, a certificate or a token to
-// which a setting refers. A file that other users own or can change is refused, because they could
+// ReadCredential reads a file with a secret, a key or a token to which a setting
+// refers. A file that other users own or can change is refused, because they could
 // put in a credential of their own: CONFIG_INSECURE. Who can write its directory
 // does not matter, because such a user can only replace it by a file of their own.
 func ReadCredential(path string, limit int64) ([]byte, error) {

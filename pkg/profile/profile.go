@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
@@ -272,7 +273,7 @@ func (p *Profile) TLS() (*tls.Config, error) {
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if ca != "" {
-		data, err := ReadCredential(ca, maxFile)
+		data, err := readPublic(ca)
 		if err != nil {
 			return nil, unreadable(string(CACert), err)
 		}
@@ -296,7 +297,7 @@ func (p *Profile) TLS() (*tls.Config, error) {
 }
 
 func keyPair(cert, key string) (tls.Certificate, error) {
-	public, err := ReadCredential(cert, maxFile)
+	public, err := readPublic(cert)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -305,6 +306,17 @@ func keyPair(cert, key string) (tls.Certificate, error) {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(public, private)
+}
+
+// readPublic reads a file of certificates. They are often part of a project, whose
+// files other users may change.
+func readPublic(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAtMost(f, path, maxFile)
 }
 
 // unreadable returns the error of a file to which a setting refers.
