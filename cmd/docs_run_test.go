@@ -134,6 +134,7 @@ func elsewhere(command string) string {
 		"go ":                       "builds or tests the project",
 		"CGO_ENABLED=0 go install":  "downloads; TestNewcomer installs from a clone",
 		"GUARD_COST=":               "measures",
+		"START_COST=":               "measures",
 		"cd ":                       "belongs to one that does",
 		"oauthctl dev":              "the server that the test runs already",
 		"oauthctl demo":             "has a test of its own",
