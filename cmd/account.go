@@ -17,13 +17,14 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// The environment variables for what is not a setting of a profile.
+// Environment variables that are not settings of a profile.
 const (
 	variableToken  = "OAUTHCTL_TOKEN"
 	variableConfig = "OAUTHCTL_CONFIG"
 )
 
-// configPath is where the profile file is, "" where there is no home for one.
+// configPath returns the path of the profile file, or "" if there is no home
+// directory for it.
 func (env *Env) configPath() string {
 	switch {
 	case env.global.config != "":
@@ -37,9 +38,9 @@ func (env *Env) configPath() string {
 }
 
 // profile returns the profile that the flags and the environment choose. It is
-// resolved once: whatever changes meanwhile, a command has one profile. One that
-// was named and does not exist is an error, unless the environment gives all
-// that is needed.
+// read once, so a command uses one profile even if the file changes meanwhile.
+// A named profile that does not exist is an error, unless the environment has
+// all necessary settings.
 func (env *Env) profile() (*profile.Profile, error) {
 	p, err := env.anyProfile()
 	if err != nil || p.Exists() || p.NameOrigin() == profile.Saved || p.NameOrigin() == profile.Unset {
@@ -74,8 +75,9 @@ func (env *Env) anyProfile() (*profile.Profile, error) {
 	return p, nil
 }
 
-// hideSecrets keeps the variables that hold secrets from the programs that this
-// one starts: a browser, a keychain's helper, a command.
+// hideSecrets removes the variables that contain secrets from the environment
+// of the programs that this one starts: a browser, a keychain's helper, a
+// command.
 func (env *Env) hideSecrets(p *profile.Profile) {
 	if env.Hide == nil {
 		return
@@ -152,8 +154,8 @@ func (env *Env) clientFor(p *profile.Profile) (*safehttp.Client, error) {
 	return c, nil
 }
 
-// transport returns the transport for TLS settings, nil where the one that all
-// clients share will do.
+// transport returns the transport for TLS settings, or nil if the one that all
+// clients share is sufficient.
 func (env *Env) transport(settings *tls.Config) http.RoundTripper {
 	settings = env.trusting(settings)
 	if settings == nil && env.proxies == nil && !env.IsTerminal(env.Stderr) {
@@ -201,8 +203,8 @@ func (env *Env) bareClient() (*safehttp.Client, error) {
 	return c, nil
 }
 
-// environmentToken is an access token given by the environment, which is used in
-// place of a session.
+// environmentToken returns the access token from the environment, which is used
+// instead of a session.
 func (env *Env) environmentToken() secret.String {
 	if t, err := env.pastedToken(); err == nil {
 		return t
@@ -210,8 +212,9 @@ func (env *Env) environmentToken() secret.String {
 	return secret.New(strings.TrimSpace(env.Getenv(variableToken)))
 }
 
-// missingVariable names what a run that is configured by variables lacks, "" for
-// one that is not: there, no user can log in with a browser.
+// missingVariable names the variable that is missing in a run that is
+// configured by variables, where no user can log in with a browser. It returns
+// "" for any other run.
 func (env *Env) missingVariable() string {
 	p := env.resolved
 	if p == nil {
@@ -240,8 +243,8 @@ func (env *Env) missingVariable() string {
 	return ""
 }
 
-// warnOf shows a warning of a package, with the command that helps if there is
-// one.
+// warnOf prints a warning of a package, with the command that helps, if there
+// is one.
 func (env *Env) warnOf(err error) {
 	var d *diagnosis.Diagnosis
 	text := env.classify(err).Message
@@ -253,8 +256,9 @@ func (env *Env) warnOf(err error) {
 	env.warn("%s", clean(text))
 }
 
-// unbound refuses what would give a token to a program that cannot make the
-// proofs it needs (RFC 9449); what names that in the message.
+// unbound returns an error if the token would be given to a program that cannot
+// make the proofs it requires (RFC 9449). The message names the program or
+// output with what.
 func unbound(t *account.Token, what string) error {
 	if !t.Bound() {
 		return nil
@@ -269,8 +273,8 @@ func boundUsage(what string) error {
 	}
 }
 
-// tokenOrSession returns the token that an inspecting command is to look at: the
-// argument, or the profile's access token as it is, expired or not.
+// tokenOrSession returns the token for a command that inspects one: the
+// argument, or the profile's access token, even if it has expired.
 func (env *Env) tokenOrSession(args []string) (secret.String, error) {
 	if len(args) > 0 {
 		return env.tokenArg(args[0])

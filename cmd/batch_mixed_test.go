@@ -41,8 +41,8 @@ type batchResult struct {
 	code     int
 }
 
-// A batch ends with the most severe of its results, whatever their order, and
-// says of each token what verify says of it.
+// The exit code of a batch is the one of its most severe result, in any order, and each token has the result that
+// verify gives.
 func TestMixedBatch(t *testing.T) {
 	key, err := jwks.Generate("ES256")
 	if err != nil {

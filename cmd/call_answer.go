@@ -21,20 +21,21 @@ func tooLarge(what string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.ResponseTooLarge, Expected: diagnosis.Values{"at most " + size(maxShown)}, Got: diagnosis.Text(what + " is larger")}
 }
 
-// answer shows one answer.
+// answer shows one response.
 type answer struct {
 	env *Env
 	o   *callOptions
 	out *outputFile // nil without --output FILE
-	// wrote says that a part of the body is on stdout, so that the request is not
-	// repeated.
+	// wrote reports that a part of the body was written to stdout, so that the
+	// request must not be repeated.
 	wrote bool
-	// refusal is what the last answer means that is no success, nil for one that is.
+	// refusal explains the last response if it was not a success; otherwise it
+	// is nil.
 	refusal *apicall.Refusal
 }
 
-// show prints the answer: as it comes when it is piped, indented when it is JSON on
-// a terminal, as one object with --json, or into a file.
+// show prints the response: unchanged in a pipe, indented if it is JSON on a
+// terminal, as one object with --json, or into a file.
 func (a *answer) show(res *http.Response) error {
 	env := a.env
 	terminal := env.IsTerminal(env.Stdout)
@@ -201,7 +202,7 @@ func (o *outputFile) resume(res *http.Response) (done bool, err error) {
 	return false, o.restart()
 }
 
-// isGraphQL reports whether an answer is one of GraphQL, by its type or because the
+// isGraphQL reports whether a response is GraphQL, by its type or because the
 // user says so.
 func (a *answer) isGraphQL(res *http.Response) bool {
 	return a.o.graphql || strings.HasPrefix(res.Header.Get("Content-Type"), "application/graphql-response+json")
@@ -218,8 +219,8 @@ func (a *answer) graphql(res *http.Response, body []byte) error {
 	return nil
 }
 
-// attempts sends the request and shows the answer. A body that breaks off is
-// requested again as --retry says, if nothing of it was printed.
+// attempts sends the request and shows the response. If the body breaks off and
+// none of it was printed, the request is repeated as --retry says.
 func (env *Env) attempts(ctx context.Context, client *apicall.Client, request apicall.Request, a *answer) (*http.Response, error) {
 	for attempt := 0; ; attempt++ {
 		res, err := client.Do(ctx, request)

@@ -11,8 +11,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/discovery"
 )
 
-// What people write who know curl or HTTPie is understood where it is clear, and
-// answered with the right command where it is not.
+// The syntax of curl and HTTPie is accepted if its meaning is clear; otherwise
+// the error has the right command.
 
 func callArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 && (strings.HasPrefix(args[0], "{") || strings.HasPrefix(args[0], "[")) && cmd.Flags().Changed("json") {
@@ -24,8 +24,8 @@ func callArgs(cmd *cobra.Command, args []string) error {
 	return between(1, 1000)(cmd, args)
 }
 
-// take reads the arguments. As for HTTPie the method may be left out: it is GET, or
-// POST where there is a body.
+// take reads the arguments. As in HTTPie the method can be omitted: it is POST
+// if there is a body, otherwise GET.
 func (o *callOptions) take(args []string) {
 	if len(args) > 1 && !strings.ContainsAny(args[0], "/:.?") {
 		o.method, o.target, o.items = args[0], args[1], args[2:]
@@ -51,8 +51,8 @@ func methods() []string {
 
 func isMethod(name string) bool { return slices.Contains(methods(), strings.ToUpper(name)) }
 
-// looksWrong refuses a target that is a host without a scheme: as a path it would
-// be appended to the API's URL.
+// looksWrong refuses a target that is a host without a scheme, because it would
+// be appended to the API's URL as a path.
 func (o *callOptions) looksWrong() error {
 	if isMethod(o.target) && o.method != "" && !strings.Contains(o.target, "/") && isHost(o.method) {
 		return usageOf(fmt.Sprintf("the method %s comes after the URL", o.target), "oauthctl call "+o.target+" "+o.method)

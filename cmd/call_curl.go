@@ -16,13 +16,14 @@ import (
 // curlCommand is a request as a command for a POSIX shell and curl.
 type curlCommand struct {
 	words []string
-	// lacks says what the command does not do as `oauthctl call` does.
+	// lacks lists what `oauthctl call` does and the command does not.
 	lacks []string
 }
 
-// printCurl prints the request as a curl command. The token is not in it, nor in
-// curl's arguments when it runs: a command that prints the Authorization field runs
-// first, and curl reads the field from a file descriptor.
+// printCurl prints the request as a curl command. The command does not contain
+// the token, and neither do curl's arguments when it runs: a command that
+// prints the Authorization field runs first, and curl reads the field from a
+// file descriptor.
 func (env *Env) printCurl(p *profile.Profile, req *http.Request, request apicall.Request, o *callOptions) error {
 	c := curlCommand{words: []string{"curl", "--globoff"}}
 	c.connection(env, p, req.URL, o)
@@ -94,7 +95,7 @@ func (c *curlCommand) connection(env *Env, p *profile.Profile, u *url.URL, o *ca
 	}
 }
 
-// answer writes what curl does with the answer.
+// answer adds the options for curl's handling of the response.
 func (c *curlCommand) answer(method string, o *callOptions) {
 	if method == http.MethodGet || method == http.MethodHead {
 		c.words = append(c.words, "--location", "--max-redirs", "10")
@@ -130,7 +131,7 @@ func (c *curlCommand) answer(method string, o *callOptions) {
 	}
 }
 
-// header writes the header fields. The type of a multipart form is left to curl,
+// header adds the header fields. The type of a multipart form is left to curl,
 // which chooses the boundary.
 func (c *curlCommand) header(h http.Header, body, form bool) {
 	typed := false
@@ -156,8 +157,8 @@ func (c *curlCommand) header(h http.Header, body, form bool) {
 	}
 }
 
-// curlBody is the body as curl's arguments, nil if there is none; form reports
-// whether curl makes the form.
+// curlBody returns the body as curl's arguments, or nil if there is none; form
+// reports whether curl makes the form.
 func (o *callOptions) curlBody() (words []string, form bool, err error) {
 	switch {
 	case o.data == "-":

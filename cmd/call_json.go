@@ -11,14 +11,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// What an API sends as JSON is read as other tools read it, whatever its declared
-// type: with a byte order mark (RFC 8259, section 8.1), a repeated name, a byte of
-// another charset, and several values one after the other (NDJSON, RFC 7464).
-// Tokens are read strictly, elsewhere.
+// JSON from an API is read as tolerantly as other tools read it, with any
+// declared type: with a byte order mark (RFC 8259, section 8.1), a duplicate
+// name, a byte of another charset, and several values in a row (NDJSON, RFC
+// 7464). Tokens are read strictly, elsewhere.
 
-// jsonValues returns the JSON values that a body consists of, nil if it is not
-// JSON. Without lax a body that is not declared as JSON must be an object or a
-// list, since any number or quoted word is JSON.
+// jsonValues returns the JSON values in a body, or nil if it is not JSON.
+// Without lax, a body that is not declared as JSON must be an object or a list,
+// since any number or quoted word is JSON.
 func jsonValues(body []byte, kind string, lax bool) []jsontext.Value {
 	text, _ := readable(body, kind)
 	trimmed := strings.TrimLeft(text, " \t\r\n\x1e")
@@ -39,7 +39,8 @@ func jsonValues(body []byte, kind string, lax bool) []jsontext.Value {
 	}
 }
 
-// isJSON reports whether a Content-Type is one of JSON or of a sequence of it.
+// isJSON reports whether a Content-Type is a type of JSON or of a sequence of
+// JSON values.
 func isJSON(contentType string) bool {
 	kind, _, _ := mime.ParseMediaType(contentType)
 	switch kind {
@@ -49,8 +50,8 @@ func isJSON(contentType string) bool {
 	return strings.HasSuffix(kind, "+json")
 }
 
-// readable returns a body as UTF-8 by its byte order mark or the charset it names,
-// and reports whether it is text. Bytes that are not are replaced.
+// readable decodes a body to UTF-8 by its byte order mark or its charset, and
+// reports whether it is text. Invalid bytes are replaced.
 func readable(body []byte, kind string) (string, bool) {
 	_, params, _ := mime.ParseMediaType(kind)
 	charset := strings.ToLower(params["charset"])
@@ -58,7 +59,7 @@ func readable(body []byte, kind string) (string, bool) {
 	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")):
 		body = body[3:]
 	case charset == "iso-8859-1", charset == "latin1", charset == "windows-1252":
-		// Browsers read the former as the latter, which has more letters.
+		// Browsers decode ISO-8859-1 as Windows-1252, which has more letters.
 		return fromWindows1252(body), true
 	case strings.HasPrefix(charset, "utf-16"), bytes.HasPrefix(body, []byte("\xff\xfe")), bytes.HasPrefix(body, []byte("\xfe\xff")):
 		return fromUTF16(body, charset), len(body)%2 == 0
@@ -120,7 +121,7 @@ func fromUTF16(body []byte, charset string) string {
 	return string(utf16.Decode(units))
 }
 
-// bodyValue is a body as part of JSON output: its own JSON, or a text.
+// bodyValue returns a body as part of JSON output: its own JSON, or a string.
 func bodyValue(body []byte, kind string) any {
 	switch values := jsonValues(body, kind, false); {
 	case len(body) == 0:

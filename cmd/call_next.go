@@ -14,8 +14,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/apicall"
 )
 
-// pager finds the page after the one that was read: by the Link field, by the
-// expression of --next, or by the names that are common for it in bodies.
+// pager finds the next page: by the Link field, by the expression of --next, or
+// by a name that is common for it in bodies.
 type pager struct {
 	env   *Env
 	next  *gojq.Code // of --next, or nil
@@ -59,7 +59,7 @@ func (p *pager) find(res *http.Response) (string, error) {
 	return p.known(res, p.value(res)), nil
 }
 
-// value is the page's JSON for the jq engine, nil if it is not JSON.
+// value returns the page's JSON for the jq engine, or nil if it is not JSON.
 func (p *pager) value(res *http.Response) any {
 	values := jsonValues(p.page, res.Header.Get("Content-Type"), false)
 	if len(values) != 1 {
@@ -72,9 +72,9 @@ func (p *pager) value(res *http.Response) any {
 	return value
 }
 
-// asked is what --next gives: a URL or path, a cursor, or an object of query
-// parameters. Null, false, an empty text and no value mean that this was the last
-// page.
+// asked returns the result of --next: a URL or path, a cursor, or an object of
+// query parameters. Null, false, an empty string and no value mean that this
+// was the last page.
 func (p *pager) asked(res *http.Response, page any) (string, error) {
 	result, _ := p.next.Run(page).Next()
 	switch v := result.(type) {
@@ -126,7 +126,7 @@ func (p *pager) with(res *http.Response, name, value string) string {
 	return setQuery(&u, name, value)
 }
 
-// setQuery sets a parameter and leaves the others as they are and in their order.
+// setQuery sets a parameter and leaves the others and their order unchanged.
 func setQuery(u *url.URL, name, value string) string {
 	pair := url.QueryEscape(name) + "=" + url.QueryEscape(value)
 	var pairs []string
@@ -152,8 +152,8 @@ func setQuery(u *url.URL, name, value string) string {
 	return u.String()
 }
 
-// known looks for the names under which APIs put the next page into a body: a URL
-// is followed, and so is a cursor whose parameter is known. What is neither is
+// known looks for the names that APIs use for the next page in a body: a URL is
+// followed, and so is a cursor whose parameter is known. Anything else is
 // reported.
 func (p *pager) known(res *http.Response, page any) string {
 	for _, path := range []string{"@odata.nextLink", "odata.nextLink", "nextLink", "next", "links.next", "links.next.href", "_links.next", "_links.next.href", "paging.next", "paging.next.link", "pagination.next", "pagination.next_url", "meta.next", "next_page_url", "next_url", "next_page"} {
@@ -186,8 +186,8 @@ func (p *pager) known(res *http.Response, page any) string {
 	return ""
 }
 
-// member returns the member of an object that a path with dots leads to. A name with
-// dots is one name where the object has it.
+// member returns the member of an object at a path with dots. If the object has
+// a member whose name contains the dots, that one is returned.
 func member(value any, path string) any {
 	object, ok := value.(map[string]any)
 	if !ok {
@@ -203,8 +203,8 @@ func member(value any, path string) any {
 	return member(object[head], rest)
 }
 
-// pageInfos returns where a GraphQL answer says that there is another page (GraphQL
-// Cursor Connections, section 5).
+// pageInfos returns the paths at which a GraphQL response says that there is
+// another page (GraphQL Cursor Connections, section 5).
 func pageInfos(value any) []string {
 	object, ok := value.(map[string]any)
 	if !ok {
@@ -223,7 +223,7 @@ func pageInfos(value any) []string {
 	return found
 }
 
-// report warns that the collection goes on where it was not followed.
+// report warns if there are more pages that were not requested.
 func (p *pager) report() {
 	if p.unfollowed != "" {
 		p.env.warn("the last answer names a next page in %q, which is not followed; --next EXPR says where it is", clean(p.unfollowed))

@@ -13,9 +13,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/apicall"
 )
 
-// callPages prints a collection, page after page. Pages that are JSON lists make
-// one list; others follow each other as they are. Nothing is held but one page,
-// unless a filter has to see the whole.
+// callPages prints a collection, page after page. Pages that are JSON lists are
+// joined to one list; others are printed one after the other. Only one page is
+// held in memory, unless a filter needs all of them.
 func (env *Env) callPages(ctx context.Context, client *apicall.Client, request apicall.Request, o *callOptions) error {
 	next, err := newPager(env, o)
 	if err != nil {
@@ -28,7 +28,8 @@ func (env *Env) callPages(ctx context.Context, client *apicall.Client, request a
 			return callFault(err)
 		}
 		if refusal := apicall.Refused(res); refusal != nil {
-			// What came before is not a whole collection, and is not made to look like one.
+			// The pages so far are not the whole collection, so the list is
+			// left unfinished.
 			if err := list.out.Flush(); err != nil {
 				return err
 			}
@@ -120,8 +121,9 @@ func (c *collection) element(e jsontext.Value) error {
 	return err
 }
 
-// plainList returns the elements of a body that is a JSON list in UTF-8, as nearly
-// all are. It reports false for any other, which [jsonValues] may still read.
+// plainList returns the elements of a body that is a JSON list in UTF-8, as
+// almost every list is. It returns false for any other, which [jsonValues] may
+// still read.
 func plainList(body []byte, kind string) ([]jsontext.Value, bool) {
 	body = bytes.TrimLeft(body, " \t\r\n")
 	if len(body) == 0 || body[0] != '[' || !isJSON(kind) || strings.Contains(kind, "charset") {
@@ -146,7 +148,7 @@ func plainList(body []byte, kind string) ([]jsontext.Value, bool) {
 	return list, true
 }
 
-// elements calls each with the elements of a JSON list, as they are written.
+// elements calls each with the elements of a JSON list, unchanged.
 func elements(list jsontext.Value, each func(jsontext.Value) error) error {
 	from := jsontext.NewDecoder(bytes.NewReader(list), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if _, err := from.ReadToken(); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// reachAPI has a client connect as the flags say: through a socket, or over plain
-// http where the user accepts that.
+// reachAPI sets how a client connects, as the flags say: through a socket, or
+// over http without TLS if the user accepts that.
 func (env *Env) reachAPI(c *safehttp.Client, p *profile.Profile, o *callOptions) error {
 	if o.unixSocket != "" {
 		settings, err := p.TLS()

@@ -24,8 +24,8 @@ func notRepeated(why error) string {
 	return "the request is not repeated with another token: " + why.Error()
 }
 
-// explainRefusal says what an answer means that is no success, and which command
-// helps.
+// explainRefusal says what a response that is not a success means, and which
+// command helps.
 func (env *Env) explainRefusal(ctx context.Context, res *http.Response, refusal *apicall.Refusal, o *callOptions) error {
 	sent, carried := apicall.SentToken(res)
 	if refusal.ID == diagnosis.ScopeMissing && carried {
@@ -51,9 +51,9 @@ func (env *Env) explainRefusal(ctx context.Context, res *http.Response, refusal 
 	return withHint(refusal, hint, c.named.text...)
 }
 
-// logInAgain is the hint for a session whose token the API does not accept any
-// more, "" where there is no session. The login begins at the API, which may have
-// another authorization server by now.
+// logInAgain returns the hint for a session whose token the API does not accept
+// any longer, or "" without a session. The login starts at the API, because it
+// may use another authorization server now.
 func (env *Env) logInAgain(c hintContext) string {
 	p := env.resolved
 	if p == nil || p.Get(profile.API) == "" || !env.environmentToken().IsZero() {
@@ -62,8 +62,8 @@ func (env *Env) logInAgain(c hintContext) string {
 	return "log in again: " + c.run("login", p.Get(profile.API)) + "; if that does not help, verify the token: " + c.run("verify")
 }
 
-// loginFlags returns the flags of the login that would get a token which is
-// accepted, nil where no login helps.
+// loginFlags returns the flags of a login that would get an accepted token, or
+// nil if no login helps.
 func loginFlags(r *apicall.Refusal) []string {
 	var flags []string
 	for _, scope := range r.Scopes {
@@ -93,9 +93,9 @@ func lacking(scopes []string, sent apicall.AccessToken) []string {
 	return missing
 }
 
-// examine verifies the token that the API refused without a reason, as `oauthctl
-// verify` would with the profile's issuer and API, and says what it finds. It
-// returns "" for an opaque token, and where the issuer is unknown.
+// examine verifies a token that the API refused without a reason, as `oauthctl
+// verify` would with the profile's issuer and API, and returns the result as
+// text. It returns "" for an opaque token and for an unknown issuer.
 func (env *Env) examine(ctx context.Context, sent apicall.AccessToken, c hintContext) string {
 	t, err := token.Decode(sent.Value.Reveal())
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/apicall"
 )
 
-// maxHeld is how much of standard input is read before a request is sent, so that
-// the body has a length and can be sent again.
+// maxHeld is how many bytes of standard input are read before a request is
+// sent, so that the body has a length and can be sent again.
 const maxHeld = 1 << 20
 
 // request makes the request from the flags and items.
@@ -104,8 +104,8 @@ func (o *callOptions) body(env *Env, items *requestItems, request *apicall.Reque
 	return "application/json", agrees(items, "application/json")
 }
 
-// agrees refuses a Content-Type that is not that of the body which the fields
-// make.
+// agrees refuses a Content-Type that does not match the body made from the
+// fields.
 func agrees(items *requestItems, kind string) error {
 	values, _ := items.field("Content-Type")
 	for _, value := range values {
@@ -190,7 +190,8 @@ func looksJSON(start []byte) bool {
 	return jsontext.Value(trimmed).IsValid()
 }
 
-// isForm reports whether text is a URL-encoded form, as people write one for curl.
+// isForm reports whether text is a URL-encoded form, as users of curl write
+// one.
 func isForm(text string) bool {
 	if !strings.Contains(text, "=") {
 		return false
@@ -224,8 +225,9 @@ func fileBody(path string) (*apicall.Body, []byte, error) {
 	return body, start[:n], err
 }
 
-// stdinBody is standard input: a file as it is from here on, or what is read now if
-// that is not too much; the rest of a long input is read while it is sent.
+// stdinBody returns standard input as a body: a file from its current position,
+// or the input read now if it is short; the rest of a long input is read while
+// it is sent.
 func stdinBody(stdin io.Reader) (*apicall.Body, []byte, error) {
 	if f, ok := stdin.(*os.File); ok {
 		if body, start, ok := rewindable(f); ok {
@@ -263,7 +265,7 @@ func rewindable(f *os.File) (*apicall.Body, []byte, bool) {
 	return body, start[:n], true
 }
 
-// plainHeader is a header as lines, ordered by name.
+// plainHeader returns a header as lines, ordered by name.
 func plainHeader(h http.Header) []string {
 	var lines []string
 	for _, name := range sortedKeys(h) {

@@ -18,16 +18,17 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// maxEvent bounds one event or line of a stream.
+// maxEvent limits one event or line of a stream, in bytes.
 const maxEvent = 4 << 20
 
-// event is one server-sent event (WHATWG HTML, section 9.2), or a line of another
-// stream, whose data it is.
+// event is one server-sent event (WHATWG HTML, section 9.2), or a line of
+// another stream, which is then its data.
 type event struct {
 	name, id, data string
 }
 
-// streamed is where a stream is, to connect again after it broke off.
+// streamed is the position in a stream, to connect again after the connection
+// broke.
 type streamed struct {
 	lastID string
 	delay  time.Duration
@@ -38,8 +39,8 @@ type streamed struct {
 // server sets another time.
 const defaultDelay = 3 * time.Second
 
-// showStream prints what comes as it comes: the data of each server-sent event, or
-// each line, which in NDJSON is a value.
+// showStream prints data as soon as it arrives: the data of each server-sent
+// event, or each line, which in NDJSON is a value.
 func (env *Env) showStream(res *http.Response, o *callOptions) error {
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	lines := bufio.NewScanner(res.Body)
@@ -90,8 +91,8 @@ func (env *Env) showStream(res *http.Response, o *callOptions) error {
 	return nil
 }
 
-// reconnecting shows a stream and connects again when it ends, as a browser does,
-// until the server answers 204 or refuses.
+// reconnecting shows a stream and connects again when it ends, as a browser
+// does, until the server answers 204 or with an error.
 func (env *Env) reconnecting(ctx context.Context, client *apicall.Client, request apicall.Request, a *answer) (*http.Response, error) {
 	for {
 		if a.o.at.lastID != "" {
@@ -123,8 +124,8 @@ func (env *Env) reconnecting(ctx context.Context, client *apicall.Client, reques
 	}
 }
 
-// showEvent prints one event: filtered, made readable on a terminal, or as one
-// line of its own where it is piped.
+// showEvent prints one event: filtered, indented on a terminal, or as a single
+// line in a pipe.
 func (env *Env) showEvent(e event, o *callOptions) error {
 	if strings.TrimSpace(e.data) == "" && !env.global.json {
 		return nil
@@ -187,9 +188,9 @@ func (env *Env) jsonEvent(e event, values []jsontext.Value) error {
 	return err
 }
 
-// anyLine splits at CR LF, LF, and CR, all of which end a line of an event
-// stream. A CR at the end of what has come is one, whatever follows: an event is
-// not held back for the LF that may be part of it.
+// anyLine splits at CR LF, LF and CR, all of which end a line of an event
+// stream. A CR at the end of the data received so far ends the line at once:
+// the event does not wait for an LF that may belong to it.
 func anyLine() bufio.SplitFunc {
 	afterCR := false
 	return func(data []byte, atEOF bool) (int, []byte, error) {

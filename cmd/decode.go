@@ -85,7 +85,7 @@ func nothingToShow(d *diagnosis.Diagnosis) error {
 	return d
 }
 
-// warningsOf returns the reasons to refuse the text, and what is odd about the
+// warningsOf returns the reasons to refuse the text, and warnings about the
 // claims.
 func warningsOf(r *token.Reading, now time.Time) []warning {
 	found := r.Oddities
@@ -99,7 +99,7 @@ func warningsOf(r *token.Reading, now time.Time) []warning {
 	return warnings
 }
 
-// kindOfReading names what the token is for, or else its format.
+// kindOfReading names the purpose of the token, or otherwise its format.
 func kindOfReading(r *token.Reading) string {
 	if r.Format == token.FormatJWT {
 		return r.Token.Kind().String()
@@ -131,8 +131,9 @@ func decodedOf(r *token.Reading, o decodeOptions, now time.Time) *decoded {
 	return d
 }
 
-// shownJSON returns JSON from a token as valid JSON: of a duplicate name the last
-// value, and a replacement for what is not UTF-8. What is missing is null.
+// shownJSON returns JSON from a token as valid JSON: of duplicate names it has
+// the last value, and a replacement for bytes that are not UTF-8. A missing
+// value is null.
 func shownJSON(v jsontext.Value) jsontext.Value {
 	if v == nil || v.IsValid() {
 		return v
@@ -183,7 +184,7 @@ func (env *Env) printReading(r *token.Reading, o decodeOptions) {
 	}
 }
 
-// boundTo returns what has to be presented with the token, "" if nothing has (RFC
+// boundTo returns what must be presented with the token, or "" if nothing (RFC
 // 7800, RFC 9449, RFC 8705).
 func boundTo(r *token.Reading) string {
 	confirmation, _ := r.Token.Claim("cnf")

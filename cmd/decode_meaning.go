@@ -11,7 +11,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// meanings has one line for each registered header and claim: what it says, and
+// meanings has one line for each registered header and claim: its meaning, and
 // who reads it. Sources are RFC 7515, 7519, 7800, 8693, 9068, 9449 and OpenID
 // Connect Core.
 func meanings() map[string]string {
@@ -135,8 +135,8 @@ func eachMember(v jsontext.Value, f func(name string, value jsontext.Value)) {
 	}
 }
 
-// lastOfEach returns a JSON object in which each name is there once, at any depth,
-// in UTF-8.
+// lastOfEach returns a JSON object without duplicate names at any depth, in
+// UTF-8. Of duplicates the last value is kept.
 func lastOfEach(v jsontext.Value) jsontext.Value {
 	var read any
 	if json.Unmarshal(v, &read, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil {

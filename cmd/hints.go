@@ -83,10 +83,9 @@ func first(values diagnosis.Values, otherwise string) string {
 	return values[0]
 }
 
-// hintFor returns the hint for d, and the commands in it: the one of the table,
-// else the catalogue's fix.
-// A hint to run the command that failed, which only shows things and would fail
-// again, is none.
+// hintFor returns the hint for d, and the commands in it: the hint of the
+// table, or otherwise the catalogue's fix. A hint must not be the command that
+// just failed, if that only shows things and would fail again.
 func (env *Env) hintFor(d *diagnosis.Diagnosis) (hint string, commands []string) {
 	c := env.hintContext(d)
 	hint = commandHint(c)
@@ -103,13 +102,13 @@ func (env *Env) isFailed(args []string) bool {
 	return env.failed != nil && slices.Equal(args, strings.Fields(env.failed.CommandPath())[1:])
 }
 
-// onlyShows is the annotation of a command that changes nothing, so that it fails
-// again as long as its input is the same.
+// onlyShows is the annotation of a command that changes nothing, so that it
+// fails again with the same input.
 const onlyShows = "only shows"
 
-// commandHint returns what to run or which flag to change for a fault, "" if
-// neither helps. A new hint is one row here. The texts of the catalogue are for
-// every reader and have no commands.
+// commandHint returns which command to run or which flag to change for a fault,
+// or "" if neither helps. A new hint is one row here. The texts of the
+// catalogue are for every reader and contain no commands.
 func commandHint(c hintContext) string {
 	for _, part := range []func(hintContext) string{
 		refusalHint, hintContext.tokenHint, hintContext.accessHint, hintContext.loginHint, hintContext.serverHint, hintContext.storeHint,

@@ -90,7 +90,8 @@ func runIntrospect(ctx context.Context, env *Env, raw secret.String, o introspec
 	return env.showIntrospection(report, answer, failure)
 }
 
-// introspect asks the server, as the client that the flags name if they do.
+// introspect sends the token to the server, as the client in the flags if they
+// name one.
 func (env *Env) introspect(ctx context.Context, p *profile.Profile, raw secret.String, o introspectOptions) (*oauth.Introspection, error) {
 	given, once, err := o.clientOptions.given(env)
 	if err != nil {
@@ -114,8 +115,8 @@ func (env *Env) introspect(ctx context.Context, p *profile.Profile, raw secret.S
 	return answer, err
 }
 
-// shownIntrospection is what introspect prints with --json, whatever happened;
-// docs/reference/introspect.schema.json describes it.
+// shownIntrospection is what introspect prints with --json, also after an
+// error; docs/reference/introspect.schema.json describes it.
 type shownIntrospection struct {
 	Status   string          `json:"status"`
 	Valid    *bool           `json:"valid,omitzero"`
@@ -131,8 +132,7 @@ func failedIntrospection(env *Env, f failure) (io.Writer, any) {
 	return env.Stdout, shownIntrospection{Status: statusUnchecked, Checks: []token.Check{}, Error: &f}
 }
 
-// showIntrospection prints what the checks of the response came to, and the
-// response.
+// showIntrospection prints the results of the checks, and the response.
 func (env *Env) showIntrospection(report *token.Report, answer *oauth.Introspection, failure error) error {
 	if env.global.wantsJSON() {
 		one := env.shownReport(report, statusOf(failure), failure)

@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// printJSON prints v on stdout as --json and --jq ask.
+// printJSON prints v on stdout, in the form that --json or --jq requests.
 func (env *Env) printJSON(v any) error { return env.writeJSON(env.Stdout, v) }
 
 func (env *Env) writeJSON(w io.Writer, v any) error {
@@ -24,9 +24,9 @@ func (env *Env) writeJSON(w io.Writer, v any) error {
 	return encode(w, v)
 }
 
-// encode writes v indented, with escapes for whatever a terminal could act on:
-// JSON strings may hold any control character only escaped, and C1 controls and
-// direction marks are escaped as well.
+// encode writes v indented. It escapes every character that a terminal could
+// interpret: JSON already requires that for control characters in strings, and
+// C1 controls and direction marks are escaped too.
 func encode(w io.Writer, v any) error {
 	data, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
@@ -36,8 +36,8 @@ func encode(w io.Writer, v any) error {
 	return err
 }
 
-// escapeJSON replaces the characters that clean would replace by JSON escapes,
-// so the text stays the same JSON.
+// escapeJSON replaces the characters that clean would replace with JSON
+// escapes, so the text is still the same JSON.
 func escapeJSON(text string) string {
 	if isClean(strings.ReplaceAll(text, "\n", "")) {
 		return text

@@ -30,8 +30,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/secret"
 )
 
-// Env is everything a command gets from outside. [Main] fills it from the
-// process; a test fills it with what it likes.
+// Env has everything that a command gets from outside. [Main] fills it from the
+// process; a test fills it with its own values.
 type Env struct {
 	Stdin  io.Reader
 	Stdout io.Writer
@@ -43,38 +43,40 @@ type Env struct {
 	HTTP http.RoundTripper
 	// Browse opens a URL in the user's browser and may block until that ends.
 	Browse func(url string) error
-	// ConfigDir and StateDir hold the profiles and the sessions; empty where the
-	// process has no home.
+	// ConfigDir and StateDir are the directories of the profiles and the
+	// sessions; they are empty if the process has no home directory.
 	ConfigDir string
 	StateDir  string
 	// IsTerminal reports whether one of the three streams is a terminal.
 	IsTerminal func(stream any) bool
 
-	// Hide removes a variable that holds a secret from the environment of the
-	// programs that this one starts; nil leaves it.
+	// Hide removes a variable that contains a secret from the environment of
+	// the programs that this one starts. If nil, the variable stays.
 	Hide func(name string)
 
-	// watch returns a context that signals end; nil leaves signals alone.
+	// watch returns a context that is canceled by signals. If nil, signals are
+	// not handled.
 	watch  func(context.Context, ...os.Signal) context.Context
 	global globalFlags
-	// secrets are the credentials that requests have carried, which no message
-	// shows.
+	// secrets are the credentials that were sent in requests; no message shows
+	// them.
 	secrets secret.Scrubber
-	// proxies are those that the environment names, nil for none.
+	// proxies are the proxies in the environment, or nil if there are none.
 	proxies *safehttp.Proxies
 	// about is the URL of the API or the issuer that this run contacts, which
 	// doctor could examine; "" if it contacts none.
 	about string
-	// report is the record that --report asks for, nil without it.
+	// report is the record for --report, or nil without that flag.
 	report *reportFile
-	// keys is the file, the URL or the issuer that the keys of this run are from,
-	// which a hint to look at them names; "" for those of the profile.
+	// keys is the file, URL or issuer of the keys in this run, for a hint to
+	// look at them; it is "" for the keys of the profile.
 	keys string
-	// stdinTaken says that an argument or a flag of this run reads standard input.
+	// stdinTaken reports whether an argument or a flag of this run reads
+	// standard input.
 	stdinTaken bool
-	// failed is the command that has failed, nil before that.
+	// failed is the command that failed, or nil.
 	failed *cobra.Command
-	// resolved is the profile of this run, nil until a command asks for it.
+	// resolved is the profile of this run, or nil until a command needs it.
 	resolved *profile.Profile
 }
 
@@ -100,8 +102,8 @@ func Main() int {
 	return Run(context.Background(), env, os.Args[1:])
 }
 
-// snapshot returns the environment as it is now, so that its secrets can be
-// removed from what other programs inherit.
+// snapshot returns the current environment, so that secrets can be removed from
+// the environment that other programs inherit.
 func snapshot(environ []string) func(string) string {
 	values := make(map[string]string, len(environ))
 	for _, pair := range environ {
@@ -112,9 +114,9 @@ func snapshot(environ []string) func(string) string {
 	return func(name string) string { return values[name] }
 }
 
-// browse opens the browser: the first of the variable BROWSER's commands that
-// works, where it names some, otherwise the system's. Its chatter goes to stderr,
-// since stdout is data.
+// browse opens the browser: the first command of the variable BROWSER that
+// works, or the system's browser if the variable is not set. Its output goes to
+// stderr, since stdout is for data.
 func browse(commands, url string) error {
 	var failed error
 	for command := range strings.SplitSeq(commands, string(os.PathListSeparator)) {
@@ -147,8 +149,8 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// directories returns where profiles and sessions live, as the XDG base
-// directory specification and each system's custom have it.
+// directories returns the directories of profiles and sessions, according to
+// the XDG base directory specification and each system's conventions.
 func directories(getenv func(string) string) (config, state string) {
 	if home, err := os.UserConfigDir(); err == nil {
 		config = filepath.Join(home, "oauthctl")
@@ -171,9 +173,10 @@ type signalError struct{ signal syscall.Signal }
 
 func (e signalError) Error() string { return "interrupted by " + e.signal.String() }
 
-// withSignals returns a context that SIGINT, SIGTERM and more signals end, with
-// the signal as its cause. A second signal ends the process the ordinary way. It
-// listens until the process ends, since to stop takes as long as to start.
+// withSignals returns a context that is canceled by SIGINT, SIGTERM and the
+// other given signals, with the signal as its cause. A second signal ends the
+// process immediately. It listens until the process ends, because stopping
+// takes as long as starting.
 func withSignals(parent context.Context, more ...os.Signal) context.Context {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
@@ -190,8 +193,8 @@ func withSignals(parent context.Context, more ...os.Signal) context.Context {
 // reloadsOnHangup marks a command that reads its files again at SIGHUP.
 const reloadsOnHangup = "reloads on hangup"
 
-// listenForSignals gives a command that waits for something a context that
-// signals end.
+// listenForSignals gives a waiting command a context that is canceled by
+// signals.
 func (env *Env) listenForSignals(cmd *cobra.Command, _ []string) {
 	if env.watch == nil {
 		return
@@ -204,7 +207,7 @@ func (env *Env) listenForSignals(cmd *cobra.Command, _ []string) {
 }
 
 // Run runs one command line and returns its exit code. It is the only place
-// where an error becomes a message and a code.
+// where an error is converted to a message and a code.
 func Run(ctx context.Context, env *Env, args []string) int {
 	out := newDataWriter(env.Stdout)
 	env.Stdout = out

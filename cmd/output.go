@@ -10,24 +10,24 @@ import (
 	"path/filepath"
 )
 
-// outputFile is where --output writes. A regular file is replaced as a whole, once
-// all of the body has arrived: whatever reads it sees the old content or the new.
-// What is not a regular file, such as a pipe or a device, is written to as the
-// body arrives.
+// outputFile is the target of --output. A regular file is replaced when the
+// whole body has arrived: other programs see either the old or the new content.
+// Anything else, such as a pipe or a device, is written to while the body
+// arrives.
 type outputFile struct {
 	path string      // as the user wrote it
 	real string      // behind symbolic links
 	old  fs.FileInfo // nil if there was no file
 	in   io.WriteCloser
 	temp *os.File
-	// inPlace says that the temporary file is copied into the old one, which others
-	// may know by another name or which cannot be replaced.
+	// inPlace reports whether the temporary file is copied into the old file,
+	// which may have other names or cannot be replaced.
 	inPlace bool
 	resumed int64 // bytes that were there already
 	partial bool  // appended to in place
 }
 
-// openOutput prepares writing to path, before the request is sent: it finds out
+// openOutput prepares writing to path, before the request is sent: it checks
 // whether that is possible and changes nothing. A named pipe blocks until a
 // program reads it.
 func openOutput(ctx context.Context, path string, resume bool) (*outputFile, error) {
@@ -80,7 +80,8 @@ func followLinks(path string) (string, error) {
 	return "", errors.New("too many symbolic links")
 }
 
-// openDevice opens what is written to as it is. Opening a pipe waits for a reader.
+// openDevice opens a file that is not regular. Opening a pipe waits for a
+// reader.
 func openDevice(ctx context.Context, path string) (io.WriteCloser, error) {
 	type opened struct {
 		f   *os.File
@@ -99,7 +100,7 @@ func openDevice(ctx context.Context, path string) (io.WriteCloser, error) {
 	}
 }
 
-// create makes the temporary file next to the one that it becomes.
+// create makes the temporary file, in the directory of the final one.
 func (o *outputFile) create(mode fs.FileMode) error {
 	dir, base := filepath.Split(o.real)
 	for n := range 10_000 {
@@ -114,7 +115,7 @@ func (o *outputFile) create(mode fs.FileMode) error {
 	return errors.New("too many temporary files")
 }
 
-// replace prepares replacing a regular file, whose mode and owner stay.
+// replace prepares replacing a regular file. Its mode and owner are kept.
 func (o *outputFile) replace() error {
 	if o.old.Mode().Perm()&0o222 == 0 {
 		return fs.ErrPermission
@@ -130,7 +131,7 @@ func (o *outputFile) replace() error {
 	if !o.inPlace {
 		err = o.create(0o600)
 		if err == nil && keepOwner(o.temp, o.old) != nil {
-			// Of another owner, which only writing in place keeps.
+			// The file has another owner, which only writing in place keeps.
 			o.discard()
 			o.inPlace = true
 		} else if err == nil {
@@ -138,13 +139,14 @@ func (o *outputFile) replace() error {
 		}
 		o.inPlace = true
 	}
-	// The body is collected elsewhere, so that a part of it never replaces the file.
+	// The body is stored elsewhere first, so that an incomplete body never
+	// replaces the file.
 	o.temp, err = os.CreateTemp("", "oauthctl-*")
 	o.in = o.temp
 	return err
 }
 
-// openPartial opens a file to which what is missing is appended.
+// openPartial opens a file to append the missing rest.
 func (o *outputFile) openPartial() error {
 	if o.old != nil && !o.old.Mode().IsRegular() {
 		return errors.New("only a regular file can be continued")
@@ -158,7 +160,8 @@ func (o *outputFile) openPartial() error {
 	return err
 }
 
-// restart empties a file that is continued: the server sends all of it.
+// restart empties a file that was to be continued, because the server sends the
+// whole body.
 func (o *outputFile) restart() error {
 	f, ok := o.in.(*os.File)
 	if !ok || o.resumed == 0 {
@@ -175,8 +178,8 @@ func (o *outputFile) restart() error {
 // Write implements [io.Writer].
 func (o *outputFile) Write(p []byte) (int, error) { return o.in.Write(p) }
 
-// rewind forgets what was written, and reports whether it could: what went into a
-// pipe is gone.
+// rewind removes what was written, and reports whether that was possible: data
+// written to a pipe cannot be removed.
 func (o *outputFile) rewind() bool {
 	if o.temp == nil || o.temp.Truncate(0) != nil {
 		return false
@@ -185,7 +188,7 @@ func (o *outputFile) rewind() bool {
 	return err == nil
 }
 
-// finish puts the whole body in place.
+// finish moves the whole body to the file.
 func (o *outputFile) finish() error {
 	err := o.commit()
 	o.discard()
@@ -231,7 +234,7 @@ func (o *outputFile) copyBack() error {
 	return err
 }
 
-// discard removes what is temporary and leaves the file as it was.
+// discard removes the temporary file and leaves the target unchanged.
 func (o *outputFile) discard() {
 	if o.temp != nil {
 		_ = o.temp.Close()

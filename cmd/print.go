@@ -2,12 +2,12 @@ package cmd
 
 // The rules of the screen.
 //
-//   - Data goes to stdout and nothing else does. Messages, prompts, progress,
-//     warnings and errors go to stderr; --quiet leaves only errors.
+//   - Only data goes to stdout. Messages, prompts, progress, warnings and errors
+//     go to stderr; with --quiet, only errors.
 //   - A failure is one line that begins with "oauthctl:", then at most one hint
 //     and one "see:". Sentences in messages have no final stop.
-//   - Whatever came from outside (claims, server texts, headers) goes through
-//     clean before it reaches a stream, terminal or not.
+//   - Text from outside (claims, server texts, headers) is passed through clean
+//     before it is written, to a terminal or not.
 //   - Colour says nothing that the words do not say. It is decided once per
 //     stream: only on a terminal, without NO_COLOR, TERM=dumb or --no-color. The
 //     terminal is never asked anything, since one that does not answer would
@@ -28,7 +28,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// screen is one stream with its way of showing emphasis.
+// screen is one stream and how it shows emphasis.
 type screen struct {
 	w      io.Writer
 	colour bool
@@ -67,8 +67,8 @@ func (s *screen) bad(text string) string    { return s.paint(text, "1", true) }
 func (s *screen) warn(text string) string   { return s.paint(text, "3", true) }
 func (s *screen) name(text string) string   { return s.paint(text, "6", false) }
 
-// faint is for what a reader may skip. Bright black is readable on both light
-// and dark backgrounds where the faint attribute is not.
+// faint marks text that a reader may skip. Bright black is readable on both
+// light and dark backgrounds, unlike the faint attribute.
 func (s *screen) faint(text string) string { return s.paint(text, "8", false) }
 
 func (s *screen) line(format string, args ...any) {
@@ -103,9 +103,9 @@ func (s *screen) table(rows [][2]string) {
 	}
 }
 
-// clean makes text from outside safe for a terminal: what could move the
-// cursor, change its state or reverse the direction of text is shown as an
-// escape; other text is unchanged.
+// clean makes text from outside safe for a terminal: characters that could move
+// the cursor, change its state or reverse the direction of text are escaped;
+// other text is unchanged.
 func clean(text string) string {
 	if isClean(text) {
 		return text
@@ -144,7 +144,7 @@ func cleanLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// choices writes the values that something can have: a, b or c.
+// choices formats the possible values of something: a, b or c.
 func choices(values []string) string {
 	if len(values) < 2 {
 		return strings.Join(values, "")

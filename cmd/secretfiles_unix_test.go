@@ -12,8 +12,8 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// A file with a secret, a key or a token to which a profile refers is refused while other users can change it, before
-// anything is sent; what only others can read is not, since containers mount secrets so.
+// A file with a secret, a key or a token to which a profile refers is refused if other users can change it, before
+// anything is sent. A file that others can only read is accepted, since containers mount secrets like that.
 func TestSecretFilesThatOthersCanChange(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
 	dir := t.TempDir()
@@ -45,7 +45,7 @@ func TestSecretFilesThatOthersCanChange(t *testing.T) {
 			}
 		}
 	}
-	// A link is what it leads to, and a pipe is of the process that made it.
+	// For a link, the file that it leads to is checked; a pipe belongs to the process that made it.
 	link, pipe := filepath.Join(dir, "link"), filepath.Join(dir, "pipe")
 	if err := os.Symlink(secretFile, link); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestSecretFilesThatOthersCanChange(t *testing.T) {
 	if w.run(append(client, "--client-secret-file", pipe)...); strings.Contains(w.stderr.String(), "CONFIG_INSECURE") {
 		t.Errorf("a pipe: %s", &w.stderr)
 	}
-	// A token that is only looked at may be anybody's.
+	// Anyone may be able to change a file whose token is only inspected.
 	if err := os.Chmod(token, 0o666); err != nil {
 		t.Fatal(err)
 	}

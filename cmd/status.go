@@ -48,7 +48,7 @@ type statusReport struct {
 	itself  bool // the client needs no user
 }
 
-// storeReport is where a session is kept.
+// storeReport says where a session is stored.
 type storeReport struct {
 	Kind   string `json:"kind"`
 	Path   string `json:"path,omitempty"`
@@ -112,7 +112,7 @@ func (env *Env) reportOf(a *account.Account, status account.Status) *statusRepor
 	return r
 }
 
-// timestamp writes a time for a program, "" for none.
+// timestamp formats a time for a program, "" if there is none.
 func timestamp(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -156,7 +156,7 @@ func showStatus(s *screen, r *statusReport, now time.Time) {
 	})
 }
 
-// expiryText says when the access token ends, in the words of when, and what
+// expiryText says when the access token expires, formatted with when, and what
 // happens then.
 func expiryText(s *account.Session, itself bool, now time.Time, when func(t, now time.Time) string) string {
 	text := "not known"

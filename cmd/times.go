@@ -37,12 +37,12 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d years", d/(365*24*time.Hour))
 }
 
-// clock shows a time for people, with how far away it is.
+// clock formats a time for people, with the time relative to now.
 func clock(t, now time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05 UTC") + " (" + ago(t, now) + ")"
 }
 
-// parseTime reads a time as people and tokens write it.
+// parseTime parses a time in the forms that people and tokens use.
 func parseTime(text string) (time.Time, error) {
 	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return time.Unix(seconds, 0), nil

@@ -14,11 +14,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// maxCredential bounds what a credential helper reads.
+// maxCredential limits the input of a credential helper, in bytes.
 const maxCredential = 64 << 10
 
 // credentialHelper answers git (git-credential) or docker
-// (docker-credential-helpers). The token is for the API's own origin: a
+// (docker-credential-helpers). The token is only for the API's own origin: a
 // repository of another host gets none.
 func (env *Env) credentialHelper(ctx context.Context, o tokenOptions, f tokenFormat) error {
 	switch o.action {
@@ -45,7 +45,8 @@ func (env *Env) credentialHelper(ctx context.Context, o tokenOptions, f tokenFor
 	}
 	if err := belongs(target, p.Get(profile.API), o.allowOrigin); err != nil {
 		if f.lacks != "" {
-			// By this line docker knows that there is no credential, and goes on without.
+			// From this line docker knows that there is no credential, and
+			// continues without one.
 			env.stdout().line("%s", f.lacks)
 		}
 		return err
@@ -76,13 +77,13 @@ func printGit(env *Env, o tokenOptions, t *usableToken) error {
 	return nil
 }
 
-// gitServer is the server that git names.
+// gitServer returns the server in git's request.
 func gitServer(asked string) (*url.URL, error) {
 	fields := gitFields(asked)
 	return &url.URL{Scheme: fields["protocol"], Host: fields["host"]}, nil
 }
 
-// gitFields reads what git asks for: lines of NAME=VALUE until an empty one.
+// gitFields reads git's request: lines of NAME=VALUE until an empty one.
 func gitFields(asked string) map[string]string {
 	fields := map[string]string{}
 	lines := bufio.NewScanner(strings.NewReader(asked))
@@ -97,7 +98,8 @@ func gitFields(asked string) map[string]string {
 	return fields
 }
 
-// dockerServer is the registry that docker names, with or without a scheme.
+// dockerServer returns the registry in docker's request, with or without a
+// scheme.
 func dockerServer(asked string) (*url.URL, error) {
 	text := strings.TrimSpace(asked)
 	if !strings.Contains(text, "://") {
@@ -110,7 +112,7 @@ func dockerServer(asked string) (*url.URL, error) {
 	return u, nil
 }
 
-// belongs refuses an origin to which the token does not belong.
+// belongs returns an error for an origin to which the token does not belong.
 func belongs(target *url.URL, api string, allowed []string) error {
 	if target.Host == "" || target.Scheme != "https" && target.Scheme != "http" {
 		return usage("expected the protocol and host that a credential is for on standard input")
@@ -124,7 +126,7 @@ func belongs(target *url.URL, api string, allowed []string) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.OriginRefused, Expected: diagnosis.Values(slices.Concat([]string{api}, allowed)), Got: diagnosis.Values{safehttp.Origin(target)}}
 }
 
-// host is the API's host, for a file that lists credentials by host.
+// host returns the API's host, for a file that lists credentials by host.
 func (t *usableToken) host() (string, error) {
 	u, err := safehttp.CheckURL(t.api)
 	if err != nil {

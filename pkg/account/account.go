@@ -161,7 +161,7 @@ func (a *Account) loginRequired() error {
 
 // ActsForItself reports whether the account obtains tokens without a user: the
 // profile has a grant without a user, or the client can authenticate and no user
-// is logged in. If a user is logged in, the client is not used in place of the
+// is logged in. If a user is logged in, the client is not used instead of the
 // user.
 func (a *Account) ActsForItself() bool {
 	s, err := a.store.Load(a.profile.Name())

@@ -114,7 +114,8 @@ func (c callback) close() {
 	}
 }
 
-// receive waits for the browser, or for ever where it cannot come.
+// receive waits for the browser, or until the context ends if no browser can
+// connect.
 func (c callback) receive(ctx context.Context, accept func(url.Values) error, strays chan<- loopback.Stray) error {
 	if c.receiver == nil {
 		<-ctx.Done()
@@ -312,5 +313,5 @@ func (l *login) lines(ctx context.Context) <-chan string {
 	return lines
 }
 
-// redirectURI is the one that was asked for, "" where any will do.
+// redirectURI returns the redirect URI in the profile, or "" if any is allowed.
 func (l *login) redirectURI() string { return l.profile.Get(profile.RedirectURI) }

@@ -17,13 +17,13 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// sight is what the authorization endpoint shows to a browser without a session.
-// A server refuses a request whose client or redirect URI it does not know on a
-// page of its own (RFC 6749, section 4.1.2.1), with any status. The zero sight
-// is one of which nothing is known.
+// sight is what the authorization endpoint shows to a browser without a
+// session. If the server does not know the client or the redirect URI, it
+// refuses the request on its own page (RFC 6749, section 4.1.2.1), with any
+// status. The zero sight means that nothing is known.
 type sight struct {
 	status int
-	// refusal is the error that the address of the page names, nil without one.
+	// refusal is the error in the address of the page, or nil.
 	refusal *oauth.Error
 	page    string // its text, quoted
 	deadEnd bool   // it is HTML that offers nothing to go on with
@@ -33,8 +33,8 @@ type sight struct {
 const maxHops = 6
 
 // look opens the address of a request as a browser would, and follows redirects
-// within the origin. A pushed request is not looked at: the server has accepted
-// it, and takes it once.
+// within the origin. A pushed request is not opened: the server has accepted it
+// already, and accepts it only once.
 func (l *login) look(ctx context.Context, request *oauth.AuthorizationRequest) sight {
 	if request.Pushed() {
 		return sight{}
@@ -76,8 +76,8 @@ func isAnswer(address *url.URL, redirectURI string) bool {
 	return err == nil && u.Scheme == address.Scheme && u.Host == address.Host && u.Path == address.Path
 }
 
-// refuses reports whether the page is one on which nobody can log in. A firewall
-// or a limit may be about this program, not about the browser.
+// refuses reports whether a user cannot log in on the page. A firewall or a
+// limit may apply to this program only, not to the browser.
 func (s sight) refuses() bool {
 	switch s.status {
 	case http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests:
@@ -95,8 +95,8 @@ func (s sight) forgot() bool {
 	return s.refuses()
 }
 
-// explain says why nobody came back within the limit: that the server refuses the
-// request, or what it shows.
+// explain says why no answer arrived within the limit: that the server refuses
+// the request, or what its page shows.
 func (s sight) explain(client *oauth.Client, request *oauth.AuthorizationRequest, limit time.Duration) error {
 	if s.refuses() {
 		d := &diagnosis.Diagnosis{
@@ -119,8 +119,8 @@ func timedOut(limit time.Duration, err error) error {
 	return &diagnosis.Diagnosis{ID: diagnosis.LoginTimeout, Expected: diagnosis.Values{"a login within " + limit.String()}, Got: diagnosis.None, Err: err}
 }
 
-// isDeadEnd reports whether a page has no form, script, link or anything else that
-// leads on, so that it is no page to log in at.
+// isDeadEnd reports whether a page has no form, script, link or anything else
+// to continue with, so that a user cannot log in on it.
 func isDeadEnd(res *safehttp.Response) bool {
 	kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if err != nil {
@@ -135,8 +135,8 @@ func isDeadEnd(res *safehttp.Response) bool {
 	return true
 }
 
-// leadsOn matches the elements and attributes by which a page takes a user
-// somewhere.
+// leadsOn matches the elements and attributes with which a user can leave a
+// page.
 var leadsOn = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)<(form|input|button|script|iframe|frame|object|embed)\b|<[^>]*\s(href|http-equiv|on[a-z]+)\s*=`)
 })
@@ -146,7 +146,8 @@ var markup = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?is)<(script|style|head)\b.*?</(script|style|head)>|<[^>]*>|\s+`)
 })
 
-// pageText returns the beginning of what a page says, quoted; "" if nothing.
+// pageText returns the beginning of a page's text, quoted, or "" if there is
+// none.
 func pageText(body []byte) string {
 	text := strings.Join(strings.Fields(html.UnescapeString(markup().ReplaceAllString(string(body), " "))), " ")
 	if text == "" {

@@ -15,12 +15,12 @@ type pasting struct {
 	held string // the lines from the beginning of an address on
 }
 
-// maxHeld bounds what is kept of lines that are no answer.
+// maxHeld limits the stored lines that are not an answer, in bytes.
 const maxHeld = 64 << 10
 
-// pasted takes a line as the browser's request is taken, alone or with the lines
-// before it. It returns an error that wraps [loopback.ErrStray] while the wait
-// goes on.
+// pasted handles a line like a request from the browser, alone or together with
+// the lines before it. It returns an error that wraps [loopback.ErrStray] if
+// the login must wait for more.
 func (l *login) pasted(p *pasting, line, redirectURI string, a *acceptor) error {
 	if line == "" {
 		return loopback.ErrStray
@@ -40,9 +40,10 @@ func (l *login) pasted(p *pasting, line, redirectURI string, a *acceptor) error 
 	return err
 }
 
-// try takes a text as the address at which the browser ended. It says why one is
-// not the answer. A browser's request is never cut short, but a pasted address may
-// be, so that one which lacks a parameter is no answer at all.
+// try reads a text as the address at which the browser ended. If it is not the
+// answer, refusal says why. A pasted address may be cut off, unlike a request
+// of a browser, so an address in which a parameter is missing is not treated as
+// the answer.
 func try(text, redirectURI string, a *acceptor) (refusal *diagnosis.Diagnosis, err error) {
 	values, err := loopback.ParsePasted(text, redirectURI)
 	if err != nil {

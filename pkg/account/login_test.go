@@ -62,7 +62,8 @@ func TestNoRefreshIfItCannotBeStored(t *testing.T) {
 // A login succeeds even if the profile file cannot be written.
 func TestUnwritableProfileFile(t *testing.T) {
 	h, r := newHome(t), newRigged(t)
-	// A directory in place of the file cannot be overwritten, not even by root.
+	// A directory at the path of the file cannot be overwritten, not even by
+	// root.
 	if err := os.MkdirAll(filepath.Join(h.path, "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,9 @@ import (
 // bodyWait is how long a client may take to send a body.
 const bodyWait = 30 * time.Second
 
-// withBodyLimit ends a connection whose client announces a body and does not send
-// it. Without that it would be held for ever, since a server reads the rest of a
-// body before it answers.
+// withBodyLimit closes the connection of a client that announces a body and
+// does not send it. Otherwise the connection would stay open without a limit,
+// since a server reads the rest of a body before it answers.
 func (s *Server) withBodyLimit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 && r.Body != nil {

@@ -216,7 +216,7 @@ func (v *Verifier) checkNonce(nonce string) error {
 }
 
 // checkBinding checks that proof, key and access token belong together. A token
-// without a key is not bound, whatever the proof.
+// without a key is not bound, with any proof.
 func checkBinding(t *token.Token, req Request, thumbprint string) error {
 	if !req.AccessToken.IsZero() {
 		ath, ok := text(t, "ath")

@@ -144,9 +144,10 @@ func (c *Client) endpoint(name string) (string, error) {
 }
 
 // Ready reports what is missing for a login with a grant before anything is
-// sent, so that no client is registered in vain. Pushed means that the
-// authorization request will be pushed (RFC 9126). Errors are Diagnoses:
-// METADATA_INVALID, INSECURE_ENDPOINT, ENDPOINT_MISSING, ENDPOINT_MOVED.
+// sent, so that no client is registered for a login that cannot succeed. Pushed
+// means that the authorization request will be pushed (RFC 9126). Errors are
+// Diagnoses: METADATA_INVALID, INSECURE_ENDPOINT, ENDPOINT_MISSING,
+// ENDPOINT_MOVED.
 func (c *Client) Ready(grantType string, pushed bool) error {
 	needed := []string{"token_endpoint"}
 	switch grantType {

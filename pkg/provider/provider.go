@@ -164,8 +164,8 @@ var rules = []rule{
 // keycloakClients are the clients that Keycloak creates in each realm.
 var keycloakClients = []string{"account", "account-console", "admin-cli", "broker", "realm-management", "security-admin-console"}
 
-// isKeycloakIssuer reports whether an issuer has the form of a realm of Keycloak,
-// at whatever path Keycloak itself is.
+// isKeycloakIssuer reports whether an issuer has the form of a realm of
+// Keycloak, with any path before it.
 func isKeycloakIssuer(issuer string) bool {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Host == "" {

@@ -13,9 +13,10 @@ import (
 const ClockTolerance = 30 * time.Second
 
 // ClockAhead returns by how much the clock of the server that sent a header is
-// ahead of this machine's, which shows now. It goes by Date (RFC 9110, section
-// 6.6.1); a response from a cache is older by its Age (RFC 9111, section 5.1). It
-// reports false if the header has no valid Date, or an Age beyond all caches.
+// ahead of this machine's, which shows now. It uses Date (RFC 9110, section
+// 6.6.1); a response from a cache is older by its Age (RFC 9111, section 5.1).
+// It returns false if the header has no valid Date, or a larger Age than caches
+// send.
 func ClockAhead(h http.Header, now time.Time) (ahead time.Duration, ok bool) {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil {

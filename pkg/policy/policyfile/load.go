@@ -31,8 +31,8 @@ import (
 //	  "DELETE /api/users/{id}": {scopes: [users:delete], claims: {tenant: acme, email: {matches: "@example\\.com$"}}}
 //	  "GET /healthz":           {public: true}
 //
-// A policy with several issuers has a list issuers in place of issuer, audience,
-// algorithms, accept and jwks, each element with these keys.
+// A policy with several issuers has a list issuers instead of issuer, audience,
+// algorithms, accept and jwks; each element has these keys.
 func Load(data []byte, name string) (*policy.Policy, error) {
 	return (&Source{files: []document{{name: name, data: data}}}).Policy(nil)
 }

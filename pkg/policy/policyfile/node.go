@@ -59,9 +59,9 @@ func partsOf(text string) []part {
 	}
 }
 
-// unusable returns the error of a value that is not of a kind, such as a scope. An
-// error that quotes the value is not shown if a variable is part of it, because
-// that may be a secret; what the file has is shown in place of it.
+// unusable returns the error of a value that is not of a kind, such as a scope.
+// An error that quotes the value is not shown if a variable is part of it,
+// because that may be a secret; the text of the file is shown instead.
 func unusable(n *yaml.Node, kind string, err error) error {
 	if slices.ContainsFunc(partsOf(n.Value), func(p part) bool { return p.variable != "" }) {
 		return at(n, "the value of %s is not %s", diagnosis.Quote(n.Value), kind)
