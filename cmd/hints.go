@@ -214,6 +214,9 @@ func (c hintContext) loginHint() string {
 	case diagnosis.ServerUnknown:
 		return "give the URL of the API or of the issuer: " + c.run("login", "URL") + "; to try it, start `oauthctl dev`"
 	case diagnosis.ConfigInsecure:
+		if errors.Is(c.Diagnosis, profile.ErrOtherOwner) {
+			return "make a copy of your own and use it: the owner of " + shellQuote(first(c.Got, "FILE")) + " can change it at any time"
+		}
 		return "chmod go-w " + shellQuote(first(c.Got, "FILE"))
 	case diagnosis.ConfigUnwritable:
 		return "set HOME or XDG_CONFIG_HOME, or use another file with --config FILE"

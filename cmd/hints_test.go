@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
+	"github.com/oauthctl/oauthctl/pkg/profile"
 )
 
 // knowCommandLine lists the packages whose hints still have commands. Do not add to it.
@@ -96,6 +97,16 @@ func TestHints(t *testing.T) {
 			globalFlags{},
 			&diagnosis.Diagnosis{ID: diagnosis.DetailsMissing, Expected: diagnosis.Values{`{"type":"payment"}`}},
 			`oauthctl login --param 'authorization_details=[{"type":"payment"}]'`,
+		},
+		"a file that others can write": {
+			globalFlags{},
+			&diagnosis.Diagnosis{ID: diagnosis.ConfigInsecure, Got: diagnosis.Values{"/etc/a b", "mode 0666"}},
+			"chmod go-w '/etc/a b'",
+		},
+		"a file of another user": {
+			globalFlags{},
+			&diagnosis.Diagnosis{ID: diagnosis.ConfigInsecure, Got: diagnosis.Values{"/etc/a b"}, Err: profile.ErrOtherOwner},
+			"make a copy of your own and use it: the owner of '/etc/a b' can change it at any time",
 		},
 		"an issuer is quoted": {
 			globalFlags{},

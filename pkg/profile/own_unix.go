@@ -53,7 +53,7 @@ func safe(info os.FileInfo, path string, sticky bool) error {
 	d := &diagnosis.Diagnosis{ID: diagnosis.ConfigInsecure}
 	switch mode := info.Mode().Perm(); {
 	case int64(stat.Uid) != int64(os.Geteuid()) && stat.Uid != 0:
-		d.Expected, d.Got = diagnosis.Values{"a file that you or root own"}, diagnosis.Values{path, "owned by another user"}
+		d.Expected, d.Got, d.Err = diagnosis.Values{"a file that you or root own"}, diagnosis.Values{path}, ErrOtherOwner
 	case mode&0o022 != 0 && !sticky:
 		d.Expected, d.Got = diagnosis.Values{"write access for you only"}, diagnosis.Values{path, fmt.Sprintf("mode %04o", mode)}
 	default:

@@ -26,6 +26,10 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
+// ErrOtherOwner is the error in CONFIG_INSECURE when a file, or its directory,
+// belongs to another user than this one and root.
+var ErrOtherOwner = errors.New("another user owns it")
+
 // Values holds settings by key. An empty value means that the setting is
 // absent.
 type Values map[Key]string
