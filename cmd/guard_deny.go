@@ -196,11 +196,11 @@ func (o deniedFlags) check(env *Env, command string) (string, error) {
 func (o deniedFlags) entry(issuer string, now time.Time) (revocation.Entry, redis.Description) {
 	switch {
 	case o.jti != "":
-		return revocation.ID(issuer, o.jti, time.Time{}), redis.Description{Issuer: issuer, Kind: "jti", Value: o.jti}
+		return revocation.OfID(issuer, o.jti, time.Time{}), redis.Description{Issuer: issuer, Kind: "jti", Value: o.jti}
 	case o.sub != "":
-		return revocation.Subject(issuer, o.sub, now), redis.Description{Issuer: issuer, Kind: "sub", Value: o.sub}
+		return revocation.OfSubject(issuer, o.sub, now), redis.Description{Issuer: issuer, Kind: "sub", Value: o.sub}
 	}
-	return revocation.Session(issuer, o.sid, now), redis.Description{Issuer: issuer, Kind: "sid", Value: o.sid}
+	return revocation.OfSession(issuer, o.sid, now), redis.Description{Issuer: issuer, Kind: "sid", Value: o.sid}
 }
 
 func (o deniedFlags) words(cutoff *time.Time) string {

@@ -317,7 +317,7 @@ func TestRevocation(t *testing.T) {
 	if res, _ := f.send("GET /api/items", bearer); res.StatusCode != 200 {
 		t.Fatalf("positive control: %d", res.StatusCode)
 	}
-	if err := revoked.Revoke(t.Context(), revocation.ID(issuer, "1", time.Time{})); err != nil {
+	if err := revoked.Revoke(t.Context(), revocation.OfID(issuer, "1", time.Time{})); err != nil {
 		t.Fatal(err)
 	}
 	if res, body := f.send("GET /api/items", bearer); res.StatusCode != 401 || !strings.Contains(body, "REVOKED") {

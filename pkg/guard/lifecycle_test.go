@@ -93,7 +93,7 @@ type away struct {
 }
 
 func (a *away) revoke() {
-	_ = a.Revoke(context.Background(), revocation.ID(issuer, "1", time.Time{}))
+	_ = a.Revoke(context.Background(), revocation.OfID(issuer, "1", time.Time{}))
 }
 
 func (a *away) Revoked(ctx context.Context, t *token.Token) (bool, error) {

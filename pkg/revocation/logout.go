@@ -126,11 +126,11 @@ func (l *Logout) revoke(ctx context.Context, t *token.Token) error {
 	var entries []Entry
 	switch {
 	case session == "":
-		entries = []Entry{Subject(issuer, subject, at)}
+		entries = []Entry{OfSubject(issuer, subject, at)}
 	case subject == "":
-		entries = []Entry{Session(issuer, session, at)}
+		entries = []Entry{OfSession(issuer, session, at)}
 	default:
-		entries = []Entry{Session(issuer, session, at), Sessionless(issuer, subject, at)}
+		entries = []Entry{OfSession(issuer, session, at), OfSessionless(issuer, subject, at)}
 	}
 	for _, e := range entries {
 		if err := l.Store.Revoke(ctx, e); err != nil {

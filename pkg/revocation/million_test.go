@@ -24,7 +24,7 @@ func TestMillion(t *testing.T) {
 	before := heap()
 	for i := range n {
 		expiry := start.Add(time.Duration(i%900+1) * time.Second)
-		if err := m.Revoke(t.Context(), revocation.ID(issuer, fmt.Sprint("token-", i), expiry)); err != nil {
+		if err := m.Revoke(t.Context(), revocation.OfID(issuer, fmt.Sprint("token-", i), expiry)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -34,8 +34,8 @@ const Always int64 = 1<<53 - 1
 // both.
 type Key [16]byte
 
-// Entry is one revocation. Create it with [Token], [ID], [Subject] or
-// [Session].
+// Entry is one revocation. Create it with [OfToken], [OfID], [OfSubject] or
+// [OfSession].
 type Entry struct {
 	Key Key
 	// Cutoff refuses tokens whose iat is at or before it, in seconds since 1970,
@@ -59,32 +59,32 @@ func (e Entry) Covering(leeway time.Duration) Entry {
 	return e
 }
 
-// Token revokes one token by its jti or, if it has none, by its signed content.
+// OfToken revokes one token by its jti or, if it has none, by its signed content.
 // The signature is not used, because it can have many encodings.
-func Token(t *token.Token) Entry { return Entry{tokenKey(t), Always, t.Expiry()} }
+func OfToken(t *token.Token) Entry { return Entry{tokenKey(t), Always, t.Expiry()} }
 
-// ID revokes the token with that jti (RFC 7519, section 4.1.7). Its expiry may
+// OfID revokes the token with that jti (RFC 7519, section 4.1.7). Its expiry may
 // be zero if it is not known.
-func ID(issuer, jti string, expiry time.Time) Entry {
+func OfID(issuer, jti string, expiry time.Time) Entry {
 	return Entry{newKey('j', issuer, jti), Always, expiry}
 }
 
-// Subject revokes all tokens that issuer issued for a subject (sub) at or
+// OfSubject revokes all tokens that issuer issued for a subject (sub) at or
 // before a time of the issuer's clock, see [Entry.Covering].
-func Subject(issuer, subject string, at time.Time) Entry {
+func OfSubject(issuer, subject string, at time.Time) Entry {
 	return Entry{newKey('s', issuer, subject), at.Unix(), at.Add(MaxLifetime)}
 }
 
-// Session revokes all tokens of a session (sid, OpenID Connect Front-Channel
+// OfSession revokes all tokens of a session (sid, OpenID Connect Front-Channel
 // Logout 1.0, section 3) that were issued at or before a time of the issuer's
 // clock, see [Entry.Covering].
-func Session(issuer, sid string, at time.Time) Entry {
+func OfSession(issuer, sid string, at time.Time) Entry {
 	return Entry{newKey('i', issuer, sid), at.Unix(), at.Add(MaxLifetime)}
 }
 
-// Sessionless revokes all tokens of a subject that have no session (sid) and were
+// OfSessionless revokes all tokens of a subject that have no session (sid) and were
 // issued at or before a time of the issuer's clock, see [Entry.Covering].
-func Sessionless(issuer, subject string, at time.Time) Entry {
+func OfSessionless(issuer, subject string, at time.Time) Entry {
 	return Entry{newKey('n', issuer, subject), at.Unix(), at.Add(MaxLifetime)}
 }
 

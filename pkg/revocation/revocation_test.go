@@ -77,27 +77,27 @@ func TestEntries(t *testing.T) {
 		token *token.Token
 		want  bool
 	}{
-		"the token":                      {revocation.Token(good), good, true},
-		"the same token signed again":    {revocation.Token(good), signed(t, key, nil), true},
-		"another jti":                    {revocation.Token(good), signed(t, key, map[string]any{"jti": "2"}), false},
-		"the jti of another issuer":      {revocation.Token(good), signed(t, key, map[string]any{"iss": "x"}), false},
-		"a jti by name":                  {revocation.ID(issuer, "1", time.Time{}), good, true},
-		"another jti by name":            {revocation.ID(issuer, "2", time.Time{}), good, false},
-		"no jti":                         {revocation.Token(plain), plain, true},
-		"no jti, signed again":           {revocation.Token(plain), signed(t, key, map[string]any{"jti": nil}), true},
-		"no jti, another claim":          {revocation.Token(plain), signed(t, key, map[string]any{"jti": nil, "x": 1}), false},
-		"a jti that is no text":          {revocation.ID(issuer, "1", time.Time{}), signed(t, key, map[string]any{"jti": 1}), false},
-		"subject, issued before":         {revocation.Subject(issuer, "alice", start.Add(time.Minute)), good, true},
-		"subject, issued in that second": {revocation.Subject(issuer, "alice", start), good, true},
-		"subject, issued afterwards":     {revocation.Subject(issuer, "alice", start.Add(-time.Second)), good, false},
-		"subject, no iat":                {revocation.Subject(issuer, "alice", start.Add(-time.Hour)), signed(t, key, map[string]any{"iat": nil}), true},
-		"another subject":                {revocation.Subject(issuer, "bob", start.Add(time.Minute)), good, false},
-		"subject of another issuer":      {revocation.Subject("x", "alice", start.Add(time.Minute)), good, false},
-		"session":                        {revocation.Session(issuer, "s1", start.Add(time.Minute)), good, true},
-		"another session":                {revocation.Session(issuer, "s2", start.Add(time.Minute)), good, false},
-		"session, no sid":                {revocation.Session(issuer, "s1", start.Add(time.Minute)), signed(t, key, map[string]any{"sid": nil}), false},
-		"a subject is no session":        {revocation.Session(issuer, "alice", start.Add(time.Minute)), good, false},
-		"texts that run together":        {revocation.ID(issuer+"1", "", time.Time{}), good, false},
+		"the token":                      {revocation.OfToken(good), good, true},
+		"the same token signed again":    {revocation.OfToken(good), signed(t, key, nil), true},
+		"another jti":                    {revocation.OfToken(good), signed(t, key, map[string]any{"jti": "2"}), false},
+		"the jti of another issuer":      {revocation.OfToken(good), signed(t, key, map[string]any{"iss": "x"}), false},
+		"a jti by name":                  {revocation.OfID(issuer, "1", time.Time{}), good, true},
+		"another jti by name":            {revocation.OfID(issuer, "2", time.Time{}), good, false},
+		"no jti":                         {revocation.OfToken(plain), plain, true},
+		"no jti, signed again":           {revocation.OfToken(plain), signed(t, key, map[string]any{"jti": nil}), true},
+		"no jti, another claim":          {revocation.OfToken(plain), signed(t, key, map[string]any{"jti": nil, "x": 1}), false},
+		"a jti that is no text":          {revocation.OfID(issuer, "1", time.Time{}), signed(t, key, map[string]any{"jti": 1}), false},
+		"subject, issued before":         {revocation.OfSubject(issuer, "alice", start.Add(time.Minute)), good, true},
+		"subject, issued in that second": {revocation.OfSubject(issuer, "alice", start), good, true},
+		"subject, issued afterwards":     {revocation.OfSubject(issuer, "alice", start.Add(-time.Second)), good, false},
+		"subject, no iat":                {revocation.OfSubject(issuer, "alice", start.Add(-time.Hour)), signed(t, key, map[string]any{"iat": nil}), true},
+		"another subject":                {revocation.OfSubject(issuer, "bob", start.Add(time.Minute)), good, false},
+		"subject of another issuer":      {revocation.OfSubject("x", "alice", start.Add(time.Minute)), good, false},
+		"session":                        {revocation.OfSession(issuer, "s1", start.Add(time.Minute)), good, true},
+		"another session":                {revocation.OfSession(issuer, "s2", start.Add(time.Minute)), good, false},
+		"session, no sid":                {revocation.OfSession(issuer, "s1", start.Add(time.Minute)), signed(t, key, map[string]any{"sid": nil}), false},
+		"a subject is no session":        {revocation.OfSession(issuer, "alice", start.Add(time.Minute)), good, false},
+		"texts that run together":        {revocation.OfID(issuer+"1", "", time.Time{}), good, false},
 	}
 	for name, tt := range tests {
 		m := revocation.NewMemory(revocation.MemoryOptions{Now: (&clock{at: start}).now})
@@ -115,7 +115,7 @@ func TestOtherSignature(t *testing.T) {
 	key := newKey(t, "ES256")
 	tok := signed(t, key, map[string]any{"jti": nil})
 	m := revocation.NewMemory(revocation.MemoryOptions{Now: (&clock{at: start}).now})
-	if err := m.Revoke(t.Context(), revocation.Token(tok)); err != nil {
+	if err := m.Revoke(t.Context(), revocation.OfToken(tok)); err != nil {
 		t.Fatal(err)
 	}
 	raw := tok.Raw().Reveal()
@@ -132,7 +132,7 @@ func TestCutoffsNeverMoveBack(t *testing.T) {
 	tok := signed(t, newKey(t, "EdDSA"), nil)
 	m := revocation.NewMemory(revocation.MemoryOptions{Now: (&clock{at: start}).now})
 	for _, at := range []time.Time{start.Add(time.Minute), start.Add(-time.Minute)} {
-		if err := m.Revoke(t.Context(), revocation.Subject(issuer, "alice", at)); err != nil {
+		if err := m.Revoke(t.Context(), revocation.OfSubject(issuer, "alice", at)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,17 +147,17 @@ func TestMemoryForgets(t *testing.T) {
 	m := revocation.NewMemory(revocation.MemoryOptions{Limit: 10, Now: c.now})
 	tok := signed(t, key, nil)
 	for i := range 10 {
-		if err := m.Revoke(t.Context(), revocation.ID(issuer, fmt.Sprint(i), start.Add(5*time.Minute))); err != nil {
+		if err := m.Revoke(t.Context(), revocation.OfID(issuer, fmt.Sprint(i), start.Add(5*time.Minute))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := m.Revoke(t.Context(), revocation.ID(issuer, "x", start.Add(time.Hour))); !errors.Is(err, revocation.ErrFull) {
+	if err := m.Revoke(t.Context(), revocation.OfID(issuer, "x", start.Add(time.Hour))); !errors.Is(err, revocation.ErrFull) {
 		t.Errorf("one more: %v, want ErrFull", err)
 	}
-	if err := m.Revoke(t.Context(), revocation.ID(issuer, "1", start.Add(5*time.Minute))); err != nil {
+	if err := m.Revoke(t.Context(), revocation.OfID(issuer, "1", start.Add(5*time.Minute))); err != nil {
 		t.Errorf("one that is there: %v", err)
 	}
-	if err := m.Revoke(t.Context(), revocation.ID(issuer, "past", start.Add(-time.Minute))); err != nil || m.Len() != 10 {
+	if err := m.Revoke(t.Context(), revocation.OfID(issuer, "past", start.Add(-time.Minute))); err != nil || m.Len() != 10 {
 		t.Errorf("an expired token needs no room: %v, %d entries", err, m.Len())
 	}
 	c.move(5*time.Minute - time.Second)
@@ -168,7 +168,7 @@ func TestMemoryForgets(t *testing.T) {
 	if got, _ := m.Revoked(t.Context(), tok); got || m.Len() != 0 {
 		t.Errorf("after expiry: %v, %d entries", got, m.Len())
 	}
-	if err := m.Revoke(t.Context(), revocation.ID(issuer, "x", time.Time{})); err != nil || m.Len() != 1 {
+	if err := m.Revoke(t.Context(), revocation.OfID(issuer, "x", time.Time{})); err != nil || m.Len() != 1 {
 		t.Errorf("there is room again: %v, %d entries", err, m.Len())
 	}
 }
@@ -182,13 +182,13 @@ func TestMemoryAtOnce(t *testing.T) {
 		mine := signed(t, key, map[string]any{"jti": fmt.Sprint("mine-", i)})
 		group.Go(func() {
 			for k := range 200 {
-				err := m.Revoke(context.Background(), revocation.ID(issuer, fmt.Sprint(i, k), start.Add(time.Minute)))
+				err := m.Revoke(context.Background(), revocation.OfID(issuer, fmt.Sprint(i, k), start.Add(time.Minute)))
 				got, _ := m.Revoked(context.Background(), mine)
 				if err != nil || got != (k > 100) {
 					t.Errorf("%d: Revoked = %v, %v", k, got, err)
 				}
 				if k == 100 {
-					_ = m.Revoke(context.Background(), revocation.Token(mine))
+					_ = m.Revoke(context.Background(), revocation.OfToken(mine))
 				}
 			}
 		})
@@ -203,7 +203,7 @@ func ExampleMemory() {
 
 	revoked := revocation.NewMemory(revocation.MemoryOptions{}) // for bearer.Revocation
 	before, _ := revoked.Revoked(context.Background(), t)
-	_ = revoked.Revoke(context.Background(), revocation.Subject(issuer, "alice", time.Now()))
+	_ = revoked.Revoke(context.Background(), revocation.OfSubject(issuer, "alice", time.Now()))
 	after, _ := revoked.Revoked(context.Background(), t)
 	fmt.Println(before, after)
 	// Output: false true

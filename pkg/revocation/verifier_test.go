@@ -145,7 +145,7 @@ func FuzzOpaque(f *testing.F) {
 func TestCovering(t *testing.T) {
 	key := newKey(t, "EdDSA")
 	for ahead, want := range map[time.Duration]bool{-time.Hour: true, 0: true, 20 * time.Second: true, 60 * time.Second: true, 61 * time.Second: false} {
-		for name, e := range map[string]revocation.Entry{"subject": revocation.Subject(issuer, "alice", start), "session": revocation.Session(issuer, "s1", start)} {
+		for name, e := range map[string]revocation.Entry{"subject": revocation.OfSubject(issuer, "alice", start), "session": revocation.OfSession(issuer, "s1", start)} {
 			m := revocation.NewMemory(revocation.MemoryOptions{Now: (&clock{at: start}).now})
 			if err := m.Revoke(t.Context(), e.Covering(time.Minute)); err != nil {
 				t.Fatal(err)

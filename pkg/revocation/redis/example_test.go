@@ -21,7 +21,7 @@ func ExampleOpen() {
 	_ = bearer.Revocation(store) // an option of bearer.Require
 
 	// All tokens that alice has so far are refused; her next login works.
-	err = store.Revoke(context.Background(), revocation.Subject("https://auth.example.com", "alice", time.Now()))
+	err = store.Revoke(context.Background(), revocation.OfSubject("https://auth.example.com", "alice", time.Now()))
 	if err != nil {
 		log.Fatal(err)
 	}

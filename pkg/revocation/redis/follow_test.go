@@ -54,7 +54,7 @@ func TestFollow(t *testing.T) {
 		}
 	}
 	for name, e := range map[string]revocation.Entry{
-		"token": revocation.Token(tok), "subject": revocation.Subject(issuer, "alice", time.Now()), "session": revocation.Session(issuer, "s1", time.Now()),
+		"token": revocation.OfToken(tok), "subject": revocation.OfSubject(issuer, "alice", time.Now()), "session": revocation.OfSession(issuer, "s1", time.Now()),
 	} {
 		if !is(two, false)() {
 			t.Fatalf("%s, positive control: refused", name)
@@ -89,7 +89,7 @@ func TestFollowersAndAskers(t *testing.T) {
 	follower, asker := follow(t, s.url(), redis.Options{}), open(t, s.url(), redis.Options{MaxAge: time.Millisecond})
 	loaded(t, follower)
 	tok := signed(t, newKey(t), nil)
-	if err := asker.Revoke(t.Context(), revocation.Token(tok)); err != nil {
+	if err := asker.Revoke(t.Context(), revocation.OfToken(tok)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 2*time.Second, func() bool { got, err := follower.Revoked(t.Context(), tok); return err == nil && got })
@@ -110,7 +110,7 @@ func TestFollowRestart(t *testing.T) {
 		loaded(t, x)
 	}
 	bad, good := signed(t, key, nil), signed(t, key, map[string]any{"jti": "2", "sub": "bob", "sid": "s2"})
-	if err := store.Revoke(t.Context(), revocation.Token(bad)); err != nil {
+	if err := store.Revoke(t.Context(), revocation.OfToken(bad)); err != nil {
 		t.Fatal(err)
 	}
 	s.kill()
@@ -146,7 +146,7 @@ func TestFollowLost(t *testing.T) {
 	bad, good := signed(t, key, nil), signed(t, key, map[string]any{"jti": "2", "sub": "bob", "sid": "s2"})
 	old := follow(t, s.url(), redis.Options{})
 	loaded(t, old)
-	if err := old.Revoke(t.Context(), revocation.Token(bad)); err != nil {
+	if err := old.Revoke(t.Context(), revocation.OfToken(bad)); err != nil {
 		t.Fatal(err)
 	}
 	s.kill()
@@ -180,7 +180,7 @@ func TestList(t *testing.T) {
 	s := startRedis(t, "")
 	store := open(t, s.url(), redis.Options{})
 	revoke := func(sub string, until time.Duration) revocation.Entry {
-		e := revocation.Subject(issuer, sub, time.Now())
+		e := revocation.OfSubject(issuer, sub, time.Now())
 		e.Until = time.Now().Add(until)
 		if err := store.RevokeAs(t.Context(), e, redis.Description{Issuer: issuer, Kind: "sub", Value: sub}); err != nil {
 			t.Fatal(err)
@@ -229,7 +229,7 @@ func TestManyFollowers(t *testing.T) {
 		}
 	}
 	eventually(t, 60*time.Second, each(func(x *redis.Store) bool { return x.State().Loaded }))
-	if err := all[0].Revoke(t.Context(), revocation.Token(tok)); err != nil {
+	if err := all[0].Revoke(t.Context(), revocation.OfToken(tok)); err != nil {
 		t.Fatal(err)
 	}
 	took := eventually(t, 10*time.Second, each(func(x *redis.Store) bool { got, err := x.Revoked(t.Context(), tok); return got && err == nil }))

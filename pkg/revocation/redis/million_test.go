@@ -31,7 +31,7 @@ func TestMillion(t *testing.T) {
 	for w := range writers {
 		group.Go(func() {
 			for i := w; i < n; i += writers {
-				if err := store.Revoke(context.Background(), revocation.ID(issuer, fmt.Sprint("token-", i), expiry)); err != nil {
+				if err := store.Revoke(context.Background(), revocation.OfID(issuer, fmt.Sprint("token-", i), expiry)); err != nil {
 					t.Error(err)
 					return
 				}

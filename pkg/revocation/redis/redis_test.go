@@ -165,13 +165,13 @@ func TestEntries(t *testing.T) {
 		want    bool
 	}{
 		"nothing revoked":             {nil, good, false},
-		"the token":                   {[]revocation.Entry{revocation.Token(good)}, good, true},
-		"another token":               {[]revocation.Entry{revocation.Token(good)}, signed(t, key, map[string]any{"jti": "2"}), false},
-		"subject":                     {[]revocation.Entry{revocation.Subject(issuer, "alice", now)}, good, true},
-		"subject, issued afterwards":  {[]revocation.Entry{revocation.Subject(issuer, "alice", now)}, signed(t, key, map[string]any{"iat": now.Unix() + 2}), false},
-		"session":                     {[]revocation.Entry{revocation.Session(issuer, "s1", now)}, good, true},
-		"cut-offs never move back":    {[]revocation.Entry{revocation.Subject(issuer, "alice", now), revocation.Subject(issuer, "alice", now.Add(-time.Hour))}, good, true},
-		"an expired token is no work": {[]revocation.Entry{revocation.ID(issuer, "1", now.Add(-time.Hour))}, good, false},
+		"the token":                   {[]revocation.Entry{revocation.OfToken(good)}, good, true},
+		"another token":               {[]revocation.Entry{revocation.OfToken(good)}, signed(t, key, map[string]any{"jti": "2"}), false},
+		"subject":                     {[]revocation.Entry{revocation.OfSubject(issuer, "alice", now)}, good, true},
+		"subject, issued afterwards":  {[]revocation.Entry{revocation.OfSubject(issuer, "alice", now)}, signed(t, key, map[string]any{"iat": now.Unix() + 2}), false},
+		"session":                     {[]revocation.Entry{revocation.OfSession(issuer, "s1", now)}, good, true},
+		"cut-offs never move back":    {[]revocation.Entry{revocation.OfSubject(issuer, "alice", now), revocation.OfSubject(issuer, "alice", now.Add(-time.Hour))}, good, true},
+		"an expired token is no work": {[]revocation.Entry{revocation.OfID(issuer, "1", now.Add(-time.Hour))}, good, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestEntriesExpire(t *testing.T) {
 	s := startRedis(t, "")
 	store := open(t, s.url(), redis.Options{MaxAge: time.Millisecond})
 	tok := signed(t, newKey(t), map[string]any{"exp": time.Now().Unix() + 2})
-	if err := store.Revoke(t.Context(), revocation.Token(tok)); err != nil {
+	if err := store.Revoke(t.Context(), revocation.OfToken(tok)); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := store.Revoked(t.Context(), tok); err != nil || !got {
@@ -251,7 +251,7 @@ func TestTwoInstances(t *testing.T) {
 		t.Fatalf("positive control: %d, %d", a, b)
 	}
 
-	if err := first.Revoke(t.Context(), revocation.Token(tok)); err != nil {
+	if err := first.Revoke(t.Context(), revocation.OfToken(tok)); err != nil {
 		t.Fatal(err)
 	}
 	revokedAt := time.Now()
@@ -275,7 +275,7 @@ func TestTwoInstances(t *testing.T) {
 	if status := openByName(other.Raw().Reveal()); status != 200 {
 		t.Errorf("Redis away, open by name: %d", status)
 	}
-	if err := first.Revoke(t.Context(), revocation.Token(other)); idOf(err) != diagnosis.RevocationUnknown {
+	if err := first.Revoke(t.Context(), revocation.OfToken(other)); idOf(err) != diagnosis.RevocationUnknown {
 		t.Errorf("Revoke while Redis is away: %v", err)
 	}
 

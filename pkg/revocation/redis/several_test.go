@@ -146,7 +146,7 @@ func outlives(t *testing.T, url string, primary *server) {
 		t.Helper()
 		var err error
 		for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(10 * time.Millisecond) {
-			if err = stores["asking"].Revoke(t.Context(), revocation.ID(issuer, jti, time.Now().Add(time.Hour))); err == nil {
+			if err = stores["asking"].Revoke(t.Context(), revocation.OfID(issuer, jti, time.Now().Add(time.Hour))); err == nil {
 				return
 			}
 		}
@@ -155,7 +155,7 @@ func outlives(t *testing.T, url string, primary *server) {
 	answers("at first", "before", false)
 	revoke("before")
 	answers("revoked", "before", true)
-	if err := stores["asking"].RevokeAs(t.Context(), revocation.Subject(issuer, "dave", time.Now()), redis.Description{Issuer: issuer, Kind: "sub", Value: "dave"}); err != nil {
+	if err := stores["asking"].RevokeAs(t.Context(), revocation.OfSubject(issuer, "dave", time.Now()), redis.Description{Issuer: issuer, Kind: "sub", Value: "dave"}); err != nil {
 		t.Fatal(err)
 	}
 	primary.replicated(t)
@@ -200,7 +200,7 @@ func TestSentinelWithPasswords(t *testing.T) {
 		"redis+sentinel://:of-the-server@127.0.0.1:" + sentinel.port + "/0?master_name=main":                                   false,
 		"redis+sentinel://127.0.0.1:" + sentinel.port + "/0?master_name=main&sentinel_password=of-the-sentinel":                false,
 	} {
-		err := open(t, url, redis.Options{Timeout: time.Second}).Revoke(t.Context(), revocation.Token(tok))
+		err := open(t, url, redis.Options{Timeout: time.Second}).Revoke(t.Context(), revocation.OfToken(tok))
 		if (err == nil) != want {
 			t.Errorf("%s: %v", url, err)
 		}
@@ -219,7 +219,7 @@ func TestClusterPrefix(t *testing.T) {
 		if got, err := store.Revoked(t.Context(), tok); err != nil || got {
 			t.Errorf("%s, positive control: %v, %v", prefix, got, err)
 		}
-		if err := store.Revoke(t.Context(), revocation.Token(tok)); err != nil {
+		if err := store.Revoke(t.Context(), revocation.OfToken(tok)); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := store.Revoked(t.Context(), tok); err != nil || !got {
@@ -245,13 +245,13 @@ func TestFollowBehind(t *testing.T) {
 	early, late := signed(t, key, map[string]any{"jti": "early"}), signed(t, key, map[string]any{"jti": "late"})
 	store := follow(t, primary.url(), redis.Options{Timeout: time.Second})
 	loaded(t, store)
-	if err := store.Revoke(t.Context(), revocation.Token(early)); err != nil {
+	if err := store.Revoke(t.Context(), revocation.OfToken(early)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 30*time.Second, func() bool { return strings.Contains(primary.do(t, "INFO", "replication"), "state=online") })
 	primary.replicated(t)
 	replica.do(t, "REPLICAOF", "NO", "ONE")
-	if err := store.Revoke(t.Context(), revocation.Token(late)); err != nil {
+	if err := store.Revoke(t.Context(), revocation.OfToken(late)); err != nil {
 		t.Fatal(err)
 	}
 	// The reader has one line more than the replica.
@@ -281,7 +281,7 @@ func TestFollowBehind(t *testing.T) {
 		_, err := fresh.Revoked(t.Context(), signed(t, key, map[string]any{"jti": "late", "sub": "bob"}))
 		return idOf(err) == diagnosis.RevocationUnknown
 	})
-	if err := store.Revoke(t.Context(), revocation.Token(late)); err != nil {
+	if err := store.Revoke(t.Context(), revocation.OfToken(late)); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.Confirm(t.Context()); err != nil {
