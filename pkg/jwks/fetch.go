@@ -90,7 +90,7 @@ func (r *Remote) load(ctx context.Context) (*snapshot, error) {
 	r.fetches.Add(1)
 	res, err := r.http.Get(ctx, r.url, "application/jwk-set+json, application/json", MaxBytes)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r.url, err)
+		return nil, err // it contains the URL
 	}
 	set, err := readAnswer(r.url, res)
 	if err != nil {

@@ -26,8 +26,8 @@ func (r *reached) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { r.Store(true) }})
 }
 
-// explain turns an error of the transport into a Diagnosis. It omits the query,
-// which may contain secrets.
+// explain turns an error of the transport into a Diagnosis with the URL. It omits
+// the query, which may contain secrets.
 func explain(ctx context.Context, req *http.Request, err error, limit time.Duration, connected bool) error {
 	var urlError *url.Error
 	if errors.As(err, &urlError) {
@@ -38,7 +38,7 @@ func explain(ctx context.Context, req *http.Request, err error, limit time.Durat
 	case context.Cause(ctx) == errSilent:
 		return &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("a response from %s within %s", where, limit)}, Got: diagnosis.None}
 	case req.Context().Err() != nil:
-		return fmt.Errorf("safehttp: %w", req.Context().Err())
+		return fmt.Errorf("safehttp: %s: %w", where, req.Context().Err())
 	}
 	if d, ok := errors.AsType[*diagnosis.Diagnosis](err); ok {
 		return d // from the caller's body, or a proxy
