@@ -63,7 +63,7 @@ type auditOptions struct {
 	junit         string
 
 	command []string
-	// listens is set if --issuer-listen was given, typed if --typ was.
+	// listens and typed are set if --issuer-listen and --typ were given.
 	listens, typed bool
 	given          []givenFlag
 }
@@ -168,16 +168,16 @@ func (o *auditOptions) addResultFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.junit, "junit", "", "write the results to `FILE` as JUnit XML")
 }
 
-// auditRun is an audit with what it was made of.
+// auditRun is an audit with its options, inputs and results.
 type auditRun struct {
 	options  auditOptions
 	rawURL   string
 	target   *url.URL
 	issuer   string
-	jwksURI  string // of the issuer in this process
+	jwksURI  string // of the issuer that this process serves
 	audience string
-	listed   []audit.Operation // before --operation chose some
-	asked    []audit.Operation
+	listed   []audit.Operation // all operations
+	asked    []audit.Operation // those that --operation selects
 	unlisted []string
 	policy   *policy.Policy // nil without --policy
 	stop     func()         // ends the API that audit started
@@ -217,8 +217,9 @@ func runAudit(ctx context.Context, env *Env, rawURL string, o auditOptions) erro
 	return printedError{result}
 }
 
-// sendAudit sends the requests. The issuer and the API that it starts end before
-// it returns, and so before anything is printed: a closed pipe ends this process.
+// sendAudit sends the requests. It stops the issuer and the API that it started
+// before it returns, because printing to a closed pipe would end this process and
+// leave the API running.
 func (env *Env) sendAudit(ctx context.Context, run *auditRun) error {
 	tokens, closeIssuer, err := env.auditTokens(ctx, run)
 	if err != nil {
@@ -242,7 +243,7 @@ func (env *Env) sendAudit(ctx context.Context, run *auditRun) error {
 			run.stop()
 		}
 	}()
-	if run.asked == nil { // the API serves its own document
+	if run.asked == nil { // the document is read from the API, which has to run first
 		if err := start(); err != nil {
 			return err
 		}
@@ -264,8 +265,8 @@ func (env *Env) sendAudit(ctx context.Context, run *auditRun) error {
 	return nil
 }
 
-// prepareAudit reads everything that is needed before the first request. A
-// document that the API serves is read later if audit starts the API.
+// prepareAudit reads everything that is needed before the first request. If audit
+// starts the API and the document has a URL, it is read later.
 func (env *Env) prepareAudit(ctx context.Context, rawURL string, o auditOptions) (*auditRun, error) {
 	run := &auditRun{options: o, rawURL: rawURL}
 	var err error
@@ -299,8 +300,8 @@ func (env *Env) prepareAudit(ctx context.Context, rawURL string, o auditOptions)
 	return run, nil
 }
 
-// mayAsk refuses a host that is neither this machine nor the one that the user
-// is allowed to test.
+// mayAsk returns an error if the host is neither this machine nor the one that the
+// user is allowed to test.
 func (run *auditRun) mayAsk(u *url.URL) error {
 	host := u.Hostname()
 	if safehttp.IsLoopback(host) || run.options.iOwn != "" && strings.EqualFold(run.options.iOwn, host) {
@@ -312,7 +313,7 @@ func (run *auditRun) mayAsk(u *url.URL) error {
 	}
 }
 
-// check refuses flags that contradict each other.
+// check returns an error for flags that cannot be combined.
 func (o *auditOptions) check() error {
 	sources := 0
 	for _, given := range []string{o.key, o.token, o.clientID} {
@@ -352,7 +353,6 @@ func (o *auditOptions) check() error {
 	return nil
 }
 
-// newAuditOf plans the audit.
 func (env *Env) newAuditOf(run *auditRun, tokens audit.Tokens) (*audit.Audit, error) {
 	o := run.options
 	header := http.Header{}
@@ -392,8 +392,8 @@ func (env *Env) newAuditOf(run *auditRun, tokens audit.Tokens) (*audit.Audit, er
 	return a, nil
 }
 
-// announceAudit says what is going to be sent, and asks a person before it is
-// sent to another machine.
+// announceAudit prints what will be sent. If it goes to another machine, it asks
+// the user to confirm.
 func (env *Env) announceAudit(run *auditRun, p audit.Plan) error {
 	what := fmt.Sprintf("%s, at most %d requests (%s), about %.0f s; %s",
 		plural(p.Operations, "operation"), p.Requests, strings.Join(p.Methods, ", "), max(p.Duration.Seconds(), 1), p.Source)
@@ -413,14 +413,14 @@ func (env *Env) announceAudit(run *auditRun, p audit.Plan) error {
 	return nil
 }
 
-// isListed reports whether an operation is in the documents, whatever flags
-// chose.
+// isListed reports whether an operation is in the documents, even if --operation
+// does not select it.
 func (run *auditRun) isListed(name string) bool {
 	return slices.ContainsFunc(run.listed, func(o audit.Operation) bool { return o.Name() == name })
 }
 
-// result is the error with which the command ends, nil if everything that was
-// requested is proven.
+// result returns the error with which the command ends, or nil if enough is proven
+// and there is no finding that fails.
 func (run *auditRun) result(ctx context.Context) error {
 	coverage := run.report.Coverage()
 	isUnproven := coverage.Decided*100 < run.options.minCoverage*coverage.Cells

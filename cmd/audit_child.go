@@ -17,14 +17,15 @@ import (
 )
 
 const (
-	childStarts = 30 * time.Second // at most, until the API answers
-	childEnds   = 5 * time.Second  // at most, after it was asked to
+	childStarts = 30 * time.Second // maximum wait for the first response
+	childEnds   = 5 * time.Second  // maximum wait after it was asked to end
 	childPoll   = 50 * time.Millisecond
-	childPipes  = 500 * time.Millisecond // at most, for output after the command itself ended
+	childPipes  = 500 * time.Millisecond // maximum wait for output after the command has ended
 )
 
-// startAudited starts the API that the command line names and waits until it
-// answers. What it returns ends the API with all processes that it started.
+// startAudited starts the API with the command of the command line and waits until
+// it answers. The returned function ends the API and all processes that it
+// started.
 func (env *Env) startAudited(ctx context.Context, run *auditRun) (func(), error) {
 	argv := run.options.command
 	if len(argv) == 0 {
@@ -63,7 +64,8 @@ func (env *Env) startAudited(ctx context.Context, run *auditRun) (func(), error)
 	return stop, nil
 }
 
-// environment is what the API learns of the issuer.
+// environment adds variables with the issuer, key set, audience and port for the
+// API.
 func (run *auditRun) environment(environ []string) []string {
 	port := run.target.Port()
 	if port == "" {
@@ -79,7 +81,7 @@ func (run *auditRun) environment(environ []string) []string {
 	return environ
 }
 
-// awaitAPI waits until the URL answers anything.
+// awaitAPI waits until the API sends any response.
 func (run *auditRun) awaitAPI(ctx context.Context, client *http.Client, ended <-chan error) error {
 	deadline := time.NewTimer(childStarts)
 	defer deadline.Stop()
@@ -101,8 +103,8 @@ func (run *auditRun) awaitAPI(ctx context.Context, client *http.Client, ended <-
 	}
 }
 
-// probe returns a client that finds out whether an API answers. It trusts the
-// same certificates as the requests of the audit.
+// probe returns the client for [answers]. It trusts the same certificates as the
+// requests of the audit.
 func (env *Env) probe() (*http.Client, error) {
 	client, err := env.client()
 	if err != nil {
@@ -114,7 +116,7 @@ func (env *Env) probe() (*http.Client, error) {
 	}, nil
 }
 
-// answers reports whether the URL answers anything.
+// answers reports whether the URL sends any response.
 func answers(ctx context.Context, client *http.Client, target *url.URL) bool {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {

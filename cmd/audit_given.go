@@ -11,21 +11,21 @@ import (
 // givenFlag is a flag of the command line that decides what is sent.
 type givenFlag struct {
 	args []string
-	// onlyState is set if it concerns the cases of the issuer's state only.
+	// onlyState is set if the flag only affects the cases of the issuer's state.
 	onlyState bool
 }
 
-// givenFlags are the flags with which a case is sent again as it was: all but
-// those that choose cases and those of the output. A header may hold a secret, so
-// only its name is kept.
+// givenFlags returns the flags that are needed to send a case again: all except
+// those that select cases and those about the output. A header's value is omitted,
+// because it may be a secret.
 func givenFlags(cmd *cobra.Command) []givenFlag {
 	var all []givenFlag
 	ofOutput := pflag.NewFlagSet("", pflag.ContinueOnError)
 	new(auditOptions).addResultFlags(ofOutput)
 	new(globalFlags).addOutputFlags(ofOutput)
-	choosing := []string{"operation", "case", "quick"}
+	selecting := []string{"operation", "case", "quick"}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if ofOutput.Lookup(f.Name) != nil || slices.Contains(choosing, f.Name) {
+		if ofOutput.Lookup(f.Name) != nil || slices.Contains(selecting, f.Name) {
 			return
 		}
 		given := givenFlag{onlyState: f.Name == "revocation" || f.Name == "rotation"}

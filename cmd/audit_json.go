@@ -118,7 +118,7 @@ func securityOf(o *audit.Operation) string {
 }
 
 func (run *auditRun) findingJSON(g findingGroup) auditFindingJSON {
-	// Of one operation the fingerprint is that of SARIF.
+	// The finding of a single operation has the same fingerprint as in SARIF.
 	fingerprint := g.Fingerprint()
 	if len(g.operations) > 1 {
 		sum := sha256.Sum256([]byte(strings.Join([]string{string(g.ID), g.Case.Name, strings.Join(g.operations, "\x00")}, "\x00")))
@@ -131,7 +131,7 @@ func (run *auditRun) findingJSON(g findingGroup) auditFindingJSON {
 	}
 }
 
-// writeAuditFiles writes what --sarif, --junit and --write-baseline ask for.
+// writeAuditFiles writes the files of --sarif, --junit and --write-baseline.
 func (env *Env) writeAuditFiles(run *auditRun) error {
 	o := run.options
 	for _, file := range []struct {

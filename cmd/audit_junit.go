@@ -35,8 +35,8 @@ type (
 	}
 )
 
-// junit writes a suite for each operation and a test for each case. What is not
-// decided is skipped, never passed.
+// junit returns a suite for each operation, with a test for each case. A case that
+// is not decided is skipped, never passed.
 func (run *auditRun) junit() ([]byte, error) {
 	all := junitSuites{Name: "oauthctl audit " + run.target.Redacted()}
 	if partial := run.partial(); partial != "" {
@@ -50,7 +50,7 @@ func (run *auditRun) junit() ([]byte, error) {
 		for _, cell := range row.Cells {
 			suite.add(run.junitCase(row, cell))
 		}
-		// What was found in the refusals themselves.
+		// Findings about the responses that refuse a request.
 		for _, f := range run.report.Findings {
 			if f.Operation == suite.Name && f.Class == audit.Reply {
 				suite.add(run.junitRemark(f))

@@ -12,8 +12,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// profileTokens uses the session of -p: its access token, and the real tokens of
-// other kinds that it has. They go to the profile's own API only.
+// profileTokens returns the tokens of the session of -p: the access token and, if
+// it has them, an expired one and an ID token. They are sent to the profile's own
+// API only.
 func (env *Env) profileTokens(ctx context.Context, run *auditRun) (audit.Tokens, error) {
 	a, err := env.currentAccount()
 	if err != nil {

@@ -95,7 +95,7 @@ const (
 	sarifHelp   = "https://github.com/oauthctl/oauthctl/blob/main/docs/diagnosis.md"
 )
 
-// sarif writes one result for each finding of an operation.
+// sarif returns a log with one result for each finding of an operation.
 func (run *auditRun) sarif() ([]byte, error) {
 	driver := sarifDriver{Name: "oauthctl audit", InformationURI: "https://github.com/oauthctl/oauthctl", Rules: []sarifRule{}}
 	results := []sarifResult{}
@@ -131,7 +131,8 @@ func sarifRuleOf(f audit.Finding) sarifRule {
 	}
 }
 
-// invocation lists what was not decided: SARIF has no result for it.
+// invocation lists the cases that were not decided as notifications, because SARIF
+// has no such result.
 func (run *auditRun) invocation() sarifInvocation {
 	v := sarifInvocation{Successful: !run.report.Interrupted && run.report.Unreachable == nil && run.report.Refused == nil}
 	if partial := run.partial(); partial != "" {
@@ -151,7 +152,8 @@ func (run *auditRun) invocation() sarifInvocation {
 	return v
 }
 
-// location is where an operation is declared. A URL is never one.
+// location returns where an operation is declared. The physical location is
+// omitted if the document was read from a URL.
 func (run *auditRun) location(name string) sarifLocation {
 	l := sarifLocation{Logical: []sarifLogical{{name, "function"}}}
 	for _, o := range run.listed {
@@ -163,7 +165,7 @@ func (run *auditRun) location(name string) sarifLocation {
 	return l
 }
 
-// relative is a path below the current directory, where that is possible, with
+// relative returns a path relative to the current directory, if possible, with
 // slashes.
 func relative(path string) string {
 	if whole, err := filepath.Abs(path); err == nil {

@@ -9,13 +9,14 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/audit"
 )
 
-// column is a group of the matrix with its heading.
+// column is a column of the matrix: a group of cases and its heading.
 type column struct {
 	group audit.Group
 	head  string
 }
 
-// answerColumn shows what was found in the refusals themselves.
+// answerColumn is the column for findings about the responses that refuse a
+// request.
 const answerColumn = audit.Group("answer")
 
 func auditColumns() []column {
@@ -72,8 +73,8 @@ func (env *Env) showMatrix(s *screen, run *auditRun) {
 	env.showState(s, run)
 }
 
-// fit writes an operation in a column of that width, a long path shortened in
-// the middle.
+// fit returns the method and path of an operation, padded to width. A long path is
+// shortened in the middle.
 func fit(o *audit.Operation, width int) string {
 	path := []rune(clean(o.Path))
 	method := fmt.Sprintf("%-4s ", clean(o.Method))
@@ -85,7 +86,7 @@ func fit(o *audit.Operation, width int) string {
 	return text + strings.Repeat(" ", max(width-utf8.RuneCountInString(text), 0))
 }
 
-// mark sums up the cells of a group: the most severe result.
+// mark returns the mark for the most severe result in a group, and its color.
 func (run *auditRun) mark(s *screen, row *audit.OperationReport, group audit.Group) (string, func(string) string) {
 	results := map[audit.Result]bool{}
 	for _, cell := range row.Cells {
@@ -104,7 +105,7 @@ func (run *auditRun) mark(s *screen, row *audit.OperationReport, group audit.Gro
 	return s.marks.none, s.faint
 }
 
-// resultMark is the mark of a result and how it is painted.
+// resultMark returns the mark of a result and its color.
 func (s *screen) resultMark(r audit.Result) (mark string, paint func(string) string) {
 	switch r {
 	case audit.Fail:
@@ -119,7 +120,7 @@ func (s *screen) resultMark(r audit.Result) (mark string, paint func(string) str
 	return s.marks.none, s.faint
 }
 
-// answers sums up what was found in the refusals of an operation.
+// answers returns the results in the answer column of an operation.
 func (run *auditRun) answers(row *audit.OperationReport) map[audit.Result]bool {
 	results := map[audit.Result]bool{}
 	for _, f := range run.report.Findings {
@@ -143,7 +144,7 @@ func (run *auditRun) answers(row *audit.OperationReport) map[audit.Result]bool {
 	return results
 }
 
-// note is the word after a row.
+// note returns the word at the end of a row, or "".
 func (run *auditRun) note(row *audit.OperationReport) string {
 	o := row.Operation
 	switch {
@@ -174,13 +175,14 @@ func (env *Env) showState(s *screen, run *auditRun) {
 	}
 }
 
-// findingGroup are findings that say the same of several operations.
+// findingGroup is the same finding for several operations.
 type findingGroup struct {
 	audit.Finding
 	operations []string
 }
 
-// groups combines findings by id, case, level and whether they are known.
+// groups combines findings with the same id, case, level, and entry in the
+// baseline.
 func (run *auditRun) groups() []findingGroup {
 	var all []findingGroup
 	for _, f := range run.report.Findings {
@@ -228,13 +230,13 @@ func (env *Env) showFinding(s *screen, run *auditRun, g findingGroup) {
 	}
 }
 
-// shortReproduce is the command without what it has in common with this one.
+// shortReproduce returns the command for a finding without the flags of this run.
 func (run *auditRun) shortReproduce(g findingGroup) string {
 	return "oauthctl audit … --operation " + shellQuote(run.operationFlag(g.operations[0])) + " --case " + g.Case.Name + " -v"
 }
 
-// operationFlag is what --operation takes: with a document a name, without one
-// the name with its scopes.
+// operationFlag returns the value of --operation for an operation: its name and,
+// if no document lists its scopes, the scopes.
 func (run *auditRun) operationFlag(name string) string {
 	if run.options.openapi != "" || run.options.policy != "" {
 		return name
@@ -247,7 +249,7 @@ func (run *auditRun) operationFlag(name string) string {
 	return name
 }
 
-// reproduce is a command that sends one case again.
+// reproduce returns the command that sends one case again.
 func (run *auditRun) reproduce(f audit.Finding) string {
 	args := []string{"audit", run.rawURL}
 	for _, given := range run.options.given {
@@ -292,7 +294,7 @@ func (env *Env) showUndecided(s *screen, run *auditRun) {
 	}
 }
 
-// partial says that the report is one of a part, "" if it is whole.
+// partial returns the message that the report is partial, or "" if it is complete.
 func (run *auditRun) partial() string {
 	if !run.report.Interrupted {
 		return ""
@@ -300,7 +302,7 @@ func (run *auditRun) partial() string {
 	return fmt.Sprintf("interrupted after %s: this report is partial", plural(run.report.Requests, "request"))
 }
 
-// undecided says why an operation, or which cases of it, are not decided.
+// undecided returns why an operation, or some of its cases, are not decided.
 func undecided(row audit.OperationReport) string {
 	var open []string
 	reason := ""
@@ -370,7 +372,8 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// showAudited prints one exchange for --verbose: a token as its claims.
+// showAudited prints a request and its response for --verbose. Of the token it
+// prints only the claims.
 func (env *Env) showAudited(e audit.Exchange) {
 	s := env.stderr()
 	s.line("%s %s %s  %s", s.name(">"), e.Method, clean(e.URL), s.faint(e.Case))

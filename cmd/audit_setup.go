@@ -27,10 +27,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/safehttp"
 )
 
-// maxOpenAPI bounds an OpenAPI document, in bytes.
+// maxOpenAPI is the maximum size of an OpenAPI document, in bytes.
 const maxOpenAPI = 16 << 20
 
-// auditOperations reads the operations, and chooses those that are asked.
+// auditOperations reads the operations from the document, the policy or the flags,
+// and selects those to test.
 func (env *Env) auditOperations(ctx context.Context, run *auditRun) error {
 	o := &run.options
 	claims, err := o.validClaims()
@@ -68,7 +69,7 @@ func (env *Env) auditOperations(ctx context.Context, run *auditRun) error {
 	return nil
 }
 
-// documentOperations reads --openapi.
+// documentOperations reads --openapi. It returns the operations and the base path.
 func (env *Env) documentOperations(ctx context.Context, run *auditRun) ([]audit.Operation, string, error) {
 	from := run.options.openapi
 	if from == "" {
@@ -132,8 +133,8 @@ func (env *Env) readPolicy(from string) (*policy.Policy, error) {
 	return p, nil
 }
 
-// choose applies --operation: without a document it lists the operations, with
-// one it chooses.
+// choose applies --operation. With a document or a policy, it selects some of their
+// operations; otherwise it is the list of operations.
 func (run *auditRun) choose() error {
 	o := run.options
 	if o.openapi == "" && o.policy == "" {
@@ -162,8 +163,8 @@ func (run *auditRun) choose() error {
 	return nil
 }
 
-// expect settles issuer, audience and algorithm, with what the policy says where
-// no flag does.
+// expect sets the issuer, audience, type and algorithm of the tokens from the
+// flags, or else from the policy.
 func (run *auditRun) expect(p *policy.Policy) {
 	o := &run.options
 	run.issuer, run.audience = o.issuer, o.audience
@@ -195,8 +196,8 @@ func (o *auditOptions) validClaims() (map[string]any, error) {
 	return claims, nil
 }
 
-// auditTokens makes the source of tokens that the flags describe. What it
-// returns ends the issuer in this process.
+// auditTokens returns the source of tokens for the flags, and a function that stops
+// the issuer of this process.
 func (env *Env) auditTokens(ctx context.Context, run *auditRun) (audit.Tokens, func(), error) {
 	o := run.options
 	switch {
@@ -232,8 +233,8 @@ func (env *Env) auditTokens(ctx context.Context, run *auditRun) (audit.Tokens, f
 	return signer, end, err
 }
 
-// firstKey returns the first key of a key set, which the state of `oauthctl dev`
-// is too, and other data as it is.
+// firstKey returns the first key of a key set, and other data unchanged. The state
+// file of `oauthctl dev` also has the form of a key set.
 func firstKey(data []byte) []byte {
 	var set struct {
 		Keys []jsontext.Value `json:"keys"`
@@ -244,8 +245,8 @@ func firstKey(data []byte) []byte {
 	return data
 }
 
-// serveIssuer serves the issuer in this process: the tokens' own, or, with
-// --key, only the key to which the case jku-header points.
+// serveIssuer starts an issuer in this process. It is the issuer of the tokens; with
+// --key it only serves the key for the case jku-header.
 func (env *Env) serveIssuer(ctx context.Context, run *auditRun, signer *audit.Signer) (func(), error) {
 	o := run.options
 	address := run.listenAddress()
@@ -290,9 +291,10 @@ func (env *Env) serveIssuer(ctx context.Context, run *auditRun, signer *audit.Si
 	return func() { _ = server.Close() }, nil
 }
 
-// listenAddress is where the issuer is served: what the flag says; else the
-// address in the issuer's URL if that is this machine; a free port if audit
-// starts the API itself.
+// listenAddress returns the address of the issuer in this process: that of
+// --issuer-listen if it is given; a free port with --key; the address in an http
+// URL of the issuer if it is on this machine; a free port if audit starts the API;
+// otherwise the default.
 func (run *auditRun) listenAddress() string {
 	o := run.options
 	if o.listens {
@@ -310,7 +312,7 @@ func (run *auditRun) listenAddress() string {
 	return o.issuerListen
 }
 
-// realToken reads --token.
+// realToken returns the source for --token, which has one token.
 func (env *Env) realToken(run *auditRun) (audit.Tokens, error) {
 	if run.options.token != "-" && !strings.HasPrefix(run.options.token, "@") {
 		return nil, usage("--token: expected @FILE, or - for standard input; arguments are visible to other users")
@@ -325,7 +327,8 @@ func (env *Env) realToken(run *auditRun) (audit.Tokens, error) {
 	}, nil
 }
 
-// requestedTokens requests tokens by client credentials (RFC 6749, section 4.4).
+// requestedTokens returns a source that requests tokens with the client credentials
+// grant (RFC 6749, section 4.4).
 func (env *Env) requestedTokens(ctx context.Context, run *auditRun) (audit.Tokens, error) {
 	o := run.options
 	secret, err := env.readSecretFile(o.secretFile)
@@ -367,8 +370,8 @@ func (env *Env) requestedTokens(ctx context.Context, run *auditRun) (audit.Token
 	return tokens, nil
 }
 
-// publicKey returns the first key of a key set, nil if there is none: without it
-// fewer cases can be asked.
+// publicKey returns the first key of the key set at a URL, or nil. Without a key,
+// fewer cases can be tested.
 func (env *Env) publicKey(ctx context.Context, client *safehttp.Client, from string) *jwks.Key {
 	res, err := client.Get(ctx, from, "application/json", jwks.MaxBytes)
 	if err != nil || res.Status != http.StatusOK {

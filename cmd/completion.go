@@ -38,7 +38,8 @@ yourself, write it to the shell's folder:
 	}
 }
 
-// shells returns the table of shells, each with what writes its script.
+// shells returns the table of shells, each with the function that writes its
+// completion script.
 func shells() []shellScript {
 	return []shellScript{
 		{"bash", func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, true) }},
@@ -70,8 +71,8 @@ func runCompletion(env *Env, root *cobra.Command, shell string) error {
 	return usage("completion: expected %s, got %q", choices(shellNames()), shell)
 }
 
-// completeValues has the shell complete what is known of the values of flags and
-// of arguments, of a command and those below it. Texts lose their back quotes.
+// completeValues adds completions for the values of flags and arguments to a command
+// and its subcommands. It also removes the back quotes from usage texts.
 func completeValues(env *Env, cmd *cobra.Command) {
 	path := strings.TrimPrefix(cmd.CommandPath(), "oauthctl ")
 	table := flagValues()
@@ -85,7 +86,7 @@ func completeValues(env *Env, cmd *cobra.Command) {
 		if !fixed {
 			values, fixed = table[f.Name]
 		}
-		// Each errs on a flag that has a completion already, which is then kept.
+		// An error means that the flag already has a completion, which is kept.
 		switch {
 		case fixed:
 			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
@@ -103,7 +104,7 @@ func completeValues(env *Env, cmd *cobra.Command) {
 	}
 }
 
-// valuesFor returns the values of a flag that oneOf defined.
+// valuesFor returns the values of a flag that was defined with oneOf.
 func valuesFor(f *pflag.Flag) ([]string, bool) {
 	value := f.Value
 	if strict, ok := value.(*strictValue); ok {
@@ -113,8 +114,8 @@ func valuesFor(f *pflag.Flag) ([]string, bool) {
 	return c.values, ok
 }
 
-// flagValues lists the values of other flags by the flag's name, or by a command's path
-// and the flag's name where the command accepts others.
+// flagValues returns the values of other flags, by the name of the flag. If they
+// depend on the command, the key is the command's path and the name.
 func flagValues() map[string][]string {
 	var faults []string
 	for _, f := range devserver.Faults() {
@@ -194,7 +195,7 @@ func completeScopes(env *Env) cobra.CompletionFunc {
 	}
 }
 
-// completeSettings completes the keys of a profile that were not given yet.
+// completeSettings completes the keys of a profile that are not yet given.
 func completeSettings(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var keys []string
 	for _, s := range profile.Settings() {

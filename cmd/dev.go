@@ -35,7 +35,7 @@ type devOptions struct {
 	mint        string
 }
 
-// devIssuing are the flags about what is issued, and to whom.
+// devIssuing holds the flags about tokens and the requests for them.
 type devIssuing struct {
 	resources, scopes            []string
 	provider                     string
@@ -149,14 +149,13 @@ func runDev(ctx context.Context, env *Env, o devOptions) error {
 	o.warn(env)
 	select {
 	case <-ctx.Done():
-		// Ctrl-C is how it is meant to end.
-		return nil
+		return nil // Ctrl-C is the normal end
 	case err := <-d.failed:
 		return fmt.Errorf("dev: %w", err)
 	}
 }
 
-// running is a development server that listens.
+// running is a development server that is listening.
 type running struct {
 	server               *devserver.Server
 	issuer, api, console string
@@ -165,7 +164,7 @@ type running struct {
 	stop                 func()
 }
 
-// startDev binds both addresses and serves; demo does the same with free ports.
+// startDev starts the authorization server and the demo API.
 func startDev(env *Env, o devOptions) (*running, error) {
 	config, err := o.config(env)
 	if err != nil {
@@ -209,8 +208,8 @@ func startDev(env *Env, o devOptions) (*running, error) {
 	return r, nil
 }
 
-// assemble makes the server for the addresses at which it listens. The
-// configuration is given its URLs.
+// assemble sets the URLs in config, from the flags or else from the addresses of
+// the listeners, and returns the server.
 func (o *devOptions) assemble(config *devserver.Config, as, api string) (*devserver.Server, error) {
 	config.Issuer, config.API = o.issuer, o.api
 	if config.Issuer == "" {
@@ -233,8 +232,8 @@ func (o *devOptions) scheme() string {
 	return "http://"
 }
 
-// reachable is the host and port at which clients on this machine reach a
-// listener: by the host that the user gave, or 127.0.0.1 where that was none.
+// reachable returns the host and port for clients on this machine: the host of
+// address, or 127.0.0.1 if it has none, and the port of bound.
 func reachable(address, bound string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || isUnspecified(host) {
@@ -243,8 +242,8 @@ func reachable(address, bound string) string {
 	return withPortOf(host, bound)
 }
 
-// loopbackOf is the same for a browser on this machine, which is shown the console
-// only at a loopback address.
+// loopbackOf is like reachable, but always returns a loopback address, because the
+// console is served only there.
 func loopbackOf(address, bound string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || !safehttp.IsLoopback(host) {
@@ -266,7 +265,7 @@ func isUnspecified(host string) bool {
 	return host == "" || err == nil && ip.IsUnspecified()
 }
 
-// devHint names the flag that a refused configuration needs.
+// devHint returns the command that helps if the configuration is refused, or "".
 func devHint(err error) string {
 	switch {
 	case errors.Is(err, devserver.ErrFault):
@@ -277,7 +276,7 @@ func devHint(err error) string {
 	return ""
 }
 
-// serve serves a handler for the authorization server and the demo API.
+// serve starts to serve the authorization server and the demo API, and sets stop.
 func (r *running) serve(handler http.Handler, as, api net.Listener) {
 	var serving sync.WaitGroup
 	servers := []*http.Server{newServer(handler), newServer(r.server.API())}
@@ -304,8 +303,8 @@ func newServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 256 << 10}
 }
 
-// bind listens on an address that only this machine can reach, unless the user
-// allows others: the passwords are public.
+// bind listens on an address. The passwords are public, so it must be a loopback
+// address unless the user allows others.
 func (o *devOptions) bind(flag, address string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(address)
 	switch {
@@ -329,7 +328,7 @@ func (o *devOptions) bind(flag, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// config reads the flags that need no address.
+// config returns the configuration from the flags, without the URLs.
 func (o *devOptions) config(env *Env) (devserver.Config, error) {
 	c := devserver.Config{
 		Resources: o.resources, Scopes: o.scopes, AccessTokenTTL: o.accessTTL, IDTokenTTL: o.idTTL, RefreshTokenTTL: o.refreshTTL,

@@ -27,7 +27,7 @@ func (o *devPeople) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.clientClaims, "client-claim", nil, "add a claim to a client's tokens: `ID:KEY=VALUE` or ID:KEY:=JSON (repeatable)")
 }
 
-// people reads --user, --client and the claims of both.
+// people returns the users and clients of the flags, with their claims.
 func (o *devPeople) people() (users []devserver.User, clients []devserver.Client, err error) {
 	for _, value := range o.users {
 		more, err := readUsers(value)
@@ -69,8 +69,8 @@ func (o *devPeople) people() (users []devserver.User, clients []devserver.Client
 	return users, clients, err
 }
 
-// addClaimsTo reads claims of the form OWNER:KEY=VALUE into those that find
-// returns for the owner.
+// addClaimsTo parses values of the form OWNER:KEY=VALUE, and adds each claim to the
+// map that find returns for its owner.
 func addClaimsTo(flag string, values []string, find func(owner string) (*map[string]any, error)) error {
 	for _, text := range values {
 		owner, claim, ok := strings.Cut(text, ":")
@@ -124,7 +124,8 @@ func readUsers(value string) ([]devserver.User, error) {
 	return withNames(users), nil
 }
 
-// withNames fills in what the scopes profile and email ask for.
+// withNames sets missing full names and email addresses, for the claims of the scopes
+// profile and email.
 func withNames(users []devserver.User) []devserver.User {
 	for i, u := range users {
 		if u.FullName == "" {
@@ -170,8 +171,8 @@ func readClients(value string) ([]devserver.Client, error) {
 
 const devFileLimit = 1 << 20 // bytes
 
-// readList reads @FILE.yaml or @FILE.json, a list of entries, and reports whether
-// the value is one.
+// readList reads a list of entries if the value is @FILE.yaml or @FILE.json. It
+// reports whether it is.
 func readList(value string, entries any) (bool, error) {
 	path, isFile := strings.CutPrefix(value, "@")
 	if !isFile || !slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(filepath.Ext(path))) {
@@ -187,8 +188,8 @@ func readList(value string, entries any) (bool, error) {
 	return true, nil
 }
 
-// listed returns a value, and for @FILE the file's lines without empty ones and
-// those that begin with #.
+// listed returns the value, or for @FILE the lines of the file except empty ones
+// and those that begin with #.
 func listed(value string) ([]string, error) {
 	path, isFile := strings.CutPrefix(value, "@")
 	if !isFile {
@@ -207,7 +208,8 @@ func listed(value string) ([]string, error) {
 	return all, nil
 }
 
-// readTrust reads --trust: ISSUER=URL or ISSUER=FILE, a key set or a public key.
+// readTrust parses the values of --trust: ISSUER=URL, or ISSUER=FILE with a key set
+// or a public key.
 func readTrust(values []string) ([]devserver.TrustedIssuer, error) {
 	var all []devserver.TrustedIssuer
 	for _, value := range values {

@@ -7,7 +7,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/devserver"
 )
 
-// introduce says where the server is and what to try.
+// introduce prints the URLs of the server and commands to try.
 func (o *devOptions) introduce(s *screen, d *running) {
 	login := d.api
 	s.line("%s %s", s.strong("authorization server"), d.issuer)
@@ -37,7 +37,7 @@ func (o *devOptions) introduce(s *screen, d *running) {
 	s.line("%s", s.faint("Press Ctrl-C to stop"))
 }
 
-// warn says which flags make tokens of this server worth nothing.
+// warn prints a warning for each flag that makes this server unsafe.
 func (o *devOptions) warn(env *Env) {
 	if o.seed != 0 {
 		text := "--seed: everyone who knows the number can sign tokens as this server; no real API may trust it"
@@ -58,7 +58,8 @@ func (o *devOptions) warn(env *Env) {
 	}
 }
 
-// printToken signs a token as the server with these flags would, without serving.
+// printToken prints a token that a server with these flags would issue. It does not
+// start the server.
 func (o *devOptions) printToken(env *Env) error {
 	if o.seed == 0 && o.state == "" {
 		return usageOf("--mint needs --seed or --state: without them no server has the key", "oauthctl dev --mint "+shellQuote(o.mint)+" --seed 7")

@@ -19,7 +19,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// devTLS are the flags of a development server that speaks TLS.
+// devTLS holds the TLS flags of a development server.
 type devTLS struct {
 	tls               bool
 	caFile            string
@@ -35,9 +35,9 @@ func (o *devTLS) addFlags(f *pflag.FlagSet) {
 
 func (o *devTLS) usesTLS() bool { return o.tls || o.certFile != "" }
 
-// load returns the certificate to serve, nil for http, and the file that the CA
-// certificate was written to. names are hosts that the certificate is for, in
-// addition to those of the loopback interface.
+// load returns the TLS configuration, or nil for http, and the file to which it
+// wrote the CA certificate. A new certificate is valid for names and the loopback
+// addresses.
 func (o *devTLS) load(env *Env, names ...string) (*tls.Config, string, error) {
 	switch {
 	case (o.certFile == "") != (o.keyFile == ""):
@@ -75,8 +75,8 @@ func serving(pair tls.Certificate) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 }
 
-// newCertificate makes a CA, whose key is forgotten, and with it a certificate for
-// the loopback interface and further hosts. It returns the CA's as PEM.
+// newCertificate returns a certificate for hosts and the loopback addresses, and
+// the certificate of the new CA that signed it, as PEM. The CA's key is discarded.
 func newCertificate(now time.Time, hosts []string) (tls.Certificate, []byte, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -121,7 +121,7 @@ func serial() *big.Int {
 	return new(big.Int).SetBytes(number)
 }
 
-// hostOf is the host of a URL, "" for what is not one.
+// hostOf returns the host of a URL, or "" if it is not valid.
 func hostOf(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {

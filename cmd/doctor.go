@@ -98,14 +98,14 @@ func runDoctor(ctx context.Context, env *Env, o doctorOptions) error {
 	return printedError{fault}
 }
 
-// visit is the examination of one URL with one profile.
+// visit is the examination of a URL with a profile, and its result.
 type visit struct {
 	profile  string
 	report   *doctor.Report
 	exitCode int
 }
 
-// settle sets the exit code, and returns the first fault as an error.
+// settle sets the exit code and returns the first fault as an error, or nil.
 func (v *visit) settle(o doctorOptions) error {
 	v.exitCode = exitDone
 	first := v.report.First(o.strict)
@@ -117,7 +117,8 @@ func (v *visit) settle(o doctorOptions) error {
 	return fault
 }
 
-// visits examines the URL, or what each profile names.
+// visits examines the given URL, or the API or issuer of the given profile, or of
+// every profile.
 func (env *Env) visits(ctx context.Context, o doctorOptions) ([]*visit, error) {
 	if o.url != "" || env.global.profile != "" || env.Getenv(profile.NameVariable) != "" {
 		v, err := env.visit(ctx, o)
@@ -140,7 +141,7 @@ func (env *Env) visits(ctx context.Context, o doctorOptions) ([]*visit, error) {
 	return all, nil
 }
 
-// visit examines one URL, or what the profile in force names.
+// visit examines the given URL, or the API or issuer of the current profile.
 func (env *Env) visit(ctx context.Context, o doctorOptions) (*visit, error) {
 	config := doctor.Config{URL: o.url, Now: env.Now, MCP: o.mcp, Deep: o.deep, NoToken: o.noToken}
 	v := &visit{}
@@ -151,7 +152,7 @@ func (env *Env) visit(ctx context.Context, o doctorOptions) (*visit, error) {
 		v.profile = p.Name()
 		config.URL = cmp.Or(o.url, p.Get(profile.API), p.Get(profile.Issuer))
 		if _, err := env.profile(); err != nil {
-			return nil, err // a name that is not that of a profile
+			return nil, err // no such profile
 		}
 	}
 	config.HTTP, err = env.client()
@@ -173,7 +174,8 @@ func (env *Env) visit(ctx context.Context, o doctorOptions) (*visit, error) {
 	return v, err
 }
 
-// localFacts are what this process knows of the machine.
+// localFacts returns facts about this machine that matter for a login: the proxy
+// and whether there is a browser.
 func (env *Env) localFacts(rawURL string, a *account.Account) []doctor.Local {
 	facts := []doctor.Local{{Text: "no proxy"}}
 	if proxy := env.proxyOf(rawURL); proxy != "" {
@@ -192,7 +194,7 @@ func (env *Env) localFacts(rawURL string, a *account.Account) []doctor.Local {
 	return facts
 }
 
-// proxyOf is the proxy that requests to a URL go through, "" for none.
+// proxyOf returns the proxy for requests to a URL, or "".
 func (env *Env) proxyOf(rawURL string) string {
 	u, err := url.Parse(rawURL)
 	if err != nil || env.proxies == nil {

@@ -25,8 +25,8 @@ type explainedJSON struct {
 	Exchanges int       `json:"exchanges"`
 }
 
-// explainReport shows what a report says, what its failure means, and which rungs
-// its responses show to be right or wrong. Nothing is sent.
+// explainReport prints the requests of a report and what its failure means, and
+// examines the recorded responses. It sends nothing.
 func (env *Env) explainReport(ctx context.Context, o doctorOptions) error {
 	report, err := env.readReport(o.from)
 	if err != nil {
@@ -67,7 +67,8 @@ func (env *Env) readReport(path string) (*reportJSON, error) {
 	return &report, nil
 }
 
-// examination is what doctor can find out from the report.
+// examination returns the configuration for an examination of the recorded
+// responses.
 func (r *reportJSON) examination() doctor.Config {
 	run := r.Log.Run
 	c := doctor.Config{
@@ -87,7 +88,7 @@ func (r *reportJSON) examination() doctor.Config {
 	return c
 }
 
-// exchange is the entry as doctor reads it.
+// exchange converts an entry for the examination.
 func (e *harEntry) exchange() doctor.Exchange {
 	x := doctor.Exchange{
 		Method: e.Request.Method, URL: e.Request.URL, HasToken: headerOf(e.Request.Headers).Get("Authorization") != "",

@@ -17,7 +17,7 @@ type doctorJSON struct {
 	ExitCode int         `json:"exit_code"`
 }
 
-// doctorsJSON is the same for several profiles.
+// doctorsJSON is what doctor prints with --json for several profiles.
 type doctorsJSON struct {
 	Schema   int          `json:"schema"`
 	Profiles []doctorJSON `json:"profiles"`
@@ -39,7 +39,6 @@ type rungJSON struct {
 	Reproduce string           `json:"reproduce,omitempty"`
 }
 
-// firstJSON is the first fault.
 type firstJSON struct {
 	Rung  string       `json:"rung"`
 	Name  string       `json:"name"`
@@ -47,7 +46,7 @@ type firstJSON struct {
 	Owner doctor.Owner `json:"owner"`
 }
 
-// doctorReport is the report of one URL, or of several profiles.
+// doctorReport returns a doctorJSON for one visit, or a doctorsJSON for several.
 func doctorReport(env *Env, o doctorOptions, visits []*visit) any {
 	all := doctorsJSON{Schema: 1, Profiles: []doctorJSON{}}
 	for _, v := range visits {

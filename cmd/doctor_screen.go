@@ -12,7 +12,7 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/doctor"
 )
 
-// doctorNames is the width of the column with the names of rungs.
+// doctorNames is the width of the column for the names of rungs.
 const doctorNames = 22
 
 // showVisits prints the reports one after the other.
@@ -28,8 +28,9 @@ func (env *Env) showVisits(visits []*visit, o doctorOptions) {
 	}
 }
 
-// showVisit prints what is wrong in full, what is right in a line, or only
-// counted, and what was not reached together.
+// showVisit prints each fault with its details, and one line for each important
+// rung that passed. It counts the others, and groups those that were not reached
+// by the reason.
 func (env *Env) showVisit(v *visit, o doctorOptions) {
 	s := env.stdout()
 	more, reasons, unreached := 0, []string{}, map[string][]string{}
@@ -45,7 +46,7 @@ func (env *Env) showVisit(v *visit, o doctorOptions) {
 			unreached[r.Text] = append(unreached[r.Text], r.Name)
 		case r.Status == doctor.Note:
 			s.line("%s %s", s.faint(s.padded(s.marks.none)), row(r.Name, r.Text))
-		case !env.global.verbose && !isTelling(r.Name):
+		case !env.global.verbose && !isImportant(r.Name):
 			more++
 		default:
 			s.line("%s %s", s.good(s.padded(s.marks.pass)), row(cmp.Or(r.Host, r.Name), r.Text))
@@ -67,8 +68,8 @@ func (env *Env) showVisit(v *visit, o doctorOptions) {
 	}
 }
 
-// isTelling reports whether a rung that passed gets a line of its own.
-func isTelling(name string) bool {
+// isImportant reports whether a rung that passed gets a line of its own.
+func isImportant(name string) bool {
 	return slices.Contains([]string{"machine", "tls", "tls issuer", "resource metadata", "issuer metadata", "session", "call"}, name)
 }
 
@@ -106,7 +107,7 @@ func (env *Env) showFault(s *screen, r *doctor.Result) {
 		}
 		text := env.scrub(clean(field[1]))
 		if field[0] == "reproduce" {
-			text = brokenCommand(text, 15)
+			text = wrappedCommand(text, 15)
 		} else {
 			text = continued(text, 15, commands...)
 		}
@@ -114,9 +115,9 @@ func (env *Env) showFault(s *screen, r *doctor.Result) {
 	}
 }
 
-// brokenCommand writes a command over several lines that a shell takes as one. A
-// quoted argument stays whole.
-func brokenCommand(command string, indent int) string {
+// wrappedCommand breaks a command into lines that end in a backslash, so that a
+// shell accepts it. It does not break quoted arguments.
+func wrappedCommand(command string, indent int) string {
 	var b strings.Builder
 	column, quoted := indent, false
 	for i, word := range strings.Split(command, " ") {
@@ -149,7 +150,8 @@ func ownerText(o doctor.Owner) string {
 	return "you"
 }
 
-// fixOf says what the owner changes, for the user with the commands in it.
+// fixOf returns what the owner has to change. If the user can change it, the text
+// contains commands, which are also returned separately.
 func (env *Env) fixOf(r *doctor.Result) (text string, commands []string) {
 	entry, _ := diagnosis.Lookup(r.ID)
 	if (r.Owner == doctor.You || r.Owner == doctor.Network) && (r.Fix == "" || r.Fix == entry.Fix) {
@@ -158,7 +160,7 @@ func (env *Env) fixOf(r *doctor.Result) (text string, commands []string) {
 	return r.Fix, nil
 }
 
-// reproduceOf is one command that shows the fault again.
+// reproduceOf returns a command that shows the fault again.
 func (env *Env) reproduceOf(r *doctor.Result) string {
 	switch q := r.Request; {
 	case q == nil && r.Name == doctor.Session:
@@ -172,7 +174,7 @@ func (env *Env) reproduceOf(r *doctor.Result) string {
 	}
 }
 
-// curlOf writes a request for curl.
+// curlOf returns the curl command for a request.
 func curlOf(q *doctor.Request) string {
 	args := []string{"curl", "-si"}
 	if q.Connection {
@@ -200,7 +202,8 @@ func curlOf(q *doctor.Request) string {
 	return strings.Join(args, " ")
 }
 
-// summaryOf is the last line: how many faults, whose, and the first.
+// summaryOf returns the last line: the number of faults, their owners, and the
+// first fault.
 func summaryOf(report *doctor.Report, o doctorOptions) string {
 	counts, owners := map[doctor.Status]int{}, []string{}
 	for _, r := range report.Results {

@@ -29,7 +29,7 @@ type exchangeOptions struct {
 	scope            []string
 }
 
-// The grants of exchange, as --grant-type names them.
+// The values of --grant-type.
 const (
 	grantExchange  = account.GrantTokenExchange
 	grantJWTBearer = account.GrantJWTBearer
@@ -78,7 +78,7 @@ func (o *exchangeOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.param, "param", nil, "add the parameter `NAME=VALUE` to the request (repeatable)")
 }
 
-// check finds what does not go together before any request is sent.
+// check returns an error for flags that cannot be combined.
 func (o *exchangeOptions) check() error {
 	switch {
 	case o.grantType == grantExchange && o.assertion != "":
@@ -126,7 +126,7 @@ func runExchange(ctx context.Context, env *Env, o exchangeOptions) error {
 	return env.printExchanged(answer)
 }
 
-// options are what the exchange asks for.
+// options returns the request that the flags describe.
 func (o *exchangeOptions) options(env *Env) (account.ExchangeOptions, error) {
 	options := account.ExchangeOptions{
 		SubjectTokenType: o.subjectTokenType, ActorTokenType: o.actorTokenType, RequestedTokenType: o.requestedType,

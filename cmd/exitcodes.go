@@ -21,8 +21,8 @@ const (
 
 type exitCode struct {
 	code    int
-	means   string // in a few words
-	details string // the cases, or ""
+	means   string // the meaning in a few words
+	details string // shown in parentheses, or ""
 	advice  string
 }
 
@@ -34,8 +34,8 @@ func (e exitCode) text() string {
 	return e.means + " (" + e.details + ")"
 }
 
-// exitCodeOf is the exit code of a command that fails with a diagnosis of that
-// kind.
+// exitCodeOf returns the exit code of a command that fails with a diagnosis of
+// this kind.
 func exitCodeOf(kind diagnosis.Kind) int {
 	switch kind {
 	case diagnosis.Advice:

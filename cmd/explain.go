@@ -66,7 +66,7 @@ func runExplain(env *Env, id string) error {
 		return env.printJSON(explanationOf(e))
 	}
 	s := env.stdout()
-	s.line("%s  %s", s.strong(string(e.ID)), s.faint(ending(e.Kind)))
+	s.line("%s  %s", s.strong(string(e.ID)), s.faint(exitText(e.Kind)))
 	s.line("%s", wrap(capital(e.Summary)+".", ""))
 	s.line("")
 	s.line("%s", s.name("What it means"))
@@ -83,8 +83,8 @@ func runExplain(env *Env, id string) error {
 	return nil
 }
 
-// diagnosesWith returns the entries whose id contains a word of at least two
-// letters.
+// diagnosesWith returns the entries whose id contains a word; none if the word has
+// fewer than two letters.
 func diagnosesWith(word string) []diagnosis.Entry {
 	var found []diagnosis.Entry
 	for _, e := range diagnosis.All() {
@@ -95,8 +95,8 @@ func diagnosesWith(word string) []diagnosis.Entry {
 	return found
 }
 
-// ending describes the exit code for a fault of that kind.
-func ending(k diagnosis.Kind) string {
+// exitText describes the exit code for a fault of this kind.
+func exitText(k diagnosis.Kind) string {
 	if k == diagnosis.Advice {
 		return "a warning, no failure"
 	}
@@ -122,8 +122,8 @@ func (env *Env) listDiagnoses(entries []diagnosis.Entry) error {
 	return nil
 }
 
-// sentence begins a hint with a capital letter, unless it begins with a command,
-// which is to be copied as it is.
+// sentence returns a hint with a capital first letter. If the hint begins with a
+// command, it is not changed, so that the command can be copied.
 func sentence(hint string) string {
 	for _, command := range []string{"oauthctl ", "chmod "} {
 		if strings.HasPrefix(hint, command) {

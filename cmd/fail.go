@@ -21,7 +21,7 @@ import (
 type usageError struct {
 	what     string
 	hint     string
-	commands []string // those in the hint
+	commands []string // the commands in the hint
 	err      error
 }
 
@@ -33,27 +33,27 @@ func usage(format string, args ...any) error {
 	return &usageError{what: err.Error(), err: errors.Unwrap(err)}
 }
 
-// usageOf is an error of usage whose hint is a command.
+// usageOf returns a usage error whose hint is a command.
 func usageOf(what, command string) *usageError {
 	return &usageError{what: what, hint: command, commands: []string{command}}
 }
 
-// printedError wraps an error that was already printed: only its exit code is
-// left.
+// printedError wraps an error that was already printed. It only sets the exit
+// code.
 type printedError struct{ error }
 
 func (e printedError) Unwrap() error { return e.error }
 
-// hinted is an error with a next step that does not follow from its id.
+// hinted is an error with its own hint, instead of the one for its id.
 type hinted struct {
 	error
 	hint     string
-	commands []string // those in the hint
+	commands []string // the commands in the hint
 }
 
 func (e hinted) Unwrap() error { return e.error }
 
-// withHint adds a next step to an error, and the commands in it; an empty one adds
+// withHint adds a hint, and the commands in it, to an error. An empty hint adds
 // nothing.
 func withHint(err error, hint string, commands ...string) error {
 	if hint == "" {
@@ -71,7 +71,7 @@ type failure struct {
 	Hint      string           `json:"hint,omitempty"`
 	Retryable bool             `json:"retryable"`
 	ExitCode  int              `json:"exit_code"`
-	commands  []string         // those in the hint
+	commands  []string         // the commands in the hint
 }
 
 // fail prints err and returns the exit code.
@@ -97,7 +97,7 @@ func (env *Env) fail(cmd *cobra.Command, err error) int {
 	return f.ExitCode
 }
 
-// failedAs returns what --json prints where cmd fails.
+// failedAs returns the writer and the object that --json uses if cmd fails.
 func (env *Env) failedAs(cmd *cobra.Command, f failure) (io.Writer, any) {
 	if cmd != nil {
 		if v, ok := verbOf(cmd); ok {
@@ -107,13 +107,13 @@ func (env *Env) failedAs(cmd *cobra.Command, f failure) (io.Writer, any) {
 	return failedToStdout(env, f)
 }
 
-// failedToStdout prints the error as the object that a command prints.
+// failedToStdout is for commands that print an object: the error takes its place.
 func failedToStdout(env *Env, f failure) (io.Writer, any) {
 	return env.Stdout, map[string]failure{"error": f}
 }
 
-// failedToStderr is for commands whose stdout only has the datum, even if they
-// fail: a token, an API's response, another program's output.
+// failedToStderr is for commands whose stdout contains only data, even if they
+// fail: a token, an API's response or another program's output.
 func failedToStderr(env *Env, f failure) (io.Writer, any) {
 	_, shown := failedToStdout(env, f)
 	return env.Stderr, shown
@@ -134,8 +134,8 @@ func (env *Env) showFailure(f failure) {
 	}
 }
 
-// message is a message that fits a terminal of width columns, behind a prefix: the
-// terminal would break it inside a word. A width of 0 breaks nothing.
+// message wraps a text that follows a prefix at width columns, because a terminal
+// would break it inside a word. If width is 0, the text is not changed.
 func message(text, prefix string, width int, commands ...string) string {
 	if width <= len(prefix) || len(prefix)+utf8.RuneCountInString(text) <= width {
 		return text
@@ -143,8 +143,8 @@ func message(text, prefix string, width int, commands ...string) string {
 	return layout{width: width, first: len(prefix), indent: 2, whole: commands}.set(text)
 }
 
-// seeAlso is the command that says more about a failure: doctor where it could
-// find the cause at the URL of this run, else explain.
+// seeAlso returns the command that says more about a failure: doctor if it can
+// find the cause at the URL of this run, otherwise explain.
 func (env *Env) seeAlso(f failure) string {
 	switch {
 	case f.ID == "":
@@ -159,18 +159,18 @@ func (env *Env) seeAlso(f failure) string {
 	return "oauthctl explain " + string(f.ID)
 }
 
-// withoutSecrets takes the credentials of this run's requests out of a failure: a
-// server may have repeated them.
+// withoutSecrets removes the credentials of this run's requests from a failure,
+// because a server may have repeated them.
 func (env *Env) withoutSecrets(f *failure) {
 	f.Message, f.Hint = env.scrub(f.Message), env.scrub(f.Hint)
 	f.Expected, f.Got = env.scrubbed(f.Expected), env.scrubbed(f.Got)
 }
 
-// scrub returns text without the credentials of this run's requests, and without
-// what looks like one.
+// scrub removes the credentials of this run's requests, and everything that looks
+// like a credential.
 func (env *Env) scrub(text string) string { return maskTokens(env.secrets.Scrub(text)) }
 
-// scrubbed is scrub for values.
+// scrubbed applies scrub to each value.
 func (env *Env) scrubbed(values diagnosis.Values) diagnosis.Values {
 	values = slices.Clone(values)
 	for i := range values {

@@ -12,9 +12,9 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
 )
 
-// A flag that is empty, as a script with an unset variable gives it, and a flag
-// that can hold one value and is given twice are usage errors of every command:
-// otherwise a check would be left out without a word.
+// Every command refuses an empty value, which is often an unset variable in a
+// script, and a second value for a flag that can have only one. Otherwise a check
+// could be omitted unnoticed.
 var (
 	errFlagEmpty = errors.New("the value is empty")
 	errFlagTwice = errors.New("given twice, and it can have only one value")
@@ -23,7 +23,7 @@ var (
 // emptyAllowed is the annotation of a flag whose empty value has a meaning.
 const emptyAllowed = "empty allowed"
 
-// allowEmpty lets a flag be given with an empty value.
+// allowEmpty allows an empty value for a flag.
 func allowEmpty(f *pflag.Flag) {
 	if f.Annotations == nil {
 		f.Annotations = map[string][]string{}
@@ -31,7 +31,7 @@ func allowEmpty(f *pflag.Flag) {
 	f.Annotations[emptyAllowed] = nil
 }
 
-// strictValue is the value of a flag that is not a switch.
+// strictValue refuses empty and repeated values of a flag that is not a switch.
 type strictValue struct {
 	pflag.Value
 	repeatable, mayBeEmpty, given bool
@@ -49,15 +49,14 @@ func (v *strictValue) Set(text string) error {
 	return v.Value.Set(text)
 }
 
-// choice is the value of a flag that has one of several values, which completion
-// offers.
+// choice is the value of a flag that accepts only certain values. Completion offers
+// them.
 type choice struct {
 	value  *string
 	values []string
 }
 
-// oneOf defines a flag that has one of several values, by default the value that p
-// points to.
+// oneOf defines a flag that accepts only the given values. The default is *p.
 func oneOf(f *pflag.FlagSet, p *string, name string, values []string, usage string) {
 	f.Var(choice{p, values}, name, usage)
 }
@@ -82,7 +81,7 @@ func (c choice) String() string {
 // Type implements [pflag.Value].
 func (c choice) Type() string { return "string" }
 
-// makeStrict makes the flags of a command and of those below it strict.
+// makeStrict applies strictValue to the flags of a command and its subcommands.
 func makeStrict(cmd *cobra.Command) {
 	for _, set := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
 		set.VisitAll(func(f *pflag.Flag) {
@@ -102,8 +101,8 @@ func makeStrict(cmd *cobra.Command) {
 	}
 }
 
-// strictError returns the usage error for the value of a flag that was refused, and
-// nil for another error.
+// strictError returns the usage error for a refused value of a flag, or nil if err
+// is another error.
 func strictError(err error) error {
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
@@ -119,8 +118,8 @@ func strictError(err error) error {
 	return &usageError{what: flag + ": " + wrongValue(invalid)}
 }
 
-// wrongValue describes a value that the flag library or the flag's own type
-// refused. The texts of the library and of Go's parsers name Go types.
+// wrongValue describes a value that was refused. For common types it has its own
+// texts, because those of the flag library and of Go's parsers contain Go types.
 func wrongValue(invalid *pflag.InvalidValueError) string {
 	expected := map[string]string{
 		"duration": "a duration such as 30s or 5m", "bool": "true or false",

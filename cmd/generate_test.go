@@ -235,7 +235,7 @@ func diagnosisPage() string {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", e.ID, strings.ToLower(string(e.ID)), e.Summary, code)
 	}
 	for _, e := range diagnosis.All() {
-		fmt.Fprintf(&b, "\n## %s\n\n%s. %s.\n\n%s\n\n**What to do:** %s\n", e.ID, capital(e.Summary), capital(ending(e.Kind)), e.Meaning, e.Fix)
+		fmt.Fprintf(&b, "\n## %s\n\n%s. %s.\n\n%s\n\n**What to do:** %s\n", e.ID, capital(e.Summary), capital(exitText(e.Kind)), e.Meaning, e.Fix)
 		if hint := commandHint(hintContext{Diagnosis: &diagnosis.Diagnosis{ID: e.ID}}); hint != "" {
 			fmt.Fprintf(&b, "\n**With oauthctl:** %s\n", hint)
 		}

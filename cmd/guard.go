@@ -19,7 +19,7 @@ import (
 
 type guardOptions struct {
 	upstream     upstreamFlags
-	gateway      string // --forward-auth; "" is the reverse proxy
+	gateway      string // of --forward-auth; "" means a reverse proxy
 	policy       string
 	checkPolicy  string
 	comparedWith string
@@ -33,7 +33,8 @@ type guardOptions struct {
 	limits       guardLimitFlags
 	revocations  revocationsFlag
 	logout       guardLogoutFlags
-	// insecureAllowWhenAway accepts tokens that could not be checked.
+	// insecureAllowWhenAway accepts tokens while the store of revocations is
+	// unreachable.
 	insecureAllowWhenAway bool
 	log                   string
 	service               string
@@ -170,8 +171,8 @@ func (o guardOptions) openRevocations(env *Env) (*redis.Store, error) {
 	return store, err
 }
 
-// serveAdmin serves health and metrics until the process ends: a load balancer
-// has to see that the guard is stopping.
+// serveAdmin serves health and metrics until the returned function is called, not
+// only until SIGTERM: a load balancer has to see that the guard is stopping.
 func (g *guardian) serveAdmin(address string) (net.Addr, func(), error) {
 	if address == "" {
 		return nil, func() {}, nil
@@ -185,7 +186,7 @@ func (g *guardian) serveAdmin(address string) (net.Addr, func(), error) {
 	return l.Addr(), cancel, nil
 }
 
-// reloadAtHangup reads the policy and the key file again when SIGHUP comes.
+// reloadAtHangup reloads the policy and the key file at each SIGHUP.
 func (g *guardian) reloadAtHangup(ctx context.Context, policyFile string) func() {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -195,7 +196,7 @@ func (g *guardian) reloadAtHangup(ctx context.Context, policyFile string) func()
 			case <-ctx.Done():
 				return
 			case <-hangups:
-				_ = g.handler.Reload(policyFile) // it is logged
+				_ = g.handler.Reload(policyFile) // it logs its error
 				if err := g.reloadKeys(); err != nil {
 					g.log.Error("key file refused, the old keys stay", slog.String("reason", err.Error()))
 				}
@@ -205,8 +206,8 @@ func (g *guardian) reloadAtHangup(ctx context.Context, policyFile string) func()
 	return func() { signal.Stop(hangups) }
 }
 
-// announce says where the guard listens, as a line of the log: whatever it writes
-// while it runs is JSON.
+// announce logs the addresses of the guard. It is a line of the log because all
+// output of a running guard is JSON.
 func (g *guardian) announce(o guardOptions, at, admin net.Addr) {
 	attrs := []any{slog.String("address", "http://"+at.String())}
 	if o.gateway != "" {
@@ -220,7 +221,7 @@ func (g *guardian) announce(o guardOptions, at, admin net.Addr) {
 	g.log.Info(fmt.Sprintf("guarding at http://%s by %s", at, o.policy), attrs...)
 }
 
-// listen binds the address of a flag.
+// listen listens on the address that was given with a flag.
 func listen(flag, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {

@@ -17,10 +17,11 @@ import (
 	"github.com/oauthctl/oauthctl/pkg/token"
 )
 
-// guardian is a guard with what it is made of.
+// guardian is a guard with its log and the functions that reload its keys and
+// close it.
 type guardian struct {
 	handler    *guard.Handler
-	serves     http.Handler // the handler itself, or its answers to a gateway
+	serves     http.Handler // the handler itself, or its ForwardAuth for a gateway
 	log        *slog.Logger
 	reloadKeys func() error
 	close      func()
@@ -74,7 +75,7 @@ func (env *Env) newGuardian(o guardOptions, store *redis.Store) (*guardian, erro
 	return g, nil
 }
 
-// revocationValues are the metrics of a store.
+// revocationValues returns the metrics of a store.
 func revocationValues(store *redis.Store) []guard.Value {
 	return []guard.Value{
 		{Name: "revocations", Help: "Entries of what is revoked that this instance holds.", Get: func() float64 { return float64(store.State().Entries) }},
@@ -92,7 +93,7 @@ func revocationValues(store *redis.Store) []guard.Value {
 // gateways lists the values of --forward-auth.
 func gateways() []string { return []string{"any", "nginx", "traefik", "caddy", "envoy"} }
 
-// gatewayOf returns the gateway with a name of gateways.
+// gatewayOf returns the gateway for a value of --forward-auth.
 func gatewayOf(name string) guard.Gateway {
 	return map[string]guard.Gateway{"any": guard.AnyGateway, "nginx": guard.Nginx, "traefik": guard.Traefik, "caddy": guard.Caddy, "envoy": guard.Envoy}[name]
 }
@@ -114,7 +115,7 @@ func (o guardOptions) check() error {
 	return o.limits.check()
 }
 
-// loggable returns the values of --log, and what each means.
+// loggable returns the values of --log, and the setting for each.
 func loggable() ([]string, []guard.Requests) {
 	return []string{"all", "refusals", "off"}, []guard.Requests{guard.LogAll, guard.LogRefusals, guard.LogNone}
 }
@@ -136,14 +137,14 @@ func (env *Env) loadPolicy(flag, file string) (*policy.Policy, error) {
 	return p.WithClock(env.Now), nil
 }
 
-// severalIssuers returns the error for keys that would be those of every issuer,
-// so that one of them could sign for another.
+// severalIssuers returns the error for a flag with keys if the policy has several
+// issuers: with the same keys, each could sign for the others.
 func severalIssuers(flag string) error {
 	return usage("%s cannot be combined with a policy of several issuers: each has its own jwks there", flag)
 }
 
-// guardKeys returns the keys of each issuer of a guard: it starts while an issuer
-// is away, and waits for keys as an API does.
+// guardKeys returns a function that returns the keys of an issuer. The guard starts
+// even if an issuer is unreachable; its keys are then fetched later.
 func (env *Env) guardKeys(g *guardian, flag string, several bool) (func(policy.Trust) (guard.KeySet, error), error) {
 	if flag != "" && several {
 		return nil, severalIssuers("--jwks")
@@ -178,8 +179,8 @@ func (env *Env) guardKeys(g *guardian, flag string, several bool) (func(policy.T
 	}, nil
 }
 
-// checkPolicy loads a policy, and lists what another one accepts or refuses
-// otherwise.
+// checkPolicy checks a policy file and, with --compared-with, prints the differences
+// from another one.
 func (env *Env) checkPolicy(o guardOptions) error {
 	p, err := env.loadPolicy("--check-policy", o.checkPolicy)
 	if err != nil {
@@ -207,7 +208,7 @@ func (env *Env) checkPolicy(o guardOptions) error {
 	return nil
 }
 
-// checkedPolicy is what --check-policy shows with --json.
+// checkedPolicy is what --check-policy prints with --json.
 type checkedPolicy struct {
 	Issuer  string          `json:"issuer"`
 	Routes  []string        `json:"routes"`

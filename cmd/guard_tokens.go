@@ -20,7 +20,8 @@ import (
 
 const variableIntrospectSecret = "OAUTHCTL_INTROSPECT_SECRET"
 
-// guardTokenFlags say what kinds of tokens are accepted, and where they are.
+// guardTokenFlags holds the flags about the kinds of tokens that are accepted, and
+// where a request may carry them.
 type guardTokenFlags struct {
 	cache             int
 	dpop              bool
@@ -51,7 +52,7 @@ func (t *guardTokenFlags) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&t.subprotocol, "token-subprotocol", false, "also accept a token from a browser's WebSocket, as the subprotocol after \"bearer\"")
 }
 
-// fill completes the configuration of a guard.
+// fill sets the fields of c that the flags are about.
 func (t guardTokenFlags) fill(env *Env, c *guard.Config, store *redis.Store) error {
 	if t.cache < 0 {
 		return usage("--cache-tokens: expected a number that is not negative, got %d", t.cache)
@@ -133,7 +134,8 @@ func (t guardTokenFlags) fillIntrospection(env *Env, c *guard.Config) error {
 	return nil
 }
 
-// introspectionClient returns how to find the API's own client.
+// introspectionClient returns a function that discovers the issuer's endpoint, if
+// necessary, and returns the API's own client.
 func (t guardTokenFlags) introspectionClient(env *Env, issuer string) (func(context.Context) (*oauth.Client, error), error) {
 	password := secret.New(env.Getenv(variableIntrospectSecret))
 	if t.introspectSecretFile != "" {
@@ -161,7 +163,7 @@ func (t guardTokenFlags) introspectionClient(env *Env, issuer string) (func(cont
 	}, nil
 }
 
-// both asks two checkers; the first may be missing.
+// both checks with two checkers; the first may be nil.
 type both struct{ first, second bearer.RevocationChecker }
 
 func (b both) Revoked(ctx context.Context, t *token.Token) (bool, error) {

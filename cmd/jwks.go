@@ -103,7 +103,8 @@ func (o generateOptions) generate() (*jwks.PrivateKey, error) {
 	return key, nil
 }
 
-// writeNew writes a file that must not exist: a key that is overwritten is lost.
+// writeNew writes a new file. It never overwrites one, because the key in it would
+// be lost.
 func writeNew(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -203,7 +204,7 @@ func (env *Env) readPublicKey(path string) (*jwks.Key, error) {
 	return key, nil
 }
 
-// warnOfKey prints what is odd about a key on standard error.
+// warnOfKey prints the warnings about a key.
 func (env *Env) warnOfKey(key *jwks.Key) {
 	for _, w := range key.Warnings() {
 		env.warn("%s", clean(w.Error()))

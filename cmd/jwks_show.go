@@ -43,7 +43,8 @@ then 7.`,
 	return cmd
 }
 
-// runJWKSShow ends with KEY_SET_EMPTY if no key is usable, after it has shown why.
+// runJWKSShow prints a key set. If no key is usable, it prints the reasons and
+// returns KEY_SET_EMPTY.
 func runJWKSShow(ctx context.Context, env *Env, from string, strict bool) error {
 	set, err := env.readKeySet(ctx, from)
 	if err != nil {
@@ -66,7 +67,7 @@ func runJWKSShow(ctx context.Context, env *Env, from string, strict bool) error 
 	return unusable
 }
 
-// exposedKey is the failure of a key that must not be published as it is.
+// exposedKey returns the error for a key that must not be published as it is.
 func exposedKey(k jwks.Skipped) error {
 	d := &diagnosis.Diagnosis{ID: diagnosis.KeyRefused, As: diagnosis.Unsafe, Err: fmt.Errorf("key %d, %s", k.Index+1, nameOfKey(k.ID))}
 	if found, ok := errors.AsType[*diagnosis.Diagnosis](k.Reason); ok {
@@ -98,7 +99,7 @@ func (env *Env) printKeySet(set *jwks.Set) {
 	}
 }
 
-// publishedReason says why a key must not be published like this.
+// publishedReason returns why a key must not be published as it is.
 func publishedReason(k jwks.Skipped) string {
 	d, ok := errors.AsType[*diagnosis.Diagnosis](k.Reason)
 	if !ok {
@@ -114,7 +115,7 @@ func nameOfKey(id string) string {
 	return id
 }
 
-// keySetReport is a key set as jwks show --json shows it.
+// keySetReport returns what jwks show prints with --json.
 func keySetReport(set *jwks.Set) any {
 	type key struct {
 		ID         string    `json:"kid,omitempty"`
@@ -150,8 +151,8 @@ func keySetReport(set *jwks.Set) any {
 	return report
 }
 
-// readKeySet reads a key set from a file, from standard input, or from the URL of
-// a key set, an issuer or an issuer's metadata.
+// readKeySet reads a key set from a file, standard input, or the URL of a key set,
+// an issuer or an issuer's metadata. If from is empty, it uses the profile's issuer.
 func (env *Env) readKeySet(ctx context.Context, from string) (*jwks.Set, error) {
 	if from == "" {
 		p, err := env.profile()
@@ -179,7 +180,8 @@ func (env *Env) readKeySet(ctx context.Context, from string) (*jwks.Set, error) 
 	return nil, usage("%s: %w", from, err)
 }
 
-// fetchKeySet returns the key set at a URL, or else that of the issuer at the URL.
+// fetchKeySet returns the key set at a URL. If there is none, it returns the key set
+// of the issuer at this URL.
 func (env *Env) fetchKeySet(ctx context.Context, from string) (*jwks.Set, error) {
 	client, err := env.client()
 	if err != nil {
@@ -212,7 +214,8 @@ func (env *Env) remoteSet(ctx context.Context, client *safehttp.Client, url stri
 }
 
 // issuerOf returns the issuer whose metadata is at a well-known URL (RFC 8414,
-// section 3, and OpenID Connect Discovery, section 4), else the URL itself.
+// section 3, and OpenID Connect Discovery, section 4). It returns other URLs
+// unchanged.
 func issuerOf(from string) string {
 	u, err := url.Parse(from)
 	if err != nil {

@@ -36,7 +36,7 @@ type loginOptions struct {
 	prompt           string
 	loginHint        string
 	acrValues        []string
-	maxAge           time.Duration // negative: not asked for
+	maxAge           time.Duration // negative: not requested
 	keepIn           string
 	report           string
 	print            string
@@ -122,7 +122,7 @@ func (o *loginOptions) addRequestFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.loginHint, "login-hint", "", "`USER`: name or address of the user, for the server to fill in")
 	f.StringArrayVar(&o.acrValues, "acr-values", nil, "request the authentication context `ACR` (repeatable)")
 	f.DurationVar(&o.maxAge, "max-age", -1, "require an authentication no older than this; 0s forces a new one")
-	f.Lookup("max-age").DefValue = "0s" // which help omits; -1 is held for "not requested"
+	f.Lookup("max-age").DefValue = "0s" // help omits this default; the real one, -1, means "not requested"
 	f.StringArrayVar(&o.param, "param", nil, "add the parameter `NAME=VALUE` to the request (repeatable)")
 	f.BoolVar(&o.par, "par", false, "use pushed authorization requests (RFC 9126)")
 }
@@ -139,7 +139,7 @@ func (o *loginOptions) addBrowserFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.timeout, "login-timeout", 5*time.Minute, "maximum wait for the login")
 }
 
-// grant returns the grant that the flags name, "" for the profile's.
+// grant returns the grant of the flags, or "" for the one of the profile.
 func (o *loginOptions) grant() (string, error) {
 	switch {
 	case o.device && o.grantType != "" && o.grantType != account.GrantDeviceCode:
@@ -150,8 +150,9 @@ func (o *loginOptions) grant() (string, error) {
 	return o.grantType, nil
 }
 
-// presented is what the profile keeps of --assertion and --subject-token: where a
-// new token is read for each refresh.
+// presented returns the settings for --assertion and --subject-token. The profile
+// stores where the token is read from, not the token, because each refresh needs a
+// new one.
 func (o *loginOptions) presented() (profile.Values, error) {
 	values := profile.Values{profile.SubjectTokenType: o.subjectTokenType}
 	if o.subjectTokenType != "" && o.subjectToken == "" {
@@ -180,7 +181,7 @@ func (o *loginOptions) presented() (profile.Values, error) {
 	return values, nil
 }
 
-// fits refuses flags that the grant could only ignore.
+// fits returns an error for a flag that has no effect with the grant.
 func (o *loginOptions) fits(grant string) error {
 	if grant == account.GrantAuthorizationCode {
 		return nil
@@ -228,7 +229,7 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 	if err != nil {
 		return err
 	}
-	// Checked first, so that a login that cannot succeed fails at once.
+	// Check this first, so that a login that cannot succeed fails immediately.
 	options.GrantType = cmp.Or(options.GrantType, p.Get(profile.GrantType), account.GrantAuthorizationCode)
 	if err := o.fits(options.GrantType); err != nil {
 		return err
@@ -257,7 +258,7 @@ func runLogin(ctx context.Context, env *Env, o loginOptions) error {
 	return env.printAsked(o.print, done.Response)
 }
 
-// options are what the login itself is asked for.
+// options returns the options of the login that the flags describe.
 func (o *loginOptions) options() (account.LoginOptions, error) {
 	grant, err := o.grant()
 	if err != nil {
@@ -281,7 +282,7 @@ func (o *loginOptions) options() (account.LoginOptions, error) {
 	return options, nil
 }
 
-// fields splits repeated flags that may each hold several scopes.
+// fields splits the values of a repeated flag at spaces.
 func fields(values []string) []string {
 	if len(values) == 0 {
 		return nil
@@ -289,8 +290,8 @@ func fields(values []string) []string {
 	return strings.Fields(strings.Join(values, " "))
 }
 
-// mayOpenBrowser reports whether a browser is opened, or fails at once where no user
-// could log in at all.
+// mayOpenBrowser reports whether to open a browser. It returns an error if no user
+// could log in.
 func (o *loginOptions) mayOpenBrowser(env *Env, grant string) (bool, error) {
 	terminal := env.IsTerminal(env.Stderr)
 	switch {
@@ -365,7 +366,7 @@ func (env *Env) showLogin(a *account.Account, done *account.LoggedIn) {
 	}
 }
 
-// printAsked prints what --print names, for scripts.
+// printAsked prints the value that --print requests.
 func (env *Env) printAsked(what string, answer *oauth.TokenResponse) error {
 	s := env.stdout()
 	switch what {

@@ -12,23 +12,24 @@ import (
 
 const maxPasted = 64 << 10
 
-// loginUI is the terminal's side of a login.
+// loginUI is the user interface of a login: the terminal and the browser.
 type loginUI struct {
 	env    *Env
 	opens  bool   // a browser is opened here
-	listen string // what --listen says
-	paste  bool   // the address at which the browser ended may be pasted
+	listen string // of --listen
+	paste  bool   // the user may paste the last address of the browser
 	typed  *bufio.Scanner
 }
 
-// Searched shows the way from the URL to the server; in full when it failed.
+// Searched prints the requests of discovery if it failed or with --verbose.
 func (u *loginUI) Searched(trail discovery.Trail, err error) {
 	if err != nil || u.env.global.verbose {
 		showTrail(u.env.stderr(), trail)
 	}
 }
 
-// Registered says which client this is now.
+// Registered prints the id of the new client. If again is set, the server has
+// removed the last one.
 func (u *loginUI) Registered(clientID string, again bool) {
 	if again {
 		u.env.say("the server no longer knows the client of the last login")
@@ -36,7 +37,7 @@ func (u *loginUI) Registered(clientID string, again bool) {
 	u.env.say("registered as client %s", clean(clientID))
 }
 
-// Console shows what to do at the provider.
+// Console prints the steps for registering a client with the provider.
 func (u *loginUI) Console(provider string, steps []string) {
 	s := u.env.stderr()
 	s.line("%s", s.strong(provider+" needs a client of your own. In its console:"))
@@ -45,7 +46,7 @@ func (u *loginUI) Console(provider string, steps []string) {
 	}
 }
 
-// Requesting shows what is requested, where that is more than the user named.
+// Requesting prints the requested scopes and, with --verbose, those that were added.
 func (u *loginUI) Requesting(scopes, added []string) {
 	if len(scopes) > 0 && !u.env.global.quiet {
 		u.env.say("requesting the scopes %s", clean(strings.Join(scopes, " ")))
@@ -60,7 +61,7 @@ func (u *loginUI) ShowURL(address, redirectURI string) {
 	s := u.env.stderr()
 	s.line("%s", s.strong("Log in here:"))
 	s.line("%s", clean(address))
-	// The server's address as the other side of the connection knows it.
+	// The third field is this machine's address as the SSH client sees it.
 	if ssh := strings.Fields(u.env.Getenv("SSH_CONNECTION")); len(ssh) == 4 && !u.opens && u.listen == "" {
 		if at, err := url.Parse(redirectURI); err == nil {
 			s.line("To use a browser on the machine you came from, run there: %s", s.name(clean("ssh -N -L "+at.Port()+":127.0.0.1:"+at.Port()+" "+ssh[2])))
@@ -74,8 +75,8 @@ func (u *loginUI) ShowURL(address, redirectURI string) {
 	}
 }
 
-// readsLines prepares the terminal for an address that may be long. The returned
-// function puts it back.
+// readsLines prepares the terminal for pasting a long address. The returned function
+// restores it.
 func (u *loginUI) readsLines() (restore func()) {
 	if !u.paste {
 		return func() {}
@@ -87,7 +88,7 @@ func (u *loginUI) readsLines() (restore func()) {
 // OpenBrowser opens the system's browser.
 func (u *loginUI) OpenBrowser(address string) error { return u.env.Browse(address) }
 
-// ReadLine returns a line that was pasted.
+// ReadLine returns the next line that the user pastes or types.
 func (u *loginUI) ReadLine() (string, error) {
 	if !u.paste {
 		return "", io.EOF
@@ -103,7 +104,8 @@ func (u *loginUI) ReadLine() (string, error) {
 	return strings.TrimSpace(corrected(u.typed.Text())), nil
 }
 
-// The keys that edit or end a line where the terminal leaves that to the program.
+// The keys that edit or end a line. The terminal does not handle them itself while it
+// is prepared for long lines.
 const (
 	keyEnd       = 0x04 // Ctrl-D
 	keyBackspace = 0x08
@@ -112,8 +114,8 @@ const (
 	keyDelete    = 0x7f
 )
 
-// typedLine splits what is typed into lines; Ctrl-D at the beginning of one ends
-// it all.
+// typedLine is a [bufio.SplitFunc] for lines. Ctrl-D at the beginning of a line ends
+// the input.
 func typedLine(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	if len(data) > 0 && data[0] == keyEnd {
 		return 1, nil, bufio.ErrFinalToken
@@ -121,7 +123,7 @@ func typedLine(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	return bufio.ScanLines(data, atEOF)
 }
 
-// corrected applies the keys in a line that delete what was typed before them.
+// corrected applies the keys in a line that delete what was typed before.
 func corrected(line string) string {
 	var kept []rune
 	for _, r := range line {

@@ -13,8 +13,8 @@ type tokenOptions struct {
 	variable    string
 	username    string
 	allowOrigin []string
-	action      string // of a credential helper: get, store, erase or list
-	asked       string // what the program has sent to the credential helper
+	action      string // for a credential helper: get, store, erase or list
+	asked       string // the request of the program that runs the credential helper
 }
 
 func newToken(env *Env) *cobra.Command {
@@ -89,7 +89,7 @@ func runToken(ctx context.Context, env *Env, o tokenOptions) error {
 	return format.print(env, o, t)
 }
 
-// isVariable reports whether a name can be that of a variable in every shell.
+// isVariable reports whether every shell allows a name for a variable.
 func isVariable(name string) bool {
 	if name == "" || name[0] >= '0' && name[0] <= '9' {
 		return false

@@ -8,25 +8,25 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// tokenFormat is a row of the table of the formats of --format.
+// tokenFormat is a value of --format.
 type tokenFormat struct {
 	name  string
 	print func(*Env, tokenOptions, *usableToken) error
-	// passedOn means that another program sends the token as it is, without the
-	// proofs that a bound one needs.
+	// passedOn means that another program will send the token, without the proofs
+	// that a bound token needs.
 	passedOn bool
-	// id means the ID token.
+	// id selects the ID token instead of the access token.
 	id bool
 	// isJSON means that --json changes nothing.
 	isJSON bool
-	// target is for a credential helper: it reads from the program's request the
-	// server that the token is for.
+	// target is set for a credential helper. It parses the program's request, and
+	// returns the server for which the token is requested.
 	target func(asked string) (*url.URL, error)
-	// lacks is the line by which a credential helper says that it has none.
+	// lacks is the line with which a credential helper reports that it has no token.
 	lacks string
 }
 
-// tokenFormats returns the table of formats. A new one is one row here.
+// tokenFormats returns the table of formats.
 func tokenFormats() []tokenFormat {
 	return []tokenFormat{
 		{name: "raw", print: printRaw},
