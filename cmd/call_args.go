@@ -21,13 +21,23 @@ func callArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return &usageError{what: "the URL or path is missing", hint: "usage: " + cmd.UseLine()}
 	}
+	if len(args) > 1 && isMethod(args[1]) && isTarget(args[0]) {
+		command := "oauthctl call " + strings.ToUpper(args[1])
+		for _, arg := range slices.Delete(slices.Clone(args), 1, 2) {
+			command += " " + shellQuote(arg)
+		}
+		return usageOf(fmt.Sprintf("the method %s must come before the URL", args[1]), command)
+	}
 	return between(1, 1000)(cmd, args)
 }
+
+// isTarget reports whether a first argument is a URL or a path, and not a method.
+func isTarget(arg string) bool { return strings.ContainsAny(arg, "/:.?") || arg == "localhost" }
 
 // take reads the arguments. As in HTTPie the method can be omitted: it is POST
 // if there is a body, otherwise GET.
 func (o *callOptions) take(args []string) {
-	if len(args) > 1 && !strings.ContainsAny(args[0], "/:.?") {
+	if len(args) > 1 && !isTarget(args[0]) {
 		o.method, o.target, o.items = args[0], args[1], args[2:]
 		return
 	}
@@ -54,9 +64,6 @@ func isMethod(name string) bool { return slices.Contains(methods(), strings.ToUp
 // looksWrong refuses a target that is a host without a scheme, because it would
 // be appended to the API's URL as a path.
 func (o *callOptions) looksWrong() error {
-	if isMethod(o.target) && o.method != "" && !strings.Contains(o.target, "/") && isHost(o.method) {
-		return usageOf(fmt.Sprintf("the method %s comes after the URL", o.target), "oauthctl call "+o.target+" "+o.method)
-	}
 	authority, _, _ := strings.Cut(o.target, "/")
 	authority, _, _ = strings.Cut(authority, "?")
 	if !isHost(authority) || len(authority) == len(o.target) && strings.Count(authority, ".") == 1 && !strings.Contains(authority, ":") {

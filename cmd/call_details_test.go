@@ -71,6 +71,11 @@ func TestHabits(t *testing.T) {
 		"call POST /x a=1 Content-Type:" + urlEncodedForm: "--form",
 		"call POST /x a=1 Content-Type:text/x":            "-d",
 		"call GET /x --reconnect":                         "--stream",
+		"call /x GET a==1":                                "oauthctl call GET /x a==1",
+		"call https://api.example.com/x delete":           "oauthctl call DELETE https://api.example.com/x",
+		"call localhost GET":                              "oauthctl call GET localhost",
+		"--jsn call GET /x":                               "--json",
+		"--unknown call GET /x":                           "oauthctl help flags",
 	} {
 		if code := w.run(strings.Fields(args)...); code != 2 || !strings.Contains(w.stderr.String(), hint) {
 			t.Errorf("%s: %d\n%s", args, code, &w.stderr)

@@ -49,6 +49,23 @@ func TestCompletionDescribesFlags(t *testing.T) {
 	}
 }
 
+// The shell offers each command once.
+func TestCompletionOffersOnce(t *testing.T) {
+	for _, line := range [][]string{{""}, {"help", ""}, {"hel"}, {"jwks", ""}} {
+		seen := map[string]bool{}
+		for _, offer := range completed(t, line...) {
+			name, _, _ := strings.Cut(offer, "\t")
+			if seen[name] {
+				t.Errorf("%q: %s is offered twice", line, name)
+			}
+			seen[name] = true
+		}
+		if len(seen) == 0 {
+			t.Errorf("%q: nothing is offered", line)
+		}
+	}
+}
+
 // tried runs a command line in a context that has ended, so that nothing is sent or served, and returns its message.
 func tried(t *testing.T, args ...string) string {
 	t.Helper()

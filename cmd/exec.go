@@ -22,7 +22,7 @@ type execOptions struct {
 func newExec(env *Env) *cobra.Command {
 	var o execOptions
 	cmd := &cobra.Command{
-		Use: "exec [--env NAME] -- COMMAND [ARG...]",
+		Use: "exec [flags] -- COMMAND [ARG...]",
 		Long: `Run a command with the profile's access token in its environment, where other
 users cannot read it, unlike arguments. The command replaces oauthctl: it
 receives signals, and its exit code is returned.

@@ -188,17 +188,17 @@ func (env *Env) classify(err error) failure {
 
 func (env *Env) kindOf(err error) failure {
 	var (
-		d           *diagnosis.Diagnosis
-		wrong       *usageError
-		interrupted signalError
-		refresh     *account.RefreshError
-		own         hinted
+		d       *diagnosis.Diagnosis
+		wrong   *usageError
+		refresh *account.RefreshError
+		own     hinted
 	)
 	errors.As(err, &own)
+	by, isInterrupted := env.interruption(err)
 	switch {
-	case errors.As(err, &interrupted) && interrupted.signal == syscall.SIGTERM:
-		return failure{Message: err.Error(), ExitCode: exitTerminated}
-	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
+	case by.signal == syscall.SIGTERM:
+		return failure{Message: "terminated", ExitCode: exitTerminated}
+	case isInterrupted, errors.Is(err, context.Canceled):
 		return failure{Message: "interrupted", ExitCode: exitInterrupted}
 	case errors.As(err, &wrong):
 		f := failure{Message: wrong.what, Hint: wrong.hint, commands: wrong.commands, ExitCode: exitUsage}

@@ -56,7 +56,10 @@ type Env struct {
 
 	// watch returns a context that is canceled by signals. If nil, signals are
 	// not handled.
-	watch  func(context.Context, ...os.Signal) context.Context
+	watch func(context.Context, ...os.Signal) context.Context
+	// cause returns why the context of the command was canceled. If nil, no
+	// signal cancels it.
+	cause  func() error
 	global globalFlags
 	// secrets are the credentials that were sent in requests; no message shows
 	// them.
@@ -171,7 +174,7 @@ func directories(getenv func(string) string) (config, state string) {
 // signalError is the cause of a context that a signal ended.
 type signalError struct{ signal syscall.Signal }
 
-func (e signalError) Error() string { return "interrupted by " + e.signal.String() }
+func (e signalError) Error() string { return "signal: " + e.signal.String() }
 
 // withSignals returns a context that is canceled by SIGINT, SIGTERM and the
 // other given signals, with the signal as its cause. A second signal ends the
@@ -203,7 +206,17 @@ func (env *Env) listenForSignals(cmd *cobra.Command, _ []string) {
 	if cmd.Annotations[reloadsOnHangup] != "" || signal.Ignored(syscall.SIGHUP) {
 		more = nil // nohup has the signal ignored, and listening would undo that
 	}
-	cmd.SetContext(env.watch(cmd.Context(), more...))
+	ctx := env.watch(cmd.Context(), more...)
+	env.cause = func() error { return context.Cause(ctx) }
+	cmd.SetContext(ctx)
+}
+
+// interruption returns the signal that made a command fail with err, if one did.
+func (env *Env) interruption(err error) (by signalError, ok bool) {
+	if env.cause != nil && errors.Is(err, context.Canceled) {
+		err = env.cause()
+	}
+	return errors.AsType[signalError](err)
 }
 
 // Run runs one command line and returns its exit code. It is the only place
@@ -221,10 +234,6 @@ func Run(ctx context.Context, env *Env, args []string) int {
 	}
 	if err == nil {
 		return exitDone
-	}
-	var interrupted signalError
-	if errors.As(context.Cause(cmd.Context()), &interrupted) && errors.Is(err, context.Canceled) {
-		err = interrupted
 	}
 	return env.fail(cmd, err)
 }

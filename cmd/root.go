@@ -176,7 +176,11 @@ func addVerbs(root *cobra.Command, env *Env, args []string) {
 	stubs := make([]*cobra.Command, len(table))
 	for i, v := range table {
 		if all || v.name == "help" {
-			root.AddCommand(v.complete(env, true))
+			made := v.complete(env, true)
+			root.AddCommand(made)
+			if completing {
+				root.SetHelpCommand(made) // otherwise cobra offers its own too
+			}
 			continue
 		}
 		stubs[i] = &cobra.Command{Use: v.name, Short: v.short, GroupID: v.group, Run: func(*cobra.Command, []string) {}}
@@ -251,20 +255,11 @@ func between(least, most int) cobra.PositionalArgs {
 
 // argumentName returns the name of argument number n in the usage of a command.
 func argumentName(cmd *cobra.Command, n int) string {
-	inFlag := false
-	for _, word := range strings.Fields(cmd.Use)[1:] {
-		inFlag = inFlag || strings.HasPrefix(word, "[--")
-		switch {
-		case inFlag:
-			inFlag = !strings.HasSuffix(word, "]")
-		case word == "--":
-		case n == 0:
-			return strings.Trim(word, "[].")
-		default:
-			n--
-		}
+	words := slices.DeleteFunc(strings.Fields(cmd.Use)[1:], func(word string) bool { return word == "[flags]" || word == "--" })
+	if n >= len(words) {
+		return ""
 	}
-	return ""
+	return strings.Trim(words[n], "[].")
 }
 
 // isParent reports whether a command only has others below it.

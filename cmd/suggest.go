@@ -228,7 +228,11 @@ func unknownFlag(err error) (string, bool) {
 // flagError describes a wrong flag, and suggests the one that is meant by an unknown
 // one.
 func flagError(cmd *cobra.Command, err error) error {
-	wrong := &usageError{what: err.Error(), hint: "run `" + cmd.CommandPath() + " --help` to see the flags"}
+	list := cmd.CommandPath() + " --help"
+	if !cmd.HasParent() {
+		list = "oauthctl help flags"
+	}
+	wrong := &usageError{what: err.Error(), hint: "run `" + list + "` to see the flags"}
 	if lacks, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		wrong.what = "--" + lacks.GetFlag().Name + " needs a value"
 	}

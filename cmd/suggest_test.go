@@ -44,7 +44,7 @@ func TestUnknownWords(t *testing.T) {
 		"profile set issuerr=x":   {`unknown key "issuerr"`, "issuer"},
 		"completion":              {"missing argument bash", "usage:"},
 		"profile use":             {"missing argument NAME", "usage:"},
-		"exec":                    {"missing argument COMMAND", "usage:"},
+		"exec":                    {"missing argument COMMAND", "usage: oauthctl exec [flags] -- COMMAND [ARG...]"},
 		"verify --leeway abc":     {`--leeway: expected a duration such as 30s or 5m, got "abc"`, ""},
 		"call --retry many /x":    {`--retry: expected a whole number, got "many"`, ""},
 		"audit --rate fast URL":   {`--rate: expected a number, got "fast"`, ""},
