@@ -159,13 +159,17 @@ func (k *Key) isCalled(names []keyName) bool {
 	return slices.ContainsFunc(k.names(), func(n keyName) bool { return slices.Contains(names, n) })
 }
 
+// maxNames is how many thumbprints the members of one key can have.
+const maxNames = 4
+
 // certificatesOf returns the thumbprints of a JWK's certificate: its x5t#S256 and
 // x5t (RFC 7517, sections 4.8 and 4.9), and those of the first certificate in
-// x5c. An error in one of these members does not matter for the others.
+// x5c. An error in one of these members does not matter for the others. A key that
+// has a member many times has no more names than another.
 func certificatesOf(key jsontext.Value) []keyName {
 	var names []keyName
 	note := func(parameter, value string) {
-		if n := (keyName{parameter, value}); value != "" && !slices.Contains(names, n) {
+		if n := (keyName{parameter, value}); value != "" && len(names) < maxNames && !slices.Contains(names, n) {
 			names = append(names, n)
 		}
 	}

@@ -24,6 +24,32 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
+// A key with many thumbprints costs no more than another: a quadratic search takes
+// seconds for these.
+func TestKeyWithManyThumbprints(t *testing.T) {
+	var text strings.Builder
+	text.WriteString(`{"keys":[{"kty":"RSA"`)
+	for i := 0; text.Len() < jwks.MaxBytes-40; i++ {
+		fmt.Fprintf(&text, `,"x5t":"%x"`, i)
+	}
+	text.WriteString(`}]}`)
+	start := time.Now()
+	set, err := jwks.Parse([]byte(text.String()))
+	if err != nil || len(set.Skipped()) != 1 {
+		t.Fatalf("%v, %v", set, err)
+	}
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("it took %v", d)
+	}
+	reason := func(x5t string) diagnosis.ID {
+		_, err := set.Keys(t.Context(), jwks.Query{Algorithm: "RS256", X5T: x5t})
+		return idOf(err)
+	}
+	if got := []diagnosis.ID{reason("0"), reason("ffff")}; got[0] != diagnosis.KeyRefused || got[1] != diagnosis.KeySetEmpty {
+		t.Errorf("%v", got)
+	}
+}
+
 // A set over the limits is refused before much memory is allocated for it.
 func TestLargeSets(t *testing.T) {
 	good := strings.TrimPrefix(strings.TrimSuffix(string(mustMarshal(t, newPublic(t))), "]}"), `{"keys":[`)
