@@ -8,9 +8,11 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,6 +62,60 @@ func TestReadCredential(t *testing.T) {
 	}
 	if _, err := profile.ReadCredential("/dev/zero", 5); err == nil {
 		t.Error("/dev/zero was read")
+	}
+}
+
+// A pipe with a name is checked like a file, because a user who can write its
+// directory can put one there. A pipe that a shell passes on is read.
+func TestReadCredentialFromPipes(t *testing.T) {
+	dir := t.TempDir()
+	pipe, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "link")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(pipe, link); err != nil {
+		t.Fatal(err)
+	}
+	check := func(name string, refused bool) {
+		t.Helper()
+		for _, path := range []string{pipe, link} {
+			go func() { _ = os.WriteFile(pipe, []byte("s3cr3t"), 0o600) }() // waits for a reader
+			data, err := profile.ReadCredential(path, 6)
+			if refused != (idOf(err) == diagnosis.ConfigInsecure) || !refused && string(data) != "s3cr3t" {
+				t.Errorf("%s, %s: %q, %v", name, path, data, err)
+			}
+		}
+	}
+	check("your own", false)
+	if err := os.Chmod(pipe, 0o622); err != nil {
+		t.Fatal(err)
+	}
+	check("others can write", true)
+	if err := os.Chmod(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(pipe, 65534, 0); err != nil {
+			t.Fatal(err)
+		}
+		check("another user's", true)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString("s3cr3t"); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if os.Geteuid() == 0 {
+		if err := r.Chown(65534, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if data, err := profile.ReadCredential(fmt.Sprintf("/dev/fd/%d", r.Fd()), 6); err != nil || string(data) != "s3cr3t" {
+		t.Errorf("a shell's pipe: %q, %v", data, err)
 	}
 }
 

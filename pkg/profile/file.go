@@ -62,8 +62,9 @@ func Load(path string) (*File, error) {
 
 // ReadCredential reads a file with a secret, a key or a token to which a setting
 // refers. A file that other users own or can change is refused, because they could
-// put in a credential of their own: CONFIG_INSECURE. Who can write its directory
-// does not matter, because such a user can only replace it by a file of their own.
+// put in a credential of their own: CONFIG_INSECURE. Who can write its directory is
+// not checked: a file that such a user puts there is refused, but not a link to a
+// file that you or root own.
 func ReadCredential(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

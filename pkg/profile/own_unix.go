@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/oauthctl/oauthctl/pkg/diagnosis"
@@ -33,12 +34,20 @@ func checkOwner(f *os.File, path string) error {
 	return safe(info, dir, info.Mode()&os.ModeSticky != 0)
 }
 
-// checkFile refuses a file that a user other than root can change or owns. What is
-// not a regular file, such as a pipe, is of the process that made it.
+// inherited lists the directories of what a process was given by the one that
+// started it, such as standard input or a pipe of the shell.
+var inherited = []string{"/dev", "/dev/fd", "/dev/pts", "/proc/self/fd"}
+
+// checkFile refuses a file that a user other than root can change or owns, and a
+// named pipe like it. A pipe without a name belongs to the process that made it,
+// which can be another user's: with sudo, for example.
 func checkFile(f *os.File, path string) error {
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
+	switch {
+	case err != nil || info.IsDir():
 		return err
+	case !info.Mode().IsRegular() && slices.Contains(inherited, filepath.Dir(path)):
+		return nil
 	}
 	return safe(info, path, false)
 }
