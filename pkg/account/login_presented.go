@@ -136,6 +136,7 @@ func (a *Account) presentFirst(ctx context.Context) (*session.Session, error) {
 	}
 	answer.IDToken = secret.String{} // it was not verified
 	s := a.newSession(client, grantType, asked)
+	s.API = a.ownAPI()
 	a.take(s, answer)
 	return s, nil
 }

@@ -208,9 +208,10 @@ func TestPresentedSessionsAreKept(t *testing.T) {
 		change  profile.Values
 		kept    bool
 	}{
-		"control":                  {false, profile.Values{profile.Scope: "read"}, false},
-		"nothing to present":       {false, profile.Values{profile.Scope: "read", profile.SubjectToken: ""}, true},
-		"another grant":            {false, profile.Values{profile.Scope: "read", profile.GrantType: account.GrantAuthorizationCode}, true},
+		"control":            {false, profile.Values{profile.Scope: "read"}, false},
+		"nothing to present": {false, profile.Values{profile.Scope: "read", profile.SubjectToken: ""}, true},
+		"another grant":      {false, profile.Values{profile.Scope: "read", profile.GrantType: account.GrantAuthorizationCode}, true},
+		"no grant, but a client that can authenticate": {false, profile.Values{profile.Scope: "read", profile.GrantType: "", profile.ClientSecret: "env:NAME"}, true},
 		"a refresh token":          {true, profile.Values{profile.Scope: "read"}, true},
 		"a refresh token, matched": {true, profile.Values{}, false},
 	} {
@@ -233,6 +234,64 @@ func TestPresentedSessionsAreKept(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		case !tt.kept && err != nil:
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// An API that is configured only by a variable gets no token for a credential of the profile file, not even a new one:
+// the variables may come from a directory that another user controls. With a credential in the variables it does.
+func TestEnvironmentAPIGetsNoTokenOfASavedCredential(t *testing.T) {
+	const api, other = "https://api.example", "https://other.example"
+	for _, grantType := range []string{account.GrantClientCredentials, account.GrantJWTBearer, account.GrantTokenExchange} {
+		for _, savedAPI := range []string{api, ""} {
+			r := newRigged(t)
+			r.answer = func(_ string, body map[string]any) (int, any) {
+				delete(body, "refresh_token")
+				delete(body, "id_token")
+				return http.StatusOK, nil
+			}
+			saved := profile.Values{
+				profile.Issuer: r.URL, profile.ClientID: "workload", profile.GrantType: grantType, profile.API: savedAPI,
+				profile.ClientSecret: "env:NAME", profile.Assertion: "@token", profile.SubjectToken: "@token",
+			}
+			h := newHome(t)
+			get := func(inFile profile.Values, environment map[string]string) error {
+				t.Helper()
+				err := profile.Update(t.Context(), h.path, func(f *profile.File) error { f.Set("default", inFile); return nil })
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := must(must(profile.Load(h.path)).Resolve(profile.Query{Getenv: func(name string) string { return environment[name] }}))
+				a := h.account(p, account.Config{
+					ReadSecret:    func(context.Context, string) (secret.String, error) { return secret.New("secret"), nil },
+					ReadAssertion: func(context.Context, string, string) (secret.String, error) { return secret.New("assertion"), nil },
+				})
+				_, err = a.TokenSource().Token(t.Context(), secret.String{})
+				return err
+			}
+			name := grantType + ", saved API " + savedAPI
+			elsewhere := map[string]string{"OAUTHCTL_API": other}
+			if err := get(saved, elsewhere); idOf(err) != diagnosis.OriginRefused {
+				t.Errorf("%s: the first token: %v", name, err)
+			}
+			if err := get(saved, map[string]string{"OAUTHCTL_API": savedAPI}); err != nil {
+				t.Errorf("%s: positive control: %v", name, err)
+			}
+			requests := len(r.to("/token"))
+			if err := get(saved, elsewhere); idOf(err) != diagnosis.OriginRefused || len(r.to("/token")) != requests {
+				t.Errorf("%s: a stored token: %v, %d requests", name, err, len(r.to("/token"))-requests)
+			}
+			// All of it from the environment, as in CI.
+			h = newHome(t)
+			environment := map[string]string{"OAUTHCTL_API": other}
+			for key, value := range saved {
+				if key != profile.API {
+					environment[key.Variable()] = value
+				}
+			}
+			if err := get(profile.Values{}, environment); err != nil {
+				t.Errorf("%s: from the environment: %v", name, err)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -187,7 +188,9 @@ func (a *Account) clientCredentials(ctx context.Context, before *session.Session
 		return nil, err
 	}
 	s := a.newSession(client, GrantClientCredentials, asked)
+	s.API = a.ownAPI()
 	if before != nil {
+		s.API = cmp.Or(s.API, before.API)
 		s.DPoPKey, s.ClientSecret, s.Origins = before.DPoPKey, before.ClientSecret, before.Origins
 	}
 	if client.DPoP, err = a.proverOf(s); err != nil {

@@ -166,13 +166,34 @@ func (a *Account) fits(s *session.Session) error {
 
 // replaces reports whether a new session, without a user, can replace one that no
 // user logged in for. A session with a refresh token stays: the token would be lost
-// and remain valid.
+// and remain valid. So does one of a presented token, which may be a user's, if the
+// profile does not say that the client acts for itself.
 func (a *Account) replaces(s *session.Session) bool {
 	if s.Grant != GrantClientCredentials && !a.presentsAgain(s) {
 		return false
 	}
-	key, presents := Presents(a.profile.Get(profile.GrantType))
-	return a.actsForItself(nil) || presents && a.profile.Get(key) != "" && a.profile.Server() != ""
+	grantType := a.profile.Get(profile.GrantType)
+	if key, presents := Presents(grantType); presents {
+		return a.profile.Get(key) != "" && a.profile.Server() != ""
+	}
+	return a.actsForItself(nil) && (s.Grant == GrantClientCredentials || grantType != "")
+}
+
+// ownAPI returns the API that a session without a user is for. With a credential of
+// the profile file, an API that is configured only in the environment does not
+// count: see [Account.TokenSource].
+func (a *Account) ownAPI() string {
+	p := a.profile
+	saved := func(key profile.Key) bool { return p.Origin(key) == profile.Saved }
+	if p.Origin(profile.API) == profile.Environment && slices.ContainsFunc(credentials, saved) {
+		p = p.Without(profile.Environment, profile.API)
+	}
+	return p.Get(profile.API)
+}
+
+// credentials lists the settings with which an account gets tokens without a user.
+var credentials = []profile.Key{
+	profile.ClientSecret, profile.SigningKey, profile.ClientAssertion, profile.ClientCert, profile.ClientKey, profile.Assertion, profile.SubjectToken,
 }
 
 // difference returns how a session differs from the profile, or nil.
@@ -201,7 +222,7 @@ func (a *Account) difference(s *session.Session) error {
 			return elsewhere(asked.what, profile.JoinList(want), profile.JoinList(asked.has))
 		}
 	}
-	if api := p.Get(profile.API); (s.Grant == GrantClientCredentials || a.replaces(s)) && api != "" && s.API != "" && originOf(api) != originOf(s.API) {
+	if api := a.ownAPI(); (s.Grant == GrantClientCredentials || a.replaces(s)) && api != "" && s.API != "" && originOf(api) != originOf(s.API) {
 		return elsewhere("a session for the API", api, s.API)
 	}
 	return nil
