@@ -395,13 +395,22 @@ func callFault(err error) error {
 	return usage("%w", err)
 }
 
-// noAPI says what is missing for a path to lead anywhere: a login, or an API.
-func (env *Env) noAPI(a *account.Account) error {
+// noAPI says what is missing to call the target with a token: a login, or an API.
+func (env *Env) noAPI(a *account.Account, target string) error {
 	if _, err := a.Session(); err != nil && !a.ActsForItself() && env.environmentToken().IsZero() {
 		return err
 	}
-	set := env.command("profile", "set", "api=URL")
-	return &usageError{what: "no API is configured for this profile", hint: set + ", or give a complete URL", commands: []string{set}}
+	wrong := &usageError{what: "no API is configured for this profile"}
+	api, otherwise := "URL", "give a complete URL with --allow-origin URL"
+	if u, err := url.Parse(target); err == nil && u.Host != "" {
+		api = safehttp.Origin(u)
+		otherwise = "add --allow-origin " + api
+		wrong.what += ", so the token is not sent to " + api
+		wrong.err = &diagnosis.Diagnosis{ID: diagnosis.OriginRefused, Got: diagnosis.Values{api}}
+	}
+	wrong.commands = []string{env.command("profile", "set", "api="+api)}
+	wrong.hint = wrong.commands[0] + ", or " + otherwise
+	return wrong
 }
 
 func (env *Env) apiClient(a *account.Account, o *callOptions) (*apicall.Client, error) {
@@ -410,8 +419,8 @@ func (env *Env) apiClient(a *account.Account, o *callOptions) (*apicall.Client, 
 		return nil, err
 	}
 	api := a.Profile().Get(profile.API)
-	if api == "" && !isURL(o.target) {
-		return nil, env.noAPI(a)
+	if api == "" && (!isURL(o.target) || !o.noToken && len(o.allowOrigin) == 0) {
+		return nil, env.noAPI(a, o.target)
 	}
 	if err := env.reachAPI(httpClient, a.Profile(), o); err != nil {
 		return nil, err

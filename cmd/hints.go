@@ -47,9 +47,13 @@ func (env *Env) hintContext(d *diagnosis.Diagnosis) hintContext {
 func (env *Env) command(args ...string) string { return env.hintContext(nil).run(args...) }
 
 // run returns a command of oauthctl, quoted for a shell, with the profile and
-// the configuration of this run.
+// the configuration of this run. A login without a URL gets one if the profile
+// does not say where to log in.
 func (c hintContext) run(args ...string) string {
 	named := args
+	if c.nowhere && args[0] == "login" && (len(args) == 1 || strings.HasPrefix(args[1], "-")) {
+		args = slices.Insert(slices.Clone(args), 1, "URL")
+	}
 	if c.profile != "" {
 		args = append(args, "-p", c.profile)
 	}
@@ -158,9 +162,6 @@ func (c hintContext) tokenHint() string {
 	case diagnosis.ClaimMissing:
 		return "have the issuer add the claim, or do not require it with --require"
 	case diagnosis.Revoked, diagnosis.LoginRequired, diagnosis.GrantInvalid:
-		if c.nowhere {
-			return c.run("login", "URL")
-		}
 		return c.run("login")
 	case diagnosis.NotChecked:
 		return "say what is expected, for instance with --audience"

@@ -113,8 +113,8 @@ func continued(text string, indent int, commands ...string) string {
 	return layout{width: maxColumns, first: indent, indent: indent, whole: commands, cut: true}.set(text)
 }
 
-// wrap sets text in lines of 80 columns, indented by indent. Commands stay on one
-// line each.
+// wrap sets text in lines of at most maxColumns, indented by indent. Commands stay
+// on one line each.
 func wrap(text, indent string, commands ...string) string {
 	return indent + layout{width: maxColumns, first: len(indent), indent: len(indent), whole: commands}.set(text)
 }
