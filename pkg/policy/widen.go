@@ -26,7 +26,8 @@ func withRoute(before, after *Policy, r *route) Change {
 			return Change{r.text, text + was.matched(), true}
 		}
 		for _, other := range was.stricter {
-			if other.serves(m) && overlap(other.folded, r.folded) && !r.coversSpellings(other) {
+			// A path with encoded slashes has more segments where they are decoded.
+			if other.serves(m) && (r.encodedSlash || overlap(other.folded, r.folded)) && !r.coversSpellings(other) {
 				return Change{r.text, text + other.matched(), true}
 			}
 		}

@@ -48,6 +48,7 @@ func TestCompareNewRoutes(t *testing.T) {
 		"only a part was listed":           {all(scope("GET /u/{id}", "x")), all(scope("GET /u/{id}", "x"), scope("GET /u/", "x")), true},
 		"encoded slashes too":              {all(scope("GET /", "x")), all(scope("GET /", "x"), slashes(scope("GET /f/{name}", "x y"))), true},
 		"encoded slashes as before":        {all(slashes(scope("GET /", "x"))), all(slashes(scope("GET /", "x")), slashes(scope("GET /f/{name}", "x y"))), false},
+		"encoded slashes to a strict path": {all(slashes(public("GET /")), scope("GET /a/b", "x")), all(slashes(public("GET /")), scope("GET /a/b", "x"), slashes(public("GET /{x}"))), true},
 		"encoded slashes by what is left":  {all(slashes(scope("GET /", "x")), scope("GET /f/{name}", "x")), all(slashes(scope("GET /", "x"))), true},
 		"gone, the nearest is as strict":   {all(scope("GET /", ""), scope("GET /u/", "x"), scope("GET /u/{id}", "x")), all(scope("GET /", ""), scope("GET /u/", "x")), false},
 		"gone, the nearest is weaker":      {all(scope("GET /", "x"), scope("GET /u/", ""), scope("GET /u/{id}", "x")), all(scope("GET /", "x"), scope("GET /u/", "")), true},
