@@ -192,4 +192,12 @@ func TestRemoteFetchesForThumbprint(t *testing.T) {
 	}
 	want(jwks.Query{X5T: "renewed"}, "")
 	want(jwks.Query{X5T: old.x5t}, diagnosis.KidUnknown)
+	// A token that was verified with a key that another certificate names now is
+	// verified again.
+	before := r.Generation()
+	publish(old.with("x5t", "renewed again"))
+	e.pass(time.Hour)
+	if _, err := r.Set(t.Context()); err != nil || r.Generation() == before {
+		t.Errorf("%v, generation %d, was %d", err, r.Generation(), before)
+	}
 }

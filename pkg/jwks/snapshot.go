@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"slices"
 	"time"
 )
 
@@ -20,14 +21,15 @@ func renewAfter(fresh time.Duration, random func(time.Duration) time.Duration) t
 	return fresh/2 + random(fresh*4/10)
 }
 
-// sameKeys reports whether two sets have the same keys with the same kids.
+// sameKeys reports whether two sets have the same keys with the same kids and
+// certificates.
 func sameKeys(a, b *Set) bool {
 	if len(a.keys) != len(b.keys) {
 		return false
 	}
 	for i, k := range a.keys {
 		other := b.keys[i]
-		if k.id != other.id || k.algorithm != other.algorithm || k.Thumbprint() != other.Thumbprint() {
+		if k.id != other.id || k.algorithm != other.algorithm || k.Thumbprint() != other.Thumbprint() || !slices.Equal(k.certificates, other.certificates) {
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -111,7 +112,7 @@ func (r *Remote) schedule(now time.Time) {
 
 // fingerprint returns a value that differs for each alg and name of a key.
 func fingerprint(q *Query) [sha256.Size]byte {
-	text := []byte(q.Algorithm)
+	text := strconv.AppendQuote(nil, q.Algorithm)
 	for _, n := range q.names() {
 		text = fmt.Appendf(text, " %s %q", n.parameter, n.value)
 	}
