@@ -1,6 +1,7 @@
 package discovery_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -373,9 +374,18 @@ func TestTrailNamesReasons(t *testing.T) {
 		strings.Replace(base, "http://", "https://", 1): "not a TLS server; try http://",
 	} {
 		_, trail, err := discovery.TraceServer(t.Context(), client(t), rawURL)
-		if len(trail) == 0 || len(trail) > 1 && rawURL != broken.URL || !strings.Contains(trail[0].Result, want) {
+		if len(trail) == 0 || len(trail) > 1 && rawURL != broken.URL || !strings.Contains(trail[0].Result, want) || strings.Contains(trail[0].Result, "refused: ") {
 			t.Errorf("%s: %+v, %v, want %q", rawURL, trail, err, want)
 		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	left := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(left.Close)
+	if _, trail, err := discovery.TraceServer(ctx, client(t), left.URL); len(trail) != 1 || trail[0].Result != "interrupted" || !errors.Is(err, context.Canceled) {
+		t.Errorf("%+v, %v", trail, err)
 	}
 }
 

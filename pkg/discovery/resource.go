@@ -197,7 +197,7 @@ func (f *finder) read(fields []string, api string) asked {
 			a.place = ""
 			return a
 		}
-		f.accept(found, "continuing there")
+		f.pass(found, "continuing there")
 		return a
 	case len(fields) == 0:
 		f.pass("401 without WWW-Authenticate (RFC 9110, section 11.6.1, requires it)", lookElsewhere)
@@ -238,7 +238,7 @@ func (f *finder) document(ctx context.Context, place, api string, where Place) (
 		f.refuse("protected resource metadata", err)
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
-	f.accept("protected resource metadata", "resource "+diagnosis.Quote(resource.Resource)+" fits")
+	f.pass("protected resource metadata", "resource "+diagnosis.Quote(resource.Resource)+" fits")
 	return resource, nil
 }
 

@@ -250,7 +250,7 @@ func (f *finder) serverAt(ctx context.Context, place string, fits func(got strin
 		f.refuse("authorization server metadata", err)
 		return nil
 	}
-	f.accept("authorization server metadata", "issuer is identical")
+	f.pass("authorization server metadata", "issuer is identical")
 	return server
 }
 

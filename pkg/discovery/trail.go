@@ -90,12 +90,16 @@ func (f *finder) step() *Step { return &f.trail[len(f.trail)-1] }
 
 func (f *finder) pass(found, result string) { f.step().Found, f.step().Result = found, result }
 
-func (f *finder) accept(found, result string) { f.pass(found, result) }
-
-// refuse notes why the document cannot be used, and keeps the most severe
-// error: a failed check is more severe than a server that is down.
+// refuse notes why the document cannot be used.
 func (f *finder) refuse(found string, err error) {
-	f.step().Found, f.step().Result, f.step().Err = found, "refused: "+reason(err), err
+	f.pass(found, "refused: "+reason(err))
+	f.keep(err)
+}
+
+// keep notes the error of the step, and keeps the most severe one of all steps: a
+// failed check is more severe than a server that is down.
+func (f *finder) keep(err error) {
+	f.step().Err = err
 	if f.err == nil || severe(err) && !severe(f.err) {
 		f.err = err
 	}
@@ -137,7 +141,8 @@ func (f *finder) lost(err error, connected bool) {
 		limit := f.limit()
 		err = &diagnosis.Diagnosis{ID: diagnosis.Timeout, Expected: diagnosis.Values{fmt.Sprintf("the whole document within %s", limit)}, Got: diagnosis.Values{"less"}, Err: err}
 	}
-	f.refuse("no response", err)
+	f.pass("no response", reason(err))
+	f.keep(err)
 	if !errors.As(err, &d) {
 		f.gone = true // the caller's context has ended
 		return
@@ -166,7 +171,9 @@ func reason(err error) string {
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):
 		return "connection closed"
 	case errors.As(err, &d) && d.ID == diagnosis.Timeout:
-		return "no response in time"
+		return "timed out"
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
 	case errors.As(err, &d):
 		return d.Error()
 	}
