@@ -99,14 +99,16 @@ var (
 
 // isCheck reports whether a request is about another request. Envoy sends the
 // method and the path of a client's request as those of its own, so that each
-// request from a trusted proxy is a check; the others send them in headers.
+// request from a trusted proxy is a check; the others send them in headers. A check
+// without a usable target, such as one with a header twice, is refused later.
 func (h *Handler) isCheck(g Gateway, r *http.Request) bool {
-	if !h.trusted.trust(r) {
-		return false
-	}
-	_, _, err := target(g, r)
-	return !errors.Is(err, errNoTarget)
+	sent := func(name string) bool { return len(r.Header[name]) > 0 }
+	return h.trusted.trust(r) && (g == Envoy || slices.ContainsFunc(targetHeaders, sent))
 }
+
+// targetHeaders are the headers in which proxies send the method and the target of
+// a request.
+var targetHeaders = []string{"X-Original-Method", "X-Original-Uri", "X-Original-Url", "X-Forwarded-Method", "X-Forwarded-Uri"}
 
 // asked returns the request that a proxy wants to have checked.
 func (h *Handler) asked(g Gateway, r *http.Request) (*http.Request, error) {

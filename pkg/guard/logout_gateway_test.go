@@ -111,3 +111,29 @@ func TestLogoutThroughARouteOfTheGateway(t *testing.T) {
 		}
 	}
 }
+
+// A client that adds a header of the gateway's check makes it unusable, and not a
+// logout.
+func TestBrokenCheckIsNoLogout(t *testing.T) {
+	for _, gateway := range []guard.Gateway{guard.Nginx, guard.Traefik, guard.Caddy, guard.AnyGateway} {
+		for _, twice := range []string{"X-Original-Method", "X-Original-Uri", "X-Forwarded-Method", "X-Forwarded-Uri"} {
+			store := revocation.NewMemory(revocation.MemoryOptions{})
+			f := newFixture(t, echo, func(c *guard.Config) {
+				c.Revocation, c.Logout = store, &guard.Logout{Path: "/_logout", ClientIDs: []string{"web"}, Store: store}
+				c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+			})
+			r := httptest.NewRequest(http.MethodPost, "/_logout", strings.NewReader(logoutForm(f.logoutToken(nil))))
+			r.RemoteAddr = "10.1.2.3:4711"
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			kind, _, _ := strings.Cut(strings.TrimPrefix(twice, "X-"), "-")
+			r.Header.Set("X-"+kind+"-Method", "POST")
+			r.Header.Set("X-"+kind+"-Uri", "/_logout")
+			r.Header.Add(twice, r.Header.Get(twice))
+			w := httptest.NewRecorder()
+			f.handler.ForwardAuth(gateway).ServeHTTP(w, r)
+			if w.Code != http.StatusForbidden {
+				t.Errorf("%q, %s twice: %d %s", gateway, twice, w.Code, w.Body)
+			}
+		}
+	}
+}
