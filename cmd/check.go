@@ -32,8 +32,9 @@ request; a public route needs no token. For several operations the exit code is
 that of the most severe result: 3, then 4, 7, 2 and 6.
 
 Scopes are read from the claims scope and scp only; --scope-claim adds another
-claim. They must be equal, also in letter case. A claim's name can be a path of
-names joined by dots. If a claim is a list, one element must match.` + "\n\n" + longTokenArg,
+claim. A scope must match exactly, including upper and lower case. A claim's
+name can be a path of names joined by dots. If a claim is a list, one element
+must match.` + "\n\n" + longTokenArg,
 		Example: `  # Check that the token has a scope
   oauthctl check --scope items:read
 

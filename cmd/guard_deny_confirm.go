@@ -13,7 +13,7 @@ func newGuardDenyConfirm(env *Env) *cobra.Command {
 		Short: "Let the guards use a Redis that lost its data",
 		Long: `Let the guards use a Redis that lost its data. Guards that were running use the
 data that they have in memory; guards that started afterwards answer 503 until
-this command is run. First revoke all tokens again that have not expired.`,
+this command is run. First, revoke again all tokens that have not expired.`,
 		Example: `  # Use a Redis that was restarted without its data
   oauthctl guard deny confirm --revocations redis://127.0.0.1:6379/0`,
 		Args: noArgs,

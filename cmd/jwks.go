@@ -34,7 +34,7 @@ func newJWKSGenerate(env *Env) *cobra.Command {
 		Long: `Generate a key pair. The public key set is printed to stdout, ready to be
 published. The private key is written to a new file with mode 0600, as a JWK if
 the file's name ends in .json or .jwk, otherwise as PEM. A PEM file does not
-contain the algorithm: if it is not the default of the key, give it to sign with
+contain the algorithm: if it is not the default of the key, sign needs it as
 --alg.
 
 RSA keys have 3072 bits by default. A Go program takes about 6 times as long to

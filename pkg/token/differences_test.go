@@ -143,7 +143,7 @@ func trialOf(f corpusFile, c corpusCase) (trial, bool) {
 
 func differencesText(refused map[diagnosis.ID]*disagreements, accepted map[string][]string) string {
 	var b strings.Builder
-	b.WriteString(`# Differences to other verifiers
+	b.WriteString(`# Differences from other verifiers
 
 Compare how oauthctl and two Go libraries, golang-jwt v5 and go-jose v4, verify the same tokens. All tokens are in
 pkg/token/testdata/corpus. golang-jwt is used with all its checks: methods, issuer, audience, required expiry, issued-at, and
