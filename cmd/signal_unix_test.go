@@ -3,6 +3,7 @@
 package cmd_test
 
 import (
+	"bufio"
 	"bytes"
 	"net/http"
 	"net/http/httptest"
@@ -57,6 +58,31 @@ func TestSignalIsReportedOnce(t *testing.T) {
 			err := json.Unmarshal(append(stdout.Bytes(), stderr.Bytes()...), &shown)
 			if code := c.ProcessState.ExitCode(); err != nil || code != tt.code || shown.Error.ExitCode != tt.code || shown.Error.Message != tt.message {
 				t.Errorf("%v, exit code %d\n%s%s", err, code, &stdout, &stderr)
+			}
+		})
+	}
+}
+
+// A command that exec runs receives the signals that are sent to the process, and its exit code is returned.
+func TestExecPassesSignals(t *testing.T) {
+	for name, signal := range map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP} {
+		t.Run(name, func(t *testing.T) {
+			c := exec.CommandContext(t.Context(), "oauthctl", "exec", "--", "sh", "-c", "trap 'exit 9' "+name+"; echo ready; while :; do sleep 0.1; done")
+			c.Env, c.WaitDelay = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "OAUTHCTL_TOKEN=" + givenToken, "OAUTHCTL_API=http://127.0.0.1:1"}, 5*time.Second
+			stdout, err := c.StdoutPipe()
+			if err == nil {
+				err = c.Start()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			line, err := bufio.NewReader(stdout).ReadString('\n')
+			if err == nil {
+				err = c.Process.Signal(signal)
+			}
+			_ = c.Wait()
+			if code := c.ProcessState.ExitCode(); err != nil || line != "ready\n" || code != 9 {
+				t.Errorf("%v, %q, exit code %d", err, line, code)
 			}
 		})
 	}
