@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -74,7 +75,11 @@ func (l layout) units(text string) []string {
 		if end := l.wholeEnd(text, n); !l.cut || utf8.RuneCountInString(text[:end]) <= l.width-l.indent {
 			n = end
 		}
-		units = append(units, strings.Join(strings.Fields(text[:n]), " "))
+		unit := text[:n]
+		if !slices.ContainsFunc(l.whole, func(part string) bool { return part != "" && strings.HasPrefix(unit, part) }) {
+			unit = strings.Join(strings.Fields(unit), " ") // spaces inside a command may be part of an argument
+		}
+		units = append(units, unit)
 		text = text[n:]
 	}
 	return units

@@ -31,6 +31,7 @@ func TestMessageKeepsCommands(t *testing.T) {
 		{60, "oauthctl login; some servers give a refresh token only with --scope offline_access", "oauthctl login; some servers give a refresh token\n  only with --scope offline_access", []string{"oauthctl login"}},
 		{40, "run kubectl get nodes --all --wide, and look at what it says", "run\n  kubectl get nodes --all --wide, and\n  look at what it says", []string{"kubectl get nodes --all --wide"}},
 		{40, "run kubectl get nodes --all --wide, and look at what it says", "run kubectl get nodes --all\n  --wide, and look at what it says", nil},
+		{40, "the file is writable: chmod go-w 'a  file with  spaces'", "the file is writable:\n  chmod go-w 'a  file with  spaces'", []string{"chmod go-w 'a  file with  spaces'"}},
 		// A sentence that begins like a command.
 		{60, "oauthctl writes the profile file only if something in it has changed", "oauthctl writes the profile file only if something\n  in it has changed", nil},
 	} {
