@@ -61,9 +61,12 @@ func methods() []string {
 
 func isMethod(name string) bool { return slices.Contains(methods(), strings.ToUpper(name)) }
 
-// looksWrong refuses a target that is a host without a scheme, because it would
-// be appended to the API's URL as a path.
+// looksWrong refuses a target that is empty, and a host without a scheme, which
+// would be appended to the API's URL as a path.
 func (o *callOptions) looksWrong() error {
+	if strings.TrimSpace(o.target) == "" {
+		return &usageError{what: "the URL or path is empty", hint: "set the variable that it was made of; the API itself is /"}
+	}
 	authority, _, _ := strings.Cut(o.target, "/")
 	authority, _, _ = strings.Cut(authority, "?")
 	if !isHost(authority) || len(authority) == len(o.target) && strings.Count(authority, ".") == 1 && !strings.Contains(authority, ":") {
@@ -83,12 +86,10 @@ const (
 // isHost reports whether text is a host with or without a port, by its form.
 func isHost(text string) bool {
 	if strings.HasPrefix(text, "[") {
-		end := strings.IndexByte(text, ']')
-		if end < 0 {
-			return false
-		}
-		_, err := netip.ParseAddr(text[1:end])
-		return err == nil
+		address, rest, closed := strings.Cut(text[1:], "]")
+		port, hasPort := strings.CutPrefix(rest, ":")
+		_, err := netip.ParseAddr(address)
+		return closed && err == nil && (rest == "" || hasPort && isPort(port))
 	}
 	host, port, hasPort := strings.Cut(text, ":")
 	if !hasLabels(host) || hasPort && !isPort(port) {

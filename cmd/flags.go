@@ -13,10 +13,12 @@ import (
 )
 
 // Every command refuses an empty value, which is often an unset variable in a
-// script, and a second value for a flag that can have only one. Otherwise a check
+// script, the next flag as a value, which is often an unset variable without
+// quotes, and a second value for a flag that can have only one. Otherwise a check
 // could be omitted unnoticed.
 var (
 	errFlagEmpty = errors.New("the value is empty")
+	errFlagNext  = errors.New("the value is the name of a flag")
 	errFlagTwice = errors.New("given twice, and it can have only one value")
 )
 
@@ -34,6 +36,7 @@ func allowEmpty(f *pflag.Flag) {
 // strictValue refuses empty and repeated values of a flag that is not a switch.
 type strictValue struct {
 	pflag.Value
+	isFlag                        func(text string) bool
 	repeatable, mayBeEmpty, given bool
 }
 
@@ -42,6 +45,8 @@ func (v *strictValue) Set(text string) error {
 	switch {
 	case strings.TrimSpace(text) == "" && !v.mayBeEmpty:
 		return errFlagEmpty
+	case v.isFlag(text):
+		return errFlagNext
 	case v.given && !v.repeatable:
 		return errFlagTwice
 	}
@@ -83,6 +88,10 @@ func (c choice) Type() string { return "string" }
 
 // makeStrict applies strictValue to the flags of a command and its subcommands.
 func makeStrict(cmd *cobra.Command) {
+	isFlag := func(text string) bool {
+		name, ok := strings.CutPrefix(text, "--")
+		return ok && name != "" && cmd.Flag(name) != nil
+	}
 	for _, set := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
 		set.VisitAll(func(f *pflag.Flag) {
 			if _, done := f.Value.(*strictValue); done || f.Value.Type() == "bool" || f.Value.Type() == "count" {
@@ -90,7 +99,7 @@ func makeStrict(cmd *cobra.Command) {
 			}
 			_, several := f.Value.(pflag.SliceValue)
 			_, isEmptyAllowed := f.Annotations[emptyAllowed]
-			f.Value = &strictValue{Value: f.Value, repeatable: several, mayBeEmpty: isEmptyAllowed}
+			f.Value = &strictValue{Value: f.Value, isFlag: isFlag, repeatable: several, mayBeEmpty: isEmptyAllowed}
 			if f.DefValue == "[]" || f.DefValue == "0s" {
 				f.DefValue = "" // help would show it as a default
 			}
@@ -112,6 +121,8 @@ func strictError(err error) error {
 	switch {
 	case errors.Is(err, errFlagEmpty):
 		return &usageError{what: flag + " is empty", hint: "set the variable that it was made of, or leave out the flag"}
+	case errors.Is(err, errFlagNext):
+		return &usageError{what: flag + " needs a value, got " + invalid.GetValue(), hint: "give " + flag + " a value, or leave it out"}
 	case errors.Is(err, errFlagTwice):
 		return &usageError{what: flag + " was given twice, and it can have only one value"}
 	}

@@ -25,7 +25,8 @@ func runOffline(t *testing.T, stdin string, args ...string) (code int, stdout, s
 	return code, out.String(), errOut.String()
 }
 
-// Each flag that takes a value refuses an empty one, and a flag that can have only one value refuses a second one.
+// Each flag that takes a value refuses an empty one and the name of a flag, and a flag that can have only one value
+// refuses a second one.
 func TestFlagsAreNeitherEmptyNorTwice(t *testing.T) {
 	root := newRoot(&Env{}, nil)
 	var commands []*cobra.Command
@@ -55,6 +56,14 @@ func TestFlagsAreNeitherEmptyNorTwice(t *testing.T) {
 					t.Errorf("%s --%s=%q: %v", c.CommandPath(), f.Name, empty, err)
 				}
 			}
+			if err := strict.Set("--" + f.Name); err != errFlagNext {
+				t.Errorf("%s --%s --%s: %v", c.CommandPath(), f.Name, f.Name, err)
+			}
+			for _, control := range []string{"--", "-" + f.Name, "--no-flag", "---" + f.Name} {
+				if err := strict.Set(control); err == errFlagNext {
+					t.Errorf("%s --%s %s: %v", c.CommandPath(), f.Name, control, err)
+				}
+			}
 			if len(words) == 0 || strict.mayBeEmpty {
 				return
 			}
@@ -68,6 +77,21 @@ func TestFlagsAreNeitherEmptyNorTwice(t *testing.T) {
 	}
 	if flags < 60 {
 		t.Errorf("only %d flags", flags)
+	}
+}
+
+// An unset variable without quotes makes the next flag a value.
+func TestNextFlagIsNoValue(t *testing.T) {
+	for _, args := range [][]string{
+		{"login", "https://auth.example", "--scope", "--audience", "y"},
+		{"verify", "x.y.z", "--issuer", "--audience", "y"},
+		{"call", "GET", "/x", "-d", "--json"},
+		{"sign", "--key", "--claim", "sub=y"},
+	} {
+		code, _, stderr := runOffline(t, "", args...)
+		if code != 2 || !strings.Contains(stderr, " needs a value, got --") {
+			t.Errorf("%v: exit %d %s", args, code, stderr)
+		}
 	}
 }
 
