@@ -41,6 +41,7 @@ func Compare(before, after *Policy) []Change {
 			continue
 		}
 		changes = append(changes, compareRoutes(was, r)...)
+		changes = append(changes, decidedNow(after, was, r)...)
 	}
 	for _, r := range before.routes {
 		if old[r.text] != nil {

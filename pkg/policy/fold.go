@@ -2,11 +2,12 @@ package policy
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
 // Many servers ignore the letter case of a path, its final slash, and parameters
-// after a semicolon. The comments below call them lenient servers. On a lenient
+// after a semicolon, and some decode %2F. The comments below call them lenient servers. On a lenient
 // server, a path that matches a route with few requirements here can reach the
 // handler of a route with more requirements. This file finds those routes.
 
@@ -95,11 +96,21 @@ func (p *Policy) findStricter() {
 	for _, r := range p.routes {
 		for _, other := range p.routes {
 			narrower := within(r.folded, other.folded) && !within(other.folded, r.folded)
-			if other != r && sharesMethod(r, other) && overlap(r.folded, other.folded) && !narrower && !r.need.covers(other.need) {
+			if other != r && sharesMethod(r, other) && overlap(r.decoded(), other.folded) && !narrower && !r.need.covers(other.need) {
 				r.stricter = append(r.stricter, other)
 			}
 		}
 	}
+}
+
+// decoded returns the pattern of the paths that the route accepts, as a server that
+// decodes %2F reads them: a segment can then be several.
+func (r *route) decoded() []segment {
+	i := slices.IndexFunc(r.folded, func(s segment) bool { return s.any })
+	if !r.encodedSlash || i < 0 {
+		return r.folded
+	}
+	return append(slices.Clone(r.folded[:i]), segment{rest: true})
 }
 
 func sharesMethod(a, b *route) bool {

@@ -131,6 +131,28 @@ func TestPathsWithTwoReadings(t *testing.T) {
 	}
 }
 
+// A server that decodes %2F could choose a route with more segments.
+func TestEncodedSlashNeedsWhatTheDecodedPathNeeds(t *testing.T) {
+	p := loadRoutes(t, `  "GET /{page}": {public: true, encoded_slash: true}
+  "GET /a/b": {scopes: [a]}
+  "POST /a/c": {scopes: [a]}
+  "GET /npm/{package}": {scopes: [npm], encoded_slash: true}
+  "GET /npm/@corp/{name}": {scopes: [npm, corp]}
+  "GET /users/{id}/name": {scopes: [users], encoded_slash: true}
+  "GET /users/admin/{part}/name": {scopes: [admin, users]}
+  "GET /": {scopes: [rest]}
+`)
+	for path, want := range map[string]string{
+		"/a": "public", "/a%2Fb": "a", "/A%2fB": "a", "/a%2Fb;x": "a", "/a%2Fc": "public", "/a%2Fb%2Fc": "public",
+		"/npm/left-pad": "npm", "/npm/@corp%2Fx": "npm corp", "/npm/@corp": "npm", "/npm/@other%2Fx": "npm",
+		"/users/1/name": "users", "/users/admin%2Fkeys/name": "admin users", "/users/1%2F2/name": "users", "/other/x": "rest",
+	} {
+		if got := needs(p, "GET", path); got != want {
+			t.Errorf("%s needs %q, want %q", path, got, want)
+		}
+	}
+}
+
 // The table of characters is compared with Unicode normalization itself.
 func TestNormalization(t *testing.T) {
 	for c := rune(0x80); c <= 0x10ffff; c++ {

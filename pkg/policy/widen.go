@@ -43,6 +43,20 @@ func withRoute(before, after *Policy, r *route) Change {
 	return Change{r.text, text, false}
 }
 
+// decidedNow returns a change if a route that is in both policies accepts paths that
+// it refused because another route was possible. See [route.strictest].
+func decidedNow(after *Policy, was, is *route) []Change {
+	for _, other := range was.stricter {
+		now := after.named(other.text)
+		isRefused := now != nil && slices.Contains(is.stricter, now) && !now.need.covers(is.need)
+		isReported := now == nil && !is.coversSpellings(other) // by withoutRoute
+		if !other.need.covers(was.need) && !isRefused && !isReported {
+			return []Change{{is.text, fmt.Sprintf("accepts paths that were refused because %q could be meant", other.text), true}}
+		}
+	}
+	return nil
+}
+
 func (r *route) matched() string {
 	text := fmt.Sprintf("; %q matched its requests and needed %s", r.text, r.need.words())
 	if !r.encodedSlash {
