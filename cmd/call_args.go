@@ -61,12 +61,9 @@ func methods() []string {
 
 func isMethod(name string) bool { return slices.Contains(methods(), strings.ToUpper(name)) }
 
-// looksWrong refuses a target that is empty, and a host without a scheme, which
-// would be appended to the API's URL as a path.
+// looksWrong refuses a target that is a host without a scheme, because it would
+// be appended to the API's URL as a path. An empty one is the API's URL itself.
 func (o *callOptions) looksWrong() error {
-	if strings.TrimSpace(o.target) == "" {
-		return &usageError{what: "the URL or path is empty", hint: "set the variable that it was made of; the API itself is /"}
-	}
 	authority, _, _ := strings.Cut(o.target, "/")
 	authority, _, _ = strings.Cut(authority, "?")
 	if !isHost(authority) || len(authority) == len(o.target) && strings.Count(authority, ".") == 1 && !strings.Contains(authority, ":") {

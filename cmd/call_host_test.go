@@ -1,9 +1,6 @@
 package cmd
 
-import (
-	"strings"
-	"testing"
-)
+import "testing"
 
 // What has the form of a host is not taken for a path of the API.
 func TestHostsAreRecognised(t *testing.T) {
@@ -16,15 +13,6 @@ func TestHostsAreRecognised(t *testing.T) {
 	} {
 		if got := isHost(text); got != want {
 			t.Errorf("isHost(%q) = %v, want %v", text, got, want)
-		}
-	}
-}
-
-// An unset variable is no path: it would call the API's own URL.
-func TestCallWithoutTarget(t *testing.T) {
-	for _, args := range [][]string{{"call", ""}, {"call", "GET", ""}, {"call", "POST", " ", "a=b"}} {
-		if code, _, stderr := runOffline(t, "", args...); code != 2 || !strings.Contains(stderr, "the URL or path is empty") {
-			t.Errorf("%q: exit %d %s", args, code, stderr)
 		}
 	}
 }

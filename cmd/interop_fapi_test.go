@@ -37,7 +37,7 @@ func TestInteropFAPIByCommand(t *testing.T) {
 	signing := user.file("client.jwk", string(private))
 	login := []string{"login", issuer, "--api", issuer, "--browser", "--client-id", clientID, "--signing-key", signing, "--prompt", "consent", "--scope", "openid offline_access email"}
 	// The control: without a proof the server issues no token, and the hint has the flag.
-	if refused := user.want(5, login...); !strings.Contains(refused.stderr, "oauthctl login --dpop") {
+	if refused := user.want(5, login...); !strings.Contains(refused.stderr, "oauthctl login URL --dpop") {
 		t.Errorf("no hint: %s", refused.stderr)
 	}
 	for range 2 {
