@@ -1,7 +1,6 @@
 package cmd_test
 
 import (
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -66,16 +65,6 @@ func (r audited) String() string {
 		}
 	}
 	return strings.Join(all, "\n")
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // An API in Python with planted bugs: each bug is found with its case and id. Without bugs there is no finding.

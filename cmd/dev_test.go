@@ -222,12 +222,7 @@ func TestDevPeople(t *testing.T) {
 // The server with the same seed accepts a token that was printed before, and its API refuses an invalid one.
 func TestDevMint(t *testing.T) {
 	w := newWorld(t, devserver.Config{})
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := freeAddress(t)
 	flags := []string{"--seed", "7", "--listen", address, "--api-url", "http://127.0.0.1:1"}
 	mint := func(name string) string {
 		t.Helper()

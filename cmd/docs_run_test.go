@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -275,21 +274,6 @@ func withDev(t *testing.T, config devserver.Config, servers ...string) shellRun 
 		s.free = append(s.free, ports[name])
 	}
 	return s
-}
-
-// freePorts returns a free port for each of the names.
-func freePorts(t *testing.T, names ...string) map[string]string {
-	t.Helper()
-	ports := map[string]string{}
-	for _, name := range names {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, ports[name], _ = net.SplitHostPort(l.Addr().String())
-		l.Close()
-	}
-	return ports
 }
 
 // replacingPorts returns a function that replaces the ports of the pages with the ports in use.

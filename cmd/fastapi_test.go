@@ -2,7 +2,6 @@ package cmd_test
 
 import (
 	"bytes"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -35,12 +34,7 @@ func startFastAPI(t testing.TB, module string, environ func(address string) []st
 	t.Helper()
 	python, missing := findPython()
 	need(t, "fastapi", missing)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
+	port := freePorts(t, "api")["api"]
 	address := "http://127.0.0.1:" + port
 	var output bytes.Buffer
 	server := exec.CommandContext(t.Context(), python, "-m", "uvicorn", module+":app", "--host", "127.0.0.1", "--port", port, "--log-level", "warning")

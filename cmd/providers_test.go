@@ -1,7 +1,6 @@
 package cmd_test
 
 import (
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -68,13 +67,7 @@ func TestProviderRecipes(t *testing.T) {
 			const api = "https://api.example.com"
 			redirect, sent := preset.Register, ""
 			if preset.ExactPort {
-				free, err := net.Listen("tcp", "127.0.0.1:0")
-				if err != nil {
-					t.Fatal(err)
-				}
-				_, port, _ := net.SplitHostPort(free.Addr().String())
-				free.Close()
-				redirect = strings.Replace(preset.Register, "8976", port, 1)
+				redirect = strings.Replace(preset.Register, "8976", freePorts(t, "redirect")["redirect"], 1)
 				sent = redirect
 			}
 			client := devserver.Client{ID: "recipe", RedirectURIs: []string{redirect}}
