@@ -35,7 +35,7 @@ func batchIssuer(t *testing.T, metadata func(issuer string) string, keys string)
 	return server.URL
 }
 
-// batchResult is what verify says of one token by itself.
+// batchResult is the result of verify for one token.
 type batchResult struct {
 	line, id string
 	code     int
@@ -86,7 +86,7 @@ func TestMixedBatch(t *testing.T) {
 		codes = append(codes, r.code)
 	}
 	if want := []int{0, 3, 7, 2, 6, 3, 3}; !slices.Equal(codes, want) {
-		t.Fatalf("each by itself: %v, want %v", codes, want)
+		t.Fatalf("one token each: %v, want %v", codes, want)
 	}
 	for subset := 1; subset < 1<<len(results); subset++ {
 		var chosen []batchResult

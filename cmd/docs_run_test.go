@@ -179,7 +179,7 @@ func TestMoreThanGo(t *testing.T) {
 }
 
 // Every command of the pages does what the page says. The commands run in the order of the page, in an empty home
-// directory, next to a development server, and their output is as shown; … stands for any text. A command may fail only
+// directory, next to a development server, and their output is as shown; … in it matches any text. A command may fail only
 // if the page shows that it does. The pages for newcomers have their own test, TestNewcomer.
 func TestDocumentedCommands(t *testing.T) {
 	if runtime.GOOS == "windows" {

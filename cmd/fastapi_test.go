@@ -1,7 +1,6 @@
 package cmd_test
 
 import (
-	"bytes"
 	"net/http"
 	"net/url"
 	"os"
@@ -36,32 +35,20 @@ func startFastAPI(t testing.TB, module string, environ func(address string) []st
 	need(t, "fastapi", missing)
 	port := freePorts(t, "api")["api"]
 	address := "http://127.0.0.1:" + port
-	var output bytes.Buffer
 	server := exec.CommandContext(t.Context(), python, "-m", "uvicorn", module+":app", "--host", "127.0.0.1", "--port", port, "--log-level", "warning")
 	server.Dir = filepath.Join("testdata", "fastapi")
 	server.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	if environ != nil {
 		server.Env = append(server.Env, environ(address)...)
 	}
-	server.Stdout, server.Stderr = &output, &output
-	server.WaitDelay = 5 * time.Second
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-		if t.Failed() {
-			t.Logf("%s:\n%s", module, &output)
-		}
-	})
+	output := startUntilEnd(t, server)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if res, err := http.Get(address + "/openapi.json"); err == nil {
 			res.Body.Close()
 			return address
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s does not answer:\n%s", module, &output)
+			t.Fatalf("%s does not answer:\n%s", module, output)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package cmd_test
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"net/http"
@@ -37,20 +36,9 @@ http://%s {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var output bytes.Buffer
 	caddy := exec.Command("caddy", "run", "--config", file, "--adapter", "caddyfile")
 	caddy.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-	caddy.Stdout, caddy.Stderr = &output, &output
-	if err := caddy.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = caddy.Process.Kill()
-		_ = caddy.Wait()
-		if t.Failed() {
-			t.Logf("caddy:\n%s", &output)
-		}
-	})
+	startUntilEnd(t, caddy)
 	eventually(t, 30*time.Second, "caddy listens", func() bool {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {

@@ -133,23 +133,23 @@ func TestHouseSourceIsHeld(t *testing.T) {
 	const source = `package p
 import "os"
 type A struct{}
-// B is told.
+// B has a comment.
 type B struct{}
 func (B) M() {}
 func (b *B) N() {}
 func (c c[T]) Free() {}
-// C is told.
+// C has a comment.
 func C() { os.Exit(1) }
 func D() {}
 // Two that belong together.
 const ( E = 1; F = 2 )
 var G = 1
-// Later is told.
+// Later has a comment.
 var Later = sync.OnceValue(func() any { return regexp.MustCompile("x") })
-// Now is told.
+// Now has a comment.
 var Now = regexp.MustCompile("x")
 type ( H int
-// I is told.
+// I has a comment.
 I int )
 func init() {}
 `

@@ -90,18 +90,25 @@ func TestLogoutBehindGateways(t *testing.T) {
 	}
 }
 
+// gatewayLogout returns a guard with a logout path, and the issuer's logout as a trusted proxy sends it.
+func gatewayLogout(t *testing.T) (*fixture, *http.Request) {
+	t.Helper()
+	store := revocation.NewMemory(revocation.MemoryOptions{})
+	f := newFixture(t, echo, func(c *guard.Config) {
+		c.Revocation, c.Logout = store, &guard.Logout{Path: "/_logout", ClientIDs: []string{"web"}, Store: store}
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	})
+	r := httptest.NewRequest(http.MethodPost, "/_logout", strings.NewReader(logoutForm(f.logoutToken(nil))))
+	r.RemoteAddr = "10.1.2.3:4711"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return f, r
+}
+
 // A gateway with a separate route to the guard forwards the issuer's request
 // without the headers of a check.
 func TestLogoutThroughARouteOfTheGateway(t *testing.T) {
 	for gateway, want := range map[guard.Gateway]int{guard.Nginx: 200, guard.Traefik: 200, guard.Caddy: 200, guard.AnyGateway: 200, guard.Envoy: 401} {
-		store := revocation.NewMemory(revocation.MemoryOptions{})
-		f := newFixture(t, echo, func(c *guard.Config) {
-			c.Revocation, c.Logout = store, &guard.Logout{Path: "/_logout", ClientIDs: []string{"web"}, Store: store}
-			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
-		})
-		r := httptest.NewRequest(http.MethodPost, "/_logout", strings.NewReader(logoutForm(f.logoutToken(nil))))
-		r.RemoteAddr = "10.1.2.3:4711"
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		f, r := gatewayLogout(t)
 		r.Header.Set("X-Forwarded-For", "203.0.113.9")
 		r.Header.Set("X-Forwarded-Proto", "https")
 		w := httptest.NewRecorder()
@@ -117,14 +124,7 @@ func TestLogoutThroughARouteOfTheGateway(t *testing.T) {
 func TestBrokenCheckIsNoLogout(t *testing.T) {
 	for _, gateway := range []guard.Gateway{guard.Nginx, guard.Traefik, guard.Caddy, guard.AnyGateway} {
 		for _, twice := range []string{"X-Original-Method", "X-Original-Uri", "X-Forwarded-Method", "X-Forwarded-Uri"} {
-			store := revocation.NewMemory(revocation.MemoryOptions{})
-			f := newFixture(t, echo, func(c *guard.Config) {
-				c.Revocation, c.Logout = store, &guard.Logout{Path: "/_logout", ClientIDs: []string{"web"}, Store: store}
-				c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
-			})
-			r := httptest.NewRequest(http.MethodPost, "/_logout", strings.NewReader(logoutForm(f.logoutToken(nil))))
-			r.RemoteAddr = "10.1.2.3:4711"
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			f, r := gatewayLogout(t)
 			kind, _, _ := strings.Cut(strings.TrimPrefix(twice, "X-"), "-")
 			r.Header.Set("X-"+kind+"-Method", "POST")
 			r.Header.Set("X-"+kind+"-Uri", "/_logout")

@@ -1,10 +1,13 @@
 package cmd_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os/exec"
 	"testing"
+	"time"
 )
 
 // freePorts returns a free port for each of the names. The system gives the ports above these to connections and to
@@ -30,4 +33,23 @@ func freePorts(t testing.TB, names ...string) map[string]string {
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	return "127.0.0.1:" + freePorts(t, "any")["any"]
+}
+
+// startUntilEnd starts a server that the end of the test kills. If the test failed, its output is logged.
+func startUntilEnd(t testing.TB, server *exec.Cmd) *bytes.Buffer {
+	t.Helper()
+	var output bytes.Buffer
+	server.Stdout, server.Stderr = &output, &output
+	server.WaitDelay = 5 * time.Second
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+		if t.Failed() {
+			t.Logf("%s:\n%s", server, &output)
+		}
+	})
+	return &output
 }
